@@ -1,0 +1,46 @@
+"""The label spaces: which categories there are, what they are, which classes they form."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A label space: classes in index order, each with the categories it is made of."""
+
+    name: str
+    classes: dict[str, tuple[str, ...]]
+    ratios: tuple[float, float, float]  # train, val, test, in per cent
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Every category of the mode."""
+        return tuple(category for parts in self.classes.values() for category in parts)
+
+
+@cache
+def labels() -> dict[str, str]:
+    """Category → "real" or "fake", for every category the project knows by name."""
+    return dict(_classes()["labels"])
+
+
+@cache
+def modes() -> dict[str, Mode]:
+    """The label spaces by name: multiclass, videos, binary."""
+    return {
+        name: Mode(
+            name=name,
+            classes={c: tuple(mode["classes"][c]) for c in sorted(mode["classes"])},
+            ratios=tuple(mode["ratios"]),
+        )
+        for name, mode in _classes()["modes"].items()
+    }
+
+
+@cache
+def _classes() -> dict:  # type: ignore[type-arg]
+    return tomllib.loads(files(__name__).joinpath("classes.toml").read_text("utf-8"))

@@ -1,0 +1,1 @@
+"""Builds leak-free face datasets from FaceForensics++ videos and celebrity stills."""

@@ -1,0 +1,1 @@
+"""A small FF++-shaped world, drawn and encoded from nothing."""

@@ -1,0 +1,146 @@
+"""The four manipulations of FF++, each done for real on the drawn canvas.
+
+Every function takes the target (whose body and pose stay) and the source (whose face
+or expression comes in) and returns the forged canvas and the mask of what it touched:
+(S, S, 3) uint8 RGB and (S, S) float32 in [0, 1]. All traces lie inside the face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Image, Portrait
+
+Forged = tuple[Image, Array]
+FACETS = 26  # facets across the canvas in the mesh of Face2Face
+CODE_SIZE = 64  # pixels of canvas that the autoencoder of Deepfakes sees
+
+
+class Forger:
+    """One fake's target and source, with what stays the same in every frame."""
+
+    def __init__(self, target: Portrait, source: Portrait) -> None:
+        self.target = target
+        self.source = source
+
+    def forge(self, method: str, own: Expression, driving: Expression) -> Forged:
+        """The frame in which the target shows `own` and the source shows `driving`."""
+        return METHODS[method](self, own, driving)
+
+    def deepfakes(self, own: Expression, driving: Expression) -> Forged:
+        """Source face, target's expression, out of a low-resolution autoencoder, blended."""
+        face = cv2.LUT(self.source.render(own), self._colour_transfer)
+        small = cv2.resize(face, (CODE_SIZE, CODE_SIZE), interpolation=cv2.INTER_AREA)
+        face = cv2.resize(small, face.shape[:2], interpolation=cv2.INTER_CUBIC)
+        mask = cv2.GaussianBlur(self.target.face_mask, (0, 0), 0.05 * self.target.unit)
+        return _blended(self.target.render(own), face, mask), mask
+
+    def face2face(self, own: Expression, driving: Expression) -> Forged:
+        """Target face with the source's expression, rendered from a coarse 3D mesh."""
+        face = self.target.render(driving)
+        flat = cv2.blur(face, (self._facet_size, self._facet_size))
+        shaded = np.clip(flat * self._facets[..., None], 0, 255).astype(np.uint8)
+        features = self._feature_mask[..., None]
+        face = (shaded + (face.astype(np.float32) - shaded) * features).astype(np.uint8)
+        mask = self.target.face_mask
+        return _blended(self.target.render(own), face, mask), mask
+
+    def faceswap(self, own: Expression, driving: Expression) -> Forged:
+        """Source face pasted at full resolution: colour transfer, and a seam that shows."""
+        face = cv2.LUT(self.source.render(own), self._colour_transfer)
+        mask = (self.source.face_mask > 0.5).astype(np.float32)
+        forged = _blended(self.target.render(own), face, mask)
+        return _blended(forged, (forged * 0.62).astype(np.uint8), self._seam), mask
+
+    def neuraltextures(self, own: Expression, driving: Expression) -> Forged:
+        """Mouth re-synthesised with the source's expression by an upsampling network."""
+        face = self.target.render(driving)
+        face = cv2.GaussianBlur(face, (0, 0), 0.02 * self.target.unit)
+        face = np.clip(face + self._checkerboard[..., None], 0, 255).astype(np.uint8)
+        mask = self._mouth_mask
+        return _blended(self.target.render(own), face, mask), mask
+
+    @cached_property
+    def _colour_transfer(self) -> Image:
+        """Table (1, 256, 3) that gives the source's face the mean and spread of the target's."""
+        inside = (self.target.face_mask > 0.5).astype(np.uint8)
+        mean, spread = cv2.meanStdDev(self.source.render(Expression()), mask=inside)
+        wanted_mean, wanted_spread = cv2.meanStdDev(self.target.render(Expression()), mask=inside)
+        gain = np.clip(wanted_spread / np.maximum(spread, 1), 0.75, 1.33).ravel()
+        levels = np.arange(256)[None, :, None]
+        moved = (levels - mean.ravel()) * gain + wanted_mean.ravel()
+        return np.clip(moved, 0, 255).astype(np.uint8)
+
+    @cached_property
+    def _facet_size(self) -> int:
+        return self.target.size // FACETS
+
+    @cached_property
+    def _facets(self) -> Array:
+        """Brightness of each triangle of the mesh, flat inside, stepped at its edges."""
+        rng = np.random.default_rng(self.target.person.seed)
+        rows, cols = np.indices((self.target.size, self.target.size)) // self._facet_size
+        within_row, within_col = np.indices((self.target.size,) * 2) % self._facet_size
+        upper = (within_row + within_col < self._facet_size).astype(int)
+        steps = rng.uniform(0.84, 1.16, (2, FACETS + 2, FACETS + 2)).astype(np.float32)
+        return steps[upper, rows, cols]
+
+    @cached_property
+    def _feature_mask(self) -> Array:
+        """Eyes and mouth, which Face2Face takes from the photograph."""
+        size = self.target.size
+        mask = np.zeros((size, size), np.float32)
+        p = self.target.person
+        for x, y, rx, ry in (
+            (-p.eye_spacing, EYE_Y, 0.18, 0.11),
+            (p.eye_spacing, EYE_Y, 0.18, 0.11),
+            (0, MOUTH_Y + 0.04, p.mouth_width * 1.2, 0.16),
+        ):
+            _fill(mask, self.target, x, y, rx, ry)
+        return cv2.GaussianBlur(mask, (0, 0), 0.03 * self.target.unit)
+
+    @cached_property
+    def _seam(self) -> Array:
+        """A thin line along the edge of the pasted face."""
+        mask = (self.source.face_mask > 0.5).astype(np.uint8)
+        width = max(round(0.045 * self.source.unit), 1)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+        return cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel).astype(np.float32) * 0.8
+
+    @cached_property
+    def _mouth_mask(self) -> Array:
+        mask = np.zeros((self.target.size, self.target.size), np.float32)
+        _fill(mask, self.target, 0, MOUTH_Y + 0.06, 0.46, 0.30)
+        return cv2.GaussianBlur(mask, (0, 0), 0.05 * self.target.unit)
+
+    @cached_property
+    def _checkerboard(self) -> Array:
+        """The period-2 pattern of transposed convolutions, upsampled to last at c23."""
+        cell = max(round(0.045 * self.target.unit), 1)
+        rows, cols = np.indices((self.target.size,) * 2) // cell
+        return np.where((rows + cols) % 2 == 0, 15, -15).astype(np.float32)
+
+
+METHODS: dict[str, Callable[[Forger, Expression, Expression], Forged]] = {
+    "Deepfakes": Forger.deepfakes,
+    "Face2Face": Forger.face2face,
+    "FaceSwap": Forger.faceswap,
+    "NeuralTextures": Forger.neuraltextures,
+}
+
+
+def _fill(mask: Array, portrait: Portrait, x: float, y: float, rx: float, ry: float) -> None:
+    centre = (
+        round(ORIGIN[0] * portrait.size + x * portrait.unit),
+        round(ORIGIN[1] * portrait.size + y * portrait.unit),
+    )
+    axes = (round(rx * portrait.unit), round(ry * portrait.unit))
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, [1.0], -1)
+
+
+def _blended(below: Image, above: Image, mask: Array) -> Image:
+    return (below + (above.astype(np.float32) - below) * mask[..., None]).astype(np.uint8)

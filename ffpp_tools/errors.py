@@ -1,0 +1,25 @@
+"""What can go wrong, told to the person who can put it right."""
+
+
+class FfppError(Exception):
+    """Base of every error of this package: what happened, in which file, what to do."""
+
+
+class DataNotFoundError(FfppError):
+    """Videos or stills are not where they were looked for."""
+
+
+class DecodeError(FfppError):
+    """A video or image cannot be read, or not as far as was wanted."""
+
+
+class SettingsError(FfppError):
+    """Settings that contradict each other, or those an output folder was made with."""
+
+
+class TableError(FfppError):
+    """A table or manifest is missing, damaged or of another schema."""
+
+
+class SplitError(FfppError):
+    """The data at hand cannot fill the manifest that was asked for."""

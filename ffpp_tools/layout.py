@@ -1,0 +1,188 @@
+"""What lies where: FF++ trees of videos, CelebA, CelebA-HQ and plain folders of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests import labels
+from ffpp_tools.errors import DataNotFoundError, SettingsError
+
+# Where each category's clips lie below the root, without the names of the two roots.
+ORIGINALS = {"Youtube": "youtube", "Actors": "actors"}
+METHODS = (
+    "Deepfakes",
+    "Face2Face",
+    "FaceSwap",
+    "NeuralTextures",
+    "FaceShifter",
+    "DeepFakeDetection",
+)
+ORIGINAL_ROOTS = ("original_sequences", "original")
+MANIPULATED_ROOTS = ("manipulated_sequences", "manipulate")
+COMPRESSIONS = {"raw": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
+
+STILL = "still"  # stands in the column `compression` of everything that is not a video
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+HOW_TO_GET_FFPP = (
+    "FaceForensics++ is given to researchers on request: fill in the form linked at "
+    "https://github.com/ondyari/FaceForensics and run the download script you are sent. "
+    "`ffpp-demo` draws a small world of the same shape and needs none of it."
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video of the dataset. (category, compression, name) identifies it."""
+
+    category: str  # "Deepfakes", "Youtube", …
+    compression: str  # "raw", "c23" or "c40"
+    name: str  # "000_003": target 000, source 003
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """"real" or "fake"."""
+        return labels()[self.category]
+
+    @property
+    def target_id(self) -> str:
+        """Whose frames and body are seen: "000", or an actor's number."""
+        return self.name.split("__")[0].split("_")[0]
+
+    @property
+    def source_id(self) -> str:
+        """Whose face or expression was put in; empty for originals."""
+        parts = self.name.split("__")[0].split("_")
+        return parts[1] if len(parts) > 1 else ""
+
+
+@dataclass(frozen=True)
+class Still:
+    """One photograph. (category, name) identifies it."""
+
+    category: str  # "CelebA", "CelebA-HQ", …
+    label: str
+    name: str  # path below the folder, without suffix
+    path: Path
+    identity: str  # whose photograph, where an identity file says so; else empty
+
+
+def find_clips(
+    root: Path,
+    categories: Iterable[str] = (),
+    compressions: Iterable[str] = (),
+    limit: int | None = None,
+) -> list[Clip]:
+    """The clips of an FF++ tree, sorted by category, compression and name.
+
+    Args:
+        root: the folder that holds `original_sequences` and `manipulated_sequences`.
+        categories: only these; all that are there when empty.
+        compressions: only these; all that are there when empty.
+        limit: at most so many clips of each category and compression.
+
+    Raises:
+        DataNotFoundError: no such tree, or nothing in it was asked for.
+        SettingsError: an unknown category or compression.
+    """
+    known = (*ORIGINALS, *METHODS)
+    wanted = tuple(categories) or known
+    wanted_compressions = tuple(compressions) or tuple(COMPRESSIONS)
+    _check_known("category", wanted, known)
+    _check_known("compression", wanted_compressions, tuple(COMPRESSIONS))
+    clips = []
+    for category in sorted(wanted):
+        for compression in sorted(wanted_compressions):
+            videos = _video_files(root, category, compression)
+            clips += [Clip(category, compression, v.stem, v) for v in videos[:limit]]
+    if not clips:
+        raise DataNotFoundError(
+            f"no FaceForensics++ videos under {root}: looked for "
+            f"{'|'.join(ORIGINAL_ROOTS)}/{{{','.join(ORIGINALS.values())}}} and "
+            f"{'|'.join(MANIPULATED_ROOTS)}/{{{','.join(METHODS)}}}, each with "
+            f"<compression>/videos/*.mp4 (category: {', '.join(wanted)}; "
+            f"compression: {', '.join(wanted_compressions)}). {HOW_TO_GET_FFPP}"
+        )
+    return clips
+
+
+def find_stills(
+    root: Path, category: str, label: str | None = None, limit: int | None = None
+) -> list[Still]:
+    """The photographs of CelebA's tree, of CelebA-HQ, or of any folder, sorted by name.
+
+    CelebA's identity file is read from `Anno/identity_CelebA.txt`; CelebA-HQ has none of
+    its own, but takes it when it lies there too (its images bear their CelebA numbers).
+
+    Args:
+        root: CelebA (with `Img/img_align_celeba`), CelebA-HQ, or any folder of images.
+        category: the category they are recorded under.
+        label: "real" or "fake"; needed only for categories the project does not know.
+        limit: at most so many.
+
+    Raises:
+        DataNotFoundError: no image there.
+        SettingsError: an unknown category without a label, or one of FF++'s.
+    """
+    if category in (*ORIGINALS, *METHODS):
+        raise SettingsError(f"category {category!r} belongs to FF++'s clips; use ffpp-extract")
+    label = label or labels().get(category)
+    if label not in ("real", "fake"):
+        raise SettingsError(
+            f"category {category!r} is new: say what it is with --label real or --label fake"
+        )
+    aligned = root / "Img" / "img_align_celeba"
+    folder = aligned if aligned.is_dir() else root
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise DataNotFoundError(
+            f"no images under {folder}: looked for *{', *'.join(IMAGE_SUFFIXES)} "
+            f"(and for CelebA's Img/img_align_celeba). `ffpp-demo` draws stills of the same shape."
+        )
+    identities = _identities(root / "Anno" / "identity_CelebA.txt")
+    return [
+        Still(
+            category,
+            label,
+            p.relative_to(folder).with_suffix("").as_posix(),
+            p,
+            identities.get(p.name, ""),
+        )
+        for p in paths[:limit]
+    ]
+
+
+def default_ffpp_root() -> Path:
+    """Where FF++ is when nobody says: $FFPP_DATA, else ./data/FaceForensics++."""
+    return Path(os.environ.get("FFPP_DATA") or "data/FaceForensics++")
+
+
+def _video_files(root: Path, category: str, compression: str) -> list[Path]:
+    roots = ORIGINAL_ROOTS if category in ORIGINALS else MANIPULATED_ROOTS
+    folder = ORIGINALS.get(category, category)
+    for top in roots:
+        for spelling in COMPRESSIONS[compression]:
+            videos = sorted((root / top / folder / spelling / "videos").glob("*.mp4"))
+            if videos:
+                return videos
+    return []
+
+
+def _identities(path: Path) -> dict[str, str]:
+    """Image name → person, from CelebA's identity file; empty when there is none."""
+    if not path.is_file():
+        return {}
+    pairs = (line.split() for line in path.read_text("utf-8").splitlines() if line.strip())
+    try:
+        return {name: identity for name, identity in pairs}
+    except ValueError as error:
+        raise DataNotFoundError(f"{path}: expected lines of 'image identity'; {error}") from error
+
+
+def _check_known(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    if unknown := [w for w in wanted if w not in known]:
+        raise SettingsError(f"unknown {what} {', '.join(unknown)}; choose from {', '.join(known)}")
