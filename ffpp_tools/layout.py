@@ -143,16 +143,14 @@ def find_stills(
             f"no images under {folder}: looked for *{', *'.join(IMAGE_SUFFIXES)} "
             f"(and for CelebA's Img/img_align_celeba). `ffpp-demo` draws stills of the same shape."
         )
+    names = [p.relative_to(folder).with_suffix("").as_posix() for p in paths]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingsError(f"{folder}: several images are called {twice!r}; rename all but one")
     identities = _identities(root / "Anno" / "identity_CelebA.txt")
     return [
-        Still(
-            category,
-            label,
-            p.relative_to(folder).with_suffix("").as_posix(),
-            p,
-            identities.get(p.name, ""),
-        )
-        for p in paths[:limit]
+        Still(category, label, name, path, identities.get(path.name, ""))
+        for name, path in list(zip(names, paths, strict=True))[:limit]
     ]
 
 

@@ -1,0 +1,255 @@
+"""The schemas of all tables, and how they are written and read.
+
+`frames.parquet` is the ledger: a row for every planned frame or still, whatever became of
+it. `faces.parquet` has a row for every crop. A manifest is a folder of CSV files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ffpp_tools.errors import TableError
+
+STATUSES = (
+    "ok",
+    "no_face",
+    "too_small",
+    "decode_error",
+    "truncated",
+    "unreadable",
+    "unchanged_fake",
+)
+FAILURES = ("decode_error", "truncated", "unreadable")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """A planned frame of a clip, or a still, and what became of it."""
+
+    frame_id: str  # category/compression/clip/frame
+    category: str
+    label: str  # "real" or "fake"
+    compression: str  # "raw", "c23", "c40"; "still" for photographs
+    clip: str
+    target_id: str  # whose frames and body are seen; for a still its identity, if known
+    source_id: str  # whose face or expression was put in; empty for originals and stills
+    frame: int  # display index, 0-based; 0 for stills
+    time_s: float  # nan where the frame never existed
+    width: int  # of the frame in pixels; 0 where it was never decoded
+    height: int
+    status: str  # one of STATUSES
+    faces_found: int
+    error: str  # empty unless something failed
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """A crop on disk and where it came from. Boxes are in pixels of the full frame."""
+
+    face_id: str  # its frame_id, and /track where a frame gives several
+    frame_id: str
+    track: int
+    box_x: int
+    box_y: int
+    box_w: int
+    box_h: int
+    crop_x: int
+    crop_y: int
+    crop_size: int  # the longer side
+    clamped: bool  # the frame's edge moved or shrank the crop
+    box_from: str  # "detected", "followed" or "twin"
+    detector: str
+    score: float
+    path: str  # below the dataset folder
+    sha256: str  # of the file
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One sample of a manifest's train.csv, val.csv or test.csv."""
+
+    face_id: str
+    path: str  # below the manifest's root
+    # `class` is a keyword of Python, so this field bears an underscore and its column none.
+    class_: str
+    class_index: int
+    label: str
+    category: str
+    compression: str
+    clip: str
+    target_id: str
+    source_id: str
+    frame: int
+    group: str  # what must not be separated
+
+
+MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
+TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
+
+_DTYPES = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one clip, or one batch of stills, came to: the unit that is committed."""
+
+    frames: tuple[FrameRow, ...]
+    faces: tuple[FaceRow, ...]
+
+    def write(self, path: Path) -> None:
+        """Commit: the file appears whole or not at all."""
+        rows = {"frames": [asdict(r) for r in self.frames], "faces": [asdict(r) for r in self.faces]}
+        write_atomically(path, json.dumps(rows).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Part:
+        """The part that was committed at `path`.
+
+        Raises:
+            TableError: the file is damaged.
+        """
+        try:
+            rows = json.loads(path.read_bytes())
+            return cls(
+                tuple(FrameRow(**r) for r in rows["frames"]),
+                tuple(FaceRow(**r) for r in rows["faces"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+
+
+def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Collect every committed part into frames.parquet and faces.parquet, sorted by id.
+
+    Returns:
+        The frames and the faces.
+    """
+    parts = [Part.read(path) for path in sorted((dataset / "parts").rglob("*.json"))]
+    frames = _table(FrameRow, (row for part in parts for row in part.frames), "frame_id")
+    faces = _table(FaceRow, (row for part in parts for row in part.faces), "face_id")
+    _write_parquet(dataset / "frames.parquet", frames)
+    _write_parquet(dataset / "faces.parquet", faces)
+    return frames, faces
+
+
+def read_frames(dataset: Path) -> pd.DataFrame:
+    """The ledger of a dataset folder; columns as in `FrameRow`."""
+    return _read_parquet(dataset / "frames.parquet", FrameRow)
+
+
+def read_faces(dataset: Path) -> pd.DataFrame:
+    """The crops of a dataset folder; columns as in `FaceRow`."""
+    return _read_parquet(dataset / "faces.parquet", FaceRow)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest folder: what its manifest.json says. Samples are read per split."""
+
+    folder: Path
+    info: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest in `folder`.
+
+        Raises:
+            TableError: none there, or manifest.json is damaged.
+        """
+        path = folder / "manifest.json"
+        try:
+            info = json.loads(path.read_text("utf-8"))
+            for key in ("mode", "recipe", "root", "classes"):
+                info[key]
+        except FileNotFoundError as error:
+            raise TableError(f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"{path}: damaged ({error!r}); make it again with `ffpp-split`") from error
+        return cls(folder, info)
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Class → "real" or "fake", in index order."""
+        return dict(self.info["classes"])
+
+    @property
+    def root(self) -> Path:
+        """The folder that the paths of the samples start from."""
+        return (self.folder / self.info["root"]).resolve()
+
+    def samples(self, split: str) -> pd.DataFrame:
+        """The rows of one split; columns as in `ManifestRow`.
+
+        Raises:
+            TableError: the file is missing or lacks a column.
+        """
+        path = self.folder / f"{split}.csv"
+        if not path.is_file():
+            raise TableError(f"{path} is missing; splits are {', '.join(SPLITS)}")
+        try:
+            rows = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise TableError(f"{path}: not a readable CSV ({error})") from error
+        if missing := [c for c in MANIFEST_COLUMNS if c not in rows.columns]:
+            raise TableError(f"{path}: column {', '.join(missing)} is missing")
+        return rows
+
+
+def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str, Any]) -> Manifest:
+    """Write the CSV of each split, then manifest.json."""
+    for split, rows in splits.items():
+        text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
+        write_atomically(folder / f"{split}.csv", text.encode())
+    write_atomically(folder / "manifest.json", (json.dumps(info, indent=2) + "\n").encode())
+    return Manifest(folder, info)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees all of it or none.
+
+    Raises:
+        TableError: the file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _table(row_type: type, rows: Iterable[Any], key: str) -> pd.DataFrame:
+    dtypes = {f.name: _DTYPES[str(f.type)] for f in fields(row_type)}
+    table = pd.DataFrame([asdict(r) for r in rows], columns=list(dtypes)).astype(dtypes)
+    return table.drop_duplicates(key).sort_values(key, ignore_index=True)
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, table.to_parquet(index=False))
+
+
+def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise TableError(f"{path} is missing; `ffpp-extract --out {path.parent}` makes it") from error
+    except (ValueError, OSError) as error:
+        raise TableError(f"{path}: not a readable Parquet file ({error})") from error
+    if missing := [f.name for f in fields(row_type) if f.name not in table.columns]:
+        raise TableError(f"{path}: column {', '.join(missing)} is missing; extract again")
+    return table
