@@ -205,10 +205,14 @@ class Manifest:
 
 
 def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str, Any]) -> Manifest:
-    """Write the CSV of each split, then manifest.json."""
+    """Write the CSV of each split, then manifest.json with their hashes."""
+    files = {}
     for split, rows in splits.items():
+        path = folder / f"{split}.csv"
         text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
-        write_atomically(folder / f"{split}.csv", text.encode())
+        write_atomically(path, text.encode())
+        files[path.name] = sha256(path)
+    info = {**info, "files": files}
     write_atomically(folder / "manifest.json", (json.dumps(info, indent=2) + "\n").encode())
     return Manifest(folder, info)
 

@@ -1,0 +1,1 @@
+"""Trains classifiers of face manipulation and judges them honestly."""

@@ -1,0 +1,17 @@
+"""What can go wrong, told to the person who can put it right."""
+
+
+class ClassifyError(Exception):
+    """Base of every error of this package: what happened, in which file, what to do."""
+
+
+class PackError(ClassifyError):
+    """A crop of the manifest is missing or cannot be read."""
+
+
+class ModelError(ClassifyError):
+    """No such architecture, or weights that cannot be had or do not fit."""
+
+
+class RunError(ClassifyError):
+    """A run folder that is missing, incomplete, in the way, or out of step with its manifest."""
