@@ -164,7 +164,9 @@ def _print_report(report: Report) -> None:
             per_class[name] = j.per_class[name].map(number)
         _print_table("per class", "class", per_class)
         shown = j.by_category.set_index("category").astype(object)
-        shown["called_fake_percent"] = j.by_category["called_fake_percent"].map("{:.1f}".format).to_numpy()
+        shown["called_fake_percent"] = (
+            j.by_category["called_fake_percent"].map("{:.1f}".format).to_numpy()
+        )
         shown["auc_against_youtube"] = j.by_category["auc_against_youtube"].map(number).to_numpy()
         _print_table("per manipulation, and per kind of real", "category", shown)
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLIP_KEY = ["category", "compression", "clip"]  # four fakes may share one clip name
-UNITS = {"frame": "every crop, stills included", "clip": "mean over a clip's crops, stills left out"}
+UNITS = {
+    "frame": "every crop, stills included",
+    "clip": "mean over a clip's crops, stills left out",
+}
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,7 @@ def confusion_figure(judgement: Judgement) -> Figure:
     axes.set_title(f"per {judgement.unit}, per cent of each row")
     for row in range(len(percent)):
         for column in range(len(percent)):
-            value = percent.iat[row, column]
+            value = percent.iloc[row, column]
             colour = "white" if value > 55 else "black"
             axes.text(column, row, cell(value), ha="center", va="center", color=colour)
     return figure

@@ -70,7 +70,9 @@ class Run:
         try:
             values = tomllib.loads(path.read_text("utf-8"))
         except FileNotFoundError as error:
-            raise RunError(f"no run at {folder} (no config.toml); `classify train` makes one") from error
+            raise RunError(
+                f"no run at {folder} (no config.toml); `classify train` makes one"
+            ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{path}: not readable as TOML ({error})") from error
         if set(values) != {f.name for f in fields(TrainConfig)}:

@@ -75,9 +75,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         temporary.replace(self._folder / "last.keras")
 
 
-def train(
-    manifest_folder: Path, folder: Path, verbose: int | str = "auto", **settings: Any
-) -> Run:
+def train(manifest_folder: Path, folder: Path, verbose: int | str = "auto", **settings: Any) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
     Adam; stops when the validation loss has not fallen for `patience` epochs; best.keras is
@@ -141,4 +139,8 @@ def _check(config: TrainConfig) -> None:
 
 def _portable(weights: str, folder: Path) -> str:
     """A weights file's path from the run folder; names stay as they are."""
-    return os.path.relpath(Path(weights).resolve(), folder.resolve()) if Path(weights).is_file() else weights
+    return (
+        os.path.relpath(Path(weights).resolve(), folder.resolve())
+        if Path(weights).is_file()
+        else weights
+    )

@@ -81,7 +81,9 @@ def extract(
 
     if every is None and frames_per_clip is None:
         every = 25
-    settings = ClipSettings(FramePlan(every, frames_per_clip), CropSettings(margin, shape, min_face))
+    settings = ClipSettings(
+        FramePlan(every, frames_per_clip), CropSettings(margin, shape, min_face)
+    )
     clips = find_clips(data or default_ffpp_root(), category or (), compression or (), limit)
     _print_summary(extract_dataset(clips, out, settings, workers, _progress("clips")))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 
 
-class Frame(NamedTuple):
-    """One decoded frame: display index, time in seconds, (H, W, 3) uint8 RGB."""
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame."""
 
-    index: int
-    time_s: float
-    image: Image
+    index: int  # in display order, from 0
+    time_s: float  # after the first frame
+    image: Image  # (H, W, 3) uint8 RGB
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
             if frame.pts is None or frame.is_corrupt:
                 continue
             if (index := index_of.get(frame.pts)) is not None:
-                yield Frame(index, video.time_s(index), frame.to_ndarray(format="rgb24"))
+                image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+                yield Frame(index, video.time_s(index), image)
             if frame.pts >= last_pts:
                 return
 

@@ -72,9 +72,7 @@ def largest(faces: list[Face]) -> Face:
     return min(faces, key=lambda f: (-f.box.width * f.box.height, f.box.x, f.box.y))
 
 
-def _scan(
-    image: Image, upsample: int, shape: tuple[int, ...], scale: float = 1.0
-) -> list[Face]:
+def _scan(image: Image, upsample: int, shape: tuple[int, ...], scale: float = 1.0) -> list[Face]:
     """One HOG pass over an image that is `scale` times the frame of `shape`."""
     rectangles, scores, _ = _hog().run(np.ascontiguousarray(image), upsample, 0.0)
     height, width = shape[:2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -24,8 +24,8 @@ Image = npt.NDArray[np.uint8]
 class ClipSettings:
     """Everything that decides what is extracted from a clip."""
 
-    plan: FramePlan = FramePlan()
-    crop: CropSettings = CropSettings()
+    plan: FramePlan = field(default_factory=FramePlan)
+    crop: CropSettings = field(default_factory=CropSettings)
 
 
 def extract_clip(clip: Clip, settings: ClipSettings, dataset: Path) -> Part:
@@ -45,10 +45,10 @@ def extract_clip(clip: Clip, settings: ClipSettings, dataset: Path) -> Part:
     rows = {i: _missing(clip, video, i) for i in wanted}
     faces = []
     try:
-        for index, time_s, image in decode.frames(video, wanted):
-            seen = replace(rows[index], time_s=time_s, status="ok", error="")
-            rows[index], face = crop_face(
-                image, seen, settings.crop, dataset, f"faces/{seen.frame_id}.png"
+        for frame in decode.frames(video, wanted):
+            seen = replace(rows[frame.index], time_s=frame.time_s, status="ok", error="")
+            rows[frame.index], face = crop_face(
+                frame.image, seen, settings.crop, dataset, f"faces/{seen.frame_id}.png"
             )
             faces += [face] if face else []
     except DecodeError as error:

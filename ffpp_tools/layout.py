@@ -45,7 +45,7 @@ class Clip:
 
     @property
     def label(self) -> str:
-        """"real" or "fake"."""
+        """Whether it is "real" or "fake"."""
         return labels()[self.category]
 
     @property
@@ -174,9 +174,9 @@ def _identities(path: Path) -> dict[str, str]:
     """Image name → person, from CelebA's identity file; empty when there is none."""
     if not path.is_file():
         return {}
-    pairs = (line.split() for line in path.read_text("utf-8").splitlines() if line.strip())
+    lines = path.read_text("utf-8").splitlines()
     try:
-        return {name: identity for name, identity in pairs}
+        return dict(line.split() for line in lines if line.strip())
     except ValueError as error:
         raise DataNotFoundError(f"{path}: expected lines of 'image identity'; {error}") from error
 

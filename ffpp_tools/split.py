@@ -39,7 +39,9 @@ class SplitSettings:
 
 
 def make_manifest(
-    dataset: Path, folder: Path, settings: SplitSettings = SplitSettings()  # noqa: B008 (frozen)
+    dataset: Path,
+    folder: Path,
+    settings: SplitSettings = SplitSettings(),
 ) -> Manifest:
     """Write a manifest of the crops in `dataset` to `folder`.
 

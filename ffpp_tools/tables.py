@@ -107,7 +107,10 @@ class Part:
 
     def write(self, path: Path) -> None:
         """Commit: the file appears whole or not at all."""
-        rows = {"frames": [asdict(r) for r in self.frames], "faces": [asdict(r) for r in self.faces]}
+        rows = {
+            "frames": [asdict(r) for r in self.frames],
+            "faces": [asdict(r) for r in self.faces],
+        }
         write_atomically(path, json.dumps(rows).encode())
 
     @classmethod
@@ -171,9 +174,13 @@ class Manifest:
             for key in ("mode", "recipe", "root", "classes"):
                 info[key]
         except FileNotFoundError as error:
-            raise TableError(f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one") from error
+            raise TableError(
+                f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise TableError(f"{path}: damaged ({error!r}); make it again with `ffpp-split`") from error
+            raise TableError(
+                f"{path}: damaged ({error!r}); make it again with `ffpp-split`"
+            ) from error
         return cls(folder, info)
 
     @property
@@ -251,7 +258,9 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError as error:
-        raise TableError(f"{path} is missing; `ffpp-extract --out {path.parent}` makes it") from error
+        raise TableError(
+            f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"
+        ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
     if missing := [f.name for f in fields(row_type) if f.name not in table.columns]:

@@ -4,7 +4,7 @@ All faces share one canvas geometry, so that one person's features can be laid o
 another's the way a face manipulation does. The unit of length is half a face height:
 
           -1  hairline          x to the right, y down, origin between nose and eyes
-     -0.18  (o)   (o)  eyes     a canvas of size S has 0.24 S pixels to the unit and
+     -0.13  (o)   (o)  eyes     a canvas of size S has 0.24 S pixels to the unit and
       0.30     v       nose     its origin at (0.50 S, 0.47 S)
       0.58   -----     mouth
            1  chin
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float32]
 
 UNIT = 0.24
 ORIGIN = (0.50, 0.47)
-EYE_Y = -0.18
+EYE_Y = -0.13
 MOUTH_Y = 0.58
 
 
@@ -71,16 +71,16 @@ class Person:
             shirt=colour(rng.uniform(30, 220, 3)),
             iris=colour(irises[rng.integers(len(irises))]),
             lips=colour(lips),
-            width=rng.uniform(0.70, 0.80),
+            width=rng.uniform(0.66, 0.76),
             jaw=rng.uniform(0.12, 0.30),
-            hairline=rng.uniform(-0.80, -0.62),
+            hairline=rng.uniform(-0.90, -0.72),
             hair_length=rng.choice([-0.3, 0.2, 1.2]) + rng.uniform(-0.1, 0.1),
             eye_spacing=rng.uniform(0.30, 0.35),
-            eye_size=rng.uniform(0.125, 0.15),
-            brow=rng.uniform(0.035, 0.06),
+            eye_size=rng.uniform(0.115, 0.135),
+            brow=rng.uniform(0.03, 0.05),
             nose_width=rng.uniform(0.11, 0.16),
             mouth_width=rng.uniform(0.24, 0.32),
-            freckles=rng.uniform(0.8, 1.3),
+            freckles=rng.uniform(0.55, 0.9),
             beard=float(rng.random() < 0.25) * rng.uniform(0.2, 0.5),
             light=(rng.uniform(-0.5, 0.5), rng.uniform(-0.6, -0.2)),
             seed=seed,
@@ -132,7 +132,7 @@ class Portrait:
         self._draw_mouth(canvas, expression)
         return canvas
 
-    def _inside(self, signed: Array, soft: float = 0.0) -> Array:
+    def _inside(self, signed: npt.NDArray[np.floating], soft: float = 0.0) -> Array:
         """Signed distance in units → coverage, over one pixel or `soft` units."""
         return np.clip(signed / max(soft, 1 / self.unit) + 0.5, 0, 1).astype(np.float32)
 
@@ -203,13 +203,13 @@ class Portrait:
     def _resting(self) -> Image:
         """The person without eyes and mouth: (S, S, 3) uint8 RGB."""
         p = self.person
-        canvas = np.broadcast_to(np.float32(p.shirt), (self.size, self.size, 3)).copy()
+        canvas = np.broadcast_to(np.array(p.shirt, np.float32), (self.size, self.size, 3)).copy()
         canvas *= 0.9 + 0.1 * np.clip(self._noise(0.03, 4), -1, 1)[..., None]
         skin = self._skin()
         neck = self._inside(0.42 - np.abs(self.x)) * self._inside(1.2 - self.y)
         _lay(canvas, skin * (0.72 + 0.10 * self.y)[..., None], neck)
         strands = cv2.GaussianBlur(self._noise(0.008, 5), (0, 0), 0.6, sigmaY=0.12 * self.unit)
-        hair = np.float32(p.hair) * (1 + 0.5 * strands[..., None])
+        hair = np.array(p.hair, np.float32) * (1 + 0.5 * strands[..., None])
         _lay(canvas, hair, self._hair)
         _lay(canvas, skin, self._head)
         fringe = self._inside(p.hairline + 0.25 * self.x**2 - self.y, soft=0.05)
@@ -218,9 +218,9 @@ class Portrait:
             brow_y = EYE_Y - 0.20 + 0.25 * (np.abs(self.x) - p.eye_spacing) ** 2
             along = self._inside(0.19 - np.abs(self.x - side * p.eye_spacing), soft=0.06)
             across = self._inside(p.brow - np.abs(self.y - brow_y), soft=0.03)
-            _lay(canvas, np.float32(p.hair) * 0.8, 0.85 * along * across)
+            _lay(canvas, np.array(p.hair, np.float32) * 0.8, 0.85 * along * across)
             nostril = self._ellipse(side * p.nose_width * 0.6, 0.345, 0.045, 0.025, 0.03)
-            _lay(canvas, np.float32(p.skin) * 0.25, 0.8 * nostril)
+            _lay(canvas, np.array(p.skin, np.float32) * 0.25, 0.8 * nostril)
         return np.clip(canvas, 0, 255).astype(np.uint8)
 
     def _point(self, x: float, y: float) -> tuple[int, int]:

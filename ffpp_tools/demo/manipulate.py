@@ -86,18 +86,19 @@ class Forger:
         rows, cols = np.indices((self.target.size, self.target.size)) // self._facet_size
         within_row, within_col = np.indices((self.target.size,) * 2) % self._facet_size
         upper = (within_row + within_col < self._facet_size).astype(int)
-        steps = rng.uniform(0.84, 1.16, (2, FACETS + 2, FACETS + 2)).astype(np.float32)
+        steps = rng.uniform(0.88, 1.12, (2, FACETS + 2, FACETS + 2)).astype(np.float32)
         return steps[upper, rows, cols]
 
     @cached_property
     def _feature_mask(self) -> Array:
-        """Eyes and mouth, which Face2Face takes from the photograph."""
+        """Eyes, nose and mouth, which Face2Face takes from the photograph."""
         size = self.target.size
         mask = np.zeros((size, size), np.float32)
         p = self.target.person
         for x, y, rx, ry in (
             (-p.eye_spacing, EYE_Y, 0.18, 0.11),
             (p.eye_spacing, EYE_Y, 0.18, 0.11),
+            (0, 0.16, 0.16, 0.26),
             (0, MOUTH_Y + 0.04, p.mouth_width * 1.2, 0.16),
         ):
             _fill(mask, self.target, x, y, rx, ry)

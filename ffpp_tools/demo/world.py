@@ -128,9 +128,7 @@ def draw_world(
     if root.exists() and any(root.iterdir()):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
     ffpp = root / "FaceForensics++"
-    scenes = [
-        Scene.drawn(f"{i:03d}", seed * 100_000 + i, seconds) for i in range(people)
-    ]
+    scenes = [Scene.drawn(f"{i:03d}", seed * 100_000 + i, seconds) for i in range(people)]
     order = np.random.default_rng(seed).permutation(people)
     pairs = [(scenes[a], scenes[b]) for a, b in order.reshape(-1, 2)]
     both_ways = [*pairs, *((b, a) for a, b in pairs)]
@@ -150,8 +148,10 @@ def _film(root: Path, target: Scene, source: Scene, compressions: tuple[str, ...
     """Write the target's original and the four fakes that show `source` in it."""
     cv2.setNumThreads(1)
     originals = root / "original_sequences/youtube"
-    own = [_composed(target, i, target.portrait.render(target.expression(i)))
-           for i in range(target.frames)]
+    own = [
+        _composed(target, i, target.portrait.render(target.expression(i)))
+        for i in range(target.frames)
+    ]
     for compression in compressions:
         path = originals / compression / "videos" / f"{target.name}.mp4"
         encode(path, own, target.fps, CRF[compression])
@@ -243,7 +243,7 @@ def _still(
     rng = np.random.default_rng((seed, number))
     expression = Expression(rng.uniform(0, 0.6), rng.uniform(0, 1), 0.95, rng.uniform(-1, 1))
     scale = span / (2 * person.eye_spacing * portrait.unit)
-    pose = np.float32([[scale, 0, 0], [0, scale, 0]])
+    pose = np.array([[scale, 0, 0], [0, scale, 0]], np.float32)
     pose[:, 2] = np.array(eyes) - scale * np.array(portrait.eye_centre)
     rendered = portrait.render(expression)
     image = cv2.warpAffine(rendered, pose, size, borderMode=cv2.BORDER_REPLICATE)
@@ -267,8 +267,8 @@ def _write_lists(root: Path, pairs: list[tuple[Scene, Scene]]) -> None:
         "train": pairs[2 * held_out :],
     }
     for split, members in splits.items():
-        names = [[a.name, b.name] for a, b in members]
-        _write_text(root / "splits" / f"{split}.json", json.dumps(names, indent=2))
+        listed = [[a.name, b.name] for a, b in members]
+        _write_text(root / "splits" / f"{split}.json", json.dumps(listed, indent=2))
     names = sorted(scene.name for pair in pairs for scene in pair)
     videos = {name: f"drawn-{name} 0" for name in names}
     _write_text(root / "conversion_dict.json", json.dumps(videos, indent=2))

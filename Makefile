@@ -1,0 +1,46 @@
+# Everything runs from .venv, which any target builds first from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint types clean
+
+help:  ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed  ## set everything up in .venv
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install  ## draw a small world, extract, split, train and report on it: five minutes
+	rm -rf $(DEMO)
+	$(BIN)/ffpp-demo --out $(DEMO)
+	$(BIN)/ffpp-extract $(DEMO)/FaceForensics++ --every 5 --out $(DEMO)/dataset
+	$(BIN)/ffpp-stills $(DEMO)/CelebA --category CelebA --out $(DEMO)/dataset
+	$(BIN)/ffpp-stills $(DEMO)/CelebA-HQ --category CelebA-HQ --out $(DEMO)/dataset
+	$(BIN)/ffpp-split $(DEMO)/dataset --mode videos --ratios 60/20/20 --out $(DEMO)/manifests/videos
+	$(BIN)/classify train --manifest $(DEMO)/manifests/videos --arch sepconv --epochs 20 --out $(DEMO)/runs/sepconv
+	$(BIN)/classify report $(DEMO)/runs/sepconv
+
+test: install  ## run the test suite
+	$(BIN)/python -m pytest
+
+test-slow: install  ## run what takes long: full-size networks, the whole way on a drawn world
+	$(BIN)/python -m pytest -m slow
+
+lint: install  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## check types
+	$(BIN)/mypy
+
+clean:  ## delete what was built, the demo included
+	rm -rf .venv $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache
