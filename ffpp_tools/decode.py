@@ -61,16 +61,17 @@ def probe(path: Path) -> Video:
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(container, path)
-            packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
-            pts = [p.pts for p in packets if p.pts is not None]
+            shown = (p for p in container.demux(stream) if p.size and not p.is_discard)
+            every_pts = [packet.pts for packet in shown]
             time_base, declared = float(stream.time_base or 0), stream.frames
     except (av.FFmpegError, OSError) as error:
         raise DecodeError(f"{path}: not a readable video ({_reason(error)})") from error
-    if not pts:
+    if not every_pts:
         raise DecodeError(f"{path}: the video stream holds no frames")
-    if len(pts) < len(packets) or len(set(pts)) < len(pts):
+    pts = {p for p in every_pts if p is not None}
+    if len(pts) < len(every_pts):
         raise DecodeError(
-            f"{path}: {len(packets)} packets without distinct timestamps; "
+            f"{path}: {len(every_pts)} packets without distinct timestamps; "
             f"remux it first, for instance with `ffmpeg -fflags +genpts -i IN -c copy OUT.mp4`"
         )
     return Video(path, tuple(sorted(pts)), time_base, declared)

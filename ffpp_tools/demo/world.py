@@ -203,11 +203,14 @@ def _room(rng: np.random.Generator, height: int, width: int) -> Image:
 
 
 def encode(path: Path, frames: Sequence[Image], fps: int, crf: int) -> None:
-    """Write H.264 in MP4 as FF++ has it: x264, yuv420p, B-frames; one thread, same bytes."""
+    """Write H.264 in MP4 as FF++ has it: x264, yuv420p, B-frames; always the same bytes."""
     import av
 
+    # x264's macroblock tree reads memory it never set, so that now and then a file differs.
+    x264 = "bframes=3:threads=1:no-mbtree=1"
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"crf": str(crf), "preset": "veryfast", "x264-params": "bframes=3:threads=1"}
+    options = {"crf": str(crf), "preset": "veryfast", "x264-params": x264}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.pix_fmt = "yuv420p"

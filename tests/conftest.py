@@ -1,0 +1,77 @@
+"""What the tests share: a small drawn world, its dataset, and the way to real data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.demo import draw_world
+from ffpp_tools.extract import ClipSettings
+from ffpp_tools.layout import find_clips, find_stills
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.tables import Manifest
+
+PEOPLE = 8
+SETTINGS = ClipSettings(FramePlan(every=10), CropSettings())
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight drawn people with clips of about 1.5 s, fakes, masks and stills."""
+    return draw_world(tmp_path_factory.mktemp("world"), PEOPLE, seconds=1.5, workers=2)
+
+
+@pytest.fixture(scope="session")
+def ffpp(world: Path) -> Path:
+    return world / "FaceForensics++"
+
+
+@pytest.fixture(scope="session")
+def dataset(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn world's crops: every 10th frame, and all stills."""
+    folder = tmp_path_factory.mktemp("made") / "dataset"
+    extract_dataset(find_clips(world / "FaceForensics++"), folder, SETTINGS, workers=2)
+    for category in ("CelebA", "CelebA-HQ"):
+        extract_still_dataset(find_stills(world / category, category), folder, workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def videos_manifest(dataset: Path) -> Manifest:
+    settings = SplitSettings(mode="videos", ratios=(50, 25, 25))
+    return make_manifest(dataset, dataset.parent / "manifests/videos", settings)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real FF++ clips, named by FFPP_TEST_DATA, else ../shared."""
+    folder = Path(os.environ.get("FFPP_TEST_DATA", "../shared"))
+    if not (folder / "data/FaceForensics++").is_dir():
+        pytest.skip(f"no real data at {folder} (set FFPP_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs an installed command in an empty folder; returns what it printed and its status."""
+
+    def run(name: str, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
+        script = Path(sys.executable).parent / name
+        return subprocess.run(
+            [str(script), *map(str, args)],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "120", **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,150 @@
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.errors import SettingsError, TableError
+from ffpp_tools.extract import ClipSettings
+from ffpp_tools.layout import find_clips, find_stills
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.tables import STATUSES, read_faces, read_frames, sha256
+from tests.conftest import SETTINGS
+from tests.test_demo import hashes
+
+
+@pytest.fixture
+def few(ffpp):
+    return find_clips(ffpp, categories=["Youtube", "FaceSwap"], limit=2)
+
+
+def test_every_planned_frame_is_accounted_for(dataset, ffpp):
+    frames, faces = read_frames(dataset), read_faces(dataset)
+    assert frames["frame_id"].is_unique
+    assert frames["frame_id"].is_monotonic_increasing
+    assert faces["face_id"].is_monotonic_increasing
+    assert set(frames["status"]) <= set(STATUSES)
+    assert set(faces["frame_id"]) == set(frames.loc[frames["status"] == "ok", "frame_id"])
+    clips = frames[frames["compression"] == "c23"].groupby(["category", "clip"])
+    assert len(clips) == len(find_clips(ffpp))
+    for _, clip in clips:
+        assert list(clip["frame"]) == list(range(0, 10 * len(clip), 10))
+    assert {p.relative_to(dataset).as_posix() for p in (dataset / "faces").rglob("*.png")} == set(
+        faces["path"]
+    )
+
+
+def test_same_bytes_for_any_number_of_workers_and_order_of_work(few, tmp_path):
+    extract_dataset(few, tmp_path / "one", SETTINGS, workers=1)
+    extract_dataset(few[::-1], tmp_path / "two", SETTINGS, workers=2)
+    for clip in few:  # one clip a run
+        extract_dataset([clip], tmp_path / "three", SETTINGS)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "three")
+
+
+def test_one_broken_clip_does_not_stop_the_others(few, tmp_path, ffpp):
+    copy = tmp_path / "ffpp"
+    videos = copy / "original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    shutil.copy(few[-1].path, videos / "001.mp4")
+    (videos / "000.mp4").write_bytes(b"\0" * 5000)
+    summary = extract_dataset(find_clips(copy), tmp_path / "out", SETTINGS)
+    statuses = summary.frames.groupby("clip")["status"].unique()
+    assert list(statuses["000"]) == ["unreadable"]
+    assert list(statuses["001"]) == ["ok"]
+    assert summary.counts.loc[("Youtube", "c23"), "unreadable"] == 1
+
+
+def test_a_repaired_clip_is_extracted_by_the_next_run_and_a_good_one_is_left(few, tmp_path):
+    clip = few[-1]
+    copy = tmp_path / "original_sequences/youtube/c23/videos/000.mp4"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("half a download")
+    out = tmp_path / "out"
+    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    assert len(read_faces(out)) == 0
+    shutil.copy(clip.path, copy)
+    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    assert set(read_frames(out)["status"]) == {"ok"}
+    part = out / "parts/Youtube/c23/000.json"
+    written = part.stat().st_mtime_ns
+    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    assert part.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ClipSettings(FramePlan(every=5), SETTINGS.crop),
+        ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)),
+        ClipSettings(SETTINGS.plan, CropSettings(shape="box")),
+    ],
+)
+def test_a_folder_made_with_other_settings_is_refused_and_left_alone(few, tmp_path, other):
+    extract_dataset(few[:1], tmp_path / "out", SETTINGS)
+    before = hashes(tmp_path / "out")
+    with pytest.raises(SettingsError, match="--out"):
+        extract_dataset(few, tmp_path / "out", other)
+    assert hashes(tmp_path / "out") == before
+
+
+def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    stills = find_stills(world / "CelebA", "CelebA", limit=2)
+    with pytest.raises(SettingsError, match=r"1\.3.*2\.0"):
+        extract_still_dataset(stills, tmp_path, CropSettings(margin=2.0))
+
+
+def test_a_second_selection_of_stills_adds_to_the_first(world, tmp_path):
+    stills = find_stills(world / "CelebA", "CelebA", limit=6)
+    extract_still_dataset(stills[:4], tmp_path)
+    extract_still_dataset(stills, tmp_path)
+    frames = read_frames(tmp_path)
+    assert list(frames["clip"]) == [s.name for s in stills]
+
+
+def test_a_damaged_part_is_named(few, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    (part,) = (tmp_path / "parts").rglob("*.json")
+    part.write_text('{"frames": [')
+    with pytest.raises(TableError, match=part.name):
+        extract_dataset(few[:1], tmp_path, SETTINGS)
+
+
+def test_a_place_that_cannot_be_written_is_named(few, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(TableError, match="cannot be written"):
+        extract_dataset(few, tmp_path / "file", SETTINGS)
+
+
+@pytest.mark.parametrize("table", ["frames.parquet", "faces.parquet"])
+def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, table):
+    read = read_frames if table == "frames.parquet" else read_faces
+    with pytest.raises(TableError, match="ffpp-extract"):
+        read(tmp_path)
+    (tmp_path / table).write_text("not parquet")
+    with pytest.raises(TableError, match=table):
+        read(tmp_path)
+    read(dataset).drop(columns=["frame_id"]).to_parquet(tmp_path / table)
+    with pytest.raises(TableError, match="frame_id"):
+        read(tmp_path)
+
+
+def test_real_clips_give_the_planned_frames_and_nearly_all_hold_a_face(real_data, tmp_path):
+    clips = find_clips(real_data / "data/FaceForensics++", compressions=["c40"])
+    summary = extract_dataset(clips, tmp_path, workers=2)
+    planned = summary.counts.sum(axis=1).droplevel("compression").to_dict()
+    assert planned == {
+        "Actors": 134,
+        "Deepfakes": 147,
+        "Face2Face": 147,
+        "FaceSwap": 140,
+        "NeuralTextures": 140,
+        "Youtube": 147,
+    }
+    assert len(summary.faces) >= 0.99 * sum(planned.values())
+    assert isinstance(summary.faces, pd.DataFrame)
+    path = Path(tmp_path / summary.faces["path"].iloc[0])
+    assert sha256(path) == summary.faces["sha256"].iloc[0]
