@@ -41,7 +41,7 @@ class Augmentation:
         One bilinear interpolation each; beyond the edge the nearest pixel is repeated.
         """
         size = images.shape[1]
-        changed = np.empty_like(images)
+        changed = np.empty(images.shape, np.uint8)
         for image, out in zip(images, changed, strict=True):
             cv2.warpAffine(
                 image,

@@ -25,8 +25,8 @@ class TrainConfig:
 
     manifest: str  # folder, relative to the run folder
     manifest_sha256: str  # of its manifest.json, which holds the hashes of its CSV files
+    weights: str  # "imagenet", "none", or a file, relative to the run folder
     arch: str = "efficientnetb0"
-    weights: str = "imagenet"
     activation: str = "linear"
     size: int = 128
     epochs: int = 10

@@ -85,20 +85,21 @@ def train(manifest_folder: Path, folder: Path, verbose: int | str = "auto", **se
         manifest_folder: what `ffpp-split` wrote.
         folder: the run folder to make.
         verbose: as `keras.Model.fit` takes it.
-        **settings: fields of `TrainConfig` other than the manifest's.
+        **settings: fields of `TrainConfig` other than the manifest's; `weights` left out or
+            None is "imagenet" for a backbone that has such weights, else "none".
 
     Raises:
         ClassifyError: bad settings, a crop that is gone, weights that do not fit, a used folder.
         TableError: no manifest there.
     """
     manifest = Manifest.read(manifest_folder)
+    if settings.get("weights") is None:
+        settings["weights"] = default_weights(settings.get("arch", TrainConfig.arch))
     config = TrainConfig(
         manifest=os.path.relpath(manifest_folder.resolve(), folder.resolve()),
         manifest_sha256=sha256(manifest_folder / "manifest.json"),
         **settings,
     )
-    if config.weights is None:
-        config = replace(config, weights=default_weights(config.arch))
     _check(config)
     keras.utils.set_random_seed(config.seed)
     classes = len(manifest.classes)

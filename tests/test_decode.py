@@ -137,5 +137,5 @@ def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
         path.mkdir()
     elif kind == "audio":
         audio_only(path)
-    with pytest.raises(DecodeError, match="bad clip é.mp4"):
+    with pytest.raises(DecodeError, match=r"bad clip é\.mp4"):
         decode.probe(path)

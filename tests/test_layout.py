@@ -56,9 +56,9 @@ def test_missing_data_says_what_was_looked_for_and_what_to_do(tmp_path):
 
 
 def test_unknown_names_are_refused_with_the_known_ones(ffpp):
-    with pytest.raises(SettingsError, match="Deepfake;.*Deepfakes"):
+    with pytest.raises(SettingsError, match=r"Deepfake;.*Deepfakes"):
         find_clips(ffpp, categories=["Deepfake"])
-    with pytest.raises(SettingsError, match="c32.*c40"):
+    with pytest.raises(SettingsError, match=r"c32.*c40"):
         find_clips(ffpp, compressions=["c32"])
 
 

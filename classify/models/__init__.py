@@ -36,7 +36,7 @@ ARCHITECTURES = {
 
 
 def build(
-    arch: str, classes: int, size: int = 128, weights: str | None = None, activation: str = "linear"
+    arch: str, classes: int, size: int = 128, weights: str = "none", activation: str = "linear"
 ) -> keras.Model:
     """An untrained or pretrained network.
 
@@ -45,7 +45,7 @@ def build(
         classes: how many probabilities come out.
         size: side of the square input, in pixels.
         weights: "imagenet" (downloaded by Keras), "none", or a path to a weights file without
-            top; None is "imagenet" where there are such weights.
+            top.
         activation: of the baseline's hidden layers, "linear" or "relu".
 
     Returns:
@@ -54,10 +54,7 @@ def build(
     Raises:
         ModelError: unknown names, or weights that cannot be had or do not fit.
     """
-    if arch not in ARCHITECTURES:
-        raise ModelError(f"unknown architecture {arch!r}; choose from {', '.join(ARCHITECTURES)}")
-    chosen = ARCHITECTURES[arch]
-    weights = default_weights(arch) if weights is None else weights
+    chosen = _chosen(arch)
     if not chosen.pretrained and weights != "none":
         raise ModelError(f"{arch} has no pretrained weights; leave --weights out or say none")
     if activation != "linear" and arch != "baseline":
@@ -66,5 +63,11 @@ def build(
 
 
 def default_weights(arch: str) -> str:
-    """What `weights=None` stands for."""
-    return "imagenet" if ARCHITECTURES[arch].pretrained else "none"
+    """The weights a network starts from when nobody says: "imagenet" where there are such."""
+    return "imagenet" if _chosen(arch).pretrained else "none"
+
+
+def _chosen(arch: str) -> Architecture:
+    if arch not in ARCHITECTURES:
+        raise ModelError(f"unknown architecture {arch!r}; choose from {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[arch]

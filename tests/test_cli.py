@@ -1,0 +1,132 @@
+"""The commands as a person types them."""
+
+import json
+
+import pytest
+
+COMMANDS = [
+    ("ffpp-extract",),
+    ("ffpp-stills",),
+    ("ffpp-split",),
+    ("ffpp-demo",),
+    ("classify",),
+    ("classify", "train"),
+    ("classify", "report"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_is_help(command, words):
+    done = command(words[0], *words[1:], "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    if words != ("classify",):
+        assert f"Example: {' '.join(words)}" in " ".join(done.stdout.split())
+
+
+def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
+    """The three commands as every newcomer types them, without a path."""
+    run = command(
+        "ffpp-extract", "--every", 10, "--workers", 2, FFPP_DATA=str(world / "FaceForensics++")
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Deepfakes" in run.stdout
+    for category in ("CelebA", "CelebA-HQ"):
+        assert command("ffpp-stills", world / category, "--category", category).returncode == 0
+    run = command("ffpp-split", "--mode", "multiclass", "--ratios", "50/25/25")
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "dataset/frames.parquet").is_file()
+    assert (tmp_path / "data_manifests/multiclass/manifest.json").is_file()
+    for folder in ("sepconv-multiclass", "sepconv-multiclass-2"):
+        run = command(
+            "classify",
+            "train",
+            "--arch",
+            "sepconv",
+            "--size",
+            32,
+            "--epochs",
+            1,
+            "--batch-size",
+            16,
+        )
+        assert run.returncode == 0, run.stderr
+        assert f"run: runs/{folder}" in run.stdout
+        assert "cuda" not in run.stderr.lower()  # TensorFlow's greeting is not an error of ours
+    run = command("classify", "report", "runs/sepconv-multiclass")
+    assert run.returncode == 0, run.stderr
+    assert "Split: grouped (no person" in run.stdout
+    assert "per clip" in run.stdout
+    assert "report: runs/sepconv-multiclass/report/report.html" in run.stdout
+    report = json.loads((tmp_path / "runs/sepconv-multiclass/report/report.json").read_text())
+    assert set(report["units"]["frame"]["confusion"]) == {
+        "CelebA",
+        "CelebA-HQ",
+        "Deepfakes",
+        "Face2Face",
+        "FaceSwap",
+        "NeuralTextures",
+        "Youtube",
+    }
+    categories = {row["category"] for row in report["units"]["clip"]["by_category"]}
+    assert "CelebA" not in categories
+    assert "Youtube" in categories
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ffpp-extract"], "data/FaceForensics++"),
+        (["ffpp-extract", "nowhere"], "ffpp-demo"),
+        (["ffpp-extract", "--category", "Deepfake"], "Deepfakes"),
+        (["ffpp-extract", "--every", 25, "--frames-per-clip", 10], "not both"),
+        (["ffpp-stills", "nowhere", "--category", "CelebA"], "no images"),
+        (["ffpp-split"], "ffpp-extract"),
+        (["ffpp-split", "--mode", "seven"], "multiclass"),
+        (["classify", "train"], "ffpp-split"),
+        (["classify", "report", "runs/none"], "classify train"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_errors_are_one_line_with_a_remedy_and_status_1(command, tmp_path, words, message):
+    done = command(*words, FFPP_DATA="")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ratios_that_are_no_ratios_are_a_usage_error(command):
+    done = command("ffpp-split", "--ratios", "80-20")
+    assert done.returncode == 2
+    assert "80/5/15" in done.stderr
+
+
+def test_imagenet_weights_without_a_network_say_how_to_pass_a_file(
+    command, videos_manifest, tmp_path
+):
+    done = command(
+        "classify",
+        "train",
+        "--manifest",
+        videos_manifest.folder,
+        KERAS_HOME=str(tmp_path / "keras"),
+        https_proxy="http://127.0.0.1:9",  # where nothing listens
+    )
+    assert done.returncode == 1
+    for words in ("efficientnetb0_notop.h5", "--weights PATH", "--weights none"):
+        assert words in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_demo_draws_a_world_that_the_other_commands_take(command, tmp_path):
+    done = command("ffpp-demo", "--people", 6, "--seconds", 1, "--compression", "c40")
+    assert done.returncode == 0, done.stderr
+    assert "demo/FaceForensics++" in done.stdout
+    done = command("ffpp-extract", "demo/FaceForensics++", "--compression", "c40", "--limit", 1)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "dataset/faces").rglob("*.png"))) >= 5
+    again = command("ffpp-demo", "--people", 6)
+    assert again.returncode == 1
+    assert "not empty" in again.stderr

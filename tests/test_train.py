@@ -1,0 +1,211 @@
+import dataclasses
+import json
+import tomllib
+
+import keras
+import numpy as np
+import pytest
+
+from classify.backend import jit_compile
+from classify.errors import ClassifyError, ModelError, PackError, RunError
+from classify.pack import pack
+from classify.predict import predict_split
+from classify.runs import Run, new_folder
+from classify.train import Batches, Checkpoints, train
+from ffpp_tools.split import SplitSettings, make_manifest
+from tests.test_demo import hashes
+
+TINY = {"arch": "sepconv", "size": 48, "batch_size": 16, "verbose": 0}
+
+
+@pytest.fixture(scope="module")
+def run(videos_manifest, tmp_path_factory):
+    """A short training on the drawn world."""
+    return train(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r", epochs=3, **TINY)
+
+
+def test_the_run_folder_holds_all_it_takes_to_repeat_it(run, videos_manifest):
+    names = {p.name for p in run.folder.iterdir()}
+    assert {"config.toml", "environment.json", "log.csv", "best.keras", "last.keras"} <= names
+    config = tomllib.loads((run.folder / "config.toml").read_text())
+    assert (config["arch"], config["weights"], config["epochs"]) == ("sepconv", "none", 3)
+    assert (run.folder / config["manifest"]).resolve() == videos_manifest.folder.resolve()
+    environment = json.loads((run.folder / "environment.json").read_text())
+    assert environment["packages"]["keras"] == keras.__version__
+    assert Run.read(run.folder) == run
+
+
+def test_the_log_has_a_row_per_epoch_with_validation(run):
+    assert list(run.log["epoch"]) == [0, 1, 2]
+    for column in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert np.isfinite(run.log[column]).all()
+
+
+def test_the_test_split_is_not_touched_by_training(run, videos_manifest):
+    packed = {p.name.split("-")[0] for p in (videos_manifest.folder / "packed").iterdir()}
+    assert packed == {"train", "val"}
+    assert not list(run.folder.glob("predictions-*"))
+
+
+def test_the_defaults_are_the_papers(run):
+    defaults = {f.name: f.default for f in dataclasses.fields(run.config)}
+    assert (
+        defaults
+        | {
+            "size": 128,
+            "epochs": 10,
+            "batch_size": 64,
+            "learning_rate": 0.001,
+            "patience": 5,
+            "augment": "paper",
+            "arch": "efficientnetb0",
+        }
+        == defaults
+    )
+
+
+def test_training_learns_what_it_is_shown(videos_manifest, tmp_path):
+    learnt = train(
+        videos_manifest.folder, tmp_path / "r", epochs=12, augment="none", patience=12, **TINY
+    )
+    assert learnt.log["loss"].iloc[-1] < 0.7 * learnt.log["loss"].iloc[0]
+
+
+def test_the_same_seed_gives_the_same_training(videos_manifest, tmp_path, run):
+    again = train(videos_manifest.folder, tmp_path / "again", epochs=3, **TINY)
+    np.testing.assert_allclose(again.log["val_loss"], run.log["val_loss"], rtol=1e-4)
+    other = train(videos_manifest.folder, tmp_path / "other", epochs=3, seed=1, **TINY)
+    assert not np.allclose(other.log["val_loss"], run.log["val_loss"], rtol=1e-4)
+
+
+def test_best_is_the_epoch_with_the_lowest_validation_loss(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    callback = Checkpoints(tmp_path)
+    callback.set_model(model)
+    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        model.layers[0].bias.assign([float(epoch)])
+        callback.on_epoch_end(epoch, {"val_loss": loss})
+
+    def bias(name):
+        return float(keras.models.load_model(tmp_path / name).layers[0].bias.numpy()[0])
+
+    assert (bias("best.keras"), bias("last.keras")) == (1.0, 2.0)
+    assert {p.name for p in tmp_path.iterdir()} == {"best.keras", "last.keras"}
+
+
+def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_path):
+    # Nothing is learnt at this rate, so that the first epoch's noise stays unbeaten for long.
+    stopped = train(
+        videos_manifest.folder,
+        tmp_path / "r",
+        epochs=40,
+        patience=1,
+        learning_rate=0.5,
+        augment="none",
+        **TINY,
+    )
+    best = stopped.log["val_loss"].idxmin()
+    assert len(stopped.log) < 40
+    assert len(stopped.log) == best + 2
+
+
+def test_every_epoch_shows_each_sample_once_in_a_new_order(videos_manifest):
+    data = pack(videos_manifest, "train", 32)
+    batches = Batches(data, classes=5, batch_size=7, augment=None, seed=0)
+    epochs = []
+    for _ in range(2):
+        shown = [batches[i] for i in range(len(batches))]
+        images = np.concatenate([images for images, _ in shown])
+        targets = np.concatenate([targets for _, targets in shown])
+        assert len(images) == len(data.labels)
+        order = [np.flatnonzero((data.images == image).all(axis=(1, 2, 3)))[0] for image in images]
+        assert sorted(order) == list(range(len(images)))
+        np.testing.assert_array_equal(targets.argmax(axis=1), data.labels[order])
+        epochs.append(order)
+        batches.on_epoch_end()
+    assert epochs[0] != epochs[1]
+
+
+def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manifest):
+    table = predict_split(run, "test")
+    classes = list(videos_manifest.classes)
+    probabilities = table[[f"p_{c}" for c in classes]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert list(table["face_id"]) == list(videos_manifest.samples("test")["face_id"])
+    images = pack(videos_manifest, "test", run.config.size).images
+    expected = run.best_model().predict(images, verbose=0)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    written = (run.folder / "predictions-test.parquet").stat().st_mtime_ns
+    predict_split(run, "test")
+    assert (run.folder / "predictions-test.parquet").stat().st_mtime_ns == written
+
+
+def test_an_earlier_run_is_never_overwritten(run, videos_manifest):
+    before = hashes(run.folder)
+    with pytest.raises(RunError, match="never overwrites"):
+        train(videos_manifest.folder, run.folder, epochs=1, **TINY)
+    assert hashes(run.folder) == before
+
+
+def test_new_folders_count_up(tmp_path):
+    names = []
+    for _ in range(3):
+        folder = new_folder(tmp_path, "b0-videos")
+        folder.mkdir()
+        names.append(folder.name)
+    assert names == ["b0-videos", "b0-videos-2", "b0-videos-3"]
+
+
+def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
+    folder = tmp_path / "m"
+    make_manifest(dataset, folder, SplitSettings(mode="videos"))
+    trained = train(folder, tmp_path / "r", epochs=1, **TINY)
+    make_manifest(dataset, folder, SplitSettings(mode="videos", seed=1))
+    with pytest.raises(RunError, match="has changed since"):
+        predict_split(trained, "test")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"epochs": 0}, ClassifyError),
+        ({"learning_rate": 0.0}, ClassifyError),
+        ({"augment": "wild"}, ClassifyError),
+        ({"arch": "resnet1000"}, ModelError),
+        ({"weights": "imagenet"}, ModelError),
+    ],
+)
+def test_bad_settings_fail_before_a_folder_is_made(videos_manifest, tmp_path, settings, error):
+    with pytest.raises(error):
+        train(videos_manifest.folder, tmp_path / "r", **{**TINY, **settings})
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("damage", ["gone", "toml", "keys", "model"])
+def test_damaged_runs_are_named(run, tmp_path, damage):
+    folder = tmp_path / "r"
+    if damage != "gone":
+        folder.mkdir()
+        text = (run.folder / "config.toml").read_text()
+        (folder / "config.toml").write_text(text)
+        (folder / "best.keras").write_bytes(b"")
+    if damage == "toml":
+        (folder / "config.toml").write_text("arch = ")
+    elif damage == "keys":
+        (folder / "config.toml").write_text(text.replace("patience", "patients"))
+    with pytest.raises(RunError, match=str(folder)):
+        Run.read(folder).best_model()
+
+
+def test_a_missing_crop_stops_training_before_a_folder_is_made(dataset, tmp_path):
+    manifest = make_manifest(dataset, tmp_path / "m", SplitSettings(mode="videos"))
+    info = manifest.folder / "manifest.json"
+    info.write_text(info.read_text().replace(manifest.info["root"], "../nowhere"))
+    with pytest.raises(PackError, match=r"nowhere.*ffpp-split"):
+        train(manifest.folder, tmp_path / "r", **TINY)
+    assert not (tmp_path / "r").exists()
+
+
+def test_xla_stays_off_for_tensorflow_on_a_cpu():
+    on_cpu = keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
+    assert jit_compile() == (False if on_cpu else "auto")
