@@ -79,24 +79,23 @@ def train(
     mode = Manifest.read(manifest).info["mode"]
     _start_keras()
     from classify.report import best_epoch
-    from classify.runs import new_folder
+    from classify.runs import TrainSettings, new_folder
     from classify.train import train as run_training
 
-    run = run_training(
-        manifest,
-        out or new_folder(Path("runs"), f"{arch}-{mode}"),
-        verbose="auto" if console.is_terminal else 2,
+    settings = TrainSettings(
         arch=arch,
         weights=weights,
+        activation=activation,
+        size=size,
         epochs=epochs,
         batch_size=batch_size,
-        size=size,
         learning_rate=learning_rate,
         patience=patience,
         augment=augment,
-        activation=activation,
         seed=seed,
     )
+    folder = out or new_folder(Path("runs"), f"{arch}-{mode}")
+    run = run_training(manifest, folder, settings, "auto" if console.is_terminal else 2)
     log = run.log
     best = best_epoch(log)
     loss, accuracy = log.loc[best - 1, ["val_loss", "val_accuracy"]]

@@ -29,7 +29,7 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
     path = run.folder / f"predictions-{split}.parquet"
     if path.exists():
         return pd.read_parquet(path)
-    data = pack(manifest, split, run.config.size)
+    data = pack(manifest, split, run.settings.size)
     probabilities = _predict(run, data.images)
     columns = [f"{PREFIX}{name}" for name in manifest.classes]
     table = pd.concat([data.samples, pd.DataFrame(probabilities, columns=columns)], axis=1)
@@ -40,6 +40,6 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
 def _predict(run: Run, images: np.ndarray) -> np.ndarray:
     model = run.best_model()
     model.jit_compile = jit_compile()
-    batch = run.config.batch_size
+    batch = run.settings.batch_size
     batches = (images[i : i + batch] for i in range(0, len(images), batch))
     return np.concatenate([np.asarray(model.predict_on_batch(b)) for b in batches])

@@ -192,11 +192,10 @@ def as_dict(report: Report) -> dict[str, Any]:
         }
         for j in report.judgements
     }
-    config = report.run.config
     return {
         "provenance": report.provenance,
         "run": report.run.folder.name,
-        "arch": config.arch,
+        "arch": report.run.settings.arch,
         "split": report.split,
         "epochs": len(report.run.log),
         "best_epoch": best_epoch(report.run.log),
@@ -279,7 +278,7 @@ def _html(report: Report, figures: dict[str, Figure], learning: Figure) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         report=report,
-        config=report.run.config,
+        settings=report.run.settings,
         epochs=len(report.run.log),
         best_epoch=best_epoch(report.run.log),
         units=UNITS,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import tomli_w
 
-from classify.errors import RunError
+from classify.errors import ClassifyError, RunError
 from ffpp_tools.tables import Manifest, sha256, write_atomically
 
 if TYPE_CHECKING:
@@ -20,21 +20,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """All that decides a training; the defaults are the paper's."""
+class TrainSettings:
+    """All that decides a training besides its data; the defaults are the paper's."""
 
-    manifest: str  # folder, relative to the run folder
-    manifest_sha256: str  # of its manifest.json, which holds the hashes of its CSV files
-    weights: str  # "imagenet", "none", or a file, relative to the run folder
     arch: str = "efficientnetb0"
-    activation: str = "linear"
-    size: int = 128
-    epochs: int = 10
+    weights: str | None = None  # "imagenet", "none" or a file; None: imagenet where it exists
+    activation: str = "linear"  # of the baseline's hidden layers
+    size: int = 128  # side of the input, in pixels
+    epochs: int = 10  # at most
     batch_size: int = 64
-    learning_rate: float = 0.001
-    patience: int = 5
-    augment: str = "paper"
-    seed: int = 0
+    learning_rate: float = 0.001  # of Adam
+    patience: int = 5  # epochs without a lower validation loss before stopping
+    augment: str = "paper"  # a name from `augment.PRESETS`
+    seed: int = 0  # of weights, order and augmentation
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for name, least in (("size", 32), ("epochs", 1), ("batch_size", 1), ("patience", 0)):
+            if getattr(self, name) < least:
+                raise ClassifyError(f"{name} ({getattr(self, name)}) must be at least {least}")
+        if not self.learning_rate > 0:
+            raise ClassifyError(f"learning_rate ({self.learning_rate}) must be above 0")
 
 
 @dataclass(frozen=True)
@@ -42,43 +48,49 @@ class Run:
     """A run folder on disk."""
 
     folder: Path
-    config: TrainConfig
+    settings: TrainSettings
+    manifest_path: str  # of the manifest's folder, relative to the run folder
+    manifest_sha256: str  # of its manifest.json, which holds the hashes of its CSV files
 
-    @classmethod
-    def create(cls, folder: Path, config: TrainConfig) -> Run:
+    def create(self) -> None:
         """Make the folder and write config.toml and environment.json.
 
         Raises:
             RunError: the folder holds something already.
         """
-        if folder.exists() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
-        run = cls(folder, config)
-        write_atomically(folder / "config.toml", tomli_w.dumps(asdict(config)).encode())
+        check_free(self.folder)
+        settings = asdict(self.settings)
+        if self.settings.weights and Path(self.settings.weights).is_file():
+            weights = Path(self.settings.weights).resolve()
+            settings["weights"] = os.path.relpath(weights, self.folder.resolve())
+        config = {
+            "manifest": {"path": self.manifest_path, "sha256": self.manifest_sha256},
+            "training": settings,
+        }
+        write_atomically(self.folder / "config.toml", tomli_w.dumps(config).encode())
         environment = json.dumps(_environment(), indent=2) + "\n"
-        write_atomically(folder / "environment.json", environment.encode())
-        return run
+        write_atomically(self.folder / "environment.json", environment.encode())
 
     @classmethod
     def read(cls, folder: Path) -> Run:
-        """The run in `folder`.
+        """The run in `folder`; a weights file is named relative to it.
 
         Raises:
             RunError: no run there, or its configuration is damaged.
         """
         path = folder / "config.toml"
         try:
-            values = tomllib.loads(path.read_text("utf-8"))
+            config = tomllib.loads(path.read_text("utf-8"))
+            settings = TrainSettings(**config["training"])
+            return cls(folder, settings, config["manifest"]["path"], config["manifest"]["sha256"])
         except FileNotFoundError as error:
             raise RunError(
                 f"no run at {folder} (no config.toml); `classify train` makes one"
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"{path}: not readable as TOML ({error})") from error
-        if set(values) != {f.name for f in fields(TrainConfig)}:
-            odd = ", ".join(sorted(set(values) ^ {f.name for f in fields(TrainConfig)}))
-            raise RunError(f"{path}: keys missing or unknown ({odd}); written by another version?")
-        return cls(folder, TrainConfig(**values))
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{path}: {error}; written by another version?") from error
 
     @property
     def manifest(self) -> Manifest:
@@ -88,8 +100,8 @@ class Run:
             RunError: it was made anew since, so that its test people may have been trained on.
             TableError: it is gone or damaged.
         """
-        manifest = Manifest.read(Path(os.path.normpath(self.folder / self.config.manifest)))
-        if sha256(manifest.folder / "manifest.json") != self.config.manifest_sha256:
+        manifest = Manifest.read(Path(os.path.normpath(self.folder / self.manifest_path)))
+        if sha256(manifest.folder / "manifest.json") != self.manifest_sha256:
             raise RunError(
                 f"{manifest.folder} has changed since {self.folder} was trained on it: its test "
                 f"split may now hold people the network knows. Train again, or restore it."
@@ -105,7 +117,7 @@ class Run:
         """The checkpoint with the lowest validation loss.
 
         Raises:
-            RunError: no epoch was finished, or the file is damaged.
+            RunError: no epoch was finished yet, or the file is damaged.
         """
         import keras
 
@@ -116,6 +128,16 @@ class Run:
             return keras.models.load_model(path, compile=False)
         except (ValueError, OSError, KeyError) as error:
             raise RunError(f"{path}: not a readable Keras model ({error})") from error
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises:
+        RunError: it does.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ from classify.backend import jit_compile
 from classify.errors import ClassifyError
 from classify.models import build, default_weights
 from classify.pack import Packed, pack
-from classify.runs import Run, TrainConfig
+from classify.runs import Run, TrainSettings, check_free
 from ffpp_tools.tables import Manifest, sha256
 
 
@@ -75,7 +74,12 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         temporary.replace(self._folder / "last.keras")
 
 
-def train(manifest_folder: Path, folder: Path, verbose: int | str = "auto", **settings: Any) -> Run:
+def train(
+    manifest_folder: Path,
+    folder: Path,
+    settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
+    verbose: int | str = "auto",
+) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
     Adam; stops when the validation loss has not fallen for `patience` epochs; best.keras is
@@ -84,64 +88,57 @@ def train(manifest_folder: Path, folder: Path, verbose: int | str = "auto", **se
     Args:
         manifest_folder: what `ffpp-split` wrote.
         folder: the run folder to make.
+        settings: network, weights, and how to train.
         verbose: as `keras.Model.fit` takes it.
-        **settings: fields of `TrainConfig` other than the manifest's; `weights` left out or
-            None is "imagenet" for a backbone that has such weights, else "none".
 
     Raises:
-        ClassifyError: bad settings, a crop that is gone, weights that do not fit, a used folder.
+        ClassifyError: a crop that is gone, weights that do not fit, a used folder, a training
+            whose loss is never finite.
         TableError: no manifest there.
     """
+    check_free(folder)
     manifest = Manifest.read(manifest_folder)
-    if settings.get("weights") is None:
-        settings["weights"] = default_weights(settings.get("arch", TrainConfig.arch))
-    config = TrainConfig(
-        manifest=os.path.relpath(manifest_folder.resolve(), folder.resolve()),
-        manifest_sha256=sha256(manifest_folder / "manifest.json"),
-        **settings,
-    )
-    _check(config)
-    keras.utils.set_random_seed(config.seed)
-    classes = len(manifest.classes)
+    settings = replace(settings, weights=settings.weights or default_weights(settings.arch))
+    keras.utils.set_random_seed(settings.seed)
     # Everything that can fail for want of data or weights comes before the folder is made.
-    model = build(config.arch, classes, config.size, config.weights, config.activation)
-    parts = {split: pack(manifest, split, config.size) for split in ("train", "val")}
-    augment = preset(config.augment)
-    run = Run.create(folder, replace(config, weights=_portable(config.weights, folder)))
-    model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=jit_compile(),
+    augment = preset(settings.augment)
+    model = _compiled(settings, len(manifest.classes))
+    train_data, val_data = (pack(manifest, split, settings.size) for split in ("train", "val"))
+    run = Run(
+        folder,
+        settings,
+        manifest_path=os.path.relpath(manifest_folder.resolve(), folder.resolve()),
+        manifest_sha256=sha256(manifest_folder / "manifest.json"),
     )
+    run.create()
+    classes = len(manifest.classes)
     model.fit(
-        Batches(parts["train"], classes, config.batch_size, augment, config.seed),
-        validation_data=Batches(parts["val"], classes, config.batch_size, None, config.seed),
-        epochs=config.epochs,
+        Batches(train_data, classes, settings.batch_size, augment, settings.seed),
+        validation_data=Batches(val_data, classes, settings.batch_size, None, settings.seed),
+        epochs=settings.epochs,
         shuffle=False,
         verbose=verbose,
         callbacks=[
             keras.callbacks.CSVLogger(str(folder / "log.csv")),
             Checkpoints(folder),
-            keras.callbacks.EarlyStopping("val_loss", mode="min", patience=config.patience),
+            keras.callbacks.EarlyStopping("val_loss", mode="min", patience=settings.patience),
             keras.callbacks.TerminateOnNaN(),
         ],
     )
+    if not (folder / "best.keras").exists():
+        raise ClassifyError(
+            f"{folder}: the validation loss was never finite; try a lower --learning-rate"
+        )
     return run
 
 
-def _check(config: TrainConfig) -> None:
-    for name, least in (("size", 32), ("epochs", 1), ("batch_size", 1), ("patience", 0)):
-        if getattr(config, name) < least:
-            raise ClassifyError(f"{name} ({getattr(config, name)}) must be at least {least}")
-    if not config.learning_rate > 0:
-        raise ClassifyError(f"learning_rate ({config.learning_rate}) must be above 0")
-
-
-def _portable(weights: str, folder: Path) -> str:
-    """A weights file's path from the run folder; names stay as they are."""
-    return (
-        os.path.relpath(Path(weights).resolve(), folder.resolve())
-        if Path(weights).is_file()
-        else weights
+def _compiled(settings: TrainSettings, classes: int) -> keras.Model:
+    weights = settings.weights or "none"
+    model = build(settings.arch, classes, settings.size, weights, settings.activation)
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=jit_compile(),
     )
+    return model

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from classify.report import cell, clip_scores, judge, make_report
+from classify.runs import TrainSettings
 from classify.train import train
 from ffpp_tools.tables import MANIFEST_COLUMNS
 
@@ -90,9 +91,8 @@ def test_cells_are_printed_as_in_the_papers_tables(value, printed):
 @pytest.fixture(scope="module")
 def report(videos_manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "r & <b>d"
-    run = train(
-        videos_manifest.folder, folder, arch="sepconv", size=32, epochs=2, batch_size=16, verbose=0
-    )
+    settings = TrainSettings(arch="sepconv", size=32, epochs=2, batch_size=16)
+    run = train(videos_manifest.folder, folder, settings, verbose=0)
     return make_report(run)
 
 

@@ -10,26 +10,33 @@ from classify.backend import jit_compile
 from classify.errors import ClassifyError, ModelError, PackError, RunError
 from classify.pack import pack
 from classify.predict import predict_split
-from classify.runs import Run, new_folder
+from classify.runs import Run, TrainSettings, new_folder
 from classify.train import Batches, Checkpoints, train
 from ffpp_tools.split import SplitSettings, make_manifest
 from tests.test_demo import hashes
 
-TINY = {"arch": "sepconv", "size": 48, "batch_size": 16, "verbose": 0}
+TINY = TrainSettings(arch="sepconv", size=48, batch_size=16, epochs=3)
+
+
+def train_tiny(manifest, folder, **changes):
+    """A short training of the small network, with these settings changed."""
+    return train(manifest, folder, dataclasses.replace(TINY, **changes), verbose=0)
 
 
 @pytest.fixture(scope="module")
 def run(videos_manifest, tmp_path_factory):
     """A short training on the drawn world."""
-    return train(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r", epochs=3, **TINY)
+    return train_tiny(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r")
 
 
 def test_the_run_folder_holds_all_it_takes_to_repeat_it(run, videos_manifest):
     names = {p.name for p in run.folder.iterdir()}
     assert {"config.toml", "environment.json", "log.csv", "best.keras", "last.keras"} <= names
     config = tomllib.loads((run.folder / "config.toml").read_text())
-    assert (config["arch"], config["weights"], config["epochs"]) == ("sepconv", "none", 3)
-    assert (run.folder / config["manifest"]).resolve() == videos_manifest.folder.resolve()
+    training = config["training"]
+    assert (training["arch"], training["weights"], training["epochs"]) == ("sepconv", "none", 3)
+    manifest = run.folder / config["manifest"]["path"]
+    assert manifest.resolve() == videos_manifest.folder.resolve()
     environment = json.loads((run.folder / "environment.json").read_text())
     assert environment["packages"]["keras"] == keras.__version__
     assert Run.read(run.folder) == run
@@ -47,34 +54,31 @@ def test_the_test_split_is_not_touched_by_training(run, videos_manifest):
     assert not list(run.folder.glob("predictions-*"))
 
 
-def test_the_defaults_are_the_papers(run):
-    defaults = {f.name: f.default for f in dataclasses.fields(run.config)}
-    assert (
-        defaults
-        | {
-            "size": 128,
-            "epochs": 10,
-            "batch_size": 64,
-            "learning_rate": 0.001,
-            "patience": 5,
-            "augment": "paper",
-            "arch": "efficientnetb0",
-        }
-        == defaults
-    )
+def test_the_defaults_are_the_papers():
+    defaults = dataclasses.asdict(TrainSettings())
+    papers = {
+        "arch": "efficientnetb0",
+        "size": 128,
+        "epochs": 10,
+        "batch_size": 64,
+        "learning_rate": 0.001,
+        "patience": 5,
+        "augment": "paper",
+    }
+    assert defaults | papers == defaults
 
 
 def test_training_learns_what_it_is_shown(videos_manifest, tmp_path):
-    learnt = train(
-        videos_manifest.folder, tmp_path / "r", epochs=12, augment="none", patience=12, **TINY
+    learnt = train_tiny(
+        videos_manifest.folder, tmp_path / "r", epochs=12, augment="none", patience=12
     )
     assert learnt.log["loss"].iloc[-1] < 0.7 * learnt.log["loss"].iloc[0]
 
 
 def test_the_same_seed_gives_the_same_training(videos_manifest, tmp_path, run):
-    again = train(videos_manifest.folder, tmp_path / "again", epochs=3, **TINY)
+    again = train_tiny(videos_manifest.folder, tmp_path / "again")
     np.testing.assert_allclose(again.log["val_loss"], run.log["val_loss"], rtol=1e-4)
-    other = train(videos_manifest.folder, tmp_path / "other", epochs=3, seed=1, **TINY)
+    other = train_tiny(videos_manifest.folder, tmp_path / "other", seed=1)
     assert not np.allclose(other.log["val_loss"], run.log["val_loss"], rtol=1e-4)
 
 
@@ -95,14 +99,13 @@ def test_best_is_the_epoch_with_the_lowest_validation_loss(tmp_path):
 
 def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_path):
     # Nothing is learnt at this rate, so that the first epoch's noise stays unbeaten for long.
-    stopped = train(
+    stopped = train_tiny(
         videos_manifest.folder,
         tmp_path / "r",
         epochs=40,
         patience=1,
         learning_rate=0.5,
         augment="none",
-        **TINY,
     )
     best = stopped.log["val_loss"].idxmin()
     assert len(stopped.log) < 40
@@ -132,7 +135,7 @@ def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manif
     probabilities = table[[f"p_{c}" for c in classes]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert list(table["face_id"]) == list(videos_manifest.samples("test")["face_id"])
-    images = pack(videos_manifest, "test", run.config.size).images
+    images = pack(videos_manifest, "test", run.settings.size).images
     expected = run.best_model().predict(images, verbose=0)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     written = (run.folder / "predictions-test.parquet").stat().st_mtime_ns
@@ -143,7 +146,7 @@ def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manif
 def test_an_earlier_run_is_never_overwritten(run, videos_manifest):
     before = hashes(run.folder)
     with pytest.raises(RunError, match="never overwrites"):
-        train(videos_manifest.folder, run.folder, epochs=1, **TINY)
+        train_tiny(videos_manifest.folder, run.folder)
     assert hashes(run.folder) == before
 
 
@@ -159,7 +162,7 @@ def test_new_folders_count_up(tmp_path):
 def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
     folder = tmp_path / "m"
     make_manifest(dataset, folder, SplitSettings(mode="videos"))
-    trained = train(folder, tmp_path / "r", epochs=1, **TINY)
+    trained = train_tiny(folder, tmp_path / "r", epochs=1)
     make_manifest(dataset, folder, SplitSettings(mode="videos", seed=1))
     with pytest.raises(RunError, match="has changed since"):
         predict_split(trained, "test")
@@ -177,7 +180,7 @@ def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
 )
 def test_bad_settings_fail_before_a_folder_is_made(videos_manifest, tmp_path, settings, error):
     with pytest.raises(error):
-        train(videos_manifest.folder, tmp_path / "r", **{**TINY, **settings})
+        train_tiny(videos_manifest.folder, tmp_path / "r", **settings)
     assert not (tmp_path / "r").exists()
 
 
@@ -197,12 +200,17 @@ def test_damaged_runs_are_named(run, tmp_path, damage):
         Run.read(folder).best_model()
 
 
+def test_a_loss_that_is_never_finite_is_an_error(videos_manifest, tmp_path):
+    with pytest.raises(ClassifyError, match="lower --learning-rate"):
+        train_tiny(videos_manifest.folder, tmp_path / "r", learning_rate=1e38)
+
+
 def test_a_missing_crop_stops_training_before_a_folder_is_made(dataset, tmp_path):
     manifest = make_manifest(dataset, tmp_path / "m", SplitSettings(mode="videos"))
     info = manifest.folder / "manifest.json"
     info.write_text(info.read_text().replace(manifest.info["root"], "../nowhere"))
     with pytest.raises(PackError, match=r"nowhere.*ffpp-split"):
-        train(manifest.folder, tmp_path / "r", **TINY)
+        train_tiny(manifest.folder, tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 
