@@ -130,9 +130,9 @@ def _start_keras() -> None:
     With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own words come through.
     """
     sys.stderr.flush()
-    own_words = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     saved = os.dup(2)
-    if not own_words:
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)
         os.close(silence)

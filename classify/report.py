@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from classify import metrics
+from classify.errors import ClassifyError
 from classify.predict import PREFIX, predict_split
 from classify.runs import Run
 from ffpp_tools.layout import STILL
@@ -58,19 +59,22 @@ class Report:
 
     @property
     def folder(self) -> Path:
-        """Where the report's files lie."""
-        return self.run.folder / "report"
+        """Where the report's files lie: `report`, or `report-val` and `report-train`."""
+        return self.run.folder / ("report" if self.split == "test" else f"report-{self.split}")
 
 
 def make_report(run: Run, split: str = "test") -> Report:
-    """Judge a run's best checkpoint on a split and write `report/`.
+    """Judge a run's best checkpoint on a split and write its report folder.
 
-    Writes report.json, report.html, confusion.png and the tables as CSV.
+    Writes report.json, report.html, the tables as CSV and the figures as PNG.
 
     Raises:
+        ClassifyError: an unknown split.
         RunError: the run is unfinished, or its manifest changed since training.
         PackError: a crop is missing.
     """
+    if split not in CHOSEN:
+        raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(CHOSEN)}")
     predictions = predict_split(run, split)
     manifest = run.manifest
     classes = manifest.classes
@@ -152,7 +156,7 @@ def _provenance(manifest: Manifest, split: str) -> str:
     people = manifest.info["groups"][split]
     return (
         f"Split: {manifest.info['recipe']} ({sides}); {split} holds {people} group(s) of people. "
-        f"The checkpoint was chosen by validation loss; {split} chose nothing."
+        f"{CHOSEN[split]}"
     )
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify.errors import ClassifyError
 from classify.report import cell, clip_scores, judge, make_report
 from classify.runs import TrainSettings
 from classify.train import train
 from ffpp_tools.tables import MANIFEST_COLUMNS
+from tests.test_demo import hashes
 
 CLASSES = {
     "CelebA": "real",
@@ -119,6 +121,22 @@ def test_the_first_line_says_what_kind_of_split_it_was(report):
     assert "validation loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")
+
+
+@pytest.mark.parametrize(
+    ("split", "words"), [("val", "this very split: these figures flatter"), ("train", "memorised")]
+)
+def test_reports_on_other_splits_say_so_and_leave_the_first_alone(report, split, words):
+    before = hashes(report.folder)
+    other = make_report(report.run, split)
+    assert words in other.provenance
+    assert other.folder.name == f"report-{split}"
+    assert hashes(report.folder) == before
+
+
+def test_an_unknown_split_is_refused(report):
+    with pytest.raises(ClassifyError, match="test, val, train"):
+        make_report(report.run, "holdout")
 
 
 class Page(HTMLParser):
