@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLIP_KEY = ["category", "compression", "clip"]  # four fakes may share one clip name
+CHOSEN = {
+    "test": "The checkpoint was chosen by validation loss; test chose nothing.",
+    "val": "The checkpoint was chosen by the loss on this very split: these figures flatter.",
+    "train": "The network was trained on this very split: these figures say what it memorised.",
+}
 UNITS = {
     "frame": "every crop, stills included",
     "clip": "mean over a clip's crops, stills left out",
