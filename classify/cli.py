@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from classify.errors import ClassifyError
+from ffpp_tools.console import console, run_script
 from ffpp_tools.errors import FfppError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from classify.report import Report
 
-console = Console()
 typer_app = typer.Typer(
     help="Train classifiers of face manipulation and judge them honestly.",
     add_completion=False,
@@ -29,17 +28,9 @@ typer_app = typer.Typer(
 
 
 def app() -> None:
-    """The console script; errors for people become one line and status 1."""
-    try:
-        typer_app()
-    except (ClassifyError, FfppError) as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False
-        )
-        sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; best.keras and last.keras hold the last epoch")
-        sys.exit(130)
+    """The console script."""
+    interrupted = "a training leaves its last finished epoch in best.keras and last.keras"
+    run_script(typer_app, (ClassifyError, FfppError), interrupted)
 
 
 @typer_app.command()

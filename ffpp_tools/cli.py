@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from ffpp_tools.console import console, run_script
 from ffpp_tools.errors import FfppError
 
-console = Console()
 CPUS = os.cpu_count() or 1
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
@@ -25,24 +23,11 @@ MinFace = Annotated[int, typer.Option(min=0, help="Leave out faces below so many
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many of each category.")]
 
 
-def _command(function: Callable[..., None]) -> Callable[[], None]:
-    """A console script of one command; errors for people become one line and status 1."""
+def _command(function: Callable[..., None], interrupted: str) -> Callable[[], None]:
+    """A console script of one command."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
-
-    def script() -> None:
-        try:
-            app()
-        except FfppError as error:
-            Console(stderr=True, soft_wrap=True).print(
-                f"error: {error}", style="red", markup=False, highlight=False
-            )
-            sys.exit(1)
-        except KeyboardInterrupt:
-            Console(stderr=True).print("interrupted; the same command goes on where this stopped")
-            sys.exit(130)
-
-    return script
+    return lambda: run_script(app, (FfppError,), interrupted)
 
 
 def extract(
@@ -224,7 +209,7 @@ def _print_summary(summary: Any) -> None:
     )  # fmt: skip
 
 
-extract_app = _command(extract)
-stills_app = _command(stills)
-split_app = _command(split)
-demo_app = _command(demo)
+extract_app = _command(extract, "the same command goes on where this stopped")
+stills_app = _command(stills, "nothing is lost; run the same command again")
+split_app = _command(split, "run the same command again")
+demo_app = _command(demo, "delete the folder and run the same command again")

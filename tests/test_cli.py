@@ -1,6 +1,12 @@
 """The commands as a person types them."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +136,23 @@ def test_the_demo_draws_a_world_that_the_other_commands_take(command, tmp_path):
     again = command("ffpp-demo", "--people", 6)
     assert again.returncode == 1
     assert "not empty" in again.stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_finishes(world, tmp_path):
+    script = Path(sys.executable).parent / "ffpp-extract"
+    words = [str(script), str(world / "FaceForensics++"), "--every", "1", "--workers", "2"]
+    running = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    parts = tmp_path / "dataset/parts"
+    deadline = time.monotonic() + 120
+    while len(list(parts.rglob("*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    assert "the same command goes on" in running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    done = {p: p.stat().st_mtime_ns for p in parts.rglob("*.json")}
+    assert 3 <= len(done) < 40
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    assert len(list(parts.rglob("*.json"))) == 40
+    assert all(p.stat().st_mtime_ns == written for p, written in done.items())
