@@ -29,7 +29,8 @@ def pack(manifest: Manifest, split: str, size: int) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
     The array lies in the manifest's folder under `packed/`, named by a fingerprint of the
-    split's rows and the size, so that another manifest never meets an old array. Crops that
+    split's rows, the dataset's table of crops (with their hashes) and the size, so that neither
+    another manifest nor crops made anew ever meet an old array. Crops that
     are not square are stretched, as the paper's are.
 
     Raises:
@@ -37,8 +38,8 @@ def pack(manifest: Manifest, split: str, size: int) -> Packed:
         TableError: the manifest is damaged.
     """
     samples = manifest.samples(split)
-    listing = samples["path"].to_csv(index=False) + f"{manifest.root}|{size}|area"
-    fingerprint = hashlib.sha256(listing.encode()).hexdigest()[:16]
+    crops = samples["path"].to_csv(index=False) + manifest.info["tables"]["faces.parquet"]
+    fingerprint = hashlib.sha256(f"{crops} {size}".encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
     if not path.exists():
         _build(path, [manifest.root / p for p in samples["path"]], size)

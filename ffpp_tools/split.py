@@ -233,6 +233,8 @@ def _apportioned(total: int, ratios: Ratios) -> dict[str, int]:
     if total < 3:
         raise SettingsError(f"per_class ({total}) must be at least 3, one for each split")
     val, test = (max(round(total * r), 1) for r in ratios[1:])
+    if val + test >= total:
+        raise SettingsError(f"per_class ({total}) leaves nothing to train on at these ratios")
     return {"train": total - val - test, "val": val, "test": test}
 
 

@@ -171,7 +171,7 @@ class Manifest:
         path = folder / "manifest.json"
         try:
             info = json.loads(path.read_text("utf-8"))
-            for key in ("mode", "recipe", "root", "classes"):
+            for key in ("mode", "recipe", "root", "classes", "groups", "tables", "files", "audit"):
                 info[key]
         except FileNotFoundError as error:
             raise TableError(
@@ -197,18 +197,18 @@ class Manifest:
         """The rows of one split; columns as in `ManifestRow`.
 
         Raises:
-            TableError: the file is missing or lacks a column.
+            TableError: the file is missing, or is not the one that was written with
+                manifest.json, whose promises then no longer hold.
         """
         path = self.folder / f"{split}.csv"
         if not path.is_file():
             raise TableError(f"{path} is missing; splits are {', '.join(SPLITS)}")
-        try:
-            rows = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
-        except (ValueError, UnicodeDecodeError) as error:
-            raise TableError(f"{path}: not a readable CSV ({error})") from error
-        if missing := [c for c in MANIFEST_COLUMNS if c not in rows.columns]:
-            raise TableError(f"{path}: column {', '.join(missing)} is missing")
-        return rows
+        if sha256(path) != self.info["files"].get(path.name):
+            raise TableError(
+                f"{path} was changed after it was written: what manifest.json says of people and "
+                f"balance may no longer hold. Make the manifest again with `ffpp-split`."
+            )
+        return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
 
 
 def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str, Any]) -> Manifest:

@@ -6,6 +6,11 @@ import pytest
 
 from classify.errors import PackError
 from classify.pack import pack, read_image
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.extract import ClipSettings
+from ffpp_tools.layout import find_clips
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.run import extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import Manifest
 
@@ -49,6 +54,18 @@ def test_another_manifest_in_the_same_folder_never_meets_the_old_array(manifest)
     image = cv2.imread(str(dataset / after.samples["path"][0]))[..., ::-1]
     expected = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(after.images[0], expected)
+
+
+def test_crops_made_anew_under_the_same_names_never_meet_the_old_array(ffpp, tmp_path):
+    made = []
+    for margin in (1.3, 2.0):
+        shutil.rmtree(tmp_path / "dataset", ignore_errors=True)
+        settings = ClipSettings(FramePlan(every=20), CropSettings(margin=margin))
+        extract_dataset(find_clips(ffpp), tmp_path / "dataset", settings, workers=2)
+        split = SplitSettings(mode="videos")
+        made.append(pack(make_manifest(tmp_path / "dataset", tmp_path / "m", split), "test", 32))
+    assert list(made[0].samples["path"]) == list(made[1].samples["path"])
+    assert not np.array_equal(made[0].images, made[1].images)
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage"])

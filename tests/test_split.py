@@ -181,7 +181,13 @@ def without(dataset, tmp_path, category):
 
 @pytest.mark.parametrize(
     "change",
-    [{"mode": "seven"}, {"recipe": "magic"}, {"ratios": (80, 20, 0)}, {"per_class": 2}],
+    [
+        {"mode": "seven"},
+        {"recipe": "magic"},
+        {"ratios": (80, 20, 0)},
+        {"per_class": 2},
+        {"per_class": 3, "ratios": (1, 60, 60)},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(dataset, tmp_path, change):
     settings = dataclasses.replace(SplitSettings(mode="videos"), **change)
@@ -196,7 +202,7 @@ def test_a_folder_that_is_no_manifest_is_left_alone(dataset, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("damage", ["gone", "json", "column", "split"])
+@pytest.mark.parametrize("damage", ["gone", "json", "key", "edited", "split"])
 def test_damaged_manifests_are_named(videos_manifest, tmp_path, damage):
     folder = tmp_path / "m"
     shutil.copytree(videos_manifest.folder, folder)
@@ -204,9 +210,12 @@ def test_damaged_manifests_are_named(videos_manifest, tmp_path, damage):
         shutil.rmtree(folder)
     elif damage == "json":
         (folder / "manifest.json").write_text("{")
-    elif damage == "column":
-        rows = pd.read_csv(folder / "test.csv", dtype=str).drop(columns=["group"])
-        rows.to_csv(folder / "test.csv", index=False)
+    elif damage == "key":
+        info = {k: v for k, v in videos_manifest.info.items() if k != "classes"}
+        (folder / "manifest.json").write_text(json.dumps(info))
+    elif damage == "edited":
+        train = (folder / "train.csv").read_text().splitlines()
+        (folder / "test.csv").write_text("\n".join([train[0], *train[5:9]]))
     else:
         (folder / "test.csv").unlink()
     with pytest.raises(TableError, match=folder.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,15 @@ def _backbone(size: int, weights: str) -> keras.Model:
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise ModelError(f"weights file {weights} does not exist; pass a path, imagenet or none")
     try:
-        return keras.applications.EfficientNetB0(
-            include_top=False,
-            weights=None if weights == "none" else weights,
-            input_shape=(size, size, 3),
-            pooling="max",
-        )
+        with warnings.catch_warnings():
+            # Keras only warns of layers that a file does not hold and leaves them at random.
+            warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            return keras.applications.EfficientNetB0(
+                include_top=False,
+                weights=None if weights == "none" else weights,
+                input_shape=(size, size, 3),
+                pooling="max",
+            )
     except Exception as error:  # Keras raises a bare Exception when a download fails
         if "URL fetch failure" in str(error):
             raise ModelError(
@@ -51,7 +55,7 @@ def _backbone(size: int, weights: str) -> keras.Model:
                 "keras-applications/ and pass --weights PATH, or train from nothing with "
                 "--weights none."
             ) from error
-        if isinstance(error, ValueError | OSError | KeyError) and weights != "none":
+        if isinstance(error, ValueError | OSError | KeyError | UserWarning) and weights != "none":
             raise ModelError(
                 f"{weights}: not the weights of EfficientNetB0 without top ({error})"
             ) from error
