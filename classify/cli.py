@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from classify.errors import ClassifyError
-from ffpp_tools.console import console, run_script
+from ffpp_tools.console import console, progress, run_script
 from ffpp_tools.errors import FfppError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ typer_app = typer.Typer(
 
 def app() -> None:
     """The console script."""
-    interrupted = "a training leaves its last finished epoch in best.keras and last.keras"
+    interrupted = "a training leaves its finished epochs' best.keras and last.keras"
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
 
 
@@ -59,7 +59,7 @@ def train(
     activation: Annotated[
         str, typer.Option(help="Of the baseline's hidden layers: linear or relu.")
     ] = "linear",
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
 ) -> None:
     """Train a network on a manifest.
 
@@ -86,7 +86,8 @@ def train(
         seed=seed,
     )
     folder = out or new_folder(Path("runs"), f"{arch}-{mode}")
-    run = run_training(manifest, folder, settings, "auto" if console.is_terminal else 2)
+    verbose = "auto" if console.is_terminal else 2
+    run = run_training(manifest, folder, settings, verbose, progress("packing crops"))
     log = run.log
     best = best_epoch(log)
     loss, accuracy = log.loc[best - 1, ["val_loss", "val_accuracy"]]
@@ -162,7 +163,8 @@ def _print_report(report: Report) -> None:
 
 
 def _print_table(title: str, corner: str, cells: pd.DataFrame) -> None:
-    table = Table(corner, *(str(c).replace("_", " ") for c in cells.columns), title=title)
+    names = [corner, *(str(c).replace("_", " ") for c in cells.columns)]
+    table = Table(*(Column(name, overflow="fold") for name in names), title=title)
     for name, row in cells.iterrows():
         table.add_row(str(name), *(str(value) for value in row))
     console.print(table)

@@ -28,16 +28,21 @@ def row_percent(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def per_class(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall, F1 and support, a row per class; 0 where nothing was predicted."""
+    """Precision, recall, F1 and support, a row per class.
+
+    0 where a class was never predicted; nan where there is none of it to be found.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
     values = precision_recall_fscore_support(
         actual, predicted, labels=range(len(classes)), zero_division=0
     )
     columns = ("precision", "recall", "f1", "support")
-    return pd.DataFrame(
+    table = pd.DataFrame(
         dict(zip(columns, values, strict=True)), index=pd.Index(classes, name="class")
     )
+    table.loc[table["support"] == 0, ["precision", "recall", "f1"]] = np.nan
+    return table
 
 
 def accuracy(actual: Ints, predicted: Ints) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,10 @@ class Packed:
     samples: pd.DataFrame  # the manifest's rows, in the same order
 
 
-def pack(manifest: Manifest, split: str, size: int) -> Packed:
+Progress = Callable[[Iterable[Path], int], Iterable[Path]]
+
+
+def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = None) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
     The array lies in the manifest's folder under `packed/`, named by a fingerprint of the
@@ -33,16 +37,23 @@ def pack(manifest: Manifest, split: str, size: int) -> Packed:
     another manifest nor crops made anew ever meet an old array. Crops that
     are not square are stretched, as the paper's are.
 
+    Args:
+        manifest: whose crops.
+        split: "train", "val" or "test".
+        size: side in pixels.
+        progress: wraps the crops while they are packed, given with their number.
+
     Raises:
-        PackError: a crop is missing or unreadable; it names the file.
+        PackError: a crop is missing or unreadable, or the array cannot be written.
         TableError: the manifest is damaged.
     """
     samples = manifest.samples(split)
-    crops = samples["path"].to_csv(index=False) + manifest.info["tables"]["faces.parquet"]
-    fingerprint = hashlib.sha256(f"{crops} {size}".encode()).hexdigest()[:16]
+    what = samples["path"].to_csv(index=False) + manifest.info["tables"]["faces.parquet"]
+    fingerprint = hashlib.sha256(f"{what} {size}".encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
     if not path.exists():
-        _build(path, [manifest.root / p for p in samples["path"]], size)
+        crops = [manifest.root / p for p in samples["path"]]
+        _build(path, progress(crops, len(crops)) if progress else crops, len(crops), size)
     images = np.load(path, mmap_mode="r", allow_pickle=False)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
 
@@ -70,16 +81,18 @@ def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
     return cv2.resize(image, (size, size), interpolation=how)[..., ::-1]
 
 
-def _build(path: Path, crops: list[Path], size: int) -> None:
+def _build(path: Path, crops: Iterable[Path], count: int, size: int) -> None:
     """Fill the array under a temporary name, then rename: it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    shape = (len(crops), size, size, 3)
+    shape = (count, size, size, 3)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         for position, crop in enumerate(crops):
             images[position] = read_image(crop, size)
         images.flush()
         temporary.replace(path)
+    except OSError as error:
+        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import jit_compile
 from classify.pack import pack
 from classify.runs import Run
-from ffpp_tools.tables import write_atomically
+from ffpp_tools.files import sha256, write_atomically
 
+if TYPE_CHECKING:
+    import keras
+
+Images = npt.NDArray[np.uint8]
 PREFIX = "p_"  # of the probability columns: p_Deepfakes, p_Face2Face, …
 
 
 def predict_split(run: Run, split: str) -> pd.DataFrame:
     """The best checkpoint's probabilities for every sample of a split.
 
-    Written once to `predictions-<split>.parquet` and read from there afterwards.
+    Written to `predictions-<split>.parquet` and read from there until best.keras changes.
 
     Returns:
         The manifest's columns and one `p_<class>` column per class, float32, rows summing to 1.
 
     Raises:
-        RunError: the run is unfinished, or its manifest changed since training.
+        RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
     manifest = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
+    model = run.best_model()
+    checkpoint = sha256(run.folder / "best.keras")
     if path.exists():
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        if table.attrs.get("checkpoint") == checkpoint:
+            return table
     data = pack(manifest, split, run.settings.size)
-    probabilities = _predict(run, data.images)
+    probabilities = _predict(model, data.images, run.settings.batch_size)
     columns = [f"{PREFIX}{name}" for name in manifest.classes]
     table = pd.concat([data.samples, pd.DataFrame(probabilities, columns=columns)], axis=1)
+    table.attrs["checkpoint"] = checkpoint
     write_atomically(path, table.to_parquet(index=False))
     return table
 
 
-def _predict(run: Run, images: np.ndarray) -> np.ndarray:
-    model = run.best_model()
+def _predict(model: keras.Model, images: Images, batch_size: int) -> npt.NDArray[np.float32]:
     model.jit_compile = jit_compile()
-    batch = run.settings.batch_size
-    batches = (images[i : i + batch] for i in range(0, len(images), batch))
+    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     return np.concatenate([np.asarray(model.predict_on_batch(b)) for b in batches])

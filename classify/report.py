@@ -17,8 +17,9 @@ from classify import metrics
 from classify.errors import ClassifyError
 from classify.predict import PREFIX, predict_split
 from classify.runs import Run
+from ffpp_tools.files import write_atomically
 from ffpp_tools.layout import STILL
-from ffpp_tools.tables import Manifest, write_atomically
+from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -158,9 +159,10 @@ def _provenance(manifest: Manifest, split: str) -> str:
         sides = f"{crossing} groups of people are on several sides: these figures are inflated"
     else:
         sides = "no person, as far as clip names and identity files tell, is on two sides"
-    people = manifest.info["groups"][split]
+    groups = manifest.info["groups"][split]
+    behind = [f"its {kind} show {n} group(s) of people" for kind, n in groups.items() if n]
     return (
-        f"Split: {manifest.info['recipe']} ({sides}); {split} holds {people} group(s) of people. "
+        f"Split: {manifest.info['recipe']} ({sides}); in {split}, {', '.join(behind)}. "
         f"{CHOSEN[split]}"
     )
 
@@ -194,7 +196,10 @@ def as_dict(report: Report) -> dict[str, Any]:
             "accuracy": j.accuracy,
             "auc_fake_against_real": _number(j.auc),
             "confusion": j.confusion.to_dict("index"),
-            "per_class": j.per_class.to_dict("index"),
+            "per_class": {
+                name: {k: _number(v) for k, v in row.items()}
+                for name, row in j.per_class.to_dict("index").items()
+            },
             "by_category": [
                 {k: _number(v) for k, v in row.items()} for row in j.by_category.to_dict("records")
             ],

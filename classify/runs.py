@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import pandas as pd
 import tomli_w
 
 from classify.errors import ClassifyError, RunError
-from ffpp_tools.tables import Manifest, sha256, write_atomically
+from ffpp_tools.files import occupied, sha256, write_atomically
+from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras
@@ -59,21 +60,22 @@ class Run:
             RunError: the folder holds something already.
         """
         check_free(self.folder)
-        settings = asdict(self.settings)
+        settings, environment = asdict(self.settings), _environment()
         if self.settings.weights and Path(self.settings.weights).is_file():
             weights = Path(self.settings.weights).resolve()
             settings["weights"] = os.path.relpath(weights, self.folder.resolve())
+            environment["weights_sha256"] = sha256(weights)
         config = {
             "manifest": {"path": self.manifest_path, "sha256": self.manifest_sha256},
             "training": settings,
         }
         write_atomically(self.folder / "config.toml", tomli_w.dumps(config).encode())
-        environment = json.dumps(_environment(), indent=2) + "\n"
-        write_atomically(self.folder / "environment.json", environment.encode())
+        text = json.dumps(environment, indent=2) + "\n"
+        write_atomically(self.folder / "environment.json", text.encode())
 
     @classmethod
     def read(cls, folder: Path) -> Run:
-        """The run in `folder`; a weights file is named relative to it.
+        """The run in `folder`.
 
         Raises:
             RunError: no run there, or its configuration is damaged.
@@ -82,6 +84,9 @@ class Run:
         try:
             config = tomllib.loads(path.read_text("utf-8"))
             settings = TrainSettings(**config["training"])
+            if settings.weights not in (None, "imagenet", "none"):
+                weights = (folder.resolve() / settings.weights).resolve()
+                settings = replace(settings, weights=str(weights))
             return cls(folder, settings, config["manifest"]["path"], config["manifest"]["sha256"])
         except FileNotFoundError as error:
             raise RunError(
@@ -100,7 +105,7 @@ class Run:
             RunError: it was made anew since, so that its test people may have been trained on.
             TableError: it is gone or damaged.
         """
-        manifest = Manifest.read(Path(os.path.normpath(self.folder / self.manifest_path)))
+        manifest = Manifest.read((self.folder.resolve() / self.manifest_path).resolve())
         if sha256(manifest.folder / "manifest.json") != self.manifest_sha256:
             raise RunError(
                 f"{manifest.folder} has changed since {self.folder} was trained on it: its test "
@@ -136,7 +141,7 @@ def check_free(folder: Path) -> None:
     Raises:
         RunError: it does.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if occupied(folder):
         raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
 
 
@@ -151,17 +156,22 @@ def new_folder(parent: Path, name: str) -> Path:
 def _environment() -> dict[str, Any]:
     """What the numbers of a run may depend on besides its configuration."""
     import platform
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     import keras
 
     backend = keras.backend.backend()
-    packages = ("keras", backend, "numpy", "opencv-python-headless", "scikit-learn", "pandas")
+    packages = {}
+    for name in ("ffpp-tools", "keras", backend, "numpy", "opencv-python-headless", "pandas"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:  # the same module by another name
+            packages[name] = "unknown"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "devices": keras.distribution.list_devices(),
         "backend": backend,
-        "packages": {name: version(name) for name in packages},
+        "packages": packages,
     }

@@ -16,9 +16,10 @@ from classify.augment import Augmentation, preset
 from classify.backend import jit_compile
 from classify.errors import ClassifyError
 from classify.models import build, default_weights
-from classify.pack import Packed, pack
+from classify.pack import Packed, Progress, pack
 from classify.runs import Run, TrainSettings, check_free
-from ffpp_tools.tables import Manifest, sha256
+from ffpp_tools.files import sha256
+from ffpp_tools.tables import Manifest
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -79,6 +80,7 @@ def train(
     folder: Path,
     settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
     verbose: int | str = "auto",
+    progress: Progress | None = None,
 ) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
@@ -90,6 +92,7 @@ def train(
         folder: the run folder to make.
         settings: network, weights, and how to train.
         verbose: as `keras.Model.fit` takes it.
+        progress: as `pack.pack` takes it.
 
     Raises:
         ClassifyError: a crop that is gone, weights that do not fit, a used folder, a training
@@ -103,7 +106,9 @@ def train(
     # Everything that can fail for want of data or weights comes before the folder is made.
     augment = preset(settings.augment)
     model = _compiled(settings, len(manifest.classes))
-    train_data, val_data = (pack(manifest, split, settings.size) for split in ("train", "val"))
+    train_data, val_data = (
+        pack(manifest, split, settings.size, progress) for split in ("train", "val")
+    )
     run = Run(
         folder,
         settings,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from ffpp_tools.console import console, run_script
+from ffpp_tools.console import console, progress, run_script
 from ffpp_tools.errors import FfppError
 
 CPUS = os.cpu_count() or 1
@@ -70,7 +70,7 @@ def extract(
         FramePlan(every, frames_per_clip), CropSettings(margin, shape, min_face)
     )
     clips = find_clips(data or default_ffpp_root(), category or (), compression or (), limit)
-    _print_summary(extract_dataset(clips, out, settings, workers, _progress("clips")))
+    _print_summary(extract_dataset(clips, out, settings, workers, progress("clips")))
 
 
 def stills(
@@ -96,7 +96,7 @@ def stills(
 
     found = find_stills(data, category, label, limit)
     settings = CropSettings(margin, shape, min_face)
-    _print_summary(extract_still_dataset(found, out, settings, workers, _progress("batches")))
+    _print_summary(extract_still_dataset(found, out, settings, workers, progress("stills")))
 
 
 def split(
@@ -105,7 +105,7 @@ def split(
         str, typer.Option(help="Label space: multiclass (7), videos (5) or binary.")
     ] = "multiclass",
     recipe: Annotated[
-        str, typer.Option(help="Rule of selection; grouped keeps every person on one side.")
+        str, typer.Option(help="Rule of selection; grouped keeps people on one side.")
     ] = "grouped",
     out: Annotated[
         Path | None, typer.Option(help="Manifest folder [default: data_manifests/<mode>].")
@@ -120,9 +120,11 @@ def split(
     include: Annotated[
         list[str] | None, typer.Option(help="A further category, such as FaceShifter.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other people in val and test.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another seed, other people in val and test.")
+    ] = 0,
 ) -> None:
-    """Make a balanced manifest in which no person is on two sides.
+    """Make a balanced manifest that keeps pairs, actors and known people on one side.
 
     Example: ffpp-split dataset --mode videos --out data_manifests/videos
     """
@@ -136,7 +138,9 @@ def split(
     for name, label in manifest.classes.items():
         counts = [str(split[name]) for split in manifest.info["counts"].values()]
         table.add_row(name, label, *counts)
-    table.add_row("groups", "", *(str(n) for n in manifest.info["groups"].values()))
+    for kind in ("clips", "stills"):
+        counts = [str(groups[kind]) for groups in manifest.info["groups"].values()]
+        table.add_row(f"groups of people behind {kind}", "", *counts)
     console.print(table)
     console.print(f"manifest: {manifest.folder}", highlight=False, soft_wrap=True)
 
@@ -148,7 +152,7 @@ def demo(
     compression: Annotated[
         list[str] | None, typer.Option(help="raw, c23 or c40; may be repeated [default: c23].")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
     workers: Workers = CPUS,
 ) -> None:
     """Draw a small FF++-shaped world, with fakes, masks and stills. Needs no data.
@@ -175,23 +179,6 @@ def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
     return train, val, test
 
 
-def _progress(what: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
-    def progress(parts: Iterable[Any], total: int) -> Iterable[Any]:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-            yield from bar.track(parts, total=total, description=what)
-
-    return progress
-
-
 def _print_summary(summary: Any) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
     counts = summary.counts
@@ -202,6 +189,10 @@ def _print_summary(summary: Any) -> None:
     failed = summary.frames[summary.frames["error"] != ""]
     for error in failed["error"].unique()[:10]:
         console.print(f"  {error}", style="yellow", markup=False, soft_wrap=True)
+    if len(failed) > 10:
+        console.print(f"  … {len(failed)} rows with an error in all", style="yellow")
+    if summary.faces.empty:
+        raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
     console.print(
         f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
         f"{summary.dataset}/frames.parquet",
@@ -210,6 +201,6 @@ def _print_summary(summary: Any) -> None:
 
 
 extract_app = _command(extract, "the same command goes on where this stopped")
-stills_app = _command(stills, "nothing is lost; run the same command again")
+stills_app = _command(stills, "the same command goes on where this stopped")
 split_app = _command(split, "run the same command again")
 demo_app = _command(demo, "delete the folder and run the same command again")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import typer
 from rich.console import Console
 
 console = Console()
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console = Console(width=160)  # a log file has no edge to wrap at
 INTERRUPTED = 130  # the exit status of a shell's Ctrl-C
 
 
@@ -29,3 +34,22 @@ def run_script(app: typer.Typer, errors: tuple[type[Exception], ...], interrupte
         if stop.code == INTERRUPTED:
             stderr.print(f"interrupted; {interrupted}", markup=False, highlight=False)
         raise
+
+
+def progress(what: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+    """A function that passes an iterable of known length through and shows how far it is."""
+
+    def shown(items: Iterable[Any], total: int) -> Iterable[Any]:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
+            yield from bar.track(items, total=total, description=what)
+
+    return shown

@@ -34,12 +34,12 @@ class Video:
     path: Path
     pts: tuple[int, ...]  # of every displayed frame, increasing, in units of time_base
     time_base: float  # seconds
-    declared_frames: int  # what the header says; more than len(pts) in a truncated file
+    missing_frames: int  # how many more the header declares: the file was cut short
 
     @property
     def n_frames(self) -> int:
         """How many frames there should be."""
-        return max(len(self.pts), self.declared_frames)
+        return len(self.pts) + self.missing_frames
 
     def time_s(self, index: int) -> float:
         """When frame `index` is shown, in seconds from the first one; nan past the end."""
@@ -59,13 +59,13 @@ def probe(path: Path) -> Video:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with _opened(path) as container:
             stream = _video_stream(container, path)
-            shown = (p for p in container.demux(stream) if p.size and not p.is_discard)
-            every_pts = [packet.pts for packet in shown]
+            packets = [(p.pts, p.dts, p.is_discard) for p in container.demux(stream) if p.size]
             time_base, declared = float(stream.time_base or 0), stream.frames
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{path}: not a readable video ({_reason(error)})") from error
+    every_pts = [pts for pts, _, hidden in packets if not hidden]  # an edit list may hide some
     if not every_pts:
         raise DecodeError(f"{path}: the video stream holds no frames")
     pts = {p for p in every_pts if p is not None}
@@ -74,7 +74,13 @@ def probe(path: Path) -> Video:
             f"{path}: {len(every_pts)} packets without distinct timestamps; "
             f"remux it first, for instance with `ffmpeg -fflags +genpts -i IN -c copy OUT.mp4`"
         )
-    return Video(path, tuple(sorted(pts)), time_base, declared)
+    missing = max(declared - len(packets), 0)
+    if missing:
+        # Packets come in decoding order: behind the last one's dts, frames that are missing may
+        # be shown before some that are there, whose index would be a guess.
+        sure = {p for p in pts if p <= max(dts for _, dts, _ in packets if dts is not None)}
+        missing, pts = missing + len(pts - sure), sure
+    return Video(path, tuple(sorted(pts)), time_base, missing)
 
 
 def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
@@ -83,7 +89,8 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     Every packet up to the last wanted frame is decoded, so a frame is bit-identical to
     that of a full decode. A frame's index is the rank of its timestamp among all packets,
     so that a damaged packet does not shift the frames behind it. Frames that cannot be
-    decoded are left out.
+    decoded are left out, and after a damaged packet all others up to the next key frame:
+    they are predicted from what was lost.
 
     Args:
         video: what `probe` returned.
@@ -97,29 +104,51 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     """
     import av
 
-    index_of = {video.pts[i]: i for i in wanted if i < len(video.pts)}
-    last_pts = max(index_of, default=None)
-    if last_pts is None:
+    indices = {i for i in wanted if i < len(video.pts)}
+    if not indices:
         return
     try:
-        container = av.open(str(video.path))
-    except (av.FFmpegError, OSError) as error:
+        container = _opened(video.path)
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{video.path}: cannot be opened ({_reason(error)})") from error
     with container:
-        for frame in _decoded(container, _video_stream(container, video.path)):
-            if frame.pts is None or frame.is_corrupt:
-                continue
-            if (index := index_of.get(frame.pts)) is not None:
+        for index, frame in _intact(container, video):
+            if index in indices:
                 image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 yield Frame(index, video.time_s(index), image)
-            if frame.pts >= last_pts:
+            if index >= max(indices):
                 return
+
+
+def _intact(
+    container: av.container.InputContainer, video: Video
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Every frame with its index, in display order, but for those that damage has touched.
+
+    A packet that fails, a frame that is marked corrupt and one that is missing make all that
+    follows suspect, up to the next key frame:
+
+        index   0  1  2  .  4  5  6  7     3 is lost
+                K           x  x  K        4 and 5 may be predicted from it
+    """
+    index_of = {pts: i for i, pts in enumerate(video.pts)}
+    intact, expected = True, 0
+    for frame in _decoded(container, _video_stream(container, video.path)):
+        index = None if frame is None or frame.pts is None else index_of.get(frame.pts)
+        if frame is None or index is None:
+            intact = False
+            continue
+        sound = not frame.is_corrupt
+        intact = sound and (bool(frame.key_frame) or (intact and index == expected))
+        expected = index + 1
+        if intact:
+            yield index, frame
 
 
 def _decoded(
     container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.VideoFrame]:
-    """Every frame that decodes, in display order; damaged packets are passed over."""
+) -> Iterator[av.VideoFrame | None]:
+    """Every frame that comes out of the decoder, and None for a packet that fails."""
     import av
 
     stream.thread_type = "NONE"  # clips are decoded side by side instead
@@ -134,7 +163,13 @@ def _decoded(
         try:
             yield from stream.decode(packet)
         except av.FFmpegError:
-            continue
+            yield None
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    import av
+
+    return av.open(str(path), metadata_errors="replace")
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:

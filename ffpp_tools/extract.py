@@ -163,7 +163,7 @@ def _missing(clip: Clip, video: decode.Video, index: int) -> FrameRow:
     present = len(video.pts)
     row = replace(_planned(clip, index), time_s=video.time_s(index))
     if index >= present:
-        error = f"{clip.path}: ends after {present} of {video.declared_frames} frames"
+        error = f"{clip.path}: ends after {present} of {video.n_frames} frames"
         return replace(row, status="truncated", error=error)
     return replace(row, error=f"{clip.path}: frame {index} could not be decoded")
 

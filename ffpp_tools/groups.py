@@ -44,7 +44,9 @@ def _knots(row: tuple[str, ...]) -> list[str]:
     category, compression, clip, target, source = row
     if compression == STILL:
         # CelebA-HQ's images bear the numbers of the CelebA photographs they were made from.
+        # Wherever in its folder the image lies, its number is the photograph's.
         series = "CelebA" if category == "CelebA-HQ" else category
-        return [f"{series}/{clip}", *([f"{series}/identity/{target}"] if target else [])]
+        name = clip.rsplit("/", 1)[-1] if series == "CelebA" else clip
+        return [f"{series}/{name}", *([f"{series}/identity/{target}"] if target else [])]
     series = "actor" if category in ACTOR_CATEGORIES else "youtube"
     return [f"{series}/{person}" for person in (target, source) if person]

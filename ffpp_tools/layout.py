@@ -99,6 +99,15 @@ def find_clips(
         for compression in sorted(wanted_compressions):
             videos = _video_files(root, category, compression)
             clips += [Clip(category, compression, v.stem, v) for v in videos[:limit]]
+    for what, asked, found in (
+        ("category", tuple(categories), {c.category for c in clips}),
+        ("compression", tuple(compressions), {c.compression for c in clips}),
+    ):
+        if clips and (absent := [a for a in asked if a not in found]):
+            raise DataNotFoundError(
+                f"no clips of {what} {', '.join(absent)} under {root}; there are some of "
+                f"{', '.join(sorted(found))}. Leave out what you do not have."
+            )
     if not clips:
         raise DataNotFoundError(
             f"no FaceForensics++ videos under {root}: looked for "
@@ -130,6 +139,8 @@ def find_stills(
     """
     if category in (*ORIGINALS, *METHODS):
         raise SettingsError(f"category {category!r} belongs to FF++'s clips; use ffpp-extract")
+    if label and labels().get(category, label) != label:
+        raise SettingsError(f"category {category!r} is {labels()[category]}, not {label}")
     label = label or labels().get(category)
     if label not in ("real", "fake"):
         raise SettingsError(
@@ -137,7 +148,7 @@ def find_stills(
         )
     aligned = root / "Img" / "img_align_celeba"
     folder = aligned if aligned.is_dir() else root
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(p for p in folder.rglob("*") if _is_image(p))
     if not paths:
         raise DataNotFoundError(
             f"no images under {folder}: looked for *{', *'.join(IMAGE_SUFFIXES)} "
@@ -149,7 +160,7 @@ def find_stills(
         raise SettingsError(f"{folder}: several images are called {twice!r}; rename all but one")
     identities = _identities(root / "Anno" / "identity_CelebA.txt")
     return [
-        Still(category, label, name, path, identities.get(path.name, ""))
+        Still(category, label, name, path, identities.get(path.stem, ""))
         for name, path in list(zip(names, paths, strict=True))[:limit]
     ]
 
@@ -164,21 +175,26 @@ def _video_files(root: Path, category: str, compression: str) -> list[Path]:
     folder = ORIGINALS.get(category, category)
     for top in roots:
         for spelling in COMPRESSIONS[compression]:
-            videos = sorted((root / top / folder / spelling / "videos").glob("*.mp4"))
+            videos = sorted((root / top / folder / spelling / "videos").glob("[!.]*.mp4"))
             if videos:
                 return videos
     return []
 
 
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
 def _identities(path: Path) -> dict[str, str]:
-    """Image name → person, from CelebA's identity file; empty when there is none."""
+    """Image name without suffix → person, from CelebA's file; empty when there is none."""
     if not path.is_file():
         return {}
     lines = path.read_text("utf-8").splitlines()
     try:
-        return dict(line.split() for line in lines if line.strip())
+        pairs = dict(line.split() for line in lines if line.strip())
     except ValueError as error:
         raise DataNotFoundError(f"{path}: expected lines of 'image identity'; {error}") from error
+    return {Path(name).stem: identity for name, identity in pairs.items()}
 
 
 def _check_known(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:

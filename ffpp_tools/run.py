@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +15,11 @@ import pandas as pd
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.errors import SettingsError, TableError
 from ffpp_tools.extract import ClipSettings, extract_clip, extract_stills
+from ffpp_tools.files import write_atomically
 from ffpp_tools.layout import STILL, Clip, Still
-from ffpp_tools.tables import FAILURES, Part, merge_parts, write_atomically
+from ffpp_tools.tables import FAILURES, Part, merge_parts
 
-STILLS_PER_PART = 250
+STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,15 @@ def extract_still_dataset(
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
 
-    Arguments, result and errors as those of `extract_dataset`.
+    Stills that an earlier run committed without a failure are not extracted again. Arguments,
+    result and errors as those of `extract_dataset`.
     """
     _settle(dataset, {"crop": asdict(settings)})
-    tasks = []
-    for start in range(0, len(stills), STILLS_PER_PART):
-        batch = stills[start : start + STILLS_PER_PART]
-        name = f"{batch[0].name}..{batch[-1].name}".replace("/", "_")
-        path = dataset / "parts" / batch[0].category / STILL / f"{name}.json"
-        tasks.append((_commit_stills, batch, settings, dataset, path))
+    batches = defaultdict(list)
+    for still in stills:
+        number = zlib.crc32(still.name.encode()) % STILL_PARTS
+        batches[dataset / "parts" / still.category / STILL / f"{number:02x}.json"].append(still)
+    tasks = [(_commit_stills, batch, settings, dataset, path) for path, batch in batches.items()]
     return _run(tasks, dataset, workers, progress)
 
 
@@ -113,9 +116,17 @@ def _commit_clip(clip: Clip, settings: ClipSettings, dataset: Path, path: Path) 
 def _commit_stills(
     stills: Sequence[Still], settings: CropSettings, dataset: Path, path: Path
 ) -> Part:
+    """Extract those of a batch that its part does not hold yet, and add them to it."""
     _one_thread()
-    part = extract_stills(stills, settings, dataset)
-    part.write(path)
+    held = Part.read(path) if path.exists() else Part((), ())
+    frames = {row.clip: row for row in held.frames}
+    wanted = [s for s in stills if s.name not in frames or frames[s.name].status in FAILURES]
+    new = extract_stills(wanted, settings, dataset)
+    frames |= {row.clip: row for row in new.frames}
+    faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
+    part = Part(tuple(frames.values()), tuple(faces.values()))
+    if wanted:
+        part.write(path)
     return part
 
 

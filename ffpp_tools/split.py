@@ -1,4 +1,4 @@
-"""Mode and groups to balanced manifests whose train, val and test share no person."""
+"""Mode and groups to balanced manifests whose train, val and test share no group of people."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pandas as pd
 
 from data_manifests import Mode, modes
 from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.files import occupied, sha256
 from ffpp_tools.groups import groups
+from ffpp_tools.layout import STILL
 from ffpp_tools.tables import (
     SPLITS,
     Manifest,
     read_faces,
     read_frames,
-    sha256,
     write_manifest,
 )
 
@@ -54,7 +55,7 @@ def make_manifest(
         SettingsError: an unknown mode or recipe, or impossible ratios.
         SplitError: some class would be empty or short in a split; it names which and why.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
+    if occupied(folder) and not (folder / "manifest.json").exists():
         raise TableError(f"{folder} holds files that are no manifest; name another with --out")
     mode = _mode(settings)
     ratios = _fractions(settings.ratios or mode.ratios)
@@ -156,6 +157,9 @@ def _with_included(
 
     In binary mode a category joins the class of its label; elsewhere it is its own class.
     """
+    mixed = samples.groupby("category")["label"].nunique().loc[lambda n: n > 1].index
+    if len(mixed):
+        raise SplitError(f"{', '.join(mixed)}: recorded both as real and as fake; extract it anew")
     labels = samples.groupby("category")["label"].first()
     classes = dict(mode.classes)
     for category in include:
@@ -257,9 +261,18 @@ def _info(
         "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
-        "groups": {s: int(rows["group"].nunique()) for s, rows in splits.items()},
+        "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
         "tables": {t: sha256(dataset / t) for t in ("frames.parquet", "faces.parquet")},
         "audit": {"groups_on_several_sides": int(crossing)},
+    }
+
+
+def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:
+    """How many groups of people the clips come from, and how many the stills."""
+    still = rows["compression"] == STILL
+    return {
+        "clips": int(rows.loc[~still, "group"].nunique()),
+        "stills": int(rows.loc[still, "group"].nunique()),
     }
 
 

@@ -6,9 +6,7 @@ it. `faces.parquet` has a row for every crop. A manifest is a folder of CSV file
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ffpp_tools.errors import TableError
+from ffpp_tools.files import sha256, write_atomically
 
 STATUSES = (
     "ok",
@@ -135,10 +134,14 @@ def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns:
         The frames and the faces.
+
+    Raises:
+        TableError: the parts contradict each other.
     """
     parts = [Part.read(path) for path in sorted((dataset / "parts").rglob("*.json"))]
     frames = _table(FrameRow, (row for part in parts for row in part.frames), "frame_id")
     faces = _table(FaceRow, (row for part in parts for row in part.faces), "face_id")
+    _check_accounts(dataset, frames, faces)
     _write_parquet(dataset / "frames.parquet", frames)
     _write_parquet(dataset / "faces.parquet", faces)
     return frames, faces
@@ -224,30 +227,23 @@ def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str
     return Manifest(folder, info)
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees all of it or none.
-
-    Raises:
-        TableError: the file cannot be written.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise TableError(f"{path}: cannot be written ({error.strerror})") from error
-
-
 def _table(row_type: type, rows: Iterable[Any], key: str) -> pd.DataFrame:
     dtypes = {f.name: _DTYPES[str(f.type)] for f in fields(row_type)}
     table = pd.DataFrame([asdict(r) for r in rows], columns=list(dtypes)).astype(dtypes)
-    return table.drop_duplicates(key).sort_values(key, ignore_index=True)
+    return table.sort_values(key, ignore_index=True)
+
+
+def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
+    """Every planned frame stands there once, with one known status; crops are the ok ones'."""
+    twice = frames["frame_id"][frames["frame_id"].duplicated()]
+    unknown = set(frames["status"]) - set(STATUSES)
+    unmatched = set(faces["frame_id"]) ^ set(frames["frame_id"][frames["status"] == "ok"])
+    wrong = [*twice, *unknown, *unmatched]
+    if wrong:
+        raise TableError(
+            f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} do not add up; delete "
+            f"the parts of that category and extract it again"
+        )
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:

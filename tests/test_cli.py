@@ -103,6 +103,34 @@ def test_errors_are_one_line_with_a_remedy_and_status_1(command, tmp_path, words
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_without_a_single_crop_fails(command, tmp_path):
+    videos = tmp_path / "ffpp/original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    for number in range(12):
+        (videos / f"{number:03d}.mp4").write_text("no video")
+    done = command("ffpp-extract", "ffpp")
+    assert done.returncode == 1
+    assert "not a single crop" in done.stderr
+    assert "12 rows with an error" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ffpp-demo", "--out", "file"],
+        ["ffpp-split", "--out", "file"],
+        ["classify", "train", "--out", "file"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_in_the_way_is_an_error_and_stays(command, tmp_path, words):
+    (tmp_path / "file").write_text("mine")
+    done = command(*words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_ratios_that_are_no_ratios_are_a_usage_error(command):
     done = command("ffpp-split", "--ratios", "80-20")
     assert done.returncode == 2

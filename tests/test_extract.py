@@ -4,9 +4,9 @@ import numpy as np
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import HogDetector
 from ffpp_tools.extract import ClipSettings, extract_clip, extract_stills
+from ffpp_tools.files import sha256
 from ffpp_tools.layout import Clip, Still, find_clips, find_stills
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.tables import sha256
 from tests.test_decode import full_decode, shortened_with_index_first
 
 EVERY_10TH = ClipSettings(FramePlan(every=10))

@@ -45,6 +45,18 @@ def test_photographs_are_tied_by_identity_and_by_celeba_number():
     assert len({first, third, own, other}) == 4
 
 
+def test_a_nested_celeba_hq_image_is_tied_by_its_number_too():
+    frames = ledger(
+        ("CelebA", "still", "img_align_celeba/000057", "12", ""),
+        ("CelebA-HQ", "still", "train/female/000057", "", ""),
+        ("Portraits", "still", "a/000057", "", ""),
+        ("Portraits", "still", "b/000057", "", ""),
+    )
+    celeba, hq, first, second = groups(frames)
+    assert celeba == hq
+    assert len({celeba, first, second}) == 3
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_groups_do_not_depend_on_the_order_of_the_rows(dataset, seed):
     frames = read_frames(dataset)

@@ -79,6 +79,37 @@ def test_any_folder_of_images_needs_a_label(world):
     assert {s.label for s in find_stills(world / "CelebA-HQ", "Portraits", "fake")} == {"fake"}
 
 
+def test_a_label_cannot_contradict_what_a_category_is(world):
+    with pytest.raises(SettingsError, match="is real, not fake"):
+        find_stills(world / "CelebA", "CelebA", "fake")
+
+
+def test_what_was_asked_for_and_is_not_there_is_named(ffpp):
+    with pytest.raises(DataNotFoundError, match="category FaceShifter"):
+        find_clips(ffpp, categories=["Youtube", "FaceShifter"])
+    with pytest.raises(DataNotFoundError, match=r"compression c40.*c23"):
+        find_clips(ffpp, compressions=["c23", "c40"])
+
+
+def test_hidden_files_are_neither_clips_nor_stills(tmp_path, world):
+    videos = tmp_path / "original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    for name in ("000.mp4", "._000.mp4"):
+        (videos / name).touch()
+    assert [c.name for c in find_clips(tmp_path)] == ["000"]
+    (tmp_path / "._a.jpg").touch()
+    (tmp_path / "a.jpg").touch()
+    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["a"]
+
+
+def test_an_identity_is_found_by_number_whatever_the_suffix(tmp_path):
+    (tmp_path / "Anno").mkdir()
+    (tmp_path / "Anno/identity_CelebA.txt").write_text("000007.jpg 42\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/000007.png").touch()
+    assert [s.identity for s in find_stills(tmp_path, "CelebA-HQ")] == ["42"]
+
+
 def test_stills_cannot_pass_as_clips(world):
     with pytest.raises(SettingsError, match="ffpp-extract"):
         find_stills(world / "CelebA-HQ", "Youtube")

@@ -38,6 +38,12 @@ def test_a_class_never_called_has_precision_0():
     assert table.loc["b", ["precision", "recall", "f1"]].tolist() == [0, 0, 0]
 
 
+def test_a_class_that_is_not_there_has_no_measures():
+    table = metrics.per_class(np.array([0, 0]), np.array([0, 1]), ["a", "b"])
+    assert table.loc["b", ["precision", "recall", "f1"]].isna().all()
+    assert table.loc["b", "support"] == 0
+
+
 def test_accuracy_by_hand():
     assert metrics.accuracy(ACTUAL, CALLED) == pytest.approx(4 / 6)
 

@@ -116,6 +116,30 @@ def test_weights_of_another_network_are_refused(tmp_path):
         build("efficientnetb0", 2, size=32, weights=str(garbage))
 
 
+def pixel_after_normalisation(model, value):
+    """What B0's first convolution sees of a grey image, per channel."""
+    backbone = model.layers[0]
+    stem = next(x for x in backbone.layers if x.name == "stem_conv_pad")
+    head = keras.Model(backbone.input, stem.input)
+    return np.asarray(head(np.full((1, 32, 32, 3), value, np.float32)))[0, 0, 0]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_weights_file_normalises_right_whether_it_holds_deviations_or_variances(tmp_path, power):
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    donor = keras.applications.EfficientNetB0(include_top=False, weights=None)
+    layer = next(x for x in donor.layers if isinstance(x, keras.layers.Normalization))
+    layer.set_weights([mean, deviation**power, np.array(0)])
+    path = tmp_path / "b0.weights.h5"
+    donor.save_weights(path)
+    model = build("efficientnetb0", 2, size=32, weights=str(path))
+    expected = (200 / 255 - mean) / deviation
+    np.testing.assert_allclose(pixel_after_normalisation(model, 200), expected, rtol=1e-3)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(pixel_after_normalisation(again, 200), expected, rtol=1e-3)
+
+
 def test_the_imagenet_weights_at_hand_fit(real_data):
     path = real_data / "weights/efficientnetb0_imagenet_notop.weights.h5"
     pretrained = build("efficientnetb0", 2, size=64, weights=str(path))
@@ -125,4 +149,6 @@ def test_the_imagenet_weights_at_hand_fit(real_data):
         for m in (pretrained, random)
     ]
     assert kernels[0].shape == (3, 3, 3, 32)
+    expected = (200 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(pixel_after_normalisation(pretrained, 200), expected, rtol=1e-3)
     assert not np.allclose(*kernels)

@@ -1,16 +1,18 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from ffpp_tools.crop import CropSettings
-from ffpp_tools.errors import SettingsError, TableError
+from ffpp_tools.errors import FfppError, SettingsError, TableError
 from ffpp_tools.extract import ClipSettings
+from ffpp_tools.files import sha256
 from ffpp_tools.layout import find_clips, find_stills
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import extract_dataset, extract_still_dataset
-from ffpp_tools.tables import STATUSES, read_faces, read_frames, sha256
+from ffpp_tools.tables import STATUSES, Part, merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes
 
@@ -105,6 +107,44 @@ def test_a_second_selection_of_stills_adds_to_the_first(world, tmp_path):
     assert list(frames["clip"]) == [s.name for s in stills]
 
 
+def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_path):
+    folder = tmp_path / "stills"
+    shutil.copytree(world / "CelebA-HQ", folder)
+    first, *_, last = sorted(folder.glob("*.jpg"))
+    whole = first.read_bytes()
+    first.write_bytes(whole[:100])
+    out = tmp_path / "out"
+    extract_still_dataset(find_stills(folder, "CelebA-HQ", limit=3), out)
+    assert list(read_frames(out)["status"]) == ["unreadable", "ok", "ok"]
+    first.write_bytes(whole)
+    last.rename(folder / "a_x.jpg")
+    (folder / "a").mkdir()
+    shutil.copy(first, folder / "a/x.jpg")  # a/x and a_x are two photographs
+    stills = find_stills(folder, "CelebA-HQ")
+    extract_still_dataset(stills, out, workers=2)
+    frames = read_frames(out)
+    assert sorted(frames["clip"]) == sorted(s.name for s in stills)
+    assert set(frames["status"]) == {"ok"}
+    extract_still_dataset(stills, tmp_path / "at once")
+    assert hashes(tmp_path / "at once/faces") == hashes(out / "faces")
+    for table in ("frames.parquet", "faces.parquet"):
+        assert (out / table).read_bytes() == (tmp_path / "at once" / table).read_bytes()
+
+
+def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    (path,) = (tmp_path / "parts").rglob("*.json")
+    part = Part.read(path)
+    for broken in (
+        Part(part.frames, part.faces[1:]),
+        Part((*part.frames, part.frames[0]), part.faces),
+        Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
+    ):
+        broken.write(path)
+        with pytest.raises(TableError, match="do not add up"):
+            merge_parts(tmp_path)
+
+
 def test_a_damaged_part_is_named(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     (part,) = (tmp_path / "parts").rglob("*.json")
@@ -115,7 +155,7 @@ def test_a_damaged_part_is_named(few, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(few, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(TableError, match="cannot be written"):
+    with pytest.raises(FfppError, match="cannot be written"):
         extract_dataset(few, tmp_path / "file", SETTINGS)
 
 

@@ -168,6 +168,15 @@ def test_further_categories_come_in_only_when_included(dataset, tmp_path):
         assert ("FaceShifter" in set(manifest.samples("train")["category"])) == bool(include)
 
 
+def test_a_category_recorded_both_as_real_and_as_fake_is_refused(dataset, tmp_path):
+    frames = read_frames(dataset)
+    frames.loc[frames["clip"] == "000001", "label"] = "fake"
+    frames.to_parquet(tmp_path / "frames.parquet")
+    read_faces(dataset).to_parquet(tmp_path / "faces.parquet")
+    with pytest.raises(SplitError, match="CelebA: recorded both"):
+        make_manifest(tmp_path, tmp_path / "m", SplitSettings(mode="binary"))
+
+
 def without(dataset, tmp_path, category):
     """A copy of the tables without one category."""
     folder = tmp_path / "partial"
@@ -186,7 +195,7 @@ def without(dataset, tmp_path, category):
         {"recipe": "magic"},
         {"ratios": (80, 20, 0)},
         {"per_class": 2},
-        {"per_class": 3, "ratios": (1, 60, 60)},
+        {"per_class": 10, "ratios": (1, 60, 60)},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(dataset, tmp_path, change):
@@ -226,6 +235,11 @@ def test_the_manifest_records_how_it_was_made(videos_manifest):
     info = json.loads((videos_manifest.folder / "manifest.json").read_text())
     assert (info["mode"], info["recipe"], info["seed"]) == ("videos", "grouped", 0)
     assert info["settings"]["ratios"] == [0.5, 0.25, 0.25]
+    assert info["groups"] == {
+        "train": {"clips": 2, "stills": 0},
+        "val": {"clips": 1, "stills": 0},
+        "test": {"clips": 1, "stills": 0},
+    }
     assert set(info["files"]) == {"train.csv", "val.csv", "test.csv"}
     assert set(info["tables"]) == {"frames.parquet", "faces.parquet"}
 

@@ -6,10 +6,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from classify.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
+
+# ImageNet's standard deviations (RGB, of values from 0 to 1).
+DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 def build(classes: int, size: int, weights: str, activation: str) -> keras.Model:
@@ -41,7 +46,7 @@ def _backbone(size: int, weights: str) -> keras.Model:
         with warnings.catch_warnings():
             # Keras only warns of layers that a file does not hold and leaves them at random.
             warnings.filterwarnings("error", "Skipping nested container", UserWarning)
-            return keras.applications.EfficientNetB0(
+            backbone = keras.applications.EfficientNetB0(
                 include_top=False,
                 weights=None if weights == "none" else weights,
                 input_shape=(size, size, 3),
@@ -60,3 +65,21 @@ def _backbone(size: int, weights: str) -> keras.Model:
                 f"{weights}: not the weights of EfficientNetB0 without top ({error})"
             ) from error
         raise
+    if Path(weights).is_file():
+        _correct_variance(backbone)
+    return backbone
+
+
+def _correct_variance(backbone: keras.Model) -> None:
+    """Make a normalisation that was loaded from a file divide by the standard deviation.
+
+    The weights that Keras publishes hold the deviation where the variance belongs. Keras makes
+    up for it with a layer of its own, but only when it downloads them itself.
+    """
+    import keras
+
+    layer = next(x for x in backbone.layers if isinstance(x, keras.layers.Normalization))
+    mean, variance, count = layer.get_weights()
+    if np.allclose(variance, DEVIATIONS, atol=1e-4):
+        layer.set_weights([mean, np.square(variance), count])
+        layer.finalize_state()

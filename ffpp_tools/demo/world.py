@@ -14,7 +14,9 @@ import numpy as np
 from ffpp_tools.demo.face import Array, Expression, Image, Person, Portrait
 from ffpp_tools.demo.manipulate import METHODS, Forger
 from ffpp_tools.errors import FfppError
+from ffpp_tools.files import occupied, write_atomically
 
+MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data
 CANVAS = 320
 HQ_CANVAS = 1280
 HEIGHT = 288
@@ -125,8 +127,9 @@ def draw_world(
         raise FfppError(f"people ({people}) must be even and at least 6: fakes come in pairs")
     if unknown := set(compressions) - set(CRF):
         raise FfppError(f"compression {sorted(unknown)} is unknown; choose from {sorted(CRF)}")
-    if root.exists() and any(root.iterdir()):
+    if occupied(root):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
+    _write_text(root / MARK, "Everything in this folder was drawn by ffpp-demo and may go.\n")
     ffpp = root / "FaceForensics++"
     scenes = [Scene.drawn(f"{i:03d}", seed * 100_000 + i, seconds) for i in range(people)]
     order = np.random.default_rng(seed).permutation(people)
@@ -278,5 +281,4 @@ def _write_lists(root: Path, pairs: list[tuple[Scene, Scene]]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text.encode())

@@ -1,0 +1,35 @@
+"""Files and folders: whole or not there, and never somebody else's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from ffpp_tools.errors import FfppError
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees all of it or none.
+
+    Raises:
+        FfppError: the file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def occupied(folder: Path) -> bool:
+    """Whether something is in the way of making `folder`: files in it, or a file of its name."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
