@@ -121,7 +121,8 @@ def pixel_after_normalisation(model, value):
     backbone = model.layers[0]
     stem = next(x for x in backbone.layers if x.name == "stem_conv_pad")
     head = keras.Model(backbone.input, stem.input)
-    return np.asarray(head(np.full((1, 32, 32, 3), value, np.float32)))[0, 0, 0]
+    grey = np.full((1, *backbone.input.shape[1:]), value, np.float32)
+    return np.asarray(head(grey))[0, 0, 0]
 
 
 @pytest.mark.parametrize("power", [1, 2])
