@@ -20,7 +20,7 @@ install: .venv/installed  ## set everything up in .venv
 	touch $@
 
 demo: install  ## draw a small world, extract, split, train and report on it: two minutes
-	if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
+	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
 	$(BIN)/ffpp-demo --out $(DEMO)
 	$(BIN)/ffpp-extract $(DEMO)/FaceForensics++ --every 5 --out $(DEMO)/dataset
 	$(BIN)/ffpp-stills $(DEMO)/CelebA --category CelebA --out $(DEMO)/dataset
@@ -43,5 +43,5 @@ types: install  ## check types
 	$(BIN)/mypy
 
 clean:  ## delete what was built, the demo included
-	if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
+	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache

@@ -18,7 +18,11 @@ VIDEOS = {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "Youtube"}
 def test_the_demo_ends_in_a_report_that_tells_the_manipulations_apart(tmp_path):
     demo = tmp_path / "demo"
     done = subprocess.run(
-        ["make", "demo", f"DEMO={demo}"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "demo", f"DEMO={demo}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith(f"report: {demo}/runs/sepconv/report/report.html")
