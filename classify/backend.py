@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 
+def devices() -> list[str]:
+    """What the backend computes on, such as ["cpu:0"] or ["gpu:0", "gpu:1"]."""
+    import keras
+
+    if keras.backend.backend() == "torch":  # keras.distribution does not know it
+        import torch
+
+        return [f"gpu:{i}" for i in range(torch.cuda.device_count())] or ["cpu:0"]
+    return list(keras.distribution.list_devices())
+
+
 def jit_compile() -> bool | str:
     """What to give a model's `jit_compile` on this machine.
 
@@ -10,5 +21,5 @@ def jit_compile() -> bool | str:
     """
     import keras
 
-    on_cpu = not keras.distribution.list_devices("gpu")
+    on_cpu = not any("gpu" in device.lower() for device in devices())
     return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"

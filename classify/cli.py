@@ -11,7 +11,7 @@ import typer
 from rich.table import Column, Table
 
 from classify.errors import ClassifyError
-from ffpp_tools.console import console, progress, run_script
+from ffpp_tools.console import console, progress, run_script, say
 from ffpp_tools.errors import FfppError
 
 if TYPE_CHECKING:
@@ -91,10 +91,8 @@ def train(
     log = run.log
     best = best_epoch(log)
     loss, accuracy = log.loc[best - 1, ["val_loss", "val_accuracy"]]
-    console.print(
-        f"best of {len(log)} epochs: {best} (validation loss {loss:.4f}, accuracy {accuracy:.3f})"
-    )
-    console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)
+    say(f"best of {len(log)} epochs: {best} (validation loss {loss:.4f}, accuracy {accuracy:.3f})")
+    say(f"run: {run.folder}")
 
 
 @typer_app.command()
@@ -113,7 +111,7 @@ def report(
     _start_keras()
     made = make_report(found, split)
     _print_report(made)
-    console.print(f"report: {made.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    say(f"report: {made.folder / 'report.html'}")
 
 
 def _start_keras() -> None:
@@ -131,20 +129,22 @@ def _start_keras() -> None:
     try:
         import keras
 
-        devices = keras.distribution.list_devices()
+        from classify.backend import devices
+
+        found = devices()
     finally:
         os.dup2(saved, 2)
         os.close(saved)
     backend = keras.backend.backend()
-    console.print(f"Keras {keras.__version__} with {backend} on {', '.join(devices)}", style="dim")
+    say(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")
 
 
 def _print_report(report: Report) -> None:
     from classify.report import cell, number
 
-    console.print(report.provenance, style="bold", highlight=False)
+    say(report.provenance, style="bold")
     for j in report.judgements:
-        console.print(
+        say(
             f"\nper {j.unit}: {j.samples} {j.unit}s, accuracy {number(j.accuracy)}, "
             f"AUC fake against real {number(j.auc)}"
         )

@@ -50,6 +50,6 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
 
 
 def _predict(model: keras.Model, images: Images, batch_size: int) -> npt.NDArray[np.float32]:
-    model.jit_compile = jit_compile()
+    model.compile(jit_compile=jit_compile())
     batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     return np.concatenate([np.asarray(model.predict_on_batch(b)) for b in batches])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import tomli_w
 
+from classify.backend import devices
 from classify.errors import ClassifyError, RunError
 from ffpp_tools.files import occupied, sha256, write_atomically
 from ffpp_tools.tables import Manifest
@@ -171,7 +172,7 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "devices": keras.distribution.list_devices(),
+        "devices": devices(),
         "backend": backend,
         "packages": packages,
     }

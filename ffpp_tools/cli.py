@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from ffpp_tools.console import console, progress, run_script
+from ffpp_tools.console import console, progress, run_script, say
 from ffpp_tools.errors import FfppError
+
+if TYPE_CHECKING:
+    from ffpp_tools.run import Summary
 
 CPUS = os.cpu_count() or 1
 
@@ -142,7 +145,7 @@ def split(
         counts = [str(groups[kind]) for groups in manifest.info["groups"].values()]
         table.add_row(f"groups of people behind {kind}", "", *counts)
     console.print(table)
-    console.print(f"manifest: {manifest.folder}", highlight=False, soft_wrap=True)
+    say(f"manifest: {manifest.folder}")
 
 
 def demo(
@@ -163,10 +166,7 @@ def demo(
 
     with console.status(f"drawing {people} people and their fakes"):
         draw_world(out, people, seconds, compression or ["c23"], seed, workers)
-    console.print(
-        f"drawn: {out}/FaceForensics++, {out}/CelebA, {out}/CelebA-HQ",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    say(f"drawn: {out}/FaceForensics++, {out}/CelebA, {out}/CelebA-HQ")
 
 
 def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
@@ -179,7 +179,7 @@ def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
     return train, val, test
 
 
-def _print_summary(summary: Any) -> None:
+def _print_summary(summary: Summary) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
     counts = summary.counts
     table = Table("category", "compression", "planned", *counts.columns)
@@ -188,16 +188,15 @@ def _print_summary(summary: Any) -> None:
     console.print(table)
     failed = summary.frames[summary.frames["error"] != ""]
     for error in failed["error"].unique()[:10]:
-        console.print(f"  {error}", style="yellow", markup=False, soft_wrap=True)
+        say(f"  {error}", style="yellow")
     if len(failed) > 10:
-        console.print(f"  … {len(failed)} rows with an error in all", style="yellow")
+        say(f"  … {len(failed)} rows with an error in all", style="yellow")
     if summary.faces.empty:
         raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
-    console.print(
+    say(
         f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
-        f"{summary.dataset}/frames.parquet",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"{summary.dataset}/frames.parquet"
+    )
 
 
 extract_app = _command(extract, "the same command goes on where this stopped")

@@ -16,6 +16,11 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
 INTERRUPTED = 130  # the exit status of a shell's Ctrl-C
 
 
+def say(text: str, style: str | None = None) -> None:
+    """Print a line as it is: paths are not wrapped, and nothing in them is markup."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def run_script(app: typer.Typer, errors: tuple[type[Exception], ...], interrupted: str) -> None:
     """Run a command line; an error for people becomes one line and exit status 1.
 
