@@ -108,7 +108,7 @@ def crop_face(
     Returns:
         The completed row, and the crop's row unless there is no face or it is too small.
     """
-    detector = _detector()
+    detector: detect.Detector = detect.HogDetector()
     height, width = image.shape[:2]
     found = detector.detect(image)
     row = replace(row, width=width, height=height, faces_found=len(found))
@@ -176,7 +176,3 @@ def _read_image(path: Path) -> Image | None:
         return None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     return None if image is None else np.ascontiguousarray(image[..., ::-1])
-
-
-def _detector() -> detect.Detector:
-    return detect.HogDetector()
