@@ -34,14 +34,13 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
     """
     manifest = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
-    model = run.best_model()
-    checkpoint = sha256(run.folder / "best.keras")
+    checkpoint = sha256(run.checkpoint)
     if path.exists():
         table = pd.read_parquet(path)
         if table.attrs.get("checkpoint") == checkpoint:
             return table
     data = pack(manifest, split, run.settings.size)
-    probabilities = _predict(model, data.images, run.settings.batch_size)
+    probabilities = _predict(run.best_model(), data.images, run.settings.batch_size)
     columns = [f"{PREFIX}{name}" for name in manifest.classes]
     table = pd.concat([data.samples, pd.DataFrame(probabilities, columns=columns)], axis=1)
     table.attrs["checkpoint"] = checkpoint

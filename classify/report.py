@@ -76,7 +76,7 @@ def make_report(run: Run, split: str = "test") -> Report:
 
     Raises:
         ClassifyError: an unknown split.
-        RunError: the run is unfinished, or its manifest changed since training.
+        RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
     if split not in CHOSEN:

@@ -119,21 +119,30 @@ class Run:
         """One row per epoch: epoch (from 0), loss, accuracy, val_loss, val_accuracy."""
         return pd.read_csv(self.folder / "log.csv")
 
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the epoch with the lowest validation loss.
+
+        Raises:
+            RunError: no epoch was finished yet.
+        """
+        path = self.folder / "best.keras"
+        if not path.exists():
+            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+        return path
+
     def best_model(self) -> keras.Model:
-        """The checkpoint with the lowest validation loss.
+        """The network of that epoch.
 
         Raises:
             RunError: no epoch was finished yet, or the file is damaged.
         """
         import keras
 
-        path = self.folder / "best.keras"
-        if not path.exists():
-            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
         try:
-            return keras.models.load_model(path, compile=False)
+            return keras.models.load_model(self.checkpoint, compile=False)
         except (ValueError, OSError, KeyError) as error:
-            raise RunError(f"{path}: not a readable Keras model ({error})") from error
+            raise RunError(f"{self.checkpoint}: not a readable Keras model ({error})") from error
 
 
 def check_free(folder: Path) -> None:

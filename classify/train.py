@@ -103,9 +103,10 @@ def train(
     manifest = Manifest.read(manifest_folder)
     settings = replace(settings, weights=settings.weights or default_weights(settings.arch))
     keras.utils.set_random_seed(settings.seed)
+    classes = len(manifest.classes)
     # Everything that can fail for want of data or weights comes before the folder is made.
     augment = preset(settings.augment)
-    model = _compiled(settings, len(manifest.classes))
+    model = _compiled(settings, classes)
     train_data, val_data = (
         pack(manifest, split, settings.size, progress) for split in ("train", "val")
     )
@@ -116,7 +117,6 @@ def train(
         manifest_sha256=sha256(manifest_folder / "manifest.json"),
     )
     run.create()
-    classes = len(manifest.classes)
     model.fit(
         Batches(train_data, classes, settings.batch_size, augment, settings.seed),
         validation_data=Batches(val_data, classes, settings.batch_size, None, settings.seed),
