@@ -86,6 +86,101 @@ def test_index_and_time_are_right_when_the_frame_rate_varies(tmp_path):
         assert abs(int(frame.image[20, 60, 0]) - int(gradient(frame.index)[20, 60, 0])) <= 3
 
 
+def drawn(count, width=128, height=96):
+    """A scene that moves past the camera: every frame differs, and predicts from others well."""
+    noise = np.random.default_rng(0).integers(0, 256, (height, width + 3 * count, 3))
+    scene = cv2.GaussianBlur(noise.astype(np.uint8), (0, 0), 2)
+    return [scene[:, 3 * i : 3 * i + width] for i in range(count)]
+
+
+def write(path, images, codec="libx264", pixels="yuv420p", first=0, turn=None, **options):
+    """Encode images at 25 frames a second; `turn`: degrees, hflip, vflip to show them by."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pixels
+        if turn:
+            stream.set_display_rotation(*turn)
+        for i, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = first + i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+X264 = {"b-pyramid": "normal", "bf": "5", "refs": "4", "g": "30"}
+STREAMS = {
+    "B-pyramid": ("a.mp4", {**X264}),
+    "open GOPs": ("a.mp4", {**X264, "x264-params": "open-gop=1"}),
+    "no B-frames": ("a.mp4", {"bf": "0", "g": "250"}),
+    "only key frames": ("a.mp4", {"g": "1"}),
+    "intra refresh": ("a.mp4", {"x264-params": "intra-refresh=1:keyint=20:bframes=0"}),
+    "interlaced": ("a.mp4", {**X264, "x264-params": "interlaced=1"}),
+    "several slices": ("a.mp4", {**X264, "x264-params": "slices=4"}),
+    "start codes": ("a.ts", {**X264}),
+    "in Matroska": ("a.mkv", {**X264}),
+    "late first pts": ("a.mkv", {**X264, "first": 77}),
+    "odd size": ("a.mp4", {**X264, "pixels": "yuv444p"}),
+    "VP9": ("a.webm", {"codec": "libvpx-vp9", "g": "30", "auto-alt-ref": "1", "b": "200k"}),
+    "MPEG-4": ("a.mp4", {"codec": "mpeg4", "bf": "2", "g": "30"}),
+    "HEVC": ("a.mp4", {"codec": "libx265", "x265-params": "keyint=30:bframes=4:log-level=none"}),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+@pytest.mark.parametrize("wanted", [range(0, 101, 25), [3], [31, 32, 88], range(0, 101, 4)])
+def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind, wanted):
+    name, options = STREAMS[kind]
+    size = (127, 95) if kind == "odd size" else (128, 96)
+    path = write(tmp_path / name, drawn(101, *size), **options)
+    reference = full_decode(path)
+    video = decode.probe(path)
+    assert video.n_frames == len(reference) == 101
+    kept = list(decode.frames(video, wanted))
+    assert [f.index for f in kept] == list(wanted)
+    assert [f.time_s for f in kept] == pytest.approx([i / 25 for i in wanted], abs=2e-3)
+    for frame in kept:
+        np.testing.assert_array_equal(frame.image, reference[frame.index])
+
+
+def decoded_packets(monkeypatch, path, wanted):
+    """How many packets reach the decoder, by wrapping the one function that feeds it."""
+    fed = []
+    feed = decode._decode
+    monkeypatch.setattr(decode, "_decode", lambda s, p: (p and fed.append(p.pts), feed(s, p))[1])
+    assert [f.index for f in decode.frames(decode.probe(path), wanted)] == list(wanted)
+    return len(fed)
+
+
+def test_frames_that_none_refers_to_and_runs_without_a_wanted_one_are_left_out(
+    tmp_path, monkeypatch
+):
+    fixed = {"bf": "3", "b_strategy": "0", "sc_threshold": "0", "x264-params": "keyint=40"}
+    path = write(tmp_path / "a.mp4", drawn(120), **fixed)
+    assert decoded_packets(monkeypatch, path, [80]) == 1, "the third run's IDR picture"
+    few = decoded_packets(monkeypatch, path, [36])
+    assert few <= 1 + 2 * 9 + 1, "a P and a referred B of every four frames, then the wanted one"
+    assert decoded_packets(monkeypatch, path, [36, 80]) == few + 1
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("flip", [(False, False), (True, False), (False, True)])
+def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
+    images = drawn(3)
+    plain = full_decode(write(tmp_path / "plain.mp4", images))
+    turned = write(tmp_path / "turned.mp4", images, turn=(degrees, *flip))
+    expected = np.rot90(plain[2], degrees // 90)
+    expected = expected[:, ::-1] if flip[0] else expected
+    expected = expected[::-1] if flip[1] else expected
+    (frame,) = decode.frames(decode.probe(turned), [2])
+    np.testing.assert_array_equal(frame.image, expected)
+    if not any(flip):
+        capture = cv2.VideoCapture(str(turned))
+        opencv = [capture.read()[1] for _ in range(3)]
+        np.testing.assert_array_equal(frame.image, opencv[2][..., ::-1])
+
+
 def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_path):
     cut = tmp_path / "cut.mp4"
     original = find_clips(ffpp, categories=["Youtube"])[0].path
@@ -121,9 +216,7 @@ def shortened_with_index_first(path, folder):
 
 def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
     path = tmp_path / "a.mp4"
-    noise = np.random.default_rng(0)
-    scene = cv2.GaussianBlur(noise.integers(0, 256, (96, 400, 3)).astype(np.uint8), (0, 0), 2)
-    encode(path, [scene[:, 3 * i : 3 * i + 128] for i in range(80)], 25, 23)
+    encode(path, drawn(80), 25, 23)
     reference = full_decode(path)
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
