@@ -18,7 +18,7 @@ from classify.errors import ClassifyError
 from classify.predict import PREFIX, predict_split
 from classify.runs import Run
 from ffpp_tools.files import write_atomically
-from ffpp_tools.layout import STILL
+from ffpp_tools.rows import STILL
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:

@@ -10,20 +10,43 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ffpp_tools.console import console, progress, run_script, say
-from ffpp_tools.errors import FfppError
+from ffpp_tools.console import console, run_script, say
+from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
-    from ffpp_tools.run import Summary
+    from ffpp_tools.run import Summary, Workers
 
 CPUS = os.cpu_count() or 1
 
-Workers = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
+Processes = Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder; several sources may share one.")]
 Margin = Annotated[float, typer.Option(help="Side of the crop, in longer sides of the face box.")]
 Shape = Annotated[str, typer.Option(help="square, or box (with --margin 1.0 the bare face box).")]
 MinFace = Annotated[int, typer.Option(min=0, help="Leave out faces below so many pixels.")]
+Align = Annotated[
+    bool, typer.Option("--align", help="Turn and scale to fixed eyes, 256 pixels square.")
+]
+DetectorName = Annotated[str, typer.Option(help="hog, or cnn (finds turned faces; wants a GPU).")]
+Search = Annotated[
+    str, typer.Option(help="fast, or full: exactly the boxes of face_recognition, 20 times slower.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many of each category.")]
+Backend = Annotated[
+    str, typer.Option(help="local: processes of this machine; dask: a cluster's workers.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of the Dask scheduler, such as tcp://10.0.0.1:8786.")
+]
+Retry = Annotated[
+    str | None, typer.Option(help="failed: try again what could not be read the last time.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Delete what this command has made before.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Only check the dataset folder's files and tables.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")]
 
 
 def _command(function: Callable[..., None], interrupted: str) -> Callable[[], None]:
@@ -52,28 +75,72 @@ def extract(
         list[str] | None, typer.Option(help="Only raw, c23 or c40; may be repeated.")
     ] = None,
     limit: Limit = None,
+    faces: Annotated[
+        str, typer.Option(help="largest (or the forged one, by its mask), tracked, or all.")
+    ] = "largest",
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
-    workers: Workers = CPUS,
+    align: Align = False,
+    smooth: Annotated[
+        int, typer.Option(min=1, help="Mean of the boxes of so many frames; an odd number.")
+    ] = 1,
+    detector: DetectorName = "hog",
+    search: Search = "fast",
+    twins: Annotated[
+        bool, typer.Option(help="Compare fakes with their originals and reuse their boxes.")
+    ] = True,
+    keep_unchanged: Annotated[
+        bool, typer.Option("--keep-unchanged", help="Keep crops of fakes that changed nothing.")
+    ] = False,
+    workers: Processes = CPUS,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds a decoder may take to the next wanted frame.")
+    ] = 120.0,
+    retry: Retry = None,
+    overwrite: Overwrite = False,
+    verify: Verify = False,
+    quiet: Quiet = False,
 ) -> None:
     """Crop the faces of FaceForensics++ videos.
 
+    The same command goes on where an earlier run stopped.
+
     Example: ffpp-extract data/FaceForensics++ --compression c23 --every 25 --workers 8
     """
+    if verify:
+        _verify(out)
+        return
     from ffpp_tools.crop import CropSettings
+    from ffpp_tools.detect import FindSettings
     from ffpp_tools.extract import ClipSettings
-    from ffpp_tools.layout import default_ffpp_root, find_clips
+    from ffpp_tools.layout import default_ffpp_root, families, find_clips
     from ffpp_tools.plan import FramePlan
-    from ffpp_tools.run import extract_dataset
+    from ffpp_tools.progress import shown
+    from ffpp_tools.run import extract_dataset, start_anew
 
     if every is None and frames_per_clip is None:
         every = 25
     settings = ClipSettings(
-        FramePlan(every, frames_per_clip), CropSettings(margin, shape, min_face)
+        FramePlan(every, frames_per_clip),
+        CropSettings(margin, shape, min_face, align),
+        FindSettings(detector, search),
+        faces,
+        twins,
+        keep_unchanged,
+        smooth,
     )
-    clips = find_clips(data or default_ffpp_root(), category or (), compression or (), limit)
-    _print_summary(extract_dataset(clips, out, settings, workers, progress("clips")))
+    root = data or default_ffpp_root()
+    clips = find_clips(root, category or (), compression or (), limit)
+    team = _team(workers, backend, scheduler, timeout)
+    retry_failed = _retry(retry)
+    if overwrite:
+        start_anew(out)
+    progress = None if quiet else shown("clips")
+    found = families(root, clips)
+    _print_summary(extract_dataset(found, out, settings, team, retry_failed, progress), quiet)
 
 
 def stills(
@@ -87,19 +154,39 @@ def stills(
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
-    workers: Workers = CPUS,
+    align: Align = False,
+    detector: DetectorName = "hog",
+    search: Search = "fast",
+    workers: Processes = CPUS,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    retry: Retry = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Crop the faces of photographs, by the same rules as the videos'.
+
+    The same command goes on where an earlier run stopped.
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
     from ffpp_tools.crop import CropSettings
+    from ffpp_tools.detect import FindSettings
+    from ffpp_tools.extract import StillSettings
     from ffpp_tools.layout import find_stills
-    from ffpp_tools.run import extract_still_dataset
+    from ffpp_tools.progress import shown
+    from ffpp_tools.run import extract_still_dataset, start_anew
 
     found = find_stills(data, category, label, limit)
-    settings = CropSettings(margin, shape, min_face)
-    _print_summary(extract_still_dataset(found, out, settings, workers, progress("stills")))
+    settings = StillSettings(
+        CropSettings(margin, shape, min_face, align), FindSettings(detector, search)
+    )
+    team = _team(workers, backend, scheduler)
+    retry_failed = _retry(retry)
+    if overwrite:
+        start_anew(out, category)
+    progress = None if quiet else shown("stills")
+    _print_summary(extract_still_dataset(found, out, settings, team, retry_failed, progress), quiet)
 
 
 def split(
@@ -156,7 +243,7 @@ def demo(
         list[str] | None, typer.Option(help="raw, c23 or c40; may be repeated [default: c23].")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
-    workers: Workers = CPUS,
+    workers: Processes = CPUS,
 ) -> None:
     """Draw a small FF++-shaped world, with fakes, masks and stills. Needs no data.
 
@@ -179,24 +266,64 @@ def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
     return train, val, test
 
 
-def _print_summary(summary: Summary) -> None:
+def _team(
+    workers: int, backend: str, scheduler: str | None, timeout_s: float | None = None
+) -> Workers:
+    from ffpp_tools.extract import TIMEOUT_S
+    from ffpp_tools.run import Workers
+
+    if backend not in ("local", "dask"):
+        raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
+    if (backend == "dask") != (scheduler is not None):
+        raise SettingsError("--backend dask and --scheduler ADDRESS belong together")
+    return Workers(workers, scheduler, TIMEOUT_S if timeout_s is None else timeout_s)
+
+
+def _retry(what: str | None) -> bool:
+    if what not in (None, "failed"):
+        raise SettingsError(f"retry ({what!r}) must be failed")
+    return what == "failed"
+
+
+def _verify(dataset: Path) -> None:
+    """Say what is wrong with a dataset folder; exit status 1 if anything is."""
+    from ffpp_tools.ledger import verify
+
+    problems = 0
+    for problem in verify(dataset):
+        say(f"  {problem}", style="yellow")
+        problems += 1
+    if problems:
+        raise FfppError(f"{dataset}: {problems} files or tables are not as they should be")
+    say(f"{dataset}: every crop is as recorded, and nothing else is there")
+
+
+def _print_summary(summary: Summary, quiet: bool) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
-    counts = summary.counts
-    table = Table("category", "compression", "planned", *counts.columns)
+    from ffpp_tools.ledger import account, unequal_misses
+
+    counts = account(summary.frames)
+    table = Table("category", "compression", *(str(c).replace("_", " ") for c in counts.columns))
     for (category, compression), row in counts.iterrows():
-        table.add_row(category, compression, str(row.sum()), *(str(n) for n in row))
-    console.print(table)
+        *numbers, rate = row
+        cells = [str(int(n)) for n in numbers]
+        table.add_row(category, compression, *cells, "" if rate != rate else f"{rate:.1%}")
+    if not quiet:
+        console.print(table)
     failed = summary.frames[summary.frames["error"] != ""]
     for error in failed["error"].unique()[:10]:
         say(f"  {error}", style="yellow")
-    if len(failed) > 10:
-        say(f"  … {len(failed)} rows with an error in all", style="yellow")
+    if len(failed):
+        say(f"  {len(failed)} frames could not be read; `--retry failed` tries again", "yellow")
+    if warning := unequal_misses(summary.frames):
+        say(f"  {warning}", style="yellow")
     if summary.faces.empty:
         raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
-    say(
-        f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
-        f"{summary.dataset}/frames.parquet"
-    )
+    if not quiet:
+        say(
+            f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
+            f"{summary.dataset}/frames.parquet"
+        )
 
 
 extract_app = _command(extract, "the same command goes on where this stopped")

@@ -14,22 +14,19 @@ picture to the next that holds no wanted frame is left out whole.
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.picture import Picture, Turn
 
 if TYPE_CHECKING:
     import av
-
-Image = npt.NDArray[np.uint8]
 
 # NAL unit types of H.264 (ITU-T H.264, table 7-1).
 SLICE, IDR_SLICE, EXTENSION_SLICE = 1, 5, 20
@@ -42,7 +39,7 @@ class Frame:
 
     index: int  # in display order, from 0
     time_s: float  # after the first frame
-    image: Image  # (H, W, 3) uint8 RGB, turned as the file says it is to be shown
+    picture: Picture  # turned as the file says it is to be shown
 
 
 @dataclass(frozen=True)
@@ -133,29 +130,39 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
         wanted: strictly increasing display indices, 0-based.
 
     Yields:
-        The frames, image (H, W, 3) uint8 RGB.
+        The frames.
 
     Raises:
         DecodeError: naming the file, when it cannot be opened at all.
     """
     import av
 
+    try:
+        yield from _wanted(video, wanted)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise DecodeError(f"{video.path}: cannot be opened ({_reason(error)})") from error
+    finally:
+        # PyAV's streams and containers refer to each other, so that a decoder, with a dozen large
+        # frames, would stay until Python happens to look for such circles.
+        gc.collect()
+
+
+def _wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     left = deque(i for i in wanted if i < len(video.pts))
     if not left:
         return
     needed = _needed(video, left)
-    try:
-        for found in (_undisturbed(video, needed), _intact(video)):
-            for index, frame in found:
-                while left and left[0] < index:
-                    left.popleft()
-                if left and left[0] == index:
-                    left.popleft()
-                    yield Frame(index, video.time_s(index), _image(frame))
-                if not left:
-                    return
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{video.path}: cannot be opened ({_reason(error)})") from error
+    turn: Turn | None = None
+    for found in (_undisturbed(video, needed), _intact(video)):
+        for index, frame in found:
+            while left and left[0] < index:
+                left.popleft()
+            if left and left[0] == index:
+                left.popleft()
+                turn = turn or Turn.of(frame)
+                yield Frame(index, video.time_s(index), turn.picture(frame))
+            if not left:
+                return
 
 
 def _needed(video: Video, indices: Iterable[int]) -> list[int]:
@@ -180,8 +187,8 @@ def _undisturbed(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.
     sent = {video.packets[position].pts for position in needed}
     expected = [pts for pts in video.pts if pts in sent]
     with _opened(video.path) as container:
-        decoded = _decoded(container, _video_stream(container, video.path), needed)
-        for pts, frame in zip(expected, decoded, strict=False):
+        came = _decoded(container, _video_stream(container, video.path), needed)
+        for pts, frame in zip(expected, came, strict=False):
             if frame is None or frame.is_corrupt or frame.pts != pts:
                 return
             yield index_of[pts], frame
@@ -288,19 +295,6 @@ def _nal_headers(data: memoryview, nal_length: int) -> Iterator[int]:
     while start + nal_length < len(data):
         yield data[start + nal_length]
         start += nal_length + int.from_bytes(data[start : start + nal_length], "big")
-
-
-def _image(frame: av.VideoFrame) -> Image:
-    """(H, W, 3) uint8 RGB, turned and mirrored by the display matrix if there is one."""
-    image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return image
-    # A pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift.
-    a, b, _, c, d, *_ = np.frombuffer(cast("bytes", matrix), np.int32)
-    if a == 0 and d == 0:
-        image, a, d = image.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _opened(path: Path) -> av.container.InputContainer:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ffpp_tools.layout import STILL
+from ffpp_tools.rows import STILL
 
 ACTOR_CATEGORIES = ("Actors", "DeepFakeDetection")  # their ids count actors, not videos
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ METHODS = (
 )
 ORIGINAL_ROOTS = ("original_sequences", "original")
 MANIPULATED_ROOTS = ("manipulated_sequences", "manipulate")
+# Good enough for faces, and far cheaper to decode than raw.
+DETECT_ON = ("c23", "c40", "raw")
 COMPRESSIONS = {"raw": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
 
-STILL = "still"  # stands in the column `compression` of everything that is not a video
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 HOW_TO_GET_FFPP = (
@@ -44,6 +46,11 @@ class Clip:
     path: Path
 
     @property
+    def mask(self) -> Path:
+        """Where its mask video lies, if there is one: FF++ has them for its fakes."""
+        return self.path.parents[2] / "masks" / "videos" / self.path.name
+
+    @property
     def label(self) -> str:
         """Whether it is "real" or "fake"."""
         return labels()[self.category]
@@ -58,6 +65,29 @@ class Clip:
         """Whose face or expression was put in; empty for originals."""
         parts = self.name.split("__")[0].split("_")
         return parts[1] if len(parts) > 1 else ""
+
+    @property
+    def original(self) -> tuple[str, str]:
+        """Category and name of the clip whose frames it shows; its own for originals."""
+        if self.category in ORIGINALS:
+            return self.category, self.name
+        if self.category == "DeepFakeDetection":  # 01_02__scene__HASH is made from 01__scene
+            return "Actors", "__".join([self.target_id, *self.name.split("__")[1:2]])
+        return "Youtube", self.target_id
+
+
+@dataclass(frozen=True)
+class Family:
+    """The clips that show the same frames: an original, its compressions, and their fakes."""
+
+    clips: tuple[Clip, ...]  # those that were asked for
+    originals: tuple[Clip, ...]  # those on disk, the one that faces are looked for in first
+    masks: tuple[Path, ...]  # of the original's fakes, on disk
+
+    @property
+    def size(self) -> int:
+        """How many bytes of video were asked for; about how long they will take."""
+        return sum(clip.path.stat().st_size for clip in self.clips if clip.path.exists())
 
 
 @dataclass(frozen=True)
@@ -119,6 +149,31 @@ def find_clips(
     return clips
 
 
+def families(root: Path, clips: Iterable[Clip]) -> list[Family]:
+    """Clips with their originals and masks, asked for or not; the largest family first.
+
+    Faces are looked for in the original at the first compression of `DETECT_ON` that is on disk,
+    so that a family's boxes do not depend on what was asked for.
+    """
+    members: dict[tuple[str, str], list[Clip]] = defaultdict(list)
+    for clip in clips:
+        members[clip.original].append(clip)
+    masks: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for method in METHODS:
+        for top in MANIPULATED_ROOTS:
+            for mask in sorted((root / top / method / "masks" / "videos").glob("[!.]*.mp4")):
+                masks[Clip(method, "", mask.stem, mask).original].append(mask)
+    found = []
+    for (category, name), asked in members.items():
+        originals = [
+            Clip(category, compression, name, path)
+            for compression in DETECT_ON
+            if (path := _video_file(root, category, compression, name)) is not None
+        ]
+        found.append(Family(tuple(asked), tuple(originals), tuple(masks[category, name])))
+    return sorted(found, key=lambda family: -family.size)
+
+
 def find_stills(
     root: Path, category: str, label: str | None = None, limit: int | None = None
 ) -> list[Still]:
@@ -170,15 +225,27 @@ def default_ffpp_root() -> Path:
     return Path(os.environ.get("FFPP_DATA") or "data/FaceForensics++")
 
 
-def _video_files(root: Path, category: str, compression: str) -> list[Path]:
+def _video_folders(root: Path, category: str, compression: str) -> list[Path]:
+    """Where the videos of a category may lie."""
     roots = ORIGINAL_ROOTS if category in ORIGINALS else MANIPULATED_ROOTS
     folder = ORIGINALS.get(category, category)
-    for top in roots:
-        for spelling in COMPRESSIONS[compression]:
-            videos = sorted((root / top / folder / spelling / "videos").glob("[!.]*.mp4"))
-            if videos:
-                return videos
+    return [
+        root / top / folder / spelling / "videos"
+        for top in roots
+        for spelling in COMPRESSIONS[compression]
+    ]
+
+
+def _video_files(root: Path, category: str, compression: str) -> list[Path]:
+    for folder in _video_folders(root, category, compression):
+        if videos := sorted(folder.glob("[!.]*.mp4")):
+            return videos
     return []
+
+
+def _video_file(root: Path, category: str, compression: str, name: str) -> Path | None:
+    paths = (f / f"{name}.mp4" for f in _video_folders(root, category, compression))
+    return next((path for path in paths if path.exists()), None)
 
 
 def _is_image(path: Path) -> bool:

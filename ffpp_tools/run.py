@@ -2,24 +2,80 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import zlib
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from ffpp_tools.crop import CropSettings
-from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.extract import ClipSettings, extract_clip, extract_stills
+from ffpp_tools.errors import FfppError, SettingsError, TableError
+from ffpp_tools.extract import (
+    TIMEOUT_S,
+    ClipSettings,
+    StillSettings,
+    extract_family,
+    extract_stills,
+)
 from ffpp_tools.files import write_atomically
-from ffpp_tools.layout import STILL, Clip, Still
-from ffpp_tools.tables import FAILURES, Part, merge_parts
+from ffpp_tools.layout import Clip, Family, Still
+from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 
-STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTINGS = "settings.json"
+DASK_TIMEOUT_S = 20
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work.
+
+    count: processes of this machine; with a scheduler, the cluster's workers count instead.
+    scheduler: address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers see the
+        same paths.
+    timeout_s: how long a decoder may take to the next wanted frame before its clip is given up.
+    """
+
+    count: int = 1
+    scheduler: str | None = None
+    timeout_s: float = TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.count < 1:
+            raise SettingsError(f"workers ({self.count}) must be at least 1")
+        if self.timeout_s <= 0:
+            raise SettingsError(f"timeout ({self.timeout_s}) must be more than 0 seconds")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What tasks have done; each reports its own when it ends."""
+
+    units: int = 0  # clips or stills
+    crops: int = 0
+    misses: int = 0  # planned frames that gave no crop
+    size: int = 0  # of the task: bytes of video, or stills
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            self.units + other.units,
+            self.crops + other.crops,
+            self.misses + other.misses,
+            self.size + other.size,
+        )
+
+    def with_part(self, part: Part) -> Tally:
+        """The same, with what a part came to."""
+        crops = self.crops + len(part.faces)
+        return replace(self, crops=crops, misses=self.misses + part.misses)
 
 
 @dataclass(frozen=True)
@@ -30,132 +86,238 @@ class Summary:
     frames: pd.DataFrame
     faces: pd.DataFrame
 
-    @property
-    def counts(self) -> pd.DataFrame:
-        """Rows (category, compression), columns statuses, cells planned frames."""
-        keys = [self.frames["category"], self.frames["compression"]]
-        return pd.crosstab(keys, self.frames["status"])
 
-
-Progress = Callable[[Iterable[Part], int], Iterable[Part]]
+# Passes tallies through as they come in; told first how many units and what size there will be.
+Progress = Callable[[Iterable[Tally], int, int], Iterable[Tally]]
 
 
 def extract_dataset(
-    clips: Sequence[Clip],
+    families: Sequence[Family],
     dataset: Path,
     settings: ClipSettings = ClipSettings(),  # noqa: B008 (frozen)
-    workers: int = 1,
+    workers: Workers = Workers(),
+    retry: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Extract the faces of many clips and bring the tables of `dataset` up to date.
 
-    Clips that an earlier run committed without a failure are not extracted again.
+    Clips that an earlier run committed are not extracted again.
 
     Args:
-        clips: what `layout.find_clips` found.
+        families: what `layout.families` found.
         dataset: the output folder; crops go to `faces/`.
         settings: what to extract.
-        workers: processes; the result does not depend on their number.
-        progress: wraps the iterator of finished parts, given with how many there will be.
+        workers: who does it; the result does not depend on that.
+        retry: extract those clips again that have frames which could not be read.
+        progress: shows how far it is.
 
     Raises:
         SettingsError: the folder was made with other settings.
-        FfppError: the folder cannot be written.
+        FfppError: the folder cannot be written, or a worker was killed.
     """
-    _settle(dataset, {"crop": asdict(settings.crop), "frames": asdict(settings.plan)})
+    shared, own = asdict(StillSettings(settings.crop, settings.find)), asdict(settings)
+    _settle(dataset, {**shared, "clips": {k: v for k, v in own.items() if k not in shared}})
+    if retry:
+        for family in families:
+            for clip in family.clips:
+                path = _part(dataset, clip)
+                if path.exists() and _failed(Part.read(path)):
+                    path.unlink()
     tasks = []
-    for clip in clips:
-        path = dataset / "parts" / clip.category / clip.compression / f"{clip.name}.json"
-        if not _done(path):
-            tasks.append((_commit_clip, clip, settings, dataset, path))
+    for family in families:
+        todo = [clip for clip in family.clips if not _part(dataset, clip).exists()]
+        if todo:
+            tally = Tally(len(todo), size=family.size)
+            tasks.append((_commit_family, tally, family, settings, workers.timeout_s))
     return _run(tasks, dataset, workers, progress)
 
 
 def extract_still_dataset(
     stills: Sequence[Still],
     dataset: Path,
-    settings: CropSettings = CropSettings(),  # noqa: B008 (frozen)
-    workers: int = 1,
+    settings: StillSettings = StillSettings(),  # noqa: B008 (frozen)
+    workers: Workers = Workers(),
+    retry: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
 
-    Stills that an earlier run committed without a failure are not extracted again. Arguments,
-    result and errors as those of `extract_dataset`.
+    Arguments, result and errors as those of `extract_dataset`.
     """
-    _settle(dataset, {"crop": asdict(settings)})
+    _settle(dataset, asdict(settings))
     batches = defaultdict(list)
     for still in stills:
-        number = zlib.crc32(still.name.encode()) % STILL_PARTS
-        batches[dataset / "parts" / still.category / STILL / f"{number:02x}.json"].append(still)
-    tasks = [(_commit_stills, batch, settings, dataset, path) for path, batch in batches.items()]
+        batches[part_path(still.category, STILL, still.name)].append(still)
+    tasks = [
+        (_commit_stills, Tally(len(batch), size=len(batch)), batch, settings, name, retry)
+        for name, batch in batches.items()
+    ]
     return _run(tasks, dataset, workers, progress)
 
 
-def _run(
-    tasks: Sequence[tuple[Any, ...]], dataset: Path, workers: int, progress: Progress | None
-) -> Summary:
-    import joblib
+def start_anew(dataset: Path, category: str | None = None) -> None:
+    """Delete what was extracted from clips, or from the stills of one category.
 
-    if workers < 1:
-        raise SettingsError(f"workers ({workers}) must be at least 1")
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    finished: Iterator[Part] = parallel(joblib.delayed(f)(*args) for f, *args in tasks)
-    for _ in progress(finished, len(tasks)) if progress else finished:
+    What else lies in the dataset folder stays. The settings of what is deleted are forgotten.
+    """
+    if not (dataset / SETTINGS).exists():
+        return
+    for folder in sorted(dataset.glob("parts/*/*")):
+        mine = folder.parent.name == category if category else folder.name != STILL
+        if mine and (folder.name == STILL) == bool(category):
+            shutil.rmtree(folder)
+            shutil.rmtree(dataset / "faces" / folder.parent.name / folder.name, ignore_errors=True)
+    recorded = _recorded(dataset)
+    if not category:
+        recorded.pop("clips", None)
+    if not any(dataset.glob("parts/*/*")):
+        recorded = {}
+    write_atomically(dataset / SETTINGS, (json.dumps(recorded, indent=2) + "\n").encode())
+
+
+def _run(
+    tasks: Sequence[tuple[Any, ...]], dataset: Path, workers: Workers, progress: Progress | None
+) -> Summary:
+    """Do every task (tally, function, arguments …) and bring the tables up to date."""
+    from ffpp_tools.tables import merge_parts
+
+    units, size = sum(t.units for _, t, *_ in tasks), sum(t.size for _, t, *_ in tasks)
+    finished = _finished(tasks, dataset.absolute(), workers)
+    for _ in progress(finished, units, size) if progress else finished:
         pass
     return Summary(dataset, *merge_parts(dataset))
 
 
-def _commit_clip(clip: Clip, settings: ClipSettings, dataset: Path, path: Path) -> Part:
-    _one_thread()
-    part = extract_clip(clip, settings, dataset)
-    part.write(path)
-    return part
+def _finished(tasks: Sequence[tuple[Any, ...]], dataset: Path, workers: Workers) -> Iterator[Tally]:
+    """The tallies of the tasks as they are done, in any order."""
+    import joblib
+    from joblib.externals.loky import BrokenProcessPool
+
+    calls = (joblib.delayed(function)(dataset, *args) for function, *args in tasks)
+    try:
+        with _backend(workers) as n_jobs:
+            options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
+            yield from joblib.Parallel(n_jobs, **options)(calls)
+    except BrokenProcessPool as error:
+        raise FfppError(
+            "a worker process was killed, by somebody or by the system for want of memory. What "
+            "is committed stays, and the same command goes on from there; fewer --workers need "
+            "less memory"
+        ) from error
+
+
+@contextmanager
+def _backend(workers: Workers) -> Iterator[int]:
+    """The processes of this machine, or those of a Dask cluster; how many jobs to run at once."""
+    if not workers.scheduler:
+        yield workers.count
+        return
+    import joblib
+
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise FfppError("Dask is not installed; `pip install ffpp-tools[dask]`") from error
+    try:
+        client: Any = Client(workers.scheduler, timeout=DASK_TIMEOUT_S)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise FfppError(
+            f"no Dask scheduler answers at {workers.scheduler} ({error}); `dask scheduler` starts "
+            f"one, and `dask worker {workers.scheduler}` a worker"
+        ) from error
+    try:
+        with client, joblib.parallel_config("dask"):
+            yield -1
+    except KilledWorker as error:
+        raise FfppError(
+            f"a Dask worker was killed several times at the same clips ({error}). What is "
+            f"committed stays, and the same command goes on from there"
+        ) from error
+
+
+def _commit_family(
+    dataset: Path, tally: Tally, family: Family, settings: ClipSettings, timeout_s: float
+) -> Tally:
+    _prepare()
+    done = [clip for clip in family.clips if _part(dataset, clip).exists()]
+    for clip, part in extract_family(family, settings, dataset, done, timeout_s):
+        part.write(_part(dataset, clip))
+        tally = tally.with_part(part)
+    return tally
 
 
 def _commit_stills(
-    stills: Sequence[Still], settings: CropSettings, dataset: Path, path: Path
-) -> Part:
+    dataset: Path,
+    tally: Tally,
+    stills: Sequence[Still],
+    settings: StillSettings,
+    name: str,
+    retry: bool,
+) -> Tally:
     """Extract those of a batch that its part does not hold yet, and add them to it."""
-    _one_thread()
+    _prepare()
+    path = dataset / name
     held = Part.read(path) if path.exists() else Part((), ())
     frames = {row.clip: row for row in held.frames}
-    wanted = [s for s in stills if s.name not in frames or frames[s.name].status in FAILURES]
+    wanted = [
+        still
+        for still in stills
+        if still.name not in frames or (retry and frames[still.name].status in FAILURES)
+    ]
     new = extract_stills(wanted, settings, dataset)
     frames |= {row.clip: row for row in new.frames}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
-    part = Part(tuple(frames.values()), tuple(faces.values()))
     if wanted:
-        part.write(path)
-    return part
+        Part(tuple(frames.values()), tuple(faces.values())).write(path)
+    return tally.with_part(new)
 
 
-def _done(path: Path) -> bool:
-    """Whether a part is committed and free of failures that a repaired file would mend."""
-    if not path.exists():
-        return False
-    return not any(row.status in FAILURES for row in Part.read(path).frames)
+def _part(dataset: Path, clip: Clip) -> Path:
+    """Where a clip is committed."""
+    return dataset / part_path(clip.category, clip.compression, clip.name)
 
 
-def _one_thread() -> None:
-    """Workers share the cores among them; OpenCV must not take them all in each."""
+def _failed(part: Part) -> bool:
+    """Whether frames could not be read, which a repaired file would mend."""
+    return any(row.status in FAILURES for row in part.frames)
+
+
+@cache
+def _prepare() -> None:
+    """Make a process fit for its tasks."""
     import cv2
 
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # workers share the cores among them
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: looking through it after every clip takes long
 
 
 def _settle(dataset: Path, wanted: dict[str, Any]) -> None:
     """Record the settings a dataset folder is made with, or refuse other ones."""
-    path = dataset / "settings.json"
-    try:
-        recorded = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
+    recorded = _recorded(dataset)
     for section, settings in wanted.items():
         if recorded.setdefault(section, settings) != settings:
-            raise SettingsError(
-                f"{dataset} was made with {section} settings {recorded[section]}, but "
-                f"{settings} were asked for. Crops of one dataset must be made alike: "
-                f"name another folder with --out, or delete this one."
+            differing = sorted(
+                key
+                for key in {*settings, *recorded[section]}
+                if settings.get(key) != recorded[section].get(key)
             )
-    write_atomically(path, (json.dumps(recorded, indent=2) + "\n").encode())
+            was, now = (
+                ", ".join(f"{key} {values.get(key)}" for key in differing)
+                for values in (recorded[section], settings)
+            )
+            raise SettingsError(
+                f"{dataset} was made with other settings ({section}): {was}; asked for now: {now}. "
+                f"Crops of one dataset must be made alike: name another folder with --out, or "
+                f"start anew with --overwrite."
+            )
+    write_atomically(dataset / SETTINGS, (json.dumps(recorded, indent=2) + "\n").encode())
+
+
+def _recorded(dataset: Path) -> dict[str, Any]:
+    path = dataset / SETTINGS
+    try:
+        recorded: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
+    return recorded

@@ -15,7 +15,7 @@ from data_manifests import Mode, modes
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.files import occupied, sha256
 from ffpp_tools.groups import groups
-from ffpp_tools.layout import STILL
+from ffpp_tools.rows import STILL
 from ffpp_tools.tables import (
     SPLITS,
     Manifest,

@@ -16,60 +16,9 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part
 
-STATUSES = (
-    "ok",
-    "no_face",
-    "too_small",
-    "decode_error",
-    "truncated",
-    "unreadable",
-    "unchanged_fake",
-)
-FAILURES = ("decode_error", "truncated", "unreadable")
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class FrameRow:
-    """A planned frame of a clip, or a still, and what became of it."""
-
-    frame_id: str  # category/compression/clip/frame
-    category: str
-    label: str  # "real" or "fake"
-    compression: str  # "raw", "c23", "c40"; "still" for photographs
-    clip: str
-    target_id: str  # whose frames and body are seen; for a still its identity, if known
-    source_id: str  # whose face or expression was put in; empty for originals and stills
-    frame: int  # display index, 0-based; 0 for stills
-    time_s: float  # nan where the frame never existed
-    width: int  # of the frame in pixels; 0 where it was never decoded
-    height: int
-    status: str  # one of STATUSES
-    faces_found: int
-    error: str  # empty unless something failed
-
-
-@dataclass(frozen=True)
-class FaceRow:
-    """A crop on disk and where it came from. Boxes are in pixels of the full frame."""
-
-    face_id: str  # its frame_id, and /track where a frame gives several
-    frame_id: str
-    track: int
-    box_x: int
-    box_y: int
-    box_w: int
-    box_h: int
-    crop_x: int
-    crop_y: int
-    crop_size: int  # the longer side
-    clamped: bool  # the frame's edge moved or shrank the crop
-    box_from: str  # "detected", "followed" or "twin"
-    detector: str
-    score: float
-    path: str  # below the dataset folder
-    sha256: str  # of the file
 
 
 @dataclass(frozen=True)
@@ -97,43 +46,8 @@ TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type =
 _DTYPES = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one clip, or one batch of stills, came to: the unit that is committed."""
-
-    frames: tuple[FrameRow, ...]
-    faces: tuple[FaceRow, ...]
-
-    def write(self, path: Path) -> None:
-        """Commit: the file appears whole or not at all."""
-        rows = {
-            "frames": [asdict(r) for r in self.frames],
-            "faces": [asdict(r) for r in self.faces],
-        }
-        write_atomically(path, json.dumps(rows).encode())
-
-    @classmethod
-    def read(cls, path: Path) -> Part:
-        """The part that was committed at `path`.
-
-        Raises:
-            TableError: the file is damaged.
-        """
-        try:
-            rows = json.loads(path.read_bytes())
-            return cls(
-                tuple(FrameRow(**r) for r in rows["frames"]),
-                tuple(FaceRow(**r) for r in rows["faces"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
-
-
-def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Collect every committed part into frames.parquet and faces.parquet, sorted by id.
-
-    Returns:
-        The frames and the faces.
+def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The frames and the faces of every committed part, sorted by id.
 
     Raises:
         TableError: the parts contradict each other.
@@ -142,6 +56,12 @@ def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     frames = _table(FrameRow, (row for part in parts for row in part.frames), "frame_id")
     faces = _table(FaceRow, (row for part in parts for row in part.faces), "face_id")
     _check_accounts(dataset, frames, faces)
+    return frames, faces
+
+
+def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write what `collect_parts` gives to frames.parquet and faces.parquet, and return it."""
+    frames, faces = collect_parts(dataset)
     _write_parquet(dataset / "frames.parquet", frames)
     _write_parquet(dataset / "faces.parquet", faces)
     return frames, faces
@@ -234,11 +154,13 @@ def _table(row_type: type, rows: Iterable[Any], key: str) -> pd.DataFrame:
 
 
 def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
-    """Every planned frame stands there once, with one known status; crops are the ok ones'."""
+    """Every planned frame stands there once, with one known status; what is ok has crops."""
     twice = frames["frame_id"][frames["frame_id"].duplicated()]
     unknown = set(frames["status"]) - set(STATUSES)
-    unmatched = set(faces["frame_id"]) ^ set(frames["frame_id"][frames["status"] == "ok"])
-    wrong = [*twice, *unknown, *unmatched]
+    cropped = set(faces["frame_id"])
+    without = set(frames["frame_id"][frames["status"] == "ok"]) - cropped
+    unknown_frames = cropped - set(frames["frame_id"][frames["status"].isin(WITH_CROP)])
+    wrong = [*twice, *unknown, *without, *unknown_frames]
     if wrong:
         raise TableError(
             f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} do not add up; delete "

@@ -39,7 +39,7 @@ def test_kept_frames_equal_those_of_a_full_decode(ffpp, step):
         kept = list(decode.frames(video, range(0, video.n_frames, step)))
         assert [f.index for f in kept] == list(range(0, len(reference), step))
         for frame in kept:
-            np.testing.assert_array_equal(frame.image, reference[frame.index])
+            np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
 def test_real_frames_equal_opencvs_full_decode(real_data):
@@ -49,7 +49,9 @@ def test_real_frames_equal_opencvs_full_decode(real_data):
     }
     for clip in clips:
         video = decode.probe(clip.path)
-        kept = {f.index: f.image for f in decode.frames(video, range(0, video.n_frames, 25))}
+        kept = {
+            f.index: f.picture.image for f in decode.frames(video, range(0, video.n_frames, 25))
+        }
         assert sorted(kept) == list(range(0, video.n_frames, 25))
         capture = cv2.VideoCapture(str(clip.path))
         for index in range(max(kept) + 1):
@@ -83,7 +85,7 @@ def test_index_and_time_are_right_when_the_frame_rate_varies(tmp_path):
     assert [f.index for f in kept] == [0, 3, 5, 9]
     assert [f.time_s for f in kept] == pytest.approx([0, 0.10, 0.40, 1.0], abs=1e-3)
     for frame in kept:
-        assert abs(int(frame.image[20, 60, 0]) - int(gradient(frame.index)[20, 60, 0])) <= 3
+        assert abs(int(frame.picture.image[20, 60, 0]) - int(gradient(frame.index)[20, 60, 0])) <= 3
 
 
 def drawn(count, width=128, height=96):
@@ -141,7 +143,7 @@ def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind, wanted)
     assert [f.index for f in kept] == list(wanted)
     assert [f.time_s for f in kept] == pytest.approx([i / 25 for i in wanted], abs=2e-3)
     for frame in kept:
-        np.testing.assert_array_equal(frame.image, reference[frame.index])
+        np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
 def decoded_packets(monkeypatch, path, wanted):
@@ -174,11 +176,11 @@ def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
     expected = expected[:, ::-1] if flip[0] else expected
     expected = expected[::-1] if flip[1] else expected
     (frame,) = decode.frames(decode.probe(turned), [2])
-    np.testing.assert_array_equal(frame.image, expected)
+    np.testing.assert_array_equal(frame.picture.image, expected)
     if not any(flip):
         capture = cv2.VideoCapture(str(turned))
         opencv = [capture.read()[1] for _ in range(3)]
-        np.testing.assert_array_equal(frame.image, opencv[2][..., ::-1])
+        np.testing.assert_array_equal(frame.picture.image, opencv[2][..., ::-1])
 
 
 def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_path):
@@ -193,7 +195,7 @@ def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_pa
     kept = list(decode.frames(video, range(video.n_frames)))
     assert len(kept) >= len(video.pts) - 4  # those that wait for the packet that is cut through
     for frame in kept:
-        np.testing.assert_array_equal(frame.image, reference[frame.index])
+        np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
 def remux(path, target, comment="", **options):
@@ -230,7 +232,7 @@ def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
         kept = list(decode.frames(decode.probe(damaged), range(80)))
         assert 0 < len(kept) < number + 1
         for frame in kept:
-            np.testing.assert_array_equal(frame.image, reference[frame.index])
+            np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
 def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):

@@ -1,0 +1,134 @@
+"""An image that is brought to RGB only as far as somebody looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import av
+
+Image = npt.NDArray[np.uint8]
+
+# Formats of one byte for each sample, brightness in the first plane.
+PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p")
+# Parts of a frame start and end at multiples of these, in pixels, where colours are shared by
+# neighbours and libswscale's vector code does the same as on the whole frame.
+STEP_X, STEP_Y = 32, 2
+
+
+class Picture:
+    """An image in memory.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, image: Image) -> None:
+        """From (H, W, 3) uint8 RGB."""
+        self.image = image
+        self.height, self.width = image.shape[:2]
+
+    @cached_property
+    def grey(self) -> Image:
+        """(H, W) uint8: brightness alone."""
+        return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def part(self, x: int, y: int, width: int, height: int) -> Image:
+        """The pixels of a rectangle inside the image: (height, width, 3) uint8 RGB."""
+        return self.image[y : y + height, x : x + width]
+
+
+class DecodedPicture(Picture):
+    """A frame as it comes out of the decoder.
+
+    Parts, and the whole, have the same pixels whichever is asked for.
+    """
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        """Nothing is converted yet."""
+        self._frame = frame
+        self.width, self.height = frame.width, frame.height
+
+    @cached_property
+    def image(self) -> Image:  # type: ignore[override]
+        """(H, W, 3) uint8 RGB."""
+        return _rgb(self._frame)
+
+    @cached_property
+    def grey(self) -> Image:
+        """(H, W) uint8: brightness alone, in the range the video uses."""
+        return _plane(self._frame, 0) if self._frame.format.name in PLANAR else super().grey
+
+    def part(self, x: int, y: int, width: int, height: int) -> Image:
+        """As in `Picture`."""
+        if "image" in self.__dict__ or self._frame.format.name not in PLANAR:
+            return super().part(x, y, width, height)
+        left, top = x // STEP_X * STEP_X, y // STEP_Y * STEP_Y
+        right = min(-(-(x + width) // STEP_X) * STEP_X, self.width)
+        bottom = min(-(-(y + height) // STEP_Y) * STEP_Y, self.height)
+        image = _rgb(_cut(self._frame, left, top, right - left, bottom - top))
+        return image[y - top : y - top + height, x - left : x - left + width]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How frames are to be turned and mirrored before they are shown."""
+
+    transposed: bool = False
+    flipped_x: bool = False
+    flipped_y: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Turn:
+        """As the frame's display matrix says; the same for all frames of a video.
+
+        Ask one frame of each video only: the answer makes the frame part of a circle of references.
+        """
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        # A pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift.
+        a, b, _, c, d, *_ = (int(v) for v in np.frombuffer(cast("bytes", matrix), np.int32))
+        if a == 0 and d == 0:
+            return cls(True, c < 0, b < 0)
+        return cls(False, a < 0, d < 0)
+
+    def picture(self, frame: av.VideoFrame) -> Picture:
+        """The frame as it is to be shown."""
+        if self == Turn():
+            return DecodedPicture(frame)
+        image = _rgb(frame).transpose(1, 0, 2) if self.transposed else _rgb(frame)
+        image = image[:: -1 if self.flipped_y else 1, :: -1 if self.flipped_x else 1]
+        return Picture(np.ascontiguousarray(image))
+
+
+def _rgb(frame: av.VideoFrame) -> Image:
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _cut(frame: av.VideoFrame, x: int, y: int, width: int, height: int) -> av.VideoFrame:
+    """A rectangle of a planar frame, as a frame of the same format."""
+    import av
+
+    part = av.VideoFrame(width, height, frame.format.name)
+    part.colorspace, part.color_range = frame.colorspace, frame.color_range
+    for i, plane in enumerate(part.planes):
+        # Planes of colour may have half the width and height, rounded up.
+        left = x // 2 if frame.planes[i].width < frame.width else x
+        top = y // 2 if frame.planes[i].height < frame.height else y
+        source = _plane(frame, i)
+        _plane(part, i)[:] = source[top : top + plane.height, left : left + plane.width]
+    return part
+
+
+def _plane(frame: av.VideoFrame, number: int) -> Image:
+    """One plane of a frame, (h, w) uint8, not copied."""
+    plane = frame.planes[number]
+    rows = np.frombuffer(cast("bytes", plane), np.uint8)[: plane.line_size * plane.height]
+    return rows.reshape(plane.height, plane.line_size)[:, : plane.width]

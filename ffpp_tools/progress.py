@@ -1,0 +1,48 @@
+"""How far an extraction is: a line that moves in a terminal, one every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+
+from ffpp_tools.console import console, say
+from ffpp_tools.run import Tally
+
+LINE_S = 10.0  # between two lines in a file
+
+
+def shown(what: str) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
+    """A function that passes tallies through and shows what they add up to."""
+
+    def pass_through(tallies: Iterable[Tally], units: int, size: int) -> Iterator[Tally]:
+        start = shown_at = time.monotonic()
+        done = Tally()
+        with console.status(f"{what}: 0/{units}") as line:
+            for tally in tallies:
+                done = done + tally
+                now = time.monotonic()
+                text = f"{what}: {_line(done, units, size, now - start)}"
+                line.update(text)
+                if not console.is_terminal and now - shown_at >= LINE_S:
+                    say(text)
+                    shown_at = now
+                yield tally
+        if units:
+            say(f"{what}: {_line(done, units, size, time.monotonic() - start)}")
+
+    return pass_through
+
+
+def _line(done: Tally, units: int, size: int, passed_s: float) -> str:
+    """The state in words.
+
+    >>> _line(Tally(10, 600, 7, 25), 40, 100, 60.0)
+    '10/40, 600 crops, 7 misses, 10.0 crops/s, 0:03:00 left'
+    """
+    rate = done.crops / passed_s if passed_s else 0.0
+    text = f"{done.units}/{units}, {done.crops} crops, {done.misses} misses, {rate:.1f} crops/s"
+    if not 0 < done.size < size:
+        return text
+    left = timedelta(seconds=round(passed_s * (size - done.size) / done.size))
+    return f"{text}, {left} left"

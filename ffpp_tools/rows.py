@@ -1,0 +1,111 @@
+"""The rows of the ledger and of the table of crops, and the unit in which they are committed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ffpp_tools.errors import TableError
+from ffpp_tools.files import write_atomically
+
+STATUSES = (
+    "ok",
+    "no_face",
+    "too_small",
+    "decode_error",
+    "truncated",
+    "unreadable",
+    "unchanged_fake",
+)
+WITH_CROP = ("ok", "unchanged_fake")  # the latter only if asked for
+STILL = "still"  # the `compression` of everything that is not a video
+STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
+FAILURES = ("decode_error", "truncated", "unreadable")
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """A planned frame of a clip, or a still, and what became of it."""
+
+    frame_id: str  # category/compression/clip/frame
+    category: str
+    label: str  # "real" or "fake"
+    compression: str  # "raw", "c23", "c40"; "still" for photographs
+    clip: str
+    target_id: str  # whose frames and body are seen; for a still its identity, if known
+    source_id: str  # whose face or expression was put in; empty for originals and stills
+    frame: int  # display index, 0-based; 0 for stills
+    time_s: float  # nan where the frame never existed
+    width: int  # of the frame in pixels; 0 where it was never decoded
+    height: int
+    status: str  # one of STATUSES
+    faces_found: int
+    error: str  # empty unless something failed
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """A crop on disk and where it came from. Boxes are in pixels of the full frame."""
+
+    face_id: str  # its frame_id, and /track where a frame gives several
+    frame_id: str
+    track: int
+    box_x: int
+    box_y: int
+    box_w: int
+    box_h: int
+    crop_x: int
+    crop_y: int
+    crop_size: int  # the longer side
+    clamped: bool  # the frame's edge moved or shrank the crop
+    box_from: str  # "detected", "followed" or "twin"
+    detector: str
+    score: float  # the detector's
+    path: str  # below the dataset folder
+    sha256: str  # of the file
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one clip, or one batch of stills, came to: the unit that is committed."""
+
+    frames: tuple[FrameRow, ...]
+    faces: tuple[FaceRow, ...]
+
+    @property
+    def misses(self) -> int:
+        """How many planned frames gave no crop that counts."""
+        return sum(row.status != "ok" for row in self.frames)
+
+    def write(self, path: Path) -> None:
+        """Commit: the file appears whole or not at all."""
+        rows = {
+            "frames": [asdict(r) for r in self.frames],
+            "faces": [asdict(r) for r in self.faces],
+        }
+        write_atomically(path, json.dumps(rows).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Part:
+        """The part that was committed at `path`.
+
+        Raises:
+            TableError: the file is damaged.
+        """
+        try:
+            rows = json.loads(path.read_bytes())
+            return cls(
+                tuple(FrameRow(**r) for r in rows["frames"]),
+                tuple(FaceRow(**r) for r in rows["faces"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+
+
+def part_path(category: str, compression: str, name: str) -> str:
+    """Where a clip, or a still with others, is committed, below the dataset folder."""
+    if compression == STILL:
+        name = f"{zlib.crc32(name.encode()) % STILL_PARTS:02x}"
+    return f"parts/{category}/{compression}/{name}.json"

@@ -1,0 +1,68 @@
+"""A limit on how long a decoder may take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from ffpp_tools.errors import DecodeError
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class _Helper:
+    """A thread that does one call at a time."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        threading.Thread(target=self._work, daemon=True, name="decoder").start()
+
+    def call(self, function: Callable[[], T], limit_s: float) -> T:
+        """What the function returns or raises; queue.Empty if that takes longer."""
+        self._asked.put(function)
+        result, error = self._made.get(timeout=limit_s)
+        if error:
+            raise error
+        return result
+
+    def _work(self) -> None:
+        while True:
+            function = self._asked.get()
+            try:
+                self._made.put((function(), None))
+            except BaseException as error:
+                self._made.put((None, error))
+            del function  # and with it the decoder, if this was its last call
+
+
+# Helpers are used again: what a thread has freed, the C library keeps for that thread.
+_idle: list[_Helper] = []
+
+
+def in_time(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> Iterator[T]:
+    """The items of `make()`, each within `limit_s` seconds.
+
+    They are made in another thread, one at a time, when they are asked for. A thread that hangs is
+    left behind: it cannot be stopped, and ends with the process. All this works as long as whatever
+    hangs has released Python's lock, as PyAV does.
+
+    Raises:
+        DecodeError: naming `what`, when an item takes too long.
+    """
+    helper = _idle.pop() if _idle else _Helper()
+    try:
+        items = helper.call(lambda: iter(make()), limit_s)
+        while (item := helper.call(lambda: next(items, _END), limit_s)) is not _END:
+            yield item  # type: ignore[misc]
+    except Empty:
+        raise DecodeError(f"{what}: the decoder hung for {limit_s:g} s") from None
+    except GeneratorExit:
+        _idle.append(helper)
+        raise
+    else:
+        _idle.append(helper)
