@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ffpp_tools.detect import Box
+from ffpp_tools.detect import Box, model_path
 from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.picture import Picture
 
@@ -171,6 +171,5 @@ def _eyes(image: Image, box: Box) -> tuple[complex, complex]:
 def _landmarks() -> Any:
     """Dlib's five-point model: the corners of both eyes, and the nose."""
     import dlib
-    import face_recognition_models
 
-    return dlib.shape_predictor(face_recognition_models.pose_predictor_five_point_model_location())
+    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -108,14 +110,22 @@ class CnnDetector:
     def __init__(self) -> None:
         """Load the model, which comes with face_recognition."""
         import dlib
-        import face_recognition_models
 
-        path = face_recognition_models.cnn_face_detector_model_location()
-        self._find = dlib.cnn_face_detection_model_v1(path)
+        self._find = dlib.cnn_face_detection_model_v1(str(model_path("mmod_human_face_detector")))
 
     def scan(self, image: Image, upsample: int) -> list[tuple[Any, float]]:
         """As in `Detector`."""
         return [(found.rect, found.confidence) for found in self._find(image, upsample)]
+
+
+def model_path(name: str) -> Path:
+    """Where a model of face_recognition lies.
+
+    Its own functions for that load all of setuptools, and print a warning that they do.
+    """
+    spec = find_spec("face_recognition_models")
+    assert spec and spec.submodule_search_locations, "a dependency of face_recognition"
+    return Path(spec.submodule_search_locations[0]) / "models" / f"{name}.dat"
 
 
 DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {

@@ -26,9 +26,12 @@ SAME_FACE = 0.3  # intersection over union above which two boxes are of one face
 # clips hardly any scores below 1.
 SURE_SCORE = 0.5
 
-# A face continues a track when their distance, the sum of three parts from 0 to about 1, stays
-# below this; otherwise it is somebody who has not been seen before.
-NEW_TRACK = 1.5
+# A face continues a track unless their distance is above this; then it is somebody new. Of faces
+# a second apart on real clips, the colours of one person differ by 0.2, at most 0.5
+# (Bhattacharyya distance), those of two in one frame by 0.4 to 0.6, of strangers by 0.6 to 0.9.
+NEW_TRACK = 1.25
+COLOURS_WEIGH = 2.0
+PLACE_WEIGHS = SIZE_WEIGHS = 0.4
 APPEARANCE_SIDE = 48  # pixels the face and its hair are scaled to for the colour histogram
 APPEARANCE_REACH = 1.4  # in box sides
 HISTOGRAM_BINS = (12, 8, 4)  # hue, saturation, value
@@ -55,16 +58,18 @@ class Follower:
         """The faces of a frame, sorted by track; frames come in order of time."""
         fast = self._settings.search == "fast"
         known = 0 < len(self._last) <= MAX_FOLLOWED and time_s - self._searched_s < RESCAN_S
-        if fast and known and (faces := self._followed(picture)):
-            self.saw(faces, picture, time_s)
-            return faces
-        last = self._last[0].box if fast and len(self._last) == 1 else None
-        found = detect.search(picture, self._settings, last)
+        faces = self._followed(picture) if fast and known else []
+        if len(faces) == 1:  # nobody else is there to be taken for
+            self.saw([replace(faces[0], track=self._last[0].track)], picture, time_s)
+            return self._last
+        if not faces:
+            last = self._last[0].box if fast and len(self._last) == 1 else None
+            faces = detect.search(picture, self._settings, last)
+            self._searched_s = time_s
         if self._pending:
             self._tracker.observe(self._last, *self._pending)
-        self._last = self._tracker.assign(found, picture, time_s)
-        self._pending = None
-        self._searched_s = time_s
+            self._pending = None
+        self._last = self._tracker.assign(faces, picture, time_s)
         return self._last
 
     def saw(self, faces: Sequence[Face], picture: Picture, time_s: float) -> None:
@@ -83,7 +88,7 @@ class Follower:
                 return []
             if any(here.box.overlap(other.box) > SAME_FACE for other in faces):
                 return []
-            faces.append(replace(here, track=last.track))
+            faces.append(here)
         return faces
 
 
@@ -106,7 +111,7 @@ class _Track:
         away = math.hypot(x - u, y - v) / (2 * self.box.side)
         larger = abs(math.log(face.box.side / self.box.side))
         unlike = cv2.compareHist(self.looks, looks, cv2.HISTCMP_BHATTACHARYYA)
-        return min(away, 1) + min(larger, 1) + unlike
+        return PLACE_WEIGHS * min(away, 1) + SIZE_WEIGHS * min(larger, 1) + COLOURS_WEIGH * unlike
 
 
 class Tracker:

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ffpp_tools.crop import CropSettings
 from ffpp_tools.demo import draw_world
 from ffpp_tools.extract import ClipSettings
-from ffpp_tools.layout import find_clips, find_stills
+from ffpp_tools.layout import families, find_clips, find_stills
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.run import Workers, extract_dataset, extract_still_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import Manifest
 
 PEOPLE = 8
-SETTINGS = ClipSettings(FramePlan(every=10), CropSettings())
+SETTINGS = ClipSettings(FramePlan(every=10))
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +37,10 @@ def ffpp(world: Path) -> Path:
 def dataset(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawn world's crops: every 10th frame, and all stills."""
     folder = tmp_path_factory.mktemp("made") / "dataset"
-    extract_dataset(find_clips(world / "FaceForensics++"), folder, SETTINGS, workers=2)
+    root, two = world / "FaceForensics++", Workers(2)
+    extract_dataset(families(root, find_clips(root)), folder, SETTINGS, two)
     for category in ("CelebA", "CelebA-HQ"):
-        extract_still_dataset(find_stills(world / category, category), folder, workers=2)
+        extract_still_dataset(find_stills(world / category, category), folder, workers=two)
     return folder
 
 

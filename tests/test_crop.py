@@ -1,12 +1,16 @@
 import hashlib
 
 import cv2
+import face_recognition
 import numpy as np
 import pytest
 
-from ffpp_tools.crop import CropSettings, Window, save_png, window
-from ffpp_tools.detect import Box
+from ffpp_tools import crop
+from ffpp_tools.crop import CropSettings, Window, cut, save_png, window
+from ffpp_tools.demo.face import Expression, Person, Portrait
+from ffpp_tools.detect import Box, coarse_to_fine, load
 from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.picture import Picture
 
 
 @pytest.mark.parametrize(
@@ -36,8 +40,8 @@ def test_the_papers_bare_box(margin, box, expected):
 
 def test_a_crop_holds_the_pixels_of_its_window():
     image = np.arange(300 * 400 * 3, dtype=np.uint32).reshape(300, 400, 3).astype(np.uint8)
-    cut = window(Box(100, 100, 100, 100), CropSettings(), 400, 300).cut(image)
-    np.testing.assert_array_equal(cut, image[85:215, 85:215])
+    pixels, _ = cut(Picture(image), Box(100, 100, 100, 100), CropSettings())
+    np.testing.assert_array_equal(pixels, image[85:215, 85:215])
 
 
 def test_saved_pixels_come_back_and_the_hash_is_the_files(tmp_path):
@@ -60,3 +64,66 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_settings_that_make_no_crop_are_refused(settings):
     with pytest.raises(SettingsError):
         CropSettings(**settings)
+
+
+# Where DeepfakeBench puts the eyes' centres in its crops of 256 pixels, margin 1.3.
+LEFT_EYE, RIGHT_EYE = (96.86, 120.43), (158.82, 120.08)
+
+
+@pytest.mark.parametrize("angle", [-20, 0, 15])
+@pytest.mark.parametrize("size", [200, 700])
+def test_aligned_crops_have_the_eyes_at_fixed_places(angle, size):
+    portrait = Portrait(Person.drawn(3), size)
+    drawn = portrait.render(Expression()).astype(np.uint8)
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, 1)
+    image = cv2.warpAffine(drawn, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    pixels, where = cut(Picture(image), face.box, CropSettings(align=True))
+    assert pixels.shape == (256, 256, 3)
+    (again,) = coarse_to_fine(Picture(pixels), load("hog"))
+    for eye, goal in zip(eye_centres(pixels, again.box), (LEFT_EYE, RIGHT_EYE), strict=True):
+        assert abs(eye - complex(*goal)) < 12  # the two landmark models differ on drawn faces
+    assert 1.2 * face.box.side < where.width < 2.4 * face.box.side
+
+
+@pytest.mark.parametrize("distance", [40, 90])
+def test_alignment_is_exact_to_the_pixel(monkeypatch, distance):
+    left, right = complex(150, 120), complex(150 + distance, 120 + distance / 3)
+    image = np.zeros((300, 400, 3), np.uint8)
+    for eye, channel in ((left, 0), (right, 1)):
+        cv2.circle(
+            image,
+            (round(eye.real), round(eye.imag)),
+            4,
+            [255 * (channel == c) for c in range(3)],
+            -1,
+        )
+    monkeypatch.setattr(crop, "_eyes", lambda *_: (left + 0.5 + 0.5j, right + 0.5 + 0.5j))
+    pixels, _ = cut(Picture(image), Box(100, 100, 100, 100), CropSettings(align=True))
+    for channel, goal in ((0, LEFT_EYE), (1, RIGHT_EYE)):
+        y, x = np.argwhere(pixels[..., channel] > 127).mean(axis=0) + 0.5
+        assert abs(complex(x, y) - complex(*goal)) < 1
+
+
+def eye_centres(image, box):
+    """By the other landmark model of face_recognition, with 68 points."""
+    (points,) = face_recognition.face_landmarks(
+        image, [(box.y, box.x + box.width, box.y + box.height, box.x)]
+    )
+    eyes = (np.mean(points[name], axis=0) for name in ("left_eye", "right_eye"))
+    return [complex(*eye) for eye in eyes]
+
+
+def test_an_aligned_crop_past_the_edge_repeats_the_last_pixels_and_says_so():
+    size = 300
+    portrait = Portrait(Person.drawn(3), size)
+    image = portrait.render(Expression()).astype(np.uint8)[: int(0.62 * size)]
+    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    pixels, where = cut(Picture(image), face.box, CropSettings(margin=2.5, align=True))
+    assert where.clamped
+    assert np.abs(pixels[-1].astype(int) - pixels[-5]).mean() < 1
+
+
+def test_aligned_crops_cannot_be_boxes():
+    with pytest.raises(SettingsError, match="square"):
+        CropSettings(shape="box", align=True)

@@ -6,20 +6,28 @@ import pandas as pd
 import pytest
 
 from ffpp_tools.crop import CropSettings
+from ffpp_tools.detect import FindSettings
 from ffpp_tools.errors import FfppError, SettingsError, TableError
-from ffpp_tools.extract import ClipSettings
+from ffpp_tools.extract import ClipSettings, StillSettings
 from ffpp_tools.files import sha256
-from ffpp_tools.layout import find_clips, find_stills
+from ffpp_tools.layout import families, find_clips, find_stills
+from ffpp_tools.ledger import account
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import extract_dataset, extract_still_dataset
-from ffpp_tools.tables import STATUSES, Part, merge_parts, read_faces, read_frames
+from ffpp_tools.rows import STATUSES, Part
+from ffpp_tools.run import Workers, extract_dataset, extract_still_dataset
+from ffpp_tools.tables import merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes
 
 
 @pytest.fixture
 def few(ffpp):
-    return find_clips(ffpp, categories=["Youtube", "FaceSwap"], limit=2)
+    return families(ffpp, find_clips(ffpp, categories=["Youtube", "FaceSwap"], limit=2))
+
+
+def found(root):
+    """All families of a tree."""
+    return families(root, find_clips(root))
 
 
 def test_every_planned_frame_is_accounted_for(dataset, ffpp):
@@ -39,10 +47,11 @@ def test_every_planned_frame_is_accounted_for(dataset, ffpp):
 
 
 def test_same_bytes_for_any_number_of_workers_and_order_of_work(few, tmp_path):
-    extract_dataset(few, tmp_path / "one", SETTINGS, workers=1)
-    extract_dataset(few[::-1], tmp_path / "two", SETTINGS, workers=2)
-    for clip in few:  # one clip a run
-        extract_dataset([clip], tmp_path / "three", SETTINGS)
+    extract_dataset(few, tmp_path / "one", SETTINGS)
+    extract_dataset(few[::-1], tmp_path / "two", SETTINGS, Workers(2))
+    for family in few:
+        for clip in family.clips[::-1]:  # one clip a run, the fake before its original
+            extract_dataset([replace(family, clips=(clip,))], tmp_path / "three", SETTINGS)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "three")
 
 
@@ -50,29 +59,31 @@ def test_one_broken_clip_does_not_stop_the_others(few, tmp_path, ffpp):
     copy = tmp_path / "ffpp"
     videos = copy / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
-    shutil.copy(few[-1].path, videos / "001.mp4")
+    shutil.copy(few[-1].originals[0].path, videos / "001.mp4")
     (videos / "000.mp4").write_bytes(b"\0" * 5000)
-    summary = extract_dataset(find_clips(copy), tmp_path / "out", SETTINGS)
+    summary = extract_dataset(found(copy), tmp_path / "out", SETTINGS)
     statuses = summary.frames.groupby("clip")["status"].unique()
     assert list(statuses["000"]) == ["unreadable"]
     assert list(statuses["001"]) == ["ok"]
-    assert summary.counts.loc[("Youtube", "c23"), "unreadable"] == 1
+    assert account(summary.frames).loc[("Youtube", "c23"), "unreadable"] == 1
 
 
-def test_a_repaired_clip_is_extracted_by_the_next_run_and_a_good_one_is_left(few, tmp_path):
-    clip = few[-1]
+def test_a_repaired_clip_is_extracted_on_request_and_a_good_one_is_left(few, tmp_path):
+    clip = few[-1].originals[0]
     copy = tmp_path / "original_sequences/youtube/c23/videos/000.mp4"
     copy.parent.mkdir(parents=True)
     copy.write_text("half a download")
     out = tmp_path / "out"
-    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    extract_dataset(found(tmp_path), out, SETTINGS)
     assert len(read_faces(out)) == 0
     shutil.copy(clip.path, copy)
-    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    extract_dataset(found(tmp_path), out, SETTINGS)
+    assert set(read_frames(out)["status"]) == {"unreadable"}, "what failed is not tried each time"
+    extract_dataset(found(tmp_path), out, SETTINGS, retry=True)
     assert set(read_frames(out)["status"]) == {"ok"}
     part = out / "parts/Youtube/c23/000.json"
     written = part.stat().st_mtime_ns
-    extract_dataset(find_clips(tmp_path), out, SETTINGS)
+    extract_dataset(found(tmp_path), out, SETTINGS, retry=True)
     assert part.stat().st_mtime_ns == written
 
 
@@ -82,12 +93,15 @@ def test_a_repaired_clip_is_extracted_by_the_next_run_and_a_good_one_is_left(few
         ClipSettings(FramePlan(every=5), SETTINGS.crop),
         ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)),
         ClipSettings(SETTINGS.plan, CropSettings(shape="box")),
+        replace(SETTINGS, find=FindSettings(search="full")),
+        replace(SETTINGS, faces="all"),
+        replace(SETTINGS, twins=False),
     ],
 )
 def test_a_folder_made_with_other_settings_is_refused_and_left_alone(few, tmp_path, other):
     extract_dataset(few[:1], tmp_path / "out", SETTINGS)
     before = hashes(tmp_path / "out")
-    with pytest.raises(SettingsError, match="--out"):
+    with pytest.raises(SettingsError, match=r"--out.*--overwrite"):
         extract_dataset(few, tmp_path / "out", other)
     assert hashes(tmp_path / "out") == before
 
@@ -96,7 +110,7 @@ def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     stills = find_stills(world / "CelebA", "CelebA", limit=2)
     with pytest.raises(SettingsError, match=r"1\.3.*2\.0"):
-        extract_still_dataset(stills, tmp_path, CropSettings(margin=2.0))
+        extract_still_dataset(stills, tmp_path, StillSettings(CropSettings(margin=2.0)))
 
 
 def test_a_second_selection_of_stills_adds_to_the_first(world, tmp_path):
@@ -121,7 +135,7 @@ def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_
     (folder / "a").mkdir()
     shutil.copy(first, folder / "a/x.jpg")  # a/x and a_x are two photographs
     stills = find_stills(folder, "CelebA-HQ")
-    extract_still_dataset(stills, out, workers=2)
+    extract_still_dataset(stills, out, workers=Workers(2), retry=True)
     frames = read_frames(out)
     assert sorted(frames["clip"]) == sorted(s.name for s in stills)
     assert set(frames["status"]) == {"ok"}
@@ -133,7 +147,7 @@ def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_
 
 def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    (path,) = (tmp_path / "parts").rglob("*.json")
+    path = next((tmp_path / "parts").rglob("*.json"))
     part = Part.read(path)
     for broken in (
         Part(part.frames, part.faces[1:]),
@@ -147,7 +161,7 @@ def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
 
 def test_a_damaged_part_is_named(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    (part,) = (tmp_path / "parts").rglob("*.json")
+    part = next((tmp_path / "parts").rglob("*.json"))
     part.write_text('{"frames": [')
     with pytest.raises(TableError, match=part.name):
         extract_dataset(few[:1], tmp_path, SETTINGS)
@@ -173,9 +187,10 @@ def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, t
 
 
 def test_real_clips_give_the_planned_frames_and_nearly_all_hold_a_face(real_data, tmp_path):
-    clips = find_clips(real_data / "data/FaceForensics++", compressions=["c40"])
-    summary = extract_dataset(clips, tmp_path, workers=2)
-    planned = summary.counts.sum(axis=1).droplevel("compression").to_dict()
+    root = real_data / "data/FaceForensics++"
+    clips = find_clips(root, compressions=["c40"])
+    summary = extract_dataset(families(root, clips), tmp_path, workers=Workers(2))
+    planned = account(summary.frames)["planned"].droplevel("compression").to_dict()
     assert planned == {
         "Actors": 134,
         "Deepfakes": 147,
