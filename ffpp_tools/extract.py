@@ -314,7 +314,7 @@ def _crops(
         unchanged = (
             clip.label == "fake"
             and sight.twin is not None
-            and sight.twin.unchanged(face.box, clip.compression)
+            and sight.twin.unchanged(face.box, clip.category, clip.compression)
         )
         if settings.faces == "largest":
             if face.track != sight.chosen:

@@ -17,6 +17,9 @@ Image = npt.NDArray[np.uint8]
 
 # Formats of one byte for each sample, brightness in the first plane.
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p")
+# Most video has black at 16 and white at 235.
+FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
+FROM_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219 + 0.5, 0, 255).astype(np.uint8)
 # Parts of a frame start and end at multiples of these, in pixels, where colours are shared by
 # neighbours and libswscale's vector code does the same as on the whole frame.
 STEP_X, STEP_Y = 32, 2
@@ -62,8 +65,13 @@ class DecodedPicture(Picture):
 
     @cached_property
     def grey(self) -> Image:
-        """(H, W) uint8: brightness alone, in the range the video uses."""
-        return _plane(self._frame, 0) if self._frame.format.name in PLANAR else super().grey
+        """(H, W) uint8: brightness alone."""
+        if self._frame.format.name not in PLANAR:
+            return super().grey
+        luma = _plane(self._frame, 0)
+        if self._frame.color_range == FULL_RANGE:
+            return luma
+        return np.asarray(cv2.LUT(luma, FROM_LIMITED), np.uint8)
 
     def part(self, x: int, y: int, width: int, height: int) -> Image:
         """As in `Picture`."""
