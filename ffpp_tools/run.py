@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
+import os
 import shutil
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = "settings.json"
+PARENT_POLL_S = 0.5
 DASK_TIMEOUT_S = 20
 
 
@@ -290,6 +295,15 @@ def _prepare() -> None:
     cv2.setNumThreads(1)  # workers share the cores among them
     gc.collect()
     gc.freeze()  # what is loaded by now stays: looking through it after every clip takes long
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is killed: it would go on waiting for tasks for minutes."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
 
 
 def _settle(dataset: Path, wanted: dict[str, Any]) -> None:

@@ -1,14 +1,21 @@
+import os
+import shutil
+import threading
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import pytest
 
+from ffpp_tools import decode
 from ffpp_tools.crop import CropSettings
-from ffpp_tools.detect import Box
+from ffpp_tools.detect import Box, FindSettings
 from ffpp_tools.extract import ClipSettings, StillSettings, extract_family, extract_stills
 from ffpp_tools.files import sha256
-from ffpp_tools.layout import Clip, Family, Still, find_clips, find_stills
+from ffpp_tools.layout import Clip, Family, Still, families, find_clips, find_stills
 from ffpp_tools.plan import FramePlan
-from tests.test_decode import full_decode, shortened_with_index_first
-from tests.test_detect import found_in
+from tests.test_decode import full_decode, shortened_with_index_first, write
+from tests.test_detect import found_in, scene
 
 EVERY_10TH = ClipSettings(FramePlan(every=10))
 
@@ -108,3 +115,239 @@ def test_broken_images_are_rows(tmp_path):
     part = extract_stills(stills, StillSettings(), tmp_path)
     assert [r.status for r in part.frames] == ["unreadable"] * 3
     assert all(str(s.path) in r.error for s, r in zip(stills, part.frames, strict=True))
+
+
+def family_of(ffpp, target, **selected):
+    """The clips that show a target's frames: one original and four fakes."""
+    (family,) = (
+        f for f in families(ffpp, find_clips(ffpp, **selected)) if f.originals[0].name == target
+    )
+    return family
+
+
+def parts(family, dataset, settings=EVERY_10TH, done=()):
+    return {c.category: p for c, p in extract_family(family, settings, dataset, done)}
+
+
+@pytest.fixture(scope="module")
+def long_face2face(ffpp):
+    """The name of a target whose Face2Face is longer than its original."""
+    for clip in find_clips(ffpp, ["Face2Face"]):
+        own = ffpp / f"original_sequences/youtube/c23/videos/{clip.target_id}.mp4"
+        last_planned = (decode.probe(clip.path).n_frames - 1) // 10 * 10
+        if last_planned >= decode.probe(own).n_frames:
+            return clip.target_id
+    pytest.fail("the demo draws some")
+
+
+def test_fakes_take_their_originals_boxes_up_to_its_end(ffpp, tmp_path, long_face2face):
+    found = parts(family_of(ffpp, long_face2face), tmp_path)
+    boxes = {f.frame_id.split("/")[-1]: f for f in found["Youtube"].faces}
+    for category in ("Deepfakes", "FaceSwap", "NeuralTextures", "Face2Face"):
+        rows, faces = found[category].frames, found[category].faces
+        shift = (found["Youtube"].frames[0].width - rows[0].width) // 2
+        for face in faces:
+            frame = face.frame_id.split("/")[-1]
+            assert face.box_from == ("twin" if frame in boxes else "detected")
+            if frame in boxes:
+                own = boxes[frame]
+                assert (face.box_x, face.box_y) == (own.box_x - shift, own.box_y)
+                assert (face.box_w, face.box_h, face.score) == (own.box_w, own.box_h, own.score)
+    last = found["Face2Face"].faces[-1]
+    assert last.box_from == "detected", "past the target's end it is on its own"
+
+
+def test_an_original_that_was_not_selected_is_looked_at_all_the_same(ffpp, tmp_path):
+    target = find_clips(ffpp, ["Deepfakes"])[0].target_id
+    whole = parts(family_of(ffpp, target), tmp_path / "whole")
+    alone = parts(family_of(ffpp, target, categories=["Deepfakes"]), tmp_path / "alone")
+    assert alone == {"Deepfakes": whole["Deepfakes"]}
+    assert not (tmp_path / "alone/faces/Youtube").exists()
+    family = family_of(ffpp, target)
+    done = [c for c in family.clips if c.category != "Deepfakes"]
+    assert parts(family, tmp_path / "again", done=done) == alone
+
+
+def test_without_twins_every_clip_is_searched_on_its_own(ffpp, tmp_path):
+    target = find_clips(ffpp, ["Deepfakes"])[0].target_id
+    settings = replace(EVERY_10TH, twins=False)
+    for part in parts(family_of(ffpp, target), tmp_path, settings).values():
+        assert {f.box_from for f in part.faces} <= {"detected", "followed"}
+
+
+def test_other_compressions_take_the_boxes_too(ffpp, tmp_path):
+    clip = find_clips(ffpp, ["Deepfakes"])[0]
+    root = tmp_path / "ffpp"
+    for category, name in (("Youtube", clip.target_id), ("Deepfakes", clip.name)):
+        source = next(c for c in find_clips(ffpp, [category]) if c.name == name)
+        for compression, crf in (("c23", "23"), ("c40", "40")):
+            folder = root / source.path.relative_to(ffpp).parents[2] / compression / "videos"
+            folder.mkdir(parents=True)
+            write(folder / f"{name}.mp4", full_decode(source.path), crf=crf)
+    (everything,) = families(root, find_clips(root))
+    assert [c.compression for c in everything.originals] == ["c23", "c40"]
+    made = dict(extract_family(everything, EVERY_10TH, tmp_path / "all"))
+    boxes = {
+        (c.category, c.compression): [(f.box_x, f.box_y, f.box_w) for f in p.faces]
+        for c, p in made.items()
+    }
+    assert len(boxes) == 4
+    assert len({tuple(b) for b in boxes.values()}) == 1
+    (only,) = families(root, find_clips(root, ["Deepfakes"], ["c40"]))
+    ((clip, part),) = extract_family(only, EVERY_10TH, tmp_path / "only")
+    assert part == made[clip]
+    assert {f.box_from for f in part.faces} == {"twin"}
+
+
+@pytest.fixture(scope="module")
+def copying_faceswap(ffpp, tmp_path_factory):
+    """A tree with one FaceSwap whose generator copied frames 10 to 29 from the original."""
+    fake = find_clips(ffpp, ["FaceSwap"])[0]
+    root = tmp_path_factory.mktemp("copying")
+    own = next(c for c in find_clips(ffpp, ["Youtube"]) if c.name == fake.target_id)
+    copy = root / own.path.relative_to(ffpp)
+    copy.parent.mkdir(parents=True)
+    shutil.copy(own.path, copy)
+    forged, real = full_decode(fake.path), full_decode(own.path)
+    forged[10:30] = real[10:30]
+    path = root / fake.path.relative_to(ffpp)
+    path.parent.mkdir(parents=True)
+    write(path, forged, crf="18")
+    return root
+
+
+def test_unchanged_fakes_are_no_fakes(copying_faceswap, tmp_path):
+    (family,) = families(copying_faceswap, find_clips(copying_faceswap))
+    part = parts(family, tmp_path)["FaceSwap"]
+    expected = ["unchanged_fake" if r.frame in (10, 20) else "ok" for r in part.frames]
+    assert [r.status for r in part.frames] == expected
+    assert len(part.faces) == expected.count("ok")
+    assert len(list((tmp_path / "faces/FaceSwap").rglob("*.png"))) == len(part.faces)
+    kept = parts(family, tmp_path, replace(EVERY_10TH, keep_unchanged=True))["FaceSwap"]
+    assert [r.status for r in kept.frames] == expected
+    assert len(kept.faces) == len(expected)
+    full = replace(EVERY_10TH, find=FindSettings(search="full"))
+    judged = parts(family, tmp_path, full)["FaceSwap"]
+    assert [r.status for r in judged.frames] == expected
+    assert {f.box_from for f in judged.faces} == {"detected"}
+
+
+@pytest.fixture(scope="module")
+def two_people(tmp_path_factory):
+    """A tree with a clip of a large bystander and a small person whose face is forged."""
+    root = tmp_path_factory.mktemp("two")
+    paths = {
+        "own": root / "original_sequences/youtube/c23/videos/000.mp4",
+        "fake": root / "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4",
+        "mask": root / "manipulated_sequences/Deepfakes/masks/videos/000_001.mp4",
+    }
+    for path in paths.values():
+        path.parent.mkdir(parents=True)
+    own = [scene(360, 640, [(3, 320, 10 + i, 20), (2, 230, 380, 90)]) for i in range(30)]
+    fake = [scene(360, 640, [(3, 320, 10 + i, 20), (8, 230, 380, 90)]) for i in range(30)]
+    mask = np.zeros((360, 640, 3), np.uint8)
+    mask[150:290, 440:560] = 255
+    write(paths["own"], own)
+    write(paths["fake"], fake)
+    write(paths["mask"], [mask] * 30)
+    return root
+
+
+def extracted(root, dataset, **changed):
+    (family,) = families(root, find_clips(root))
+    return parts(family, dataset, replace(EVERY_10TH, **changed))
+
+
+def test_with_a_mask_it_is_the_forged_face_in_the_fake_and_in_its_original(two_people, tmp_path):
+    for part in extracted(two_people, tmp_path).values():
+        assert [f.box_x > 400 for f in part.faces] == [True] * 3
+        assert {r.faces_found for r in part.frames} == {2}
+        assert len({f.track for f in part.faces}) == 1
+
+
+def test_without_masks_it_is_the_largest(two_people, tmp_path):
+    root = tmp_path / "maskless"
+    shutil.copytree(two_people, root, ignore=shutil.ignore_patterns("masks"))
+    found = extracted(root, tmp_path / "out")
+    assert [f.box_x < 300 for f in found["Youtube"].faces] == [True] * 3
+    statuses = {r.status for r in found["Deepfakes"].frames}
+    assert statuses == {"unchanged_fake"}, "and in the fake that face is nobody's work"
+
+
+def test_all_faces_have_a_crop_each_but_those_of_bystanders_in_fakes(two_people, tmp_path):
+    found = extracted(two_people, tmp_path, faces="all")
+    ids = [f.face_id for f in found["Youtube"].faces]
+    assert ids == [f"Youtube/c23/000/0000{i}0/{track}" for i in range(3) for track in (0, 1)]
+    assert [f.track for f in found["Deepfakes"].faces] == [1, 1, 1]
+    for part in found.values():
+        for face in part.faces:
+            assert sha256(tmp_path / face.path) == face.sha256
+    crops = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png")}
+    assert crops == {f.path for part in found.values() for f in part.faces}
+
+
+def test_the_tracked_person_is_the_one_that_most_frames_are_about(tmp_path):
+    """The large bystander leaves after the first frame that is looked at."""
+    root = tmp_path / "ffpp"
+    path = root / "original_sequences/youtube/c23/videos/000.mp4"
+    path.parent.mkdir(parents=True)
+    stays, passes = (2, 230, 380, 90), (3, 320, 10, 20)
+    write(path, [scene(360, 640, [stays, passes] if i < 5 else [stays]) for i in range(45)])
+    largest = extracted(root, tmp_path / "a")["Youtube"].faces
+    assert [f.box_x > 400 for f in largest] == [False, True, True, True, True]
+    tracked = extracted(root, tmp_path / "b", faces="tracked")["Youtube"]
+    assert [f.box_x > 400 for f in tracked.faces] == [True] * 5
+    assert len({f.track for f in tracked.faces}) == 1
+    assert len(list((tmp_path / "b").rglob("*.png"))) == 5
+
+
+def test_boxes_are_smoothed_only_on_request(ffpp, tmp_path):
+    target = find_clips(ffpp, ["Deepfakes"])[0].target_id
+    plain = parts(family_of(ffpp, target), tmp_path / "a")
+    smooth = parts(family_of(ffpp, target), tmp_path / "b", replace(EVERY_10TH, smooth=3))
+    boxes = [[f.box_x for f in made["Youtube"].faces] for made in (plain, smooth)]
+    middle = range(1, len(boxes[0]) - 1)
+    assert [boxes[1][i] for i in middle] == [sum(boxes[0][i - 1 : i + 2]) // 3 for i in middle]
+    assert [f.box_x for f in smooth["Deepfakes"].faces] == boxes[1][
+        : len(smooth["Deepfakes"].faces)
+    ]
+
+
+def test_aligned_crops_are_all_of_one_size(ffpp, tmp_path):
+    clip = find_clips(ffpp, ["Youtube"])[0]
+    settings = replace(EVERY_10TH, crop=CropSettings(align=True))
+    for face in extract_clip(clip, settings, tmp_path).faces:
+        assert cv2.imread(str(tmp_path / face.path)).shape == (256, 256, 3)
+
+
+def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path):
+    """A pipe that nobody writes to: opening it never returns."""
+    root = tmp_path / "ffpp"
+    folder = root / "original_sequences/youtube/c23/videos"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "000.mp4")
+    shutil.copy(find_clips(ffpp, ["Youtube"])[0].path, folder / "001.mp4")
+    made = {}
+    for family in families(root, find_clips(root)):
+        made |= {c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, (), 0.5)}
+    assert {r.status for r in made["001"].frames} == {"ok"}
+    (row,) = made["000"].frames
+    assert row.status == "unreadable"
+    assert "000.mp4: the decoder hung" in row.error
+
+
+def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monkeypatch):
+    clip = find_clips(ffpp, ["Youtube"])[0]
+    frames = decode.frames
+
+    def hanging(video, wanted):
+        for frame in frames(video, wanted):
+            if frame.index == 20:
+                threading.Event().wait()
+            yield frame
+
+    monkeypatch.setattr(decode, "frames", hanging)
+    ((_, part),) = extract_family(Family((clip,), (), ()), EVERY_10TH, tmp_path, (), 0.5)
+    assert [r.status for r in part.frames[:2]] == ["ok", "ok"]
+    assert {r.status for r in part.frames[2:]} == {"decode_error"}
+    assert all("hung" in r.error for r in part.frames[2:])
