@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffpp_tools import decode
-from ffpp_tools.detect import Face
+from ffpp_tools.detect import SURE_SCORE, Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.watch import in_time
 
@@ -20,8 +20,11 @@ MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask
 
 
 def largest(faces: Sequence[Face]) -> Face:
-    """The face with the largest box; among equals the leftmost, then the topmost."""
-    return min(faces, key=lambda f: (-f.box.area, f.box.x, f.box.y))
+    """The face with the largest box; among equals the leftmost, then the topmost.
+
+    A face the detector is not sure of counts only where there is no other.
+    """
+    return min(faces, key=lambda f: (f.score < SURE_SCORE, -f.box.area, f.box.x, f.box.y))
 
 
 def forged(faces: Sequence[Face], mask: Image | None, width: int, height: int) -> Face | None:

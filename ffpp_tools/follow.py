@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffpp_tools import detect
-from ffpp_tools.detect import Box, Face, FindSettings
+from ffpp_tools.detect import SURE_SCORE, Box, Face, FindSettings
 from ffpp_tools.picture import Picture
 
 Histogram = npt.NDArray[np.float32]
@@ -22,10 +22,6 @@ RESCAN_S = 5.0
 # With more people than this a search of the whole frame costs no more than following them.
 MAX_FOLLOWED = 3
 SAME_FACE = 0.3  # intersection over union above which two boxes are of one face
-# Below this score a face near the last one is not trusted; of the 3,000 such faces on real c40
-# clips hardly any scores below 1.
-SURE_SCORE = 0.5
-
 # A face continues a track unless their distance is above this; then it is somebody new. Of faces
 # a second apart on real clips, the colours of one person differ by 0.2, at most 0.5
 # (Bhattacharyya distance), those of two in one frame by 0.4 to 0.6, of strangers by 0.6 to 0.9.

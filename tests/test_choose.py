@@ -17,6 +17,12 @@ def test_largest_is_by_area_and_settles_ties_by_place():
     assert largest([small, right]) == right
 
 
+def test_a_guess_is_not_preferred_to_a_sure_face_however_large():
+    guess, sure = Face(Box(0, 0, 90, 90), 0.1), Face(Box(0, 0, 10, 10), 1.0)
+    assert largest([guess, sure]) == sure
+    assert largest([guess]) == guess
+
+
 FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0)]
 
 

@@ -1,10 +1,14 @@
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
+from ffpp_tools import run
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import FindSettings
 from ffpp_tools.errors import FfppError, SettingsError, TableError
@@ -14,7 +18,7 @@ from ffpp_tools.layout import families, find_clips, find_stills
 from ffpp_tools.ledger import account
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import STATUSES, Part
-from ffpp_tools.run import Workers, extract_dataset, extract_still_dataset
+from ffpp_tools.run import Tally, Workers, extract_dataset, extract_still_dataset, start_anew
 from ffpp_tools.tables import merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes
@@ -203,3 +207,96 @@ def test_real_clips_give_the_planned_frames_and_nearly_all_hold_a_face(real_data
     assert isinstance(summary.faces, pd.DataFrame)
     path = Path(tmp_path / summary.faces["path"].iloc[0])
     assert sha256(path) == summary.faces["sha256"].iloc[0]
+
+
+def test_starting_anew_deletes_what_was_made_from_clips_and_keeps_the_stills(few, world, tmp_path):
+    stills = find_stills(world / "CelebA", "CelebA", limit=2)
+    extract_dataset(few, tmp_path, SETTINGS)
+    extract_still_dataset(stills, tmp_path)
+    (tmp_path / "mine.txt").touch()
+    start_anew(tmp_path)
+    kept = {p.relative_to(tmp_path).parts[:3] for p in tmp_path.rglob("*") if p.is_file()}
+    assert ("mine.txt",) in kept
+    assert {k[1] for k in kept if k[0] in ("parts", "faces")} == {"CelebA"}
+    other = replace(SETTINGS, plan=FramePlan(every=20))
+    extract_dataset(few[:1], tmp_path, other)
+    assert set(read_frames(tmp_path)["compression"]) == {"c23", "still"}
+    start_anew(tmp_path, "CelebA")
+    start_anew(tmp_path)
+    bare = replace(SETTINGS, crop=CropSettings(margin=1.0))
+    extract_dataset(few[:1], tmp_path, bare)
+    extract_dataset(few[:1], tmp_path / "fresh", bare)
+    (tmp_path / "mine.txt").unlink()
+    shutil.move(tmp_path / "fresh", tmp_path.parent / "fresh")
+    assert hashes(tmp_path) == hashes(tmp_path.parent / "fresh")
+
+
+def test_a_folder_that_no_run_has_made_is_left_alone(tmp_path):
+    (tmp_path / "parts/Youtube/c23").mkdir(parents=True)
+    (tmp_path / "parts/Youtube/c23/thesis.txt").touch()
+    start_anew(tmp_path)
+    assert (tmp_path / "parts/Youtube/c23/thesis.txt").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two processes on this machine."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as running:
+        yield running
+
+
+def test_a_dask_cluster_gives_the_same_bytes(cluster, few, world, tmp_path):
+    stills = find_stills(world / "CelebA", "CelebA", limit=4)
+    there = Workers(scheduler=cluster.scheduler_address)
+    for folder, workers in ((tmp_path / "here", Workers()), (tmp_path / "there", there)):
+        extract_dataset(few, folder, SETTINGS, workers)
+        extract_still_dataset(stills, folder, workers=workers)
+    assert hashes(tmp_path / "here") == hashes(tmp_path / "there")
+
+
+def test_a_worker_of_a_cluster_may_die(cluster, ffpp, tmp_path):
+    """Dask gives its clips to another; what was committed is not extracted twice."""
+    there = Workers(scheduler=cluster.scheduler_address)
+    killed = []
+
+    def kill_one(tallies, units, size):
+        for tally in tallies:
+            if not killed:
+                process = next(iter(cluster.workers.values())).process.process
+                killed.append(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+            yield tally
+
+    extract_dataset(found(ffpp), tmp_path / "there", SETTINGS, there, progress=kill_one)
+    assert killed
+    extract_dataset(found(ffpp), tmp_path / "here", SETTINGS, Workers(2))
+    assert hashes(tmp_path / "here") == hashes(tmp_path / "there")
+
+
+def test_a_scheduler_that_does_not_answer_is_named(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "DASK_TIMEOUT_S", 0.5)
+    with pytest.raises(FfppError, match=r"tcp://127\.0\.0\.1:9.*`dask scheduler`"):
+        extract_dataset(few, tmp_path, SETTINGS, Workers(scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.parametrize(("count", "timeout_s"), [(0, 1), (1, 0)])
+def test_impossible_workers_are_refused(count, timeout_s):
+    with pytest.raises(SettingsError, match="must be"):
+        Workers(count, timeout_s=timeout_s)
+
+
+def test_tallies_add_up_to_what_was_done(few, tmp_path):
+    seen = []
+
+    def progress(tallies, units, size):
+        seen.append((units, size))
+        for tally in tallies:
+            seen.append(tally)
+            yield tally
+
+    summary = extract_dataset(few, tmp_path, SETTINGS, progress=progress)
+    (units, size), *tallies = seen
+    total = sum(tallies, Tally())
+    assert total == Tally(units, len(summary.faces), 0, size)
+    assert units == len(summary.frames.groupby(["category", "clip"]))
+    assert size == sum(c.path.stat().st_size for f in few for c in f.clips)
