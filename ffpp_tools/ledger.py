@@ -69,10 +69,10 @@ def verify(dataset: Path) -> Iterator[str]:
         TableError: a table is missing or unreadable.
     """
     recorded = {"frames.parquet": read_frames(dataset), "faces.parquet": read_faces(dataset)}
-    for (name, table), collected in zip(recorded.items(), collect_parts(dataset), strict=True):
-        if not table.equals(collected):
+    frames, faces = collected = collect_parts(dataset)
+    for (name, table), expected in zip(recorded.items(), collected, strict=True):
+        if not table.equals(expected):
             yield f"{name} is not what parts/ says; run the same command without --verify"
-    frames, faces = recorded.values()
     faces = faces.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     for face in faces.itertuples():
         path = dataset / face.path

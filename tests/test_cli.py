@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,7 +106,55 @@ def test_a_run_without_a_single_crop_fails(command, tmp_path):
     done = command("ffpp-extract", "ffpp")
     assert done.returncode == 1
     assert "not a single crop" in done.stderr
-    assert "12 rows with an error" in done.stdout
+    assert "12 frames could not be read; `--retry failed`" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backend", "dask"], "--scheduler"),
+        (["--scheduler", "tcp://127.0.0.1:8786"], "--backend dask"),
+        (["--backend", "spark"], "local, dask"),
+        (["--retry", "everything"], "failed"),
+        (["--detector", "mtcnn"], "hog, cnn"),
+        (["--search", "slow"], "fast, full"),
+        (["--faces", "smallest"], "largest, tracked, all"),
+        (["--smooth", "2"], "odd"),
+        (["--align", "--shape", "box"], "square"),
+        (["--timeout", "0"], "more than 0"),
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused_before_anything_is_written(
+    command, world, tmp_path, options, message
+):
+    done = command("ffpp-extract", world / "FaceForensics++", *options)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_dataset_is_verified_and_made_anew(command, world, tmp_path):
+    words = ["ffpp-extract", world / "FaceForensics++", "--category", "Youtube", "--limit", 2]
+    done = command(*words, "--quiet")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert command("ffpp-extract", "--verify").returncode == 0
+    crop = next((tmp_path / "dataset/faces").rglob("*.png"))
+    crop.write_bytes(b"")
+    done = command("ffpp-extract", "--verify")
+    assert done.returncode == 1
+    assert f"{crop.name} was changed" in done.stdout
+    assert command(*words, "--margin", 1.5).returncode == 1
+    done = command(*words, "--margin", 1.5, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert command("ffpp-extract", "--verify").returncode == 0
+
+
+def test_in_a_log_file_progress_is_plain_lines(command, world):
+    done = command("ffpp-extract", world / "FaceForensics++", "--limit", 1)
+    line = done.stdout.splitlines()[0]
+    assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", line)
+    assert "\x1b" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from ffpp_tools import decode
 from ffpp_tools.demo import draw_world
 from ffpp_tools.demo.manipulate import METHODS
-from ffpp_tools.detect import HogDetector
 from ffpp_tools.errors import FfppError
 from ffpp_tools.layout import find_clips, find_stills
 from tests.conftest import PEOPLE
+from tests.test_detect import found_in
 
 
 def hashes(root):
@@ -23,7 +23,7 @@ def hashes(root):
 
 
 def read(path, indices):
-    return [f.image.astype(int) for f in decode.frames(decode.probe(path), indices)]
+    return [f.picture.image.astype(int) for f in decode.frames(decode.probe(path), indices)]
 
 
 def pairs_of(ffpp, method):
@@ -86,13 +86,12 @@ def test_lengths_and_widths_are_those_that_the_real_methods_leave(ffpp):
 
 
 def test_dlib_finds_every_drawn_face(ffpp, world):
-    detector = HogDetector()
     for clip in find_clips(ffpp, limit=3):
         for frame in decode.frames(decode.probe(clip.path), range(0, 30, 10)):
-            assert len(detector.detect(frame.image)) == 1, f"{clip} frame {frame.index}"
+            assert len(found_in(frame.picture.image)) == 1, f"{clip} frame {frame.index}"
     for category in ("CelebA", "CelebA-HQ"):
         for still in find_stills(world / category, category, limit=8):
-            assert detector.detect(cv2.imread(str(still.path))[..., ::-1]), still
+            assert found_in(cv2.imread(str(still.path))[..., ::-1].copy()), still
 
 
 def test_stills_have_the_official_sizes_and_an_identity_each(world):

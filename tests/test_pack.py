@@ -8,9 +8,9 @@ from classify.errors import PackError
 from classify.pack import pack, read_image
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.extract import ClipSettings
-from ffpp_tools.layout import find_clips
+from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import extract_dataset
+from ffpp_tools.run import Workers, extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import Manifest
 
@@ -61,7 +61,8 @@ def test_crops_made_anew_under_the_same_names_never_meet_the_old_array(ffpp, tmp
     for margin in (1.3, 2.0):
         shutil.rmtree(tmp_path / "dataset", ignore_errors=True)
         settings = ClipSettings(FramePlan(every=20), CropSettings(margin=margin))
-        extract_dataset(find_clips(ffpp), tmp_path / "dataset", settings, workers=2)
+        found = families(ffpp, find_clips(ffpp))
+        extract_dataset(found, tmp_path / "dataset", settings, Workers(2))
         split = SplitSettings(mode="videos")
         made.append(pack(make_manifest(tmp_path / "dataset", tmp_path / "m", split), "test", 32))
     assert list(made[0].samples["path"]) == list(made[1].samples["path"])
