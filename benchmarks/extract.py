@@ -1,7 +1,7 @@
 """What extraction costs, beside the scripts it replaces, on the same clips in one run.
 
     python benchmarks/extract.py FF++_FOLDER --out FOLDER          costs, and faces found by both
-    python benchmarks/extract.py FF++_FOLDER --out FOLDER --scaling     crops a second at 1 and 2
+    python benchmarks/extract.py FF++_FOLDER --out FOLDER --scaling    crops a second at 1 and 2
 
 Contestants, each in a process of its own on one core:
 
@@ -27,10 +27,12 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import psutil
 import typer
 
 from ffpp_tools.detect import Box
@@ -120,6 +122,21 @@ def measured(command: list[str]) -> dict[str, float]:
     }
 
 
+def worker_peak(data: Path, out: Path) -> int:
+    """The largest worker of a run with two, in MB: what each further --workers takes."""
+    shutil.rmtree(out / "peak", ignore_errors=True)
+    process = subprocess.Popen(command("twins", data, out / "peak", workers=2))
+    largest = 0
+    while process.poll() is None:
+        for child in psutil.Process(process.pid).children():
+            with suppress(OSError):
+                status = Path(f"/proc/{child.pid}/status").read_text()
+                high_water = status.partition("VmHWM:")[2].split()[:1]
+                largest = max([largest, *(int(kb) // 1024 for kb in high_water)])
+        time.sleep(0.1)
+    return largest
+
+
 def command(name: str, data: Path, out: Path, workers: int = 1) -> list[str]:
     """How to start a contestant."""
     if name in ("alone", "twins"):
@@ -181,7 +198,7 @@ def compare(data: Path, out: Path, repeat: int, skip: list[str]) -> dict[str, An
     cpu = {name: figures["cpu_s"] for name, figures in table.items()}
     pairs = [("paper", "alone"), ("paper", "twins"), ("twins", "decode")]
     ratios = {f"{a} ÷ {b}": cpu[a] / cpu[b] for a, b in pairs if a in cpu and b in cpu}
-    result = {"contestants": table, "ratios": ratios}
+    result = {"contestants": table, "ratios": ratios, "peak MB": worker_peak(data, out)}
     if "paper" in table:
         boxes = out / "paper/boxes.json"
         result["faces"] = {n: disagreements(boxes, out / n) for n in ("alone", "twins")}
@@ -212,13 +229,15 @@ def markdown(result: dict[str, Any]) -> str:
     if "contestants" in result:
         lines += ["| | CPU s | wall s | peak MB | crops |", "|---|---|---|---|---|"]
         lines += [
-            f"| {name} | {f['cpu_s']:.1f} | {f['wall_s']:.1f} | {f['peak_mb']:.0f} | {f['crops']} |"
+            f"| {name} | {f['cpu_s']:.1f} | {f['wall_s']:.1f} | {f['peak_mb']:.0f} | {f['crops']:.0f} |"
             for name, f in result["contestants"].items()
         ]
     for part in ("ratios", "crops/s"):
         lines += [f"- {name}: {value:.2f}" for name, value in result.get(part, {}).items()]
     if "2 workers ÷ 1" in result:
         lines.append(f"- 2 workers ÷ 1: {result['2 workers ÷ 1']:.2f}")
+    if "peak MB" in result:
+        lines.append(f"- peak of the largest of two workers: {result['peak MB']} MB")
     lines += [f"- faces, {name}: {counts}" for name, counts in result.get("faces", {}).items()]
     return "\n".join([*lines, f"- machine: {result['machine']}", ""])
 

@@ -115,11 +115,11 @@ def extract(
         return
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
-    from ffpp_tools.extract import ClipSettings
     from ffpp_tools.layout import default_ffpp_root, families, find_clips
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_dataset, start_anew
+    from ffpp_tools.settings import ClipSettings
 
     if every is None and frames_per_clip is None:
         every = 25
@@ -172,10 +172,10 @@ def stills(
     """
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
-    from ffpp_tools.extract import StillSettings
     from ffpp_tools.layout import find_stills
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_still_dataset, start_anew
+    from ffpp_tools.settings import StillSettings
 
     found = find_stills(data, category, label, limit)
     settings = StillSettings(

@@ -1,16 +1,14 @@
-"""One family of clips, or a batch of stills, to rows and crops. Bad data becomes rows that say so.
+"""One family of clips, or a batch of stills, to rows and crops.
 
-read ─▶ find faces ─▶ smooth ─▶ choose ─▶ crop
-         ▲    │
-         └────┘ an original's faces, for its other compressions and its fakes
+Bad data becomes rows that say so.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +16,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ffpp_tools import choose, crop, decode, detect, twins
-from ffpp_tools.choose import Mask
-from ffpp_tools.crop import CropSettings
-from ffpp_tools.detect import Face, FindSettings
-from ffpp_tools.errors import DecodeError, SettingsError
-from ffpp_tools.follow import Follower, smoothed
+from ffpp_tools import choose, crop, decode, detect
+from ffpp_tools.detect import Face
+from ffpp_tools.errors import DecodeError
 from ffpp_tools.layout import Clip, Family, Still
 from ffpp_tools.picture import Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import STILL, FaceRow, FrameRow, Part
+from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.sights import Copies, Relatives, Sight, sights
 from ffpp_tools.watch import in_time
 
 Image = npt.NDArray[np.uint8]
-Copies = Mapping[int, twins.Copy]  # of an original's planned frames, by index
 
-FACES = ("largest", "tracked", "all")
 TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True)
-class StillSettings:
-    """Everything that decides what is extracted from a still."""
-
-    crop: CropSettings = field(default_factory=CropSettings)
-    find: FindSettings = field(default_factory=FindSettings)
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """Everything that decides what is extracted from a clip.
-
-    faces: `largest`, the largest face of each frame or, where a mask tells, the forged one;
-    `tracked`, the person who is that in most of the clip's frames; `all`, everybody.
-    """
-
-    plan: FramePlan = field(default_factory=FramePlan)
-    crop: CropSettings = field(default_factory=CropSettings)
-    find: FindSettings = field(default_factory=FindSettings)
-    faces: str = "largest"
-    twins: bool = True  # compare with the original, and take its boxes where they fit
-    keep_unchanged: bool = False  # keep crops of fakes that show the original's face
-    smooth: int = 1  # how many planned frames a box is the mean of
-
-    def __post_init__(self) -> None:
-        """Refuse what is not there."""
-        if self.faces not in FACES:
-            raise SettingsError(f"faces ({self.faces!r}) must be one of {', '.join(FACES)}")
-        if self.smooth < 1 or self.smooth % 2 == 0:
-            raise SettingsError(f"smooth ({self.smooth}) must be an odd number of frames")
 
 
 def extract_family(
@@ -101,7 +64,7 @@ def extract_family(
     copies: dict[str, Copies] = {}  # of the originals, by compression
     for original in originals:
         first = copies.get(originals[0].compression, {})
-        relatives = _Relatives(mask, first, {} if _compared(original, todo, originals) else None)
+        relatives = Relatives(mask, first, {} if _compared(original, todo, originals) else None)
         if original in todo:
             yield original, _extract(original, settings, dataset, timeout_s, relatives)
         elif relatives.kept is not None:
@@ -111,7 +74,7 @@ def extract_family(
         if clip not in originals:
             mask = choose.mask_video(clip.mask, timeout_s) if clip.mask.exists() else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
-            yield clip, _extract(clip, settings, dataset, timeout_s, _Relatives(mask, like, None))
+            yield clip, _extract(clip, settings, dataset, timeout_s, Relatives(mask, like, None))
 
 
 def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
@@ -154,25 +117,6 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
 
 
 @dataclass(frozen=True)
-class _Relatives:
-    """What is known of a clip from others that show the same frames."""
-
-    mask: Mask | None  # of what is forged in them
-    like: Copies  # of the original it is compared with
-    kept: dict[int, twins.Copy] | None  # takes copies of this clip, if others are compared with it
-
-
-@dataclass(frozen=True)
-class _Sight:
-    """A frame and who is in it."""
-
-    frame: decode.Frame
-    faces: Sequence[Face]
-    twin: twins.Twin | None
-    chosen: int | None = None  # the track of the face the frame is about
-
-
-@dataclass(frozen=True)
 class _Crop:
     """What became of a face: a status of the ledger, and the crop's row if there is a crop."""
 
@@ -190,7 +134,7 @@ def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -
 
 
 def _extract(
-    clip: Clip, settings: ClipSettings, dataset: Path, timeout_s: float, relatives: _Relatives
+    clip: Clip, settings: ClipSettings, dataset: Path, timeout_s: float, relatives: Relatives
 ) -> Part:
     folder = dataset / "faces" / clip.category / clip.compression / clip.name
     shutil.rmtree(folder, ignore_errors=True)  # what a run that was killed has left
@@ -202,7 +146,7 @@ def _extract(
     crops: dict[int, list[_Crop]] = {}
     votes: Counter[int] = Counter()
     try:
-        for sight in _sights(clip, frames, settings, relatives):
+        for sight in sights(clip, frames, settings, relatives):
             index = sight.frame.index
             rows[index] = _seen(rows[index], sight.frame.picture, sight.faces)
             votes.update([] if sight.chosen is None else [sight.chosen])
@@ -220,12 +164,12 @@ def _extract(
 
 
 def _look_through(
-    clip: Clip, settings: ClipSettings, timeout_s: float, relatives: _Relatives
+    clip: Clip, settings: ClipSettings, timeout_s: float, relatives: Relatives
 ) -> None:
     """Keep copies of a clip without extracting it."""
     try:
         _, frames = _open(clip, settings.plan, timeout_s)
-        for _ in _sights(clip, frames, settings, relatives):
+        for _ in sights(clip, frames, settings, relatives):
             pass
     except DecodeError:
         pass  # its fakes are looked through on their own
@@ -243,70 +187,8 @@ def _open(
     return next(items), items
 
 
-def _sights(
-    clip: Clip, frames: Iterator[decode.Frame], settings: ClipSettings, relatives: _Relatives
-) -> Iterator[_Sight]:
-    """Every frame with its faces, the chosen one named; copies are kept if they are needed."""
-    for sight in _smoothed(_found(frames, settings, relatives.like), settings.smooth):
-        sight = replace(sight, chosen=_chosen(sight, relatives.mask))
-        if relatives.kept is not None:
-            copy = twins.keep(sight.frame.picture, sight.faces, sight.chosen, clip.compression)
-            relatives.kept[sight.frame.index] = copy
-        yield sight
-
-
-def _found(
-    frames: Iterator[decode.Frame], settings: ClipSettings, like: Copies
-) -> Iterator[_Sight]:
-    """Every frame with its faces: the original's where they fit, else those found here."""
-    follower = Follower(settings.find)
-    for frame in frames:
-        original = like.get(frame.index)
-        twin = twins.match(frame.picture, original) if original and original.faces else None
-        if twin and settings.find.search == "fast":
-            follower.saw(twin.faces, frame.picture, frame.time_s)
-            yield _Sight(frame, twin.faces, twin)
-        else:
-            yield _Sight(frame, follower.find(frame.picture, frame.time_s), twin)
-
-
-def _smoothed(sights: Iterator[_Sight], span: int) -> Iterator[_Sight]:
-    """The same, each box the mean of the same person's in `span` frames around."""
-    half = span // 2
-    passed: deque[_Sight] = deque(maxlen=half)
-    coming: deque[_Sight] = deque()
-
-    def next_one() -> _Sight:
-        sight = coming.popleft()
-        around = [*passed, sight, *coming]
-        passed.append(sight)
-        return replace(sight, faces=smoothed(sight.faces, [s.faces for s in around]))
-
-    for sight in sights:
-        coming.append(sight)
-        if len(coming) > half:
-            yield next_one()
-    while coming:
-        yield next_one()
-
-
-def _chosen(sight: _Sight, mask: Mask | None) -> int | None:
-    """The track of the forged face if that can be told, else of the largest."""
-    if not sight.faces:
-        return None
-    if len(sight.faces) > 1 and mask:
-        picture = sight.frame.picture
-        mask_image = mask(sight.frame.index)
-        face = choose.forged(sight.faces, mask_image, picture.width, picture.height)
-        if face:
-            return face.track
-    if sight.twin and sight.faces[0].box_from == "twin":
-        return sight.twin.original.chosen
-    return choose.largest(sight.faces).track
-
-
 def _crops(
-    clip: Clip, sight: _Sight, settings: ClipSettings, dataset: Path, frame_id: str
+    clip: Clip, sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str
 ) -> list[_Crop]:
     """Cut out the faces that the settings ask for; of `tracked`, everybody for the time being."""
     crops = []

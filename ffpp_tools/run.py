@@ -18,16 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ffpp_tools.errors import FfppError, SettingsError, TableError
-from ffpp_tools.extract import (
-    TIMEOUT_S,
-    ClipSettings,
-    StillSettings,
-    extract_family,
-    extract_stills,
-)
+from ffpp_tools.extract import TIMEOUT_S, extract_family, extract_stills
 from ffpp_tools.files import write_atomically
 from ffpp_tools.layout import Clip, Family, Still
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
+from ffpp_tools.settings import ClipSettings, StillSettings
 
 if TYPE_CHECKING:
     import pandas as pd

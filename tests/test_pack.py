@@ -7,10 +7,10 @@ import pytest
 from classify.errors import PackError
 from classify.pack import pack, read_image
 from ffpp_tools.crop import CropSettings
-from ffpp_tools.extract import ClipSettings
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import Workers, extract_dataset
+from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import Manifest
 
