@@ -229,7 +229,8 @@ def markdown(result: dict[str, Any]) -> str:
     if "contestants" in result:
         lines += ["| | CPU s | wall s | peak MB | crops |", "|---|---|---|---|---|"]
         lines += [
-            f"| {name} | {f['cpu_s']:.1f} | {f['wall_s']:.1f} | {f['peak_mb']:.0f} | {f['crops']:.0f} |"
+            f"| {name} | {f['cpu_s']:.1f} | {f['wall_s']:.1f} | {f['peak_mb']:.0f} "
+            f"| {f['crops']:.0f} |"
             for name, f in result["contestants"].items()
         ]
     for part in ("ratios", "crops/s"):

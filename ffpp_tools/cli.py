@@ -133,6 +133,7 @@ def extract(
         smooth,
     )
     root = data or default_ffpp_root()
+    root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
     clips = find_clips(root, category or (), compression or (), limit)
     team = _team(workers, backend, scheduler, timeout)
     retry_failed = _retry(retry)
@@ -177,7 +178,8 @@ def stills(
     from ffpp_tools.run import extract_still_dataset, start_anew
     from ffpp_tools.settings import StillSettings
 
-    found = find_stills(data, category, label, limit)
+    # A cluster's workers run in other folders.
+    found = find_stills(data.absolute() if scheduler else data, category, label, limit)
     settings = StillSettings(
         CropSettings(margin, shape, min_face, align), FindSettings(detector, search)
     )

@@ -1,8 +1,10 @@
 """The frames of a clip and who is in them.
 
-frames ─▶ find ─▶ smooth ─▶ choose ─▶ sights
-▲                            │
-└── copies of an original ◀──┘   for its other compressions and its fakes
+    frames ─▶ find ─▶ smooth ─▶ choose ─▶ sights
+               ▲                            │
+               └── copies of an original ◀──┘
+
+An original's copies serve its other compressions and its fakes.
 """
 
 from __future__ import annotations

@@ -15,17 +15,20 @@ _END = object()
 
 
 class _Helper:
-    """A thread that does one call at a time."""
+    """A thread that does one call at a time; `busy` while it does, for ever if it hangs."""
 
     def __init__(self) -> None:
+        self.busy = False
         self._asked: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         self._made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True, name="decoder").start()
 
     def call(self, function: Callable[[], T], limit_s: float) -> T:
         """What the function returns or raises; queue.Empty if that takes longer."""
+        self.busy = True
         self._asked.put(function)
         result, error = self._made.get(timeout=limit_s)
+        self.busy = False
         if error:
             raise error
         return result
@@ -61,8 +64,6 @@ def in_time(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> It
             yield item  # type: ignore[misc]
     except Empty:
         raise DecodeError(f"{what}: the decoder hung for {limit_s:g} s") from None
-    except GeneratorExit:
-        _idle.append(helper)
-        raise
-    else:
-        _idle.append(helper)
+    finally:
+        if not helper.busy:
+            _idle.append(helper)
