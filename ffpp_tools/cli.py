@@ -118,7 +118,7 @@ def extract(
     from ffpp_tools.layout import default_ffpp_root, families, find_clips
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
-    from ffpp_tools.run import extract_dataset, start_anew
+    from ffpp_tools.run import extract_dataset
     from ffpp_tools.settings import ClipSettings
 
     if every is None and frames_per_clip is None:
@@ -137,11 +137,10 @@ def extract(
     clips = find_clips(root, category or (), compression or (), limit)
     team = _team(workers, backend, scheduler, timeout)
     retry_failed = _retry(retry)
-    if overwrite:
-        start_anew(out)
     progress = None if quiet else shown("clips")
     found = families(root, clips)
-    _print_summary(extract_dataset(found, out, settings, team, retry_failed, progress), quiet)
+    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    _print_summary(summary, quiet)
 
 
 def stills(
@@ -175,7 +174,7 @@ def stills(
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.layout import find_stills
     from ffpp_tools.progress import shown
-    from ffpp_tools.run import extract_still_dataset, start_anew
+    from ffpp_tools.run import extract_still_dataset
     from ffpp_tools.settings import StillSettings
 
     # A cluster's workers run in other folders.
@@ -185,10 +184,9 @@ def stills(
     )
     team = _team(workers, backend, scheduler)
     retry_failed = _retry(retry)
-    if overwrite:
-        start_anew(out, category)
     progress = None if quiet else shown("stills")
-    _print_summary(extract_still_dataset(found, out, settings, team, retry_failed, progress), quiet)
+    summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    _print_summary(summary, quiet)
 
 
 def split(
@@ -316,7 +314,8 @@ def _print_summary(summary: Summary, quiet: bool) -> None:
     for error in failed["error"].unique()[:10]:
         say(f"  {error}", style="yellow")
     if len(failed):
-        say(f"  {len(failed)} frames could not be read; `--retry failed` tries again", "yellow")
+        what = "could not be read, or lack their original"
+        say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
     if summary.faces.empty:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ffpp_tools.detect import Box, model_path
 from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.files import write_durably
 from ffpp_tools.picture import Picture
 
 Image = npt.NDArray[np.uint8]
@@ -114,7 +115,7 @@ def save_png(path: Path, image: Image) -> str:
     data = cv2.imencode(".png", image[..., ::-1], options)[1].tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_durably(path, data)
     except OSError as error:
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
     return hashlib.sha256(data).hexdigest()

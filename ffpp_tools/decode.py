@@ -86,6 +86,8 @@ def probe(path: Path) -> Video:
     try:
         with _opened(path) as container:
             stream = _video_stream(container, path)
+            if stream.codec_context is None:
+                raise DecodeError(f"{path}: not a readable video (no decoder for its codec)")
             nal_length = _nal_length(stream.codec_context)
             read = [
                 (p.pts, p.dts, p.is_discard, *_dependence(p, nal_length))
@@ -108,7 +110,9 @@ def probe(path: Path) -> Video:
     if missing:
         # Packets come in decoding order: behind the last one's dts, frames that are missing may
         # be shown before some that are there, whose index would be a guess.
-        sure = {p for p in distinct if p <= max(r[1] for r in read if r[1] is not None)}
+        sure = {
+            p for p in distinct if p <= max((r[1] for r in read if r[1] is not None), default=-1)
+        }
         missing, distinct = missing + len(distinct - sure), sure
     packets = tuple(Packet(pts, disposable, fresh) for pts, _, _, disposable, fresh in read)
     return Video(path, packets, tuple(sorted(distinct)), time_base, missing)

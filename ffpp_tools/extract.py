@@ -5,9 +5,8 @@ Bad data becomes rows that say so.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ffpp_tools import choose, crop, decode, detect
+from ffpp_tools import choose, crop, decode, detect, twins
 from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.files import there
 from ffpp_tools.layout import Clip, Family, Still
 from ffpp_tools.picture import Picture
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.rows import STILL, FaceRow, FrameRow, Part
+from ffpp_tools.rows import FAILURES, STILL, FaceRow, FrameRow, Part
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Copies, Relatives, Sight, sights
 from ffpp_tools.watch import in_time
@@ -36,7 +36,7 @@ def extract_family(
     family: Family,
     settings: ClipSettings,
     dataset: Path,
-    done: Collection[Clip] = (),
+    done: Callable[[Clip], bool] = lambda _: False,
     timeout_s: float = TIMEOUT_S,
 ) -> Iterator[tuple[Clip, Part]]:
     """Crop the faces of every planned frame into `dataset`.
@@ -48,8 +48,8 @@ def extract_family(
         family: clips that show the same frames.
         settings: what to extract.
         dataset: the folder the crops go into.
-        done: clips of the family that need not be extracted again; an original among them is
-            read all the same if a fake's boxes come from it.
+        done: whether a clip need not be extracted again; an original is read all the same if a
+            fake's boxes come from it. Asked again before each clip, for others may do it too.
         timeout_s: how long the decoder may take to the next wanted frame.
 
     Yields:
@@ -58,23 +58,34 @@ def extract_family(
     Raises:
         FfppError: the crops cannot be written.
     """
-    todo = [clip for clip in family.clips if clip not in done]
+    todo = [clip for clip in family.clips if not done(clip)]
     originals = family.originals if settings.twins else ()
     mask = choose.mask_video(family.masks[0], timeout_s) if family.masks else None
     copies: dict[str, Copies] = {}  # of the originals, by compression
+    lost: dict[str, str] = {}  # what could not be read of them
     for original in originals:
-        first = copies.get(originals[0].compression, {})
-        relatives = Relatives(mask, first, {} if _compared(original, todo, originals) else None)
-        if original in todo:
-            yield original, _extract(original, settings, dataset, timeout_s, relatives)
-        elif relatives.kept is not None:
-            _look_through(original, settings, timeout_s, relatives)
-        copies[original.compression] = relatives.kept or {}
+        like = next(iter(copies.values()), {})
+        kept: dict[int, twins.Copy] | None = {} if _compared(original, todo, originals) else None
+        relatives = Relatives(mask, like, "".join(lost.values()), kept)
+        if original in todo and not done(original):
+            part = _extract(original, settings, dataset, timeout_s, relatives)
+            yield original, part
+            failure = next((row.error for row in part.frames if row.status in FAILURES), "")
+        else:
+            failure = (
+                "" if kept is None else _look_through(original, settings, timeout_s, relatives)
+            )
+        if failure:
+            lost[original.compression] = failure
+        if kept:
+            copies[original.compression] = kept
     for clip in todo:
-        if clip not in originals:
-            mask = choose.mask_video(clip.mask, timeout_s) if clip.mask.exists() else None
+        if clip not in originals and not done(clip):
+            mask = choose.mask_video(clip.mask, timeout_s) if there(clip.mask) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
-            yield clip, _extract(clip, settings, dataset, timeout_s, Relatives(mask, like, None))
+            failure = next(iter(lost.values()), "")
+            relatives = Relatives(mask, like, failure, None)
+            yield clip, _extract(clip, settings, dataset, timeout_s, relatives)
 
 
 def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
@@ -136,8 +147,6 @@ def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -
 def _extract(
     clip: Clip, settings: ClipSettings, dataset: Path, timeout_s: float, relatives: Relatives
 ) -> Part:
-    folder = dataset / "faces" / clip.category / clip.compression / clip.name
-    shutil.rmtree(folder, ignore_errors=True)  # what a run that was killed has left
     try:
         video, frames = _open(clip, settings.plan, timeout_s)
     except DecodeError as error:
@@ -153,26 +162,43 @@ def _extract(
             crops[index] = _crops(clip, sight, settings, dataset, rows[index].frame_id)
     except DecodeError as error:
         for index in rows.keys() - crops.keys():
-            rows[index] = replace(rows[index], error=str(error))
+            if rows[index].status == "decode_error":
+                rows[index] = replace(rows[index], error=str(error))
     main = min(votes, key=lambda track: (-votes[track], track)) if votes else None
     faces: list[FaceRow] = []
     for index, found in crops.items():
         keep = {main} if settings.faces == "tracked" else {c.track for c in found}
         rows[index], kept = _settled(rows[index], found, dataset, keep)
         faces += kept
+    if relatives.lost:
+        for index in rows.keys() - relatives.like.keys():
+            text = rows[index].error or f"searched without its original: {relatives.lost}"
+            rows[index] = replace(rows[index], error=text)
+    _clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
+
+
+def _clear(folder: Path, faces: Sequence[FaceRow]) -> None:
+    """Delete the crops that a run which was killed has left, and no others."""
+    named = {Path(face.path).name for face in faces}
+    for path in folder.glob("*"):
+        if path.name not in named:
+            path.unlink(missing_ok=True)
 
 
 def _look_through(
     clip: Clip, settings: ClipSettings, timeout_s: float, relatives: Relatives
-) -> None:
-    """Keep copies of a clip without extracting it."""
+) -> str:
+    """Keep copies of a clip without extracting it; return what could not be read of it."""
+    seen = set()
     try:
-        _, frames = _open(clip, settings.plan, timeout_s)
-        for _ in sights(clip, frames, settings, relatives):
-            pass
-    except DecodeError:
-        pass  # its fakes are looked through on their own
+        video, frames = _open(clip, settings.plan, timeout_s)
+        for sight in sights(clip, frames, settings, relatives):
+            seen.add(sight.frame.index)
+    except DecodeError as error:
+        return str(error)
+    missing = len(set(settings.plan.wanted(video.n_frames)) - seen)
+    return f"{clip.path}: {missing} planned frames could not be decoded" if missing else ""
 
 
 def _open(

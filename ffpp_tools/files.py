@@ -16,6 +16,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_durably(path: Path, data: bytes) -> None:
+    """Write, and come back when it is on the disk: not even a power cut takes it away.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, then rename: a reader sees all of it or none.
 
@@ -25,12 +37,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        write_durably(temporary, data)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def there(path: Path) -> bool:
+    """Whether a file is there, as far as one may know: not in a folder that may not be searched."""
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for such a folder)
 
 
 def occupied(folder: Path) -> bool:

@@ -21,7 +21,7 @@ Histogram = npt.NDArray[np.float32]
 RESCAN_S = 5.0
 # With more people than this a search of the whole frame costs no more than following them.
 MAX_FOLLOWED = 3
-SAME_FACE = 0.3  # intersection over union above which two boxes are of one face
+ONE_FACE = 0.3  # intersection over union above which two boxes are of one face
 # A face continues a track unless their distance is above this; then it is somebody new. Of faces
 # a second apart on real clips, the colours of one person differ by 0.2, at most 0.5
 # (Bhattacharyya distance), those of two in one frame by 0.4 to 0.6, of strangers by 0.6 to 0.9.
@@ -39,7 +39,8 @@ class Follower:
 
     The whole frame is searched when nobody, or a crowd, was seen in the last one; when `RESCAN_S`
     have passed since it was; and when one of the faces is not found where it was. Every face bears
-    the number of its track, the person it belongs to.
+    the number of its track, the person it belongs to; a lone face found near the last lone one is
+    taken for the same person.
     """
 
     def __init__(self, settings: FindSettings) -> None:
@@ -48,10 +49,14 @@ class Follower:
         self._searched_s = -math.inf
         self._tracker = Tracker()
         self._last: list[Face] = []
+        self._size = (0, 0)
         self._pending: tuple[Picture, float] | None = None  # where the tracker has yet to see them
 
     def find(self, picture: Picture, time_s: float) -> list[Face]:
         """The faces of a frame, sorted by track; frames come in order of time."""
+        if (picture.width, picture.height) != self._size:  # a stream may change it on the way
+            self._last, self._pending = [], None
+            self._size = (picture.width, picture.height)
         fast = self._settings.search == "fast"
         known = 0 < len(self._last) <= MAX_FOLLOWED and time_s - self._searched_s < RESCAN_S
         faces = self._followed(picture) if fast and known else []
@@ -71,6 +76,8 @@ class Follower:
     def saw(self, faces: Sequence[Face], picture: Picture, time_s: float) -> None:
         """Take note of a frame whose faces and their tracks are known."""
         self._last, self._pending = list(faces), (picture, time_s)
+        self._size = (picture.width, picture.height)
+        self._tracker.reserve(faces)
 
     def _followed(self, picture: Picture) -> list[Face]:
         """One face near each of the last ones, or none at all if that is not what is found."""
@@ -82,7 +89,7 @@ class Follower:
             alone = len(found) == 1 or len(self._last) > 1
             if not here or not alone or here.score < SURE_SCORE:
                 return []
-            if any(here.box.overlap(other.box) > SAME_FACE for other in faces):
+            if any(here.box.overlap(other.box) > ONE_FACE for other in faces):
                 return []
             faces.append(here)
         return faces
@@ -121,6 +128,11 @@ class Tracker:
     def __init__(self) -> None:
         """Nobody seen yet."""
         self._tracks: dict[int, _Track] = {}
+        self._next = 0  # number of the next person
+
+    def reserve(self, faces: Iterable[Face]) -> None:
+        """Give none of these faces' numbers to anybody new."""
+        self._next = max([self._next, *(face.track + 1 for face in faces)])
 
     def assign(self, faces: Sequence[Face], picture: Picture, time_s: float) -> list[Face]:
         """The same faces with their tracks, sorted by track."""
@@ -134,11 +146,12 @@ class Tracker:
             ]
         ).reshape(len(faces), len(known))
         taken = {i: known[j] for i, j in _pairs(costs) if costs[i, j] < NEW_TRACK}
-        new = count(max(known, default=-1) + 1)
+        new = count(self._next)
         named = [
             replace(face, track=taken[i] if i in taken else next(new))
             for i, face in enumerate(faces)
         ]
+        self.reserve(named)
         for face, histogram in zip(named, looks, strict=True):
             self._remember(face, histogram, time_s)
         return sorted(named, key=lambda f: f.track)

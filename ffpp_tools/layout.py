@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_manifests import labels
 from ffpp_tools.errors import DataNotFoundError, SettingsError
+from ffpp_tools.files import there
 
 # Where each category's clips lie below the root, without the names of the two roots.
 ORIGINALS = {"Youtube": "youtube", "Actors": "actors"}
@@ -87,7 +88,7 @@ class Family:
     @property
     def size(self) -> int:
         """How many bytes of video were asked for; about how long they will take."""
-        return sum(clip.path.stat().st_size for clip in self.clips if clip.path.exists())
+        return sum(clip.path.stat().st_size for clip in self.clips if there(clip.path))
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,8 @@ def find_stills(
         DataNotFoundError: no image there.
         SettingsError: an unknown category without a label, or one of FF++'s.
     """
+    if category != Path(category).name:
+        raise SettingsError(f"category {category!r} names a folder; it must be a plain name")
     if category in (*ORIGINALS, *METHODS):
         raise SettingsError(f"category {category!r} belongs to FF++'s clips; use ffpp-extract")
     if label and labels().get(category, label) != label:
@@ -245,7 +248,7 @@ def _video_files(root: Path, category: str, compression: str) -> list[Path]:
 
 def _video_file(root: Path, category: str, compression: str, name: str) -> Path | None:
     paths = (f / f"{name}.mp4" for f in _video_folders(root, category, compression))
-    return next((path for path in paths if path.exists()), None)
+    return next((path for path in paths if there(path)), None)
 
 
 def _is_image(path: Path) -> bool:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ffpp_tools.errors import DecodeError
+
 if TYPE_CHECKING:
     import av
 
@@ -75,7 +77,9 @@ class DecodedPicture(Picture):
 
     def part(self, x: int, y: int, width: int, height: int) -> Image:
         """As in `Picture`."""
-        if "image" in self.__dict__ or self._frame.format.name not in PLANAR:
+        # libswscale treats frames of odd height in another way than parts of even height.
+        odd, planar = self.height % 2, self._frame.format.name in PLANAR
+        if "image" in self.__dict__ or odd or not planar:
             return super().part(x, y, width, height)
         left, top = x // STEP_X * STEP_X, y // STEP_Y * STEP_Y
         right = min(-(-(x + width) // STEP_X) * STEP_X, self.width)
@@ -117,7 +121,12 @@ class Turn:
 
 
 def _rgb(frame: av.VideoFrame) -> Image:
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    import av
+
+    try:
+        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    except (av.FFmpegError, ValueError) as error:
+        raise DecodeError(f"a frame of format {frame.format.name} has no RGB ({error})") from error
 
 
 def _cut(frame: av.VideoFrame, x: int, y: int, width: int, height: int) -> av.VideoFrame:

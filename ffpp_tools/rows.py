@@ -42,7 +42,7 @@ class FrameRow:
     height: int
     status: str  # one of STATUSES
     faces_found: int
-    error: str  # empty unless something failed
+    error: str  # empty unless something failed, here or in the original it is compared with
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,10 @@ class Workers:
         """Refuse what cannot work."""
         if self.count < 1:
             raise SettingsError(f"workers ({self.count}) must be at least 1")
-        if self.timeout_s <= 0:
-            raise SettingsError(f"timeout ({self.timeout_s}) must be more than 0 seconds")
+        if not 0 < self.timeout_s <= threading.TIMEOUT_MAX:
+            raise SettingsError(
+                f"timeout ({self.timeout_s}) must be more than 0 seconds, and finite"
+            )
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def extract_dataset(
     settings: ClipSettings = ClipSettings(),  # noqa: B008 (frozen)
     workers: Workers = Workers(),
     retry: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Extract the faces of many clips and bring the tables of `dataset` up to date.
@@ -109,6 +112,7 @@ def extract_dataset(
         settings: what to extract.
         workers: who does it; the result does not depend on that.
         retry: extract those clips again that have frames which could not be read.
+        overwrite: delete first what was extracted from clips; stills stay.
         progress: shows how far it is.
 
     Raises:
@@ -116,7 +120,11 @@ def extract_dataset(
         FfppError: the folder cannot be written, or a worker was killed.
     """
     shared, own = asdict(StillSettings(settings.crop, settings.find)), asdict(settings)
-    _settle(dataset, {**shared, "clips": {k: v for k, v in own.items() if k not in shared}})
+    _settle(
+        dataset,
+        {**shared, "clips": {k: v for k, v in own.items() if k not in shared}},
+        _Anew() if overwrite else None,
+    )
     if retry:
         for family in families:
             for clip in family.clips:
@@ -138,13 +146,16 @@ def extract_still_dataset(
     settings: StillSettings = StillSettings(),  # noqa: B008 (frozen)
     workers: Workers = Workers(),
     retry: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
 
-    Arguments, result and errors as those of `extract_dataset`.
+    Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
+    the categories at hand.
     """
-    _settle(dataset, asdict(settings))
+    for category in sorted({still.category for still in stills}):
+        _settle(dataset, asdict(settings), _Anew(category) if overwrite else None)
     batches = defaultdict(list)
     for still in stills:
         batches[part_path(still.category, STILL, still.name)].append(still)
@@ -153,26 +164,6 @@ def extract_still_dataset(
         for name, batch in batches.items()
     ]
     return _run(tasks, dataset, workers, progress)
-
-
-def start_anew(dataset: Path, category: str | None = None) -> None:
-    """Delete what was extracted from clips, or from the stills of one category.
-
-    What else lies in the dataset folder stays. The settings of what is deleted are forgotten.
-    """
-    if not (dataset / SETTINGS).exists():
-        return
-    for folder in sorted(dataset.glob("parts/*/*")):
-        mine = folder.parent.name == category if category else folder.name != STILL
-        if mine and (folder.name == STILL) == bool(category):
-            shutil.rmtree(folder)
-            shutil.rmtree(dataset / "faces" / folder.parent.name / folder.name, ignore_errors=True)
-    recorded = _recorded(dataset)
-    if not category:
-        recorded.pop("clips", None)
-    if not any(dataset.glob("parts/*/*")):
-        recorded = {}
-    write_atomically(dataset / SETTINGS, (json.dumps(recorded, indent=2) + "\n").encode())
 
 
 def _run(
@@ -239,7 +230,10 @@ def _commit_family(
     dataset: Path, tally: Tally, family: Family, settings: ClipSettings, timeout_s: float
 ) -> Tally:
     _prepare()
-    done = [clip for clip in family.clips if _part(dataset, clip).exists()]
+
+    def done(clip: Clip) -> bool:
+        return _part(dataset, clip).exists()
+
     for clip, part in extract_family(family, settings, dataset, done, timeout_s):
         part.write(_part(dataset, clip))
         tally = tally.with_part(part)
@@ -278,8 +272,8 @@ def _part(dataset: Path, clip: Clip) -> Path:
 
 
 def _failed(part: Part) -> bool:
-    """Whether frames could not be read, which a repaired file would mend."""
-    return any(row.status in FAILURES for row in part.frames)
+    """Whether frames could not be read, of the clip or its original; a repaired file would help."""
+    return any(row.error for row in part.frames)
 
 
 @cache
@@ -301,9 +295,18 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _settle(dataset: Path, wanted: dict[str, Any]) -> None:
-    """Record the settings a dataset folder is made with, or refuse other ones."""
+def _settle(dataset: Path, wanted: dict[str, Any], anew: _Anew | None) -> None:
+    """Record the settings a dataset folder is made with, or refuse other ones.
+
+    With `anew`, what it names is deleted, but only if the settings fit what stays.
+    """
     recorded = _recorded(dataset)
+    if anew and recorded:
+        stays = [f for f in dataset.glob("parts/*/*") if not anew.takes(f)]
+        if not stays:
+            recorded = {}
+        elif all(folder.name == STILL for folder in stays):
+            recorded.pop("clips", None)
     for section, settings in wanted.items():
         if recorded.setdefault(section, settings) != settings:
             differing = sorted(
@@ -315,12 +318,35 @@ def _settle(dataset: Path, wanted: dict[str, Any]) -> None:
                 ", ".join(f"{key} {values.get(key)}" for key in differing)
                 for values in (recorded[section], settings)
             )
+            remedy = "start anew with --overwrite"
+            if anew:
+                remedy = "start the rest of it anew as well"
             raise SettingsError(
                 f"{dataset} was made with other settings ({section}): {was}; asked for now: {now}. "
                 f"Crops of one dataset must be made alike: name another folder with --out, or "
-                f"start anew with --overwrite."
+                f"{remedy}."
             )
+    if anew and _recorded(dataset):
+        for top in ("parts", "faces"):
+            for folder in sorted(dataset.glob(f"{top}/*/*")):
+                if anew.takes(folder):
+                    shutil.rmtree(folder)
+    for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
+        leftover.unlink(missing_ok=True)  # of a run that was killed
     write_atomically(dataset / SETTINGS, (json.dumps(recorded, indent=2) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class _Anew:
+    """What is to be made anew: all clips, or the stills of one category."""
+
+    category: str | None = None
+
+    def takes(self, folder: Path) -> bool:
+        """Whether a folder .../<category>/<compression> is part of it."""
+        if self.category is None:
+            return folder.name != STILL
+        return folder.name == STILL and folder.parent.name == self.category
 
 
 def _recorded(dataset: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from ffpp_tools import choose, decode, twins
 from ffpp_tools.choose import Mask
 from ffpp_tools.detect import Face
+from ffpp_tools.errors import DecodeError
 from ffpp_tools.follow import Follower, smoothed
 from ffpp_tools.layout import Clip
 from ffpp_tools.settings import ClipSettings
@@ -29,6 +30,7 @@ class Relatives:
 
     mask: Mask | None  # of what is forged in them
     like: Copies  # of the original it is compared with
+    lost: str  # why that original could not be read in full; empty if it could
     kept: dict[int, twins.Copy] | None  # takes copies of this clip, if others are compared with it
 
 
@@ -75,16 +77,27 @@ def _smoothed(sights: Iterator[Sight], span: int) -> Iterator[Sight]:
 
     def next_one() -> Sight:
         sight = coming.popleft()
-        around = [*passed, sight, *coming]
+        size = (sight.frame.picture.width, sight.frame.picture.height)
+        around = [
+            s
+            for s in (*passed, sight, *coming)
+            if (s.frame.picture.width, s.frame.picture.height) == size
+        ]
         passed.append(sight)
         return replace(sight, faces=smoothed(sight.faces, [s.faces for s in around]))
 
-    for sight in sights:
-        coming.append(sight)
-        if len(coming) > half:
-            yield next_one()
+    failure: DecodeError | None = None
+    try:
+        for sight in sights:
+            coming.append(sight)
+            if len(coming) > half:
+                yield next_one()
+    except DecodeError as error:  # what was decoded before counts
+        failure = error
     while coming:
         yield next_one()
+    if failure:
+        raise failure
 
 
 def _chosen(sight: Sight, mask: Mask | None) -> int | None:

@@ -63,7 +63,7 @@ def in_time(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> It
         while (item := helper.call(lambda: next(items, _END), limit_s)) is not _END:
             yield item  # type: ignore[misc]
     except Empty:
-        raise DecodeError(f"{what}: the decoder hung for {limit_s:g} s") from None
+        raise DecodeError(f"{what}: the decoder hung") from None
     finally:
         if not helper.busy:
             _idle.append(helper)

@@ -146,6 +146,21 @@ def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind, wanted)
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "rgb24"])
+@pytest.mark.parametrize("size", [(128, 96), (126, 96), (127, 95), (128, 95), (127, 96)])
+def test_a_part_has_the_pixels_of_the_whole(tmp_path, pixels, size):
+    codec = "libx264rgb" if pixels == "rgb24" else "mpeg4" if pixels == "yuv420p" else "ffv1"
+    path = write(tmp_path / "a.mkv", drawn(2, *size), codec=codec, pixels=pixels)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        x, y = rng.integers(0, size[0] - 20), rng.integers(0, size[1] - 20)
+        width, height = rng.integers(1, size[0] - x + 1), rng.integers(1, size[1] - y + 1)
+        (frame,) = decode.frames(decode.probe(path), [1])
+        part = frame.picture.part(x, y, width, height)
+        whole = full_decode(path)[1]
+        np.testing.assert_array_equal(part, whole[y : y + height, x : x + width])
+
+
 def decoded_packets(monkeypatch, path, wanted):
     """How many packets reach the decoder, by wrapping the one function that feeds it."""
     fed = []
@@ -252,6 +267,13 @@ def audio_only(path):
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
+    path = write(tmp_path / "odd.mp4", drawn(3))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
+    with pytest.raises(DecodeError, match=r"odd\.mp4"):
+        decode.probe(path)
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "missing", "folder", "audio"])

@@ -13,8 +13,10 @@ from ffpp_tools.detect import Box, FindSettings
 from ffpp_tools.extract import extract_family, extract_stills
 from ffpp_tools.files import sha256
 from ffpp_tools.layout import Clip, Family, Still, families, find_clips, find_stills
+from ffpp_tools.picture import Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.sights import Relatives, sights
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_detect import found_in, scene
 
@@ -126,7 +128,7 @@ def family_of(ffpp, target, **selected):
     return family
 
 
-def parts(family, dataset, settings=EVERY_10TH, done=()):
+def parts(family, dataset, settings=EVERY_10TH, done=lambda _: False):
     return {c.category: p for c, p in extract_family(family, settings, dataset, done)}
 
 
@@ -165,8 +167,8 @@ def test_an_original_that_was_not_selected_is_looked_at_all_the_same(ffpp, tmp_p
     assert alone == {"Deepfakes": whole["Deepfakes"]}
     assert not (tmp_path / "alone/faces/Youtube").exists()
     family = family_of(ffpp, target)
-    done = [c for c in family.clips if c.category != "Deepfakes"]
-    assert parts(family, tmp_path / "again", done=done) == alone
+    again = parts(family, tmp_path / "again", done=lambda c: c.category != "Deepfakes")
+    assert again == alone
 
 
 def test_without_twins_every_clip_is_searched_on_its_own(ffpp, tmp_path):
@@ -330,14 +332,15 @@ def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path):
     shutil.copy(find_clips(ffpp, ["Youtube"])[0].path, folder / "001.mp4")
     made = {}
     for family in families(root, find_clips(root)):
-        made |= {c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, (), 0.5)}
+        made |= {c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, timeout_s=0.5)}
     assert {r.status for r in made["001"].frames} == {"ok"}
     (row,) = made["000"].frames
     assert row.status == "unreadable"
     assert "000.mp4: the decoder hung" in row.error
 
 
-def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monkeypatch):
+@pytest.mark.parametrize("smooth", [1, 5])
+def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monkeypatch, smooth):
     clip = find_clips(ffpp, ["Youtube"])[0]
     frames = decode.frames
 
@@ -348,7 +351,22 @@ def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monk
             yield frame
 
     monkeypatch.setattr(decode, "frames", hanging)
-    ((_, part),) = extract_family(Family((clip,), (), ()), EVERY_10TH, tmp_path, (), 0.5)
+    family, settings = Family((clip,), (), ()), replace(EVERY_10TH, smooth=smooth)
+    ((_, part),) = extract_family(family, settings, tmp_path, timeout_s=0.5)
     assert [r.status for r in part.frames[:2]] == ["ok", "ok"]
     assert {r.status for r in part.frames[2:]} == {"decode_error"}
     assert all("hung" in r.error for r in part.frames[2:])
+
+
+def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
+    """What a stream may do; here by frames of two sizes from one decoder."""
+    large = [scene(360, 640, [(3, 300, 330, 40)])] * 2
+    small = [scene(180, 320, [(3, 170, 5, 5)])] * 2
+    frames = [decode.Frame(i, float(i), Picture(im)) for i, im in enumerate([*large, *small])]
+    clip = Clip("Youtube", "c23", "000", tmp_path / "000.mp4")
+    settings = ClipSettings(smooth=3)
+    relatives = Relatives(None, {}, "", None)
+    found = list(sights(clip, iter(frames), settings, relatives))
+    assert [len(s.faces) for s in found] == [1, 1, 1, 1]
+    for sight in found[2:]:
+        assert sight.faces[0].box.x + sight.faces[0].box.width <= 320

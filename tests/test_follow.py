@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from ffpp_tools import detect, follow
@@ -126,10 +125,11 @@ def test_smoothing_takes_the_mean_of_each_persons_own_boxes():
     assert smoothed([twin], [*frames, [twin]]) == [twin]
 
 
-def test_boxes_do_not_depend_on_what_was_searched_before(ffpp):
-    """Two followers see the same frames; each frame's faces are equal."""
-    frames = pictures(*([(3, 260, 100 + 9 * i, 40)] for i in range(4)))
-    one, two = Follower(FindSettings()), Follower(FindSettings())
-    for i, picture in enumerate(frames):
-        again = Picture(np.array(picture.image))
-        assert one.find(picture, float(i)) == two.find(again, float(i))
+def test_somebody_new_never_gets_a_number_that_others_have_seen():
+    follower = Follower(FindSettings())
+    both, other = pictures([(3, 260, 20, 40), (2, 230, 380, 60)], [(4, 260, 200, 40)])
+    left, right = sorted(coarse_to_fine(both, HOG), key=lambda f: f.box.x)
+    follower.saw([Face(left.box, 1.0, "twin", 0), Face(right.box, 1.0, "twin", 1)], both, 0.0)
+    follower.saw([Face(left.box, 1.0, "twin", 0)], both, 1.0)
+    (face,) = follower.find(other, 2.0)
+    assert face.track == 2

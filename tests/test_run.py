@@ -14,10 +14,10 @@ from ffpp_tools.detect import FindSettings
 from ffpp_tools.errors import FfppError, SettingsError, TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.layout import families, find_clips, find_stills
-from ffpp_tools.ledger import account
+from ffpp_tools.ledger import account, verify
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import STATUSES, Part
-from ffpp_tools.run import Tally, Workers, extract_dataset, extract_still_dataset, start_anew
+from ffpp_tools.run import Tally, Workers, extract_dataset, extract_still_dataset
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.tables import merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
@@ -214,28 +214,50 @@ def test_starting_anew_deletes_what_was_made_from_clips_and_keeps_the_stills(few
     extract_dataset(few, tmp_path, SETTINGS)
     extract_still_dataset(stills, tmp_path)
     (tmp_path / "mine.txt").touch()
-    start_anew(tmp_path)
-    kept = {p.relative_to(tmp_path).parts[:3] for p in tmp_path.rglob("*") if p.is_file()}
-    assert ("mine.txt",) in kept
-    assert {k[1] for k in kept if k[0] in ("parts", "faces")} == {"CelebA"}
     other = replace(SETTINGS, plan=FramePlan(every=20))
-    extract_dataset(few[:1], tmp_path, other)
-    assert set(read_frames(tmp_path)["compression"]) == {"c23", "still"}
-    start_anew(tmp_path, "CelebA")
-    start_anew(tmp_path)
+    extract_dataset(few[:1], tmp_path, other, overwrite=True)
+    frames = read_frames(tmp_path)
+    assert len(frames[frames["compression"] == "still"]) == 2
+    extract_dataset(few[:1], tmp_path / "fresh", other)
+    assert set(read_frames(tmp_path / "fresh")["frame_id"]) < set(frames["frame_id"])
+    assert (tmp_path / "mine.txt").exists()
+    assert not list(verify(tmp_path))
+
+
+def test_starting_anew_is_refused_before_anything_is_deleted(few, world, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
+    before = hashes(tmp_path)
     bare = replace(SETTINGS, crop=CropSettings(margin=1.0))
-    extract_dataset(few[:1], tmp_path, bare)
-    extract_dataset(few[:1], tmp_path / "fresh", bare)
-    (tmp_path / "mine.txt").unlink()
-    shutil.move(tmp_path / "fresh", tmp_path.parent / "fresh")
-    assert hashes(tmp_path) == hashes(tmp_path.parent / "fresh")
+    with pytest.raises(SettingsError, match="the rest of it anew"):
+        extract_dataset(few[:1], tmp_path, bare, overwrite=True)
+    assert hashes(tmp_path) == before
 
 
-def test_a_folder_that_no_run_has_made_is_left_alone(tmp_path):
-    (tmp_path / "parts/Youtube/c23").mkdir(parents=True)
-    (tmp_path / "parts/Youtube/c23/thesis.txt").touch()
-    start_anew(tmp_path)
-    assert (tmp_path / "parts/Youtube/c23/thesis.txt").exists()
+def test_a_folder_that_no_run_has_made_is_left_alone(few, tmp_path):
+    (tmp_path / "parts/Youtube/c40").mkdir(parents=True)
+    (tmp_path / "parts/Youtube/c40/thesis.txt").touch()
+    extract_dataset(few[:1], tmp_path, SETTINGS, overwrite=True)
+    assert (tmp_path / "parts/Youtube/c40/thesis.txt").exists()
+
+
+@pytest.mark.parametrize("selected", [["Youtube", "FaceSwap"], ["FaceSwap"]])
+def test_fakes_of_an_original_that_failed_are_done_again_with_it(ffpp, tmp_path, selected):
+    fake = find_clips(ffpp, ["FaceSwap"])[0]
+    own = next(c for c in find_clips(ffpp, ["Youtube"]) if c.name == fake.target_id)
+    root, out = tmp_path / "ffpp", tmp_path / "out"
+    for clip in (fake, own):
+        copy = root / clip.path.relative_to(ffpp)
+        copy.parent.mkdir(parents=True)
+        shutil.copy(clip.path, copy)
+    copy.write_text("half a download")
+    families_now = families(root, find_clips(root, selected))
+    frames = extract_dataset(families_now, out, SETTINGS).frames
+    assert frames[frames["category"] == "FaceSwap"]["error"].str.contains("its original").all()
+    shutil.copy(own.path, copy)
+    extract_dataset(families_now, out, SETTINGS, retry=True)
+    extract_dataset(families_now, tmp_path / "undisturbed", SETTINGS)
+    assert hashes(out) == hashes(tmp_path / "undisturbed")
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_what_takes_too_long_is_given_up_and_others_go_on():
 
     found = in_time(items, 0.2, "slow.mp4")
     assert next(found) == 1
-    with pytest.raises(DecodeError, match=r"slow\.mp4: the decoder hung for 0\.2 s"):
+    with pytest.raises(DecodeError, match=r"slow\.mp4: the decoder hung"):
         next(found)
     assert list(in_time(lambda: "ab", 5, "x")) == ["a", "b"]
     release.set()
