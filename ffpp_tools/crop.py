@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from ffpp_tools.detect import Box, model_path
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.files import write_durably
 from ffpp_tools.picture import Picture
 
 Image = npt.NDArray[np.uint8]
@@ -115,7 +114,7 @@ def save_png(path: Path, image: Image) -> str:
     data = cv2.imencode(".png", image[..., ::-1], options)[1].tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, data)
+        path.write_bytes(data)
     except OSError as error:
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
     return hashlib.sha256(data).hexdigest()

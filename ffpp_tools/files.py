@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 from contextlib import suppress
@@ -16,18 +17,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write, and come back when it is on the disk: not even a power cut takes it away.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, then rename: a reader sees all of it or none.
 
@@ -37,12 +26,28 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(temporary, data)
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def flush(folder: Path) -> None:
+    """Come back when all that was written below `folder` is on the disk.
+
+    One call for many files: an `fsync` for each would wait for the disk as often.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "syncfs"):  # only Linux flushes a single file system
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        libc.syncfs(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def there(path: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffpp_tools.errors import FfppError, SettingsError, TableError
 from ffpp_tools.extract import TIMEOUT_S, extract_family, extract_stills
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import flush, write_atomically
 from ffpp_tools.layout import Clip, Family, Still
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 from ffpp_tools.settings import ClipSettings, StillSettings
@@ -235,6 +235,7 @@ def _commit_family(
         return _part(dataset, clip).exists()
 
     for clip, part in extract_family(family, settings, dataset, done, timeout_s):
+        flush(dataset)  # a power cut must not leave the commit without the crops
         part.write(_part(dataset, clip))
         tally = tally.with_part(part)
     return tally
@@ -262,6 +263,7 @@ def _commit_stills(
     frames |= {row.clip: row for row in new.frames}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
     if wanted:
+        flush(dataset)
         Part(tuple(frames.values()), tuple(faces.values())).write(path)
     return tally.with_part(new)
 
