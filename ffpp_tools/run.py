@@ -169,7 +169,7 @@ def extract_still_dataset(
 def _run(
     tasks: Sequence[tuple[Any, ...]], dataset: Path, workers: Workers, progress: Progress | None
 ) -> Summary:
-    """Do every task (tally, function, arguments …) and bring the tables up to date."""
+    """Do every task (function, tally, arguments …) and bring the tables up to date."""
     from ffpp_tools.tables import merge_parts
 
     units, size = sum(t.units for _, t, *_ in tasks), sum(t.size for _, t, *_ in tasks)
