@@ -35,8 +35,9 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from ffpp_tools.clip import Clip
 from ffpp_tools.detect import Box
-from ffpp_tools.layout import Clip, find_clips
+from ffpp_tools.layout import find_clips
 
 EVERY = 25
 CONTESTANTS = ("paper", "plain", "alone", "twins", "decode")

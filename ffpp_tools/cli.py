@@ -26,6 +26,10 @@ MinFace = Annotated[int, typer.Option(min=0, help="Leave out faces below so many
 Align = Annotated[
     bool, typer.Option("--align", help="Turn and scale to fixed eyes, 256 pixels square.")
 ]
+Size = Annotated[
+    str, typer.Option(help="Scale every crop, such as to 480x320 [default: as it is].")
+]
+Format = Annotated[str, typer.Option("--format", help="png, or jpg.")]
 DetectorName = Annotated[str, typer.Option(help="hog, or cnn (finds turned faces; wants a GPU).")]
 Search = Annotated[
     str, typer.Option(help="fast, or full: exactly the boxes of face_recognition, 20 times slower.")
@@ -59,7 +63,10 @@ def _command(function: Callable[..., None], interrupted: str) -> Callable[[], No
 def extract(
     data: Annotated[
         Path | None,
-        typer.Argument(help="FF++ folder. Default: $FFPP_DATA, else ./data/FaceForensics++."),
+        typer.Argument(
+            help="Folder of FF++, Celeb-DF or DFDC [default: $FFPP_DATA, else "
+            "./data/FaceForensics++]."
+        ),
     ] = None,
     out: Out = Path("dataset"),
     every: Annotated[
@@ -82,6 +89,8 @@ def extract(
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    size: Size = "",
+    format_: Format = "png",
     smooth: Annotated[
         int, typer.Option(min=1, help="Mean of the boxes of so many frames; an odd number.")
     ] = 1,
@@ -104,7 +113,7 @@ def extract(
     verify: Verify = False,
     quiet: Quiet = False,
 ) -> None:
-    """Crop the faces of FaceForensics++ videos.
+    """Crop the faces of FaceForensics++ videos, or of Celeb-DF's or DFDC's.
 
     The same command goes on where an earlier run stopped.
 
@@ -116,6 +125,7 @@ def extract(
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.layout import default_ffpp_root, families, find_clips
+    from ffpp_tools.lists import keep_lists
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_dataset
@@ -125,7 +135,7 @@ def extract(
         every = 25
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        CropSettings(margin, shape, min_face, align),
+        CropSettings(margin, shape, min_face, align, size, format_),
         FindSettings(detector, search),
         faces,
         twins,
@@ -139,22 +149,39 @@ def extract(
     retry_failed = _retry(retry)
     progress = None if quiet else shown("clips")
     found = families(root, clips)
+    keep_lists(root, out)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _print_summary(summary, quiet)
 
 
 def stills(
-    data: Annotated[Path, typer.Argument(help="CelebA, CelebA-HQ or any folder of images.")],
-    category: Annotated[str, typer.Option(help="What they are recorded as, such as CelebA.")],
+    data: Annotated[
+        Path, typer.Argument(help="CelebA, CelebA-HQ, the 140k set or any folder of images.")
+    ],
+    category: Annotated[
+        str | None,
+        typer.Option(help="What they are recorded as, such as CelebA; the 140k set has its own."),
+    ] = None,
     out: Out = Path("dataset"),
     label: Annotated[
         str | None, typer.Option(help="real or fake; needed only for a category of your own.")
     ] = None,
     limit: Limit = None,
+    crop: Annotated[
+        str, typer.Option(help="face, by the videos' rules; none: the photograph as it is.")
+    ] = "face",
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    size: Size = "",
+    format_: Format = "png",
+    harmonise: Annotated[
+        bool,
+        typer.Option(
+            "--harmonise", help="Make faces as large, and compressed as hard, as the clips'."
+        ),
+    ] = False,
     detector: DetectorName = "hog",
     search: Search = "fast",
     workers: Processes = CPUS,
@@ -172,15 +199,23 @@ def stills(
     """
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
-    from ffpp_tools.layout import find_stills
+    from ffpp_tools.harmonise import like_clips
     from ffpp_tools.progress import shown
-    from ffpp_tools.run import extract_still_dataset
+    from ffpp_tools.run import extract_still_dataset, recorded_settings
     from ffpp_tools.settings import StillSettings
+    from ffpp_tools.stills import find_stills
+
+    if crop not in ("face", "none"):
+        raise SettingsError(f"crop ({crop!r}) must be face or none")
 
     # A cluster's workers run in other folders.
     found = find_stills(data.absolute() if scheduler else data, category, label, limit)
+    like = like_clips(out, {} if overwrite else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        CropSettings(margin, shape, min_face, align), FindSettings(detector, search)
+        CropSettings(margin, shape, min_face, align, size, format_),
+        FindSettings(detector, search),
+        crop == "none",
+        like,
     )
     team = _team(workers, backend, scheduler)
     retry_failed = _retry(retry)

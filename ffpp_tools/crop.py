@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from ffpp_tools.picture import Picture
 
 Image = npt.NDArray[np.uint8]
 SHAPES = ("square", "box")
+FORMATS = ("png", "jpg")
+JPEG_QUALITY = 95
 
 # Of an aligned crop: side in pixels, and where the centres of the eyes lie at margin 1, as shares
 # of the side. They are the five-point template of ArcFace (112 × 112), which DeepfakeBench's
@@ -45,6 +48,8 @@ class CropSettings:
     shape: str = "square"
     min_face: int = 0  # boxes with a longer side below this, in pixels, are `too_small`
     align: bool = False  # turn and scale squares so that the eyes lie at fixed places
+    size: str = ""  # scale every crop to this, such as "480x320"; empty: as large as it is
+    format: str = "png"  # "png", or "jpg" at quality 95
 
     def __post_init__(self) -> None:
         """Refuse what makes no crop."""
@@ -56,6 +61,10 @@ class CropSettings:
             raise SettingsError(f"min_face ({self.min_face}) must not be negative")
         if self.align and self.shape != "square":
             raise SettingsError("aligned crops are square: leave out either `align` or `shape`")
+        if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
+            raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
+        if self.format not in FORMATS:
+            raise SettingsError(f"format ({self.format!r}) must be one of {', '.join(FORMATS)}")
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,17 @@ class Window:
 def cut(picture: Picture, box: Box, settings: CropSettings) -> tuple[Image, Window]:
     """The crop of a face, (h, w, 3) uint8 RGB, and where it was taken from."""
     if settings.align:
-        return _aligned(picture.image, box, settings.margin)
-    w = window(box, settings, picture.width, picture.height)
-    return picture.part(w.x, w.y, w.width, w.height), w
+        pixels, w = _aligned(picture.image, box, settings.margin)
+    else:
+        w = window(box, settings, picture.width, picture.height)
+        pixels = picture.part(w.x, w.y, w.width, w.height)
+    return _sized(pixels, settings.size), w
+
+
+def whole(picture: Picture, settings: CropSettings) -> tuple[Image, Window]:
+    """The picture as it is, scaled only if the settings ask for a size, and its window."""
+    window = Window(0, 0, picture.width, picture.height, clamped=False)
+    return _sized(picture.image, settings.size), window
 
 
 def window(box: Box, settings: CropSettings, width: int, height: int) -> Window:
@@ -103,21 +120,33 @@ def window(box: Box, settings: CropSettings, width: int, height: int) -> Window:
     return Window(x, y, size, size, clamped=(x, y, size) != (left, top, wanted))
 
 
-def save_png(path: Path, image: Image) -> str:
-    """Write (H, W, 3) uint8 RGB as PNG and return the file's SHA-256.
+def save(path: Path, image: Image) -> str:
+    """Write (H, W, 3) uint8 RGB, as PNG or JPEG by the suffix, and return the file's SHA-256.
 
     Raises:
         FfppError: the file cannot be written.
     """
-    # This filter gives smaller files than the default one, in less time.
-    options = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-    data = cv2.imencode(".png", image[..., ::-1], options)[1].tobytes()
+    # This filter of PNG gives smaller files than the default one, in less time.
+    options = {
+        ".png": (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+        ".jpg": (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
+    }[path.suffix]
+    data = cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
     return hashlib.sha256(data).hexdigest()
+
+
+def _sized(image: Image, size: str) -> Image:
+    if not size:
+        return image
+    width, height = (int(side) for side in size.split("x"))
+    shrinks = width * height < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
 def _aligned(image: Image, box: Box, margin: float) -> tuple[Image, Window]:

@@ -1,7 +1,4 @@
-"""One family of clips, or a batch of stills, to rows and crops.
-
-Bad data becomes rows that say so.
-"""
+"""One family of clips to rows and crops. Bad data becomes rows that say so."""
 
 from __future__ import annotations
 
@@ -11,23 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
-from ffpp_tools import choose, crop, decode, detect, twins
+from ffpp_tools import choose, crop, decode, sequence, twins
+from ffpp_tools.clip import Clip
 from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import there
-from ffpp_tools.layout import Clip, Family, Still
+from ffpp_tools.layout import Family
 from ffpp_tools.picture import Picture
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.rows import FAILURES, STILL, FaceRow, FrameRow, Part
+from ffpp_tools.rows import FAILURES, FaceRow, FrameRow, Part
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Copies, Relatives, Sight, sights
 from ffpp_tools.watch import in_time
-
-Image = npt.NDArray[np.uint8]
 
 TIMEOUT_S = 120.0
 
@@ -62,11 +54,11 @@ def extract_family(
     originals = family.originals if settings.twins else ()
     mask = choose.mask_video(family.masks[0], timeout_s) if family.masks else None
     copies: dict[str, Copies] = {}  # of the originals, by compression
-    lost: dict[str, str] = {}  # what could not be read of them
+    lost: list[str] = []  # what could not be read of them
     for original in originals:
         like = next(iter(copies.values()), {})
         kept: dict[int, twins.Copy] | None = {} if _compared(original, todo, originals) else None
-        relatives = Relatives(mask, like, "".join(lost.values()), kept)
+        relatives = Relatives(mask, like, next(iter(lost), ""), kept)
         if original in todo and not done(original):
             part = _extract(original, settings, dataset, timeout_s, relatives)
             yield original, part
@@ -76,59 +68,19 @@ def extract_family(
                 "" if kept is None else _look_through(original, settings, timeout_s, relatives)
             )
         if failure:
-            lost[original.compression] = failure
+            lost.append(failure)
         if kept:
             copies[original.compression] = kept
     for clip in todo:
         if clip not in originals and not done(clip):
             mask = choose.mask_video(clip.mask, timeout_s) if there(clip.mask) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
-            failure = next(iter(lost.values()), "")
-            relatives = Relatives(mask, like, failure, None)
+            relatives = Relatives(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, timeout_s, relatives)
 
 
-def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
-    """Crop the largest face of every still into `dataset`, by the clips' own rules.
-
-    Raises:
-        FfppError: the crops cannot be written.
-    """
-    rows, faces = [], []
-    for still in stills:
-        row = FrameRow(
-            frame_id=f"{still.category}/{STILL}/{still.name}/{0:06d}",
-            category=still.category,
-            label=still.label,
-            compression=STILL,
-            clip=still.name,
-            target_id=still.identity,
-            source_id="",
-            frame=0,
-            time_s=0.0,
-            width=0,
-            height=0,
-            status="unreadable",
-            faces_found=0,
-            error=f"{still.path}: not a readable image",
-        )
-        image = _read_image(still.path)
-        if image is not None:
-            picture = Picture(image)
-            found = detect.search(picture, settings.find)
-            path = f"faces/{still.category}/{STILL}/{still.name}.png"
-            crops = [
-                _crop(picture, face, settings, dataset, row.frame_id, row.frame_id, path)
-                for face in ([choose.largest(found)] if found else [])
-            ]
-            row, kept = _settled(_seen(row, picture, found), crops, dataset, {0})
-            faces += kept
-        rows.append(row)
-    return Part(tuple(rows), tuple(faces))
-
-
 @dataclass(frozen=True)
-class _Crop:
+class Crop:
     """What became of a face: a status of the ledger, and the crop's row if there is a crop."""
 
     status: str
@@ -152,12 +104,12 @@ def _extract(
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
     rows = {i: _missing(clip, video, i) for i in settings.plan.wanted(video.n_frames)}
-    crops: dict[int, list[_Crop]] = {}
+    crops: dict[int, list[Crop]] = {}
     votes: Counter[int] = Counter()
     try:
         for sight in sights(clip, frames, settings, relatives):
             index = sight.frame.index
-            rows[index] = _seen(rows[index], sight.frame.picture, sight.faces)
+            rows[index] = seen(rows[index], sight.frame.picture, sight.faces)
             votes.update([] if sight.chosen is None else [sight.chosen])
             crops[index] = _crops(clip, sight, settings, dataset, rows[index].frame_id)
     except DecodeError as error:
@@ -168,7 +120,7 @@ def _extract(
     faces: list[FaceRow] = []
     for index, found in crops.items():
         keep = {main} if settings.faces == "tracked" else {c.track for c in found}
-        rows[index], kept = _settled(rows[index], found, dataset, keep)
+        rows[index], kept = settled(rows[index], found, dataset, keep)
         faces += kept
     if relatives.lost:
         for index in rows.keys() - relatives.like.keys():
@@ -205,9 +157,10 @@ def _open(
     clip: Clip, plan: FramePlan, timeout_s: float
 ) -> tuple[decode.Video, Iterator[decode.Frame]]:
     def read() -> Iterator[decode.Video | decode.Frame]:
-        video = decode.probe(clip.path)
+        source = sequence if clip.path.is_dir() else decode
+        video = source.probe(clip.path)
         yield video
-        yield from decode.frames(video, plan.wanted(video.n_frames))
+        yield from source.frames(video, plan.wanted(video.n_frames))
 
     items: Iterator[Any] = in_time(read, timeout_s, clip.path)
     return next(items), items
@@ -215,7 +168,7 @@ def _open(
 
 def _crops(
     clip: Clip, sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str
-) -> list[_Crop]:
+) -> list[Crop]:
     """Cut out the faces that the settings ask for; of `tracked`, everybody for the time being."""
     crops = []
     for face in sight.faces:
@@ -231,16 +184,15 @@ def _crops(
         else:
             face_id, name = f"{frame_id}/{face.track}", f"{frame_id}_{face.track}"
         if unchanged and not settings.keep_unchanged:
-            crops.append(_Crop("unchanged_fake", face.track, None))
+            crops.append(Crop("unchanged_fake", face.track, None))
             continue
-        made = _crop(
-            sight.frame.picture, face, settings, dataset, frame_id, face_id, f"faces/{name}.png"
-        )
+        path = f"faces/{name}.{settings.crop.format}"
+        made = crop_face(sight.frame.picture, face, settings, dataset, frame_id, face_id, path)
         crops.append(replace(made, status="unchanged_fake") if unchanged and made.row else made)
     return crops
 
 
-def _crop(
+def crop_face(
     picture: Picture,
     face: Face,
     settings: ClipSettings | StillSettings,
@@ -248,10 +200,10 @@ def _crop(
     frame_id: str,
     face_id: str,
     path: str,
-) -> _Crop:
+) -> Crop:
     """Write the crop of one face to `path` below the dataset folder."""
     if face.box.side < settings.crop.min_face:
-        return _Crop("too_small", face.track, None)
+        return Crop("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
     row = FaceRow(
         face_id=face_id,
@@ -269,13 +221,13 @@ def _crop(
         detector=settings.find.detector,
         score=face.score,
         path=path,
-        sha256=crop.save_png(dataset / path, pixels),
+        sha256=crop.save(dataset / path, pixels),
     )
-    return _Crop("ok", face.track, row)
+    return Crop("ok", face.track, row)
 
 
-def _settled(
-    row: FrameRow, crops: Sequence[_Crop], dataset: Path, tracks: Collection[int | None]
+def settled(
+    row: FrameRow, crops: Sequence[Crop], dataset: Path, tracks: Collection[int | None]
 ) -> tuple[FrameRow, list[FaceRow]]:
     """A frame's status, which is that of its best face, and the crops that stay.
 
@@ -292,7 +244,8 @@ def _settled(
     return replace(row, status=status), kept
 
 
-def _seen(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
+def seen(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
+    """The row of a frame that was decoded and searched."""
     found = len(faces)
     return replace(row, width=picture.width, height=picture.height, faces_found=found, error="")
 
@@ -313,6 +266,7 @@ def _planned(clip: Clip, index: int) -> FrameRow:
         status="decode_error",
         faces_found=0,
         error="",
+        partition=clip.partition,
     )
 
 
@@ -324,13 +278,3 @@ def _missing(clip: Clip, video: decode.Video, index: int) -> FrameRow:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"
         return replace(row, status="truncated", error=error)
     return replace(row, error=f"{clip.path}: frame {index} could not be decoded")
-
-
-def _read_image(path: Path) -> Image | None:
-    """(H, W, 3) uint8 RGB, or None where the file is not an image."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
-        return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if image is None else np.ascontiguousarray(image[..., ::-1])

@@ -43,6 +43,8 @@ class FrameRow:
     status: str  # one of STATUSES
     faces_found: int
     error: str  # empty unless something failed, here or in the original it is compared with
+    photo: str = ""  # number of the CelebA photograph that a still is, or was made from
+    partition: str = ""  # "train", "val" or "test" where the source's own lists say so
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class FaceRow:
     crop_y: int
     crop_size: int  # the longer side
     clamped: bool  # the frame's edge moved or shrank the crop
-    box_from: str  # "detected", "followed" or "twin"
+    box_from: str  # "detected", "followed", "twin"; "whole" where no face was cut
     detector: str
     score: float  # the detector's
     path: str  # below the dataset folder

@@ -17,12 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ffpp_tools.clip import Clip
 from ffpp_tools.errors import FfppError, SettingsError, TableError
-from ffpp_tools.extract import TIMEOUT_S, extract_family, extract_stills
+from ffpp_tools.extract import TIMEOUT_S, extract_family
+from ffpp_tools.extract_stills import extract_stills
 from ffpp_tools.files import flush, write_atomically
-from ffpp_tools.layout import Clip, Family, Still
+from ffpp_tools.layout import Family
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.stills import Still
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,12 +122,7 @@ def extract_dataset(
         SettingsError: the folder was made with other settings.
         FfppError: the folder cannot be written, or a worker was killed.
     """
-    shared, own = asdict(StillSettings(settings.crop, settings.find)), asdict(settings)
-    _settle(
-        dataset,
-        {**shared, "clips": {k: v for k, v in own.items() if k not in shared}},
-        _Anew() if overwrite else None,
-    )
+    _settle(dataset, _sections(settings, "clips"), _Anew() if overwrite else None)
     if retry:
         for family in families:
             for clip in family.clips:
@@ -155,14 +153,16 @@ def extract_still_dataset(
     the categories at hand.
     """
     for category in sorted({still.category for still in stills}):
-        _settle(dataset, asdict(settings), _Anew(category) if overwrite else None)
+        anew = _Anew(category) if overwrite else None
+        _settle(dataset, _sections(settings, "stills"), anew)
     batches = defaultdict(list)
     for still in stills:
         batches[part_path(still.category, STILL, still.name)].append(still)
-    tasks = [
-        (_commit_stills, Tally(len(batch), size=len(batch)), batch, settings, name, retry)
-        for name, batch in batches.items()
-    ]
+    tasks = []
+    for name, batch in batches.items():
+        if todo := _todo(batch, _held(dataset / name), retry):
+            tally = Tally(len(todo), size=len(todo))
+            tasks.append((_commit_stills, tally, todo, settings, name, retry))
     return _run(tasks, dataset, workers, progress)
 
 
@@ -252,20 +252,25 @@ def _commit_stills(
     """Extract those of a batch that its part does not hold yet, and add them to it."""
     _prepare()
     path = dataset / name
-    held = Part.read(path) if path.exists() else Part((), ())
-    frames = {row.clip: row for row in held.frames}
-    wanted = [
-        still
-        for still in stills
-        if still.name not in frames or (retry and frames[still.name].status in FAILURES)
-    ]
+    held = _held(path)
+    wanted = _todo(stills, held, retry)  # another process may have done them by now
     new = extract_stills(wanted, settings, dataset)
-    frames |= {row.clip: row for row in new.frames}
+    frames = {row.clip: row for row in (*held.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
     if wanted:
         flush(dataset)
         Part(tuple(frames.values()), tuple(faces.values())).write(path)
     return tally.with_part(new)
+
+
+def _held(path: Path) -> Part:
+    return Part.read(path) if path.exists() else Part((), ())
+
+
+def _todo(stills: Sequence[Still], held: Part, retry: bool) -> list[Still]:
+    """Those that are not held yet, or that failed and are to be tried again."""
+    done = {row.clip for row in held.frames if not (retry and row.status in FAILURES)}
+    return [still for still in stills if still.name not in done]
 
 
 def _part(dataset: Path, clip: Clip) -> Path:
@@ -297,45 +302,51 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _sections(settings: ClipSettings | StillSettings, own: str) -> dict[str, Any]:
+    """Settings as they are recorded: what clips and stills share, and what is their own."""
+    every: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    shared = {name: every.pop(name) for name in ("crop", "find")}
+    return {**shared, own: every}
+
+
 def _settle(dataset: Path, wanted: dict[str, Any], anew: _Anew | None) -> None:
     """Record the settings a dataset folder is made with, or refuse other ones.
 
     With `anew`, what it names is deleted, but only if the settings fit what stays.
     """
-    recorded = _recorded(dataset)
+    recorded = recorded_settings(dataset)
+    sections = dict(recorded)
     if anew and recorded:
-        stays = [f for f in dataset.glob("parts/*/*") if not anew.takes(f)]
+        stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
         if not stays:
-            recorded = {}
-        elif all(folder.name == STILL for folder in stays):
-            recorded.pop("clips", None)
+            sections = {}
+        elif all(stays):
+            sections.pop("clips", None)
+        elif not any(stays):
+            sections.pop("stills", None)
     for section, settings in wanted.items():
-        if recorded.setdefault(section, settings) != settings:
-            differing = sorted(
-                key
-                for key in {*settings, *recorded[section]}
-                if settings.get(key) != recorded[section].get(key)
-            )
-            was, now = (
-                ", ".join(f"{key} {values.get(key)}" for key in differing)
-                for values in (recorded[section], settings)
-            )
-            remedy = "start anew with --overwrite"
-            if anew:
-                remedy = "start the rest of it anew as well"
+        if sections.setdefault(section, settings) != settings:
+            remedy = "start the rest of it anew as well" if anew else "start anew with --overwrite"
             raise SettingsError(
-                f"{dataset} was made with other settings ({section}): {was}; asked for now: {now}. "
-                f"Crops of one dataset must be made alike: name another folder with --out, or "
-                f"{remedy}."
+                f"{dataset} was made with other settings ({section}): "
+                f"{_difference(sections[section], settings)}. Crops of one dataset must be made "
+                f"alike: name another folder with --out, or {remedy}."
             )
-    if anew and _recorded(dataset):
+    if anew and recorded:
         for top in ("parts", "faces"):
             for folder in sorted(dataset.glob(f"{top}/*/*")):
                 if anew.takes(folder):
                     shutil.rmtree(folder)
     for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
         leftover.unlink(missing_ok=True)  # of a run that was killed
-    write_atomically(dataset / SETTINGS, (json.dumps(recorded, indent=2) + "\n").encode())
+    write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between recorded settings and those asked for, in words."""
+    differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+    old, new = (", ".join(f"{key} {values.get(key)}" for key in differing) for values in (was, now))
+    return f"{old}; asked for now: {new}"
 
 
 @dataclass(frozen=True)
@@ -351,7 +362,12 @@ class _Anew:
         return folder.name == STILL and folder.parent.name == self.category
 
 
-def _recorded(dataset: Path) -> dict[str, Any]:
+def recorded_settings(dataset: Path) -> dict[str, Any]:
+    """The settings a dataset folder was made with, by section; empty where there are none yet.
+
+    Raises:
+        TableError: settings.json is damaged.
+    """
     path = dataset / SETTINGS
     try:
         recorded: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}

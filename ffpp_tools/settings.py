@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import FindSettings
 from ffpp_tools.errors import SettingsError
+from ffpp_tools.harmonise import Like
 from ffpp_tools.plan import FramePlan
 
 FACES = ("largest", "tracked", "all")
@@ -18,6 +19,13 @@ class StillSettings:
 
     crop: CropSettings = field(default_factory=CropSettings)
     find: FindSettings = field(default_factory=FindSettings)
+    whole: bool = False  # take the photograph as it is, without looking for a face
+    harmonise: Like | None = None  # make faces as large, and compressed as hard, as the clips'
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.whole and self.harmonise:
+            raise SettingsError("whole stills cannot be harmonised: no face is looked for in them")
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 from ffpp_tools import choose, decode, twins
 from ffpp_tools.choose import Mask
+from ffpp_tools.clip import Clip
 from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.follow import Follower, smoothed
-from ffpp_tools.layout import Clip
 from ffpp_tools.settings import ClipSettings
 
 Copies = Mapping[int, twins.Copy]  # of an original's planned frames, by index

@@ -48,8 +48,9 @@ FACE_SIDE = 64
 FACE_BLUR = 2.0  # sigma in pixels
 FACE_WINDOW = 24
 SWAPS = ("Deepfakes", "FaceSwap")
-MAX_NOISE_OF_SWAPS = {"raw": 4.0, "c23": 4.0, "c40": 8.0}
-MAX_NOISE = {"raw": 0.3, "c23": 0.7, "c40": 3.5}
+# What is known of no compression (`native`) must be as near as raw video.
+MAX_NOISE_OF_SWAPS = {"raw": 4.0, "native": 4.0, "c23": 4.0, "c40": 8.0}
+MAX_NOISE = {"raw": 0.3, "native": 0.3, "c23": 0.7, "c40": 3.5}
 SAME_FACE = 0.5  # intersection over union of a box found in both
 
 

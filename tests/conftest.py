@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from ffpp_tools.demo import draw_world
-from ffpp_tools.layout import families, find_clips, find_stills
+from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import Workers, extract_dataset, extract_still_dataset
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.stills import find_stills
 from ffpp_tools.tables import Manifest
 
 PEOPLE = 8

@@ -9,7 +9,8 @@ from ffpp_tools import decode
 from ffpp_tools.demo import draw_world
 from ffpp_tools.demo.manipulate import METHODS
 from ffpp_tools.errors import FfppError
-from ffpp_tools.layout import find_clips, find_stills
+from ffpp_tools.layout import find_clips
+from ffpp_tools.stills import find_stills
 from tests.conftest import PEOPLE
 from tests.test_detect import found_in
 

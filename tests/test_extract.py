@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 
 from ffpp_tools import decode
+from ffpp_tools.clip import Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, FindSettings
-from ffpp_tools.extract import extract_family, extract_stills
+from ffpp_tools.extract import extract_family
+from ffpp_tools.extract_stills import extract_stills
 from ffpp_tools.files import sha256
-from ffpp_tools.layout import Clip, Family, Still, families, find_clips, find_stills
+from ffpp_tools.layout import Family, families, find_clips
 from ffpp_tools.picture import Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
+from ffpp_tools.stills import Still, find_stills
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_detect import found_in, scene
 

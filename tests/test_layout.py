@@ -3,8 +3,10 @@ from collections import Counter
 
 import pytest
 
+from ffpp_tools.clip import Clip
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.layout import Clip, find_clips, find_stills
+from ffpp_tools.layout import find_clips
+from ffpp_tools.stills import find_stills
 from tests.conftest import PEOPLE
 
 

@@ -13,12 +13,13 @@ from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import FindSettings
 from ffpp_tools.errors import FfppError, SettingsError, TableError
 from ffpp_tools.files import sha256
-from ffpp_tools.layout import families, find_clips, find_stills
+from ffpp_tools.layout import families, find_clips
 from ffpp_tools.ledger import account, verify
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import STATUSES, Part
 from ffpp_tools.run import Tally, Workers, extract_dataset, extract_still_dataset
 from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.stills import find_stills
 from ffpp_tools.tables import merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes

@@ -92,7 +92,7 @@ def test_unchanged_faces_are_told_from_changed_ones(ffpp, tmp_path, number, comp
     ]
     changed = [i // 8 % 2 == 1 for i in range(len(forged))]
     mixed = [forged[i] if changed[i] else own[i] for i in range(len(forged))]
-    # x264's macroblock tree reads memory that it has not written: its noise differs from run to run.
+    # x264's macroblock tree reads memory that it has not written: noise differs between runs.
     x264 = {"crf": str(crf), "x264-params": "no-mbtree=1:threads=1"}
     first = full_decode(write(tmp_path / "own.mp4", own, **x264))
     second = full_decode(write(tmp_path / "mixed.mp4", mixed, **x264))

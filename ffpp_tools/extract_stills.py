@@ -1,0 +1,141 @@
+"""A batch of stills to rows and crops, as clips. Bad data becomes rows that say so."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ffpp_tools import choose, crop, detect
+from ffpp_tools.extract import Crop, crop_face, seen, settled
+from ffpp_tools.harmonise import harmonised
+from ffpp_tools.picture import Picture
+from ffpp_tools.rows import STILL, FaceRow, FrameRow, Part
+from ffpp_tools.settings import StillSettings
+from ffpp_tools.stills import Still
+
+Image = npt.NDArray[np.uint8]
+
+
+def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
+    """Crop the largest face of every still into `dataset`, or take it whole if asked to.
+
+    Raises:
+        FfppError: the crops cannot be written.
+    """
+    rows, faces = [], []
+    for still in stills:
+        row = FrameRow(
+            frame_id=f"{still.category}/{STILL}/{still.name}/{0:06d}",
+            category=still.category,
+            label=still.label,
+            compression=STILL,
+            clip=still.name,
+            target_id=still.identity,
+            source_id="",
+            frame=0,
+            time_s=0.0,
+            width=0,
+            height=0,
+            status="unreadable",
+            faces_found=0,
+            error="",
+            photo=still.photo,
+            partition=still.partition,
+        )
+        image, damage = read_image(still.path)
+        if image is None or damage:
+            status = "unreadable" if image is None else "truncated"
+            rows.append(replace(row, status=status, error=f"{still.path}: {damage}"))
+            continue
+        path = f"faces/{still.category}/{STILL}/{still.name}.{settings.crop.format}"
+        if settings.whole:
+            made = _whole(Picture(image), settings, dataset, row.frame_id, path)
+            row, kept = settled(seen(row, Picture(image), ()), [made], dataset, {0})
+        else:
+            picture, found = _searched(image, still, settings)
+            crops = [
+                crop_face(picture, face, settings, dataset, row.frame_id, row.frame_id, path)
+                for face in ([choose.largest(found)] if found else [])
+            ]
+            row, kept = settled(seen(row, picture, found), crops, dataset, {0})
+        rows.append(row)
+        faces += kept
+    return Part(tuple(rows), tuple(faces))
+
+
+def read_image(path: Path) -> tuple[Image | None, str]:
+    """An image file's pixels, and what is wrong with it.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or None where nothing can be read of it, and an empty text, or what
+        is wrong: a file that was cut short still gives an image, whose rest is grey.
+    """
+    from PIL import Image as Pillow
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return None, f"cannot be read ({error.strerror})"
+    damage = ""
+    try:
+        with Pillow.open(io.BytesIO(data)) as opened:
+            opened.load()
+    except Pillow.DecompressionBombError as error:
+        return None, f"refused ({error})"
+    except (OSError, SyntaxError, ValueError) as error:
+        damage = str(error)
+    if damage.startswith("cannot identify") or not data:
+        return None, "not a readable image"
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return None, "not a readable image"
+    return np.ascontiguousarray(image[..., ::-1], np.uint8), damage
+
+
+def _searched(
+    image: Image, still: Still, settings: StillSettings
+) -> tuple[Picture, list[detect.Face]]:
+    """The picture, made like the clips' if asked to, and the faces in it."""
+    picture = Picture(image)
+    found = detect.search(picture, settings.find)
+    if found and settings.harmonise:
+        compression, side = settings.harmonise.face(still.category, still.name)
+        now = choose.largest(found).box.side
+        picture = Picture(harmonised(image, now, side, compression))
+        found = detect.search(picture, settings.find)
+    return picture, found
+
+
+def _whole(
+    picture: Picture, settings: StillSettings, dataset: Path, frame_id: str, path: str
+) -> Crop:
+    """The whole picture as it is."""
+    pixels, window = crop.whole(picture, settings.crop)
+    return Crop(
+        "ok",
+        0,
+        FaceRow(
+            face_id=frame_id,
+            frame_id=frame_id,
+            track=0,
+            box_x=0,
+            box_y=0,
+            box_w=picture.width,
+            box_h=picture.height,
+            crop_x=0,
+            crop_y=0,
+            crop_size=max(window.width, window.height),
+            clamped=False,
+            box_from="whole",
+            detector="none",
+            score=0.0,
+            path=path,
+            sha256=crop.save(dataset / path, pixels),
+        ),
+    )

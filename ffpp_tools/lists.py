@@ -1,0 +1,99 @@
+"""FF++'s own lists: its official splits, and which of its clips come from the same YouTube video.
+
+They are kept with the dataset, in `lists/`, so that a manifest follows from the dataset alone.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ffpp_tools.errors import TableError
+from ffpp_tools.files import there, write_atomically
+
+FOLDER = "lists"
+SPLITS = ("train", "val", "test")
+SPLIT_FILES = tuple(f"{split}.json" for split in SPLITS)
+CONVERSION = "conversion_dict.json"
+# Where a copy of FF++ has them; `dataset` is the folder of its repository.
+PLACES = ("", "splits", "dataset", "dataset/splits")
+WHERE_FROM = (
+    "it is in the folder dataset/ of https://github.com/ondyari/FaceForensics; put it into the "
+    "data folder before ffpp-extract, or into the dataset's lists/"
+)
+
+
+def keep_lists(root: Path, dataset: Path) -> None:
+    """Copy those of FF++'s lists that lie under `root` to the dataset folder.
+
+    Raises:
+        TableError: one of them is damaged, or differs from the one that is there.
+    """
+    for name, read in ((CONVERSION, _conversion), *((name, _pairs) for name in SPLIT_FILES)):
+        found = next((p for place in PLACES if there(p := root / place / name)), None)
+        if found is None:
+            continue
+        read(found)
+        kept = dataset / FOLDER / name
+        if there(kept) and kept.read_bytes() != found.read_bytes():
+            raise TableError(f"{kept} is not what {found} is; delete the one that is wrong")
+        if not there(kept):
+            write_atomically(kept, found.read_bytes())
+
+
+def youtube_videos(dataset: Path) -> dict[str, str] | None:
+    """Clip of Youtube, such as "000" → the YouTube video it was cut from; None if not known."""
+    path = dataset / FOLDER / CONVERSION
+    return _conversion(path) if there(path) else None
+
+
+def official_splits(dataset: Path) -> dict[str, str] | None:
+    """Clip of Youtube → "train", "val" or "test" of FF++'s official splits; None if not known."""
+    paths = {split: dataset / FOLDER / f"{split}.json" for split in SPLITS}
+    if not all(there(path) for path in paths.values()):
+        return None
+    side: dict[str, str] = {}
+    for split, path in paths.items():
+        for clip in (clip for pair in _pairs(path) for clip in pair):
+            if side.setdefault(clip, split) != split:
+                raise TableError(f"{path}: clip {clip} is in {side[clip]} as well")
+    return side
+
+
+def hashes(dataset: Path) -> dict[str, str]:
+    """SHA-256 of the lists that are there, by their path below the dataset folder."""
+    from ffpp_tools.files import sha256
+
+    paths = (dataset / FOLDER / name for name in (CONVERSION, *SPLIT_FILES))
+    return {f"{FOLDER}/{path.name}": sha256(path) for path in paths if there(path)}
+
+
+def _pairs(path: Path) -> list[tuple[str, str]]:
+    """The pairs of a split's file: [["071", "054"], …]."""
+    data = _json(path)
+    try:
+        pairs = [(a, b) for a, b in data]
+        if not all(isinstance(clip, str) for pair in pairs for clip in pair):
+            raise TypeError("names of clips must be strings")
+    except (TypeError, ValueError) as error:
+        raise TableError(f'{path}: expected pairs like ["071", "054"]; {error}') from error
+    return pairs
+
+
+def _conversion(path: Path) -> dict[str, str]:
+    """Clip → YouTube video, of a file {"000": "<video> <number of the clip in it>", …}."""
+    data = _json(path)
+    try:
+        return {str(clip): value.rsplit(" ", 1)[0] for clip, value in data.items()}
+    except AttributeError as error:
+        raise TableError(
+            f'{path}: expected an object like {{"000": "<video> 0"}}; {error}'
+        ) from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: not a readable JSON file ({error})") from error

@@ -1,0 +1,46 @@
+"""Frames that were written as images: FF++'s own script makes <clip>/0000.png, 0001.png …."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ffpp_tools.decode import Frame, Video
+from ffpp_tools.errors import DecodeError
+from ffpp_tools.picture import Picture
+
+
+def probe(folder: Path) -> Video:
+    """Count the frames of a folder; a file's number is its frame's index.
+
+    Nothing tells when a frame is shown, so its time is nan.
+
+    Raises:
+        DecodeError: no numbered images there.
+    """
+    numbers = _files(folder)
+    if not numbers:
+        raise DecodeError(f"{folder}: no frames; expected images called 0000.png, 0001.png, …")
+    return Video(folder, (), tuple(range(max(numbers) + 1)), float("nan"), 0)
+
+
+def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
+    """Read exactly the wanted frames; those that are not there, or no images, are left out."""
+    files = _files(video.path)
+    for index in wanted:
+        path = files.get(index)
+        image = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is not None:
+            picture = Picture(np.ascontiguousarray(image[..., ::-1], np.uint8))
+            yield Frame(index, video.time_s(index), picture)
+
+
+def _files(folder: Path) -> dict[int, Path]:
+    try:
+        found = sorted(folder.glob("[!.]*.png"))
+    except OSError as error:
+        raise DecodeError(f"{folder}: cannot be read ({error.strerror})") from error
+    return {int(p.stem): p for p in found if p.stem.isascii() and p.stem.isdigit()}
