@@ -14,9 +14,14 @@ from ffpp_tools.console import console, run_script, say
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
+    from ffpp_tools.audit import Audit
+    from ffpp_tools.dataset import Dataset
+    from ffpp_tools.probe import Answer
     from ffpp_tools.run import Summary, Workers
+    from ffpp_tools.tables import Manifest
 
 CPUS = os.cpu_count() or 1
+SHOWN = 20  # rows of a table that has more in a file
 
 Processes = Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder; several sources may share one.")]
@@ -224,16 +229,79 @@ def stills(
     _print_summary(summary, quiet)
 
 
+def clean(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
+    workers: Processes = CPUS,
+) -> None:
+    """Find unreadable, identical and near-identical stills and clips; nothing is deleted.
+
+    Manifests that are made afterwards leave out what is there twice in one category, and keep the
+    rest on one side.
+
+    Example: ffpp-clean dataset
+    """
+    from ffpp_tools.dedupe import clean as find
+
+    found = find(dataset, workers)
+    table = Table("found", "count", "for example", "same as")
+    for kind, rows in found.groupby("kind"):
+        first = rows.iloc[0]
+        table.add_row(str(kind), str(len(rows)), first["item"], first["partner"])
+    console.print(table)
+    say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
+
+
+def identify(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
+    distance: Annotated[
+        float, typer.Option(help="Up to which two faces are taken for one person's.")
+    ] = 0.4,
+    workers: Processes = CPUS,
+) -> None:
+    """Find people who are in several clips or stills, by face embeddings.
+
+    Manifests that are made afterwards keep them on one side.
+
+    Example: ffpp-identify dataset --workers 8
+    """
+    from ffpp_tools.identity import identify as find
+
+    found = find(dataset, workers, distance)
+    tied = found.table[found.table["partner"] != ""].sort_values("distance")
+    table = Table("found", "looks like", "distance")
+    for row in tied.head(SHOWN).itertuples():
+        table.add_row(row.item, row.partner, f"{row.distance:.3f}")
+    console.print(table)
+    say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
+    r = found.rates
+    if r.same and r.different:
+        say(
+            f"on this dataset's known people, {distance} merges {r.merged} of {r.different} pairs "
+            f"of different people and misses {r.split} of {r.same} pairs of one person"
+        )
+    else:
+        say("how often that is wrong is not known here: no identity file names any still's person")
+    say(f"all of it: {dataset}/identities.parquet")
+
+
 def split(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     mode: Annotated[
-        str, typer.Option(help="Label space: multiclass (7), videos (5) or binary.")
-    ] = "multiclass",
+        str | None,
+        typer.Option(
+            help="Label space: multiclass (7), videos (5) or binary [default: multiclass]."
+        ),
+    ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Rule of selection; grouped keeps people on one side.")
+        str,
+        typer.Option(
+            help="Rule of selection: grouped, holdout, paper, official, official-clean, 140k, or "
+            "a TOML file of your own."
+        ),
     ] = "grouped",
     out: Annotated[
-        Path | None, typer.Option(help="Manifest folder [default: data_manifests/<mode>].")
+        Path | None,
+        typer.Option(help="Manifest folder [default: in data_manifests, by mode and recipe]."),
     ] = None,
     ratios: Annotated[
         str | None,
@@ -245,29 +313,86 @@ def split(
     include: Annotated[
         list[str] | None, typer.Option(help="A further category, such as FaceShifter.")
     ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option(help="Train on the other methods and test on this one (binary).")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=3, help="So many manifests, each testing on other people.")
+    ] = None,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Scale all classes down to what the data can fill.")
+    ] = False,
     seed: Annotated[
         int, typer.Option(min=0, help="Another seed, other people in val and test.")
     ] = 0,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw overview.html, which shows some of the faces.")
+    ] = True,
 ) -> None:
-    """Make a balanced manifest that keeps pairs, actors and known people on one side.
+    """Make a balanced manifest that keeps people on one side, and audit it.
 
     Example: ffpp-split dataset --mode videos --out data_manifests/videos
     """
-    from ffpp_tools.split import SplitSettings, make_manifest
+    from ffpp_tools.overview import draw_overview
+    from ffpp_tools.split import SplitSettings, default_name, make_manifests
 
     settings = SplitSettings(
-        mode, recipe, _parse_ratios(ratios), per_class, tuple(include or ()), seed
+        mode,
+        recipe,
+        _parse_ratios(ratios),
+        per_class,
+        tuple(include or ()),
+        leave_out,
+        folds,
+        shrink,
+        seed,
     )
-    manifest = make_manifest(dataset, out or Path("data_manifests") / mode, settings)
-    table = Table("class", "label", *manifest.info["counts"])
-    for name, label in manifest.classes.items():
-        counts = [str(split[name]) for split in manifest.info["counts"].values()]
-        table.add_row(name, label, *counts)
-    for kind in ("clips", "stills"):
-        counts = [str(groups[kind]) for groups in manifest.info["groups"].values()]
-        table.add_row(f"groups of people behind {kind}", "", *counts)
-    console.print(table)
-    say(f"manifest: {manifest.folder}")
+    folder = out or Path("data_manifests") / default_name(settings)
+    for manifest in make_manifests(dataset, folder, settings):
+        _print_manifest(manifest)
+        if pictures:
+            say(f"pictures: {draw_overview(manifest)}")
+
+
+def audit(
+    manifest: Annotated[Path, typer.Argument(help="Manifest folder.")],
+    why: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Say what ties two samples, clips or stills, and stop."),
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option(help="Also measure what cheap properties give away; reads the crops.")
+    ] = True,
+    workers: Processes = CPUS,
+) -> None:
+    """Look for people on several sides of a manifest, and for shortcuts; status 1 on a leak.
+
+    Duplicates and identities that were found since the manifest was made count as well.
+
+    Example: ffpp-audit data_manifests/videos
+
+    Example: ffpp-audit data_manifests/videos --why Deepfakes/183_253 Youtube/253
+    """
+    import pandas as pd
+
+    from ffpp_tools import audit as audits
+    from ffpp_tools.dataset import Dataset
+    from ffpp_tools.probe import probe as shortcuts
+    from ffpp_tools.tables import SPLITS, Manifest
+
+    read = Manifest.read(manifest)
+    tables = Dataset.read(read.root)
+    if why:
+        _print_why(tables, *why)
+        return
+    samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
+    found = audits.audited(samples, tables)
+    _print_manifest(read)
+    _print_audit(found)
+    if probe:
+        _print_probe(shortcuts(read.root, tables.faces, samples, workers))
+    if found.leaks:
+        raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
 
 
 def demo(
@@ -333,6 +458,70 @@ def _verify(dataset: Path) -> None:
     say(f"{dataset}: every crop is as recorded, and nothing else is there")
 
 
+def _print_manifest(manifest: Manifest) -> None:
+    """How many samples and groups of people each split has, and what was left out."""
+    from ffpp_tools.audit import summary
+
+    info = manifest.info
+    table = Table("class", "label", *info["counts"])
+    for name, label in manifest.classes.items():
+        counts = [str(split[name]) for split in info["counts"].values()]
+        table.add_row(name, label, *counts)
+    for kind in ("clips", "stills"):
+        counts = [str(groups[kind]) for groups in info["groups"].values()]
+        table.add_row(f"groups of people behind {kind}", "", *counts)
+    console.print(table)
+    for gone in info["removed"]:
+        say(
+            f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
+            f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
+        )
+    say(summary(info), "yellow" if info["audit"]["leaks"] else None)
+    for what in info["audit"]["not_known"]:
+        say(f"  not known: {what}", "yellow")
+    say(f"manifest: {manifest.folder}")
+
+
+def _print_audit(found: Audit) -> None:
+    """What crosses, and what is missing."""
+    from ffpp_tools.audit import ALL_REASONS
+
+    if found.crossings:
+        table = Table("on several sides", "count", "which", "for example")
+        for c in found.crossings:
+            sides = ", ".join(f"{n} {where}" for where, n in c.sides.items())
+            table.add_row(ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
+        console.print(table)
+    for split in found.unequal:
+        say(f"  {split}: its classes are not equally large", "yellow")
+    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
+    say(f"frames without a usable face: {rates}")
+
+
+def _print_probe(answers: list[Answer]) -> None:
+    """What cheap properties alone reach."""
+    table = Table("cheap properties alone tell", "AUC", "groups", "samples", "most by")
+    for a in answers:
+        auc = f"{a.auc:.2f}" if a.auc == a.auc else "too few groups"
+        table.add_row(a.question, auc, str(a.groups), str(a.samples), a.telling)
+    console.print(table)
+    say("a network's figure means little until it is well above these")
+
+
+def _print_why(tables: Dataset, a: str, b: str) -> None:
+    """The chain of ties between two samples, clips or stills."""
+    from ffpp_tools.groups import REASONS, resolved, why
+
+    one, other = (resolved(tables.frames, name) for name in (a, b))
+    chain = why(tables.ties, one, other)
+    if one == other:
+        say(f"{a} and {b} are both of {one}")
+    elif not chain:
+        say(f"nothing that is known ties {one} to {other}")
+    for start, end, reason, detail in chain:
+        say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
+
+
 def _print_summary(summary: Summary, quiet: bool) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
     from ffpp_tools.ledger import account, unequal_misses
@@ -364,5 +553,8 @@ def _print_summary(summary: Summary, quiet: bool) -> None:
 
 extract_app = _command(extract, "the same command goes on where this stopped")
 stills_app = _command(stills, "the same command goes on where this stopped")
+clean_app = _command(clean, "the same command goes on where this stopped")
+identify_app = _command(identify, "the same command goes on where this stopped")
+audit_app = _command(audit, "run the same command again")
 split_app = _command(split, "run the same command again")
 demo_app = _command(demo, "delete the folder and run the same command again")

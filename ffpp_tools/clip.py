@@ -8,6 +8,15 @@ from pathlib import Path
 from data_manifests import labels
 
 ORIGINALS = ("Youtube", "Actors", "Celeb-real", "YouTube-real", "DFDC-real")
+# FF++'s fakes of Youtube's clips, and these.
+FFPP_YOUTUBE = (
+    "Youtube",
+    "Deepfakes",
+    "Face2Face",
+    "FaceSwap",
+    "NeuralTextures",
+    "FaceShifter",
+)
 NATIVE = "native"  # the `compression` of sets that come in one only
 
 

@@ -1,52 +1,210 @@
-"""What must not be separated: samples that show the same person, directly or by way of a fake.
+"""What must not be separated: what shows the same person, directly or by way of a fake; and why.
 
-Knots are people and photographs; a fake ties its target to its source:
+Knots are clips and stills ("Youtube/183", "CelebA/000055") and what several of them share ("actor
+01", "identity 2929"); every tie between two knots has a reason:
 
-    183 ──(183_253)── 253          one group: both originals and every fake of the pair
-    CelebA 000055 ── identity 2929 ── CelebA 000731
-         └── CelebA-HQ 000055      the same photograph, larger
+    Youtube/183 ──pair── Deepfakes/183_253 ──pair── Youtube/253        one group
+    CelebA/000055 ──identity── identity 2929 ──identity── CelebA/000731
+         └── photograph ── photograph 000055 ── photograph ── CelebA-HQ/17
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools.errors import TableError
 from ffpp_tools.rows import STILL
 
-ACTOR_CATEGORIES = ("Actors", "DeepFakeDetection")  # their ids count actors, not videos
+REASONS = {
+    "pair": "a fake shows both its target and its source",
+    "video": "clips cut from the same YouTube video",
+    "actor": "clips of the same actor",
+    "identity": "photographs of the same person, by the set's identity file",
+    "photograph": "made from the same photograph of CelebA",
+    "identical": "the same file, or the same crops",
+    "near": "the same photograph, scaled or compressed",
+    "embedding": "faces that look like the same person's",
+}
+# What a number in a clip's name counts; FF++'s fakes are made of Youtube's clips.
+HUBS = {
+    "Actors": "actor",
+    "DeepFakeDetection": "actor",
+    "Celeb-real": "Celeb-DF's person",
+    "Celeb-synthesis": "Celeb-DF's person",
+    "DFDC-real": "DFDC-real/",
+    "DFDC-fake": "DFDC-real/",
+    "YouTube-real": "YouTube-real/",
+}
+IDENTITIES = {"CelebA-HQ": "CelebA"}  # whose identity file counts a category's people
+TIE_COLUMNS = ("a", "b", "reason", "detail")
 
 
-def groups(frames: pd.DataFrame) -> pd.Series:
+def knots(frames: pd.DataFrame) -> pd.Series:
+    """The knot of every row: "category/clip", whatever its compression."""
+    return frames["category"] + "/" + frames["clip"]
+
+
+def ties(
+    frames: pd.DataFrame,
+    videos: Mapping[str, str] | None = None,
+    duplicates: pd.DataFrame | None = None,
+    identities: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Everything that is known to tie clips and stills together.
+
+    Args:
+        frames: columns of `FrameRow`.
+        videos: clip of Youtube → the YouTube video it comes from, as `lists.youtube_videos` says.
+        duplicates: columns as in `DuplicateRow`.
+        identities: columns as in `IdentityRow`.
+
+    Returns:
+        Columns a, b (knots), reason (one of `REASONS`) and detail (str, may be empty).
+    """
+    units = frames.drop_duplicates(["category", "clip"])
+    units = units.assign(knot=knots(units))
+    clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
+    found = [*_of_clips(clips), *_of_stills(stills)]
+    if videos:
+        people = pd.Index(pd.concat([clips["knot"], *(t["b"] for t in found)]).unique())
+        youtube = people[people.str.startswith("Youtube/")]
+        source = youtube.str.removeprefix("Youtube/").map(dict(videos))
+        known = source.notna()
+        found.append(_ties(youtube[known], "video " + source[known].astype("str"), "video"))
+    for table, reason in ((duplicates, None), (identities, "embedding")):
+        if table is not None:
+            pairs = table[table["partner"] != ""]
+            distance = pairs["distance"].round(3).astype("str")
+            reasons = pairs["kind"] if reason is None else reason
+            found.append(_ties(pairs["item"], pairs["partner"], reasons, "distance " + distance))
+    table = pd.concat([_NONE, *found], ignore_index=True)
+    return table[table["a"] != table["b"]].drop_duplicates(ignore_index=True)
+
+
+def groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
     """The group of every row of a ledger.
 
     Args:
-        frames: columns of `tables.FrameRow`.
+        frames: columns of `FrameRow`.
+        tied: what `ties` returned.
 
     Returns:
-        Group names (str) with the index of `frames`; a group is named after the first of
-        its knots, so that names do not depend on the order of the rows.
+        Group names (str) with the index of `frames`. A group is named after the first of its
+        knots that is no fake, so that names do not depend on the order of the rows.
     """
-    from scipy.cluster.hierarchy import DisjointSet
-
-    ties = [_knots(row) for row in frames[list(_COLUMNS)].itertuples(index=False, name=None)]
-    sets = DisjointSet(knot for knots in ties for knot in knots)
-    for first, *others in ties:
-        for other in others:
-            sets.merge(first, other)
-    names = {knot: min(members) for members in sets.subsets() for knot in members}
-    return pd.Series([names[first] for first, *_ in ties], index=frames.index, dtype="str")
+    own = knots(frames)
+    graph = Graph.of(tied, own)
+    fakes = set(own[frames["label"] == "fake"].unique())
+    order = sorted(range(len(graph.names)), key=lambda i: (graph.names[i] in fakes, graph.names[i]))
+    first = pd.Series(graph.names[order], graph.component[order])
+    names = first[~first.index.duplicated()]
+    return pd.Series(names.loc[graph.component[graph.position(own)]].to_numpy(), frames.index)
 
 
-_COLUMNS = ("category", "compression", "clip", "target_id", "source_id")
+def resolved(frames: pd.DataFrame, name: str) -> str:
+    """The knot that a person means by "Deepfakes/183_253", "Deepfakes/c40/183_253/000025" or "183".
+
+    Raises:
+        TableError: no clip or still is called so, or several are.
+    """
+    own = knots(frames)
+    parts = frames["category"] + "/" + frames["compression"] + "/" + frames["clip"]
+    exact = (own == name) | (parts == name) | (frames["frame_id"] == name)
+    # A face's id may have its track behind the frame's.
+    exact |= frames["frame_id"] == name.rsplit("/", 1)[0]
+    found = own[exact].unique() if exact.any() else own[frames["clip"] == name].unique()
+    if len(found) != 1:
+        few = f"; did you mean {', '.join(sorted(found)[:4])}?" if len(found) else ""
+        raise TableError(f"{name!r} names {len(found) or 'no'} clips or stills here{few}")
+    return str(found[0])
 
 
-def _knots(row: tuple[str, ...]) -> list[str]:
-    category, compression, clip, target, source = row
-    if compression == STILL:
-        # CelebA-HQ's images bear the numbers of the CelebA photographs they were made from.
-        # Wherever in its folder the image lies, its number is the photograph's.
-        series = "CelebA" if category == "CelebA-HQ" else category
-        name = clip.rsplit("/", 1)[-1] if series == "CelebA" else clip
-        return [f"{series}/{name}", *([f"{series}/identity/{target}"] if target else [])]
-    series = "actor" if category in ACTOR_CATEGORIES else "youtube"
-    return [f"{series}/{person}" for person in (target, source) if person]
+def why(tied: pd.DataFrame, a: str, b: str) -> list[tuple[str, str, str, str]]:
+    """The shortest chain of ties from one knot to another: (from, to, reason, detail) each.
+
+    Empty if nothing ties them, or if they are the same.
+    """
+    from scipy.sparse.csgraph import breadth_first_order
+
+    graph = Graph.of(tied, pd.Series([a, b], dtype="str"))
+    start, end = graph.position(pd.Series([a, b], dtype="str"))
+    _, before = breadth_first_order(graph.matrix, start, directed=False)
+    reasons = {}
+    for row in tied.itertuples(index=False):
+        reasons[row.a, row.b] = reasons[row.b, row.a] = (row.reason, row.detail)
+    chain: list[tuple[str, str, str, str]] = []
+    while end != start and before[end] >= 0:
+        previous = graph.names[before[end]]
+        chain.append((previous, graph.names[end], *reasons[previous, graph.names[end]]))
+        end = before[end]
+    return chain[::-1]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Knots and the ties between them, by position."""
+
+    names: npt.NDArray[np.object_]
+    matrix: object  # sparse, (n, n)
+    component: npt.NDArray[np.int32]  # of each knot
+
+    @classmethod
+    def of(cls, tied: pd.DataFrame, more: pd.Series) -> Graph:
+        """The knots of some ties, and more that may be tied to none."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        both = pd.concat([tied["a"], tied["b"], more], ignore_index=True)
+        codes, names = pd.factorize(both)
+        n = len(tied)
+        ones = np.ones(n, np.int8)
+        matrix = coo_array((ones, (codes[:n], codes[n : 2 * n])), (len(names), len(names)))
+        matrix = matrix.tocsr()
+        component = connected_components(matrix, directed=False)[1]
+        return cls(np.asarray(names, object), matrix, component)
+
+    def position(self, names: pd.Series) -> npt.NDArray[np.intp]:
+        """Where knots stand."""
+        return pd.Index(self.names).get_indexer(pd.Index(names))
+
+
+_NONE = pd.DataFrame({column: pd.Series(dtype="str") for column in TIE_COLUMNS})
+
+
+def _ties(
+    a: pd.Series | pd.Index, b: pd.Series | pd.Index, reason: str | pd.Series, detail: object = ""
+) -> pd.DataFrame:
+    columns = {"a": a, "b": b, "reason": reason, "detail": detail}
+    values = {k: v.to_numpy() if isinstance(v, pd.Series) else v for k, v in columns.items()}
+    return pd.DataFrame(values).astype("str")
+
+
+def _of_clips(clips: pd.DataFrame) -> list[pd.DataFrame]:
+    """Fakes and their target and source; clips of one actor."""
+    hub = clips["category"].map(lambda category: HUBS.get(category, "Youtube/"))
+    hub = hub.where(hub.str.endswith("/"), hub + " ")
+    reason = clips["label"].map({"fake": "pair", "real": "actor"})
+    found = []
+    for person in ("target_id", "source_id"):
+        named = clips[person] != ""
+        found.append(
+            _ties(clips["knot"][named], (hub + clips[person])[named].astype("str"), reason[named])
+        )
+    return found
+
+
+def _of_stills(stills: pd.DataFrame) -> list[pd.DataFrame]:
+    """Photographs of one person, and pictures made from one photograph."""
+    whose = stills["category"].map(lambda category: IDENTITIES.get(category, category))
+    known, shared = stills["target_id"] != "", stills["photo"] != ""
+    identity = "identity " + whose[known] + "/" + stills["target_id"][known]
+    photo = "photograph " + stills["photo"][shared]
+    return [
+        _ties(stills["knot"][known], identity, "identity"),
+        _ties(stills["knot"][shared], photo, "photograph"),
+    ]

@@ -1,10 +1,10 @@
-"""Mode and groups to balanced manifests whose train, val and test share no group of people."""
+"""Mode, recipe and groups to balanced manifests."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,147 +12,158 @@ import numpy as np
 import pandas as pd
 
 from data_manifests import Mode, modes
+from ffpp_tools import audit, draw, lists, official, recipes
+from ffpp_tools.assign import assign_groups
+from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
-from ffpp_tools.files import occupied, sha256
-from ffpp_tools.groups import groups
+from ffpp_tools.files import occupied
+from ffpp_tools.groups import groups, knots
+from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import STILL
-from ffpp_tools.tables import (
-    SPLITS,
-    Manifest,
-    read_faces,
-    read_frames,
-    write_manifest,
-)
-
-Ratios = tuple[float, float, float]
+from ffpp_tools.tables import SPLITS, Manifest, write_manifest
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What kind of manifest is wanted. The same settings and tables give the same bytes."""
+    """What kind of manifest is wanted. The same settings and tables give the same bytes.
 
-    mode: str = "multiclass"  # the label space: multiclass, videos or binary
-    recipe: str = "grouped"  # the rule of selection
-    ratios: Ratios | None = None  # train, val, test; None takes the mode's own
-    per_class: int | None = None  # samples of each class over all splits; None: all that balance
+    What is None is left to the recipe.
+    """
+
+    mode: str | None = None  # the label space: multiclass (default), videos or binary
+    recipe: str = "grouped"  # the rule of selection: a name, or a TOML file
+    ratios: Ratios | None = None  # train, val, test
+    per_class: int | None = None  # samples of each class over all splits
     include: tuple[str, ...] = ()  # further categories, such as FaceShifter
+    leave_out: str | None = None  # train on the other methods, test on this one
+    folds: int | None = None  # so many manifests, each with other people to test on
+    shrink: bool = False  # scale all classes down together where they cannot be filled
     seed: int = 0
 
 
 def make_manifest(
-    dataset: Path,
-    folder: Path,
-    settings: SplitSettings = SplitSettings(),
+    dataset: Path, folder: Path, settings: SplitSettings = SplitSettings()
 ) -> Manifest:
     """Write a manifest of the crops in `dataset` to `folder`.
 
-    Whole groups (a pair of people with all their originals and fakes; the photographs of
-    one person) go to one side. In every split all classes have the same number of samples,
-    drawn as evenly as can be from the class's categories and from their clips.
+    In every split all classes have the same number of samples, drawn as evenly as can be from
+    the class's categories and from their clips. Unless the recipe says otherwise, whole groups (a
+    pair of people with all their originals and fakes; the photographs of one person) go to one
+    side.
 
     Raises:
         TableError: the dataset has no tables, or `folder` holds something else.
-        SettingsError: an unknown mode or recipe, or impossible ratios.
+        SettingsError: an unknown mode or recipe, or settings that contradict each other.
         SplitError: some class would be empty or short in a split; it names which and why.
     """
-    if occupied(folder) and not (folder / "manifest.json").exists():
-        raise TableError(f"{folder} holds files that are no manifest; name another with --out")
-    mode = _mode(settings)
-    ratios = _fractions(settings.ratios or mode.ratios)
-    frames, faces = read_frames(dataset), read_faces(dataset)
-    samples = _samples(frames, faces, mode, settings)
-    mode, samples = _with_included(mode, samples, settings.include)
-    side = assign_groups(samples, ratios, settings.seed)
-    samples["split"] = samples["group"].map(side)
-    splits = _balanced(samples, mode, ratios, settings)
-    info = _info(dataset, folder, mode, ratios, settings, splits)
-    return write_manifest(folder, splits, info)
+    if settings.folds:
+        raise SettingsError("folds make several manifests: use make_manifests")
+    (manifest,) = make_manifests(dataset, folder, settings)
+    return manifest
 
 
-def assign_groups(samples: pd.DataFrame, ratios: Ratios, seed: int) -> dict[str, str]:
-    """Group → split, so that every category is in every split and sizes come near `ratios`.
+def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list[Manifest]:
+    """As `make_manifest`; with folds, one manifest for each in `folder`/fold-1, fold-2, ….
 
-    First each split is given a group of each category, scarcest category first; then every
-    further group, in random order, goes where its categories are most wanted.
-
-    Args:
-        samples: one row per crop, with columns `group` and `category`.
-        ratios: fractions of train, val and test, summing to 1.
-        seed: another seed, other groups in val and test.
-
-    Raises:
-        SplitError: a category has too few groups to be in all three splits.
+    Every fold's people are tested on once; the next fold's are its validation split.
     """
-    sizes = pd.crosstab(samples["group"], samples["category"]).sort_index()
-    rng = np.random.default_rng(seed)
-    sizes = sizes.iloc[rng.permutation(len(sizes))]
-    share = dict(zip(SPLITS, ratios, strict=True))
-    wanted = {split: sizes.sum() * share[split] for split in SPLITS}
-    side: dict[str, str] = {}
-
-    def give(group: str, split: str) -> None:
-        side[group] = split
-        wanted[split] = wanted[split] - sizes.loc[group]
-
-    for category in (sizes > 0).sum().sort_values(kind="stable").index:
-        holders = sizes[category][sizes[category] > 0]
-        for split in ("test", "val", "train"):
-            if any(side.get(group) == split for group in holders.index):
-                continue
-            free = holders[[group not in side for group in holders.index]]
-            if free.empty:
-                raise SplitError(
-                    f"{category}: its crops come from {len(holders)} group(s) of people who "
-                    f"belong together ({_few(holders.index)}), too few to be in train, val and "
-                    f"test without anybody on two sides. Extract more clips or stills of it."
-                )
-            # Not a giant where a small one will do: val and test should stay near their share.
-            fitting = free[free <= 1.5 * max(share[split] * holders.sum(), free.min())]
-            give(str(fitting.index[0]), split)
-    total = sizes.sum()
-    for group in sizes.index:
-        if group not in side:
-            held = sizes.loc[group] > 0
-            give(group, max(SPLITS, key=lambda s: (wanted[s] / total)[held].sum()))
-    return side
-
-
-def _mode(settings: SplitSettings) -> Mode:
-    if settings.mode not in modes():
-        raise SettingsError(f"unknown mode {settings.mode!r}; choose from {', '.join(modes())}")
-    if settings.recipe != "grouped":
-        raise SettingsError(f"unknown recipe {settings.recipe!r}; there is: grouped")
-    return modes()[settings.mode]
-
-
-def _fractions(ratios: Ratios) -> Ratios:
-    if len(ratios) != 3 or min(ratios) <= 0:
-        raise SettingsError(f"ratios {ratios} must be three numbers above 0: train, val, test")
-    train, val, test = (r / sum(ratios) for r in ratios)
-    return train, val, test
+    recipe = _recipe(settings)
+    tables = Dataset.read(dataset)
+    mode, samples = _samples(tables, recipe)
+    rng = np.random.default_rng(settings.seed)
+    samples["draw"] = rng.random(len(samples))
+    folders = [folder]
+    if recipe.folds:
+        folders = [folder / f"fold-{i + 1}" for i in range(recipe.folds)]
+    for path in folders:
+        if occupied(path) and not (path / "manifest.json").exists():
+            raise TableError(f"{path} holds files that are no manifest; name another with --out")
+    ratios = _fractions(recipe.ratios or mode.ratios)
+    removed: list[official.Removed] = []
+    sides: list[pd.Series]
+    if recipe.rule == "random":
+        sides = [pd.Series("", samples.index)]
+    elif recipe.rule == "official":
+        side, removed = official.sides(samples, tables, settings.seed, recipe.clean)
+        sides = [side]
+    elif recipe.folds:
+        names = [f"fold {i + 1}" for i in range(recipe.folds)]
+        part = assign_groups(samples, dict.fromkeys(names, 1 / len(names)), settings.seed)
+        own = samples["group"].map(part)
+        sides = [
+            own.map(lambda fold, i=i: _side_of_fold(names.index(fold), i, len(names)))
+            for i in range(recipe.folds)
+        ]
+    else:
+        shares = dict(zip(SPLITS, ratios, strict=True))
+        sides = [samples["group"].map(assign_groups(samples, shares, settings.seed))]
+    chosen = [_chosen(samples.assign(split=side), mode, recipe, ratios) for side in sides]
+    manifests = []
+    for number, (path, splits) in enumerate(zip(folders, chosen, strict=True), start=1):
+        splits = _regrouped(splits, tables)
+        info = _info(tables, path, mode, replace(recipe, ratios=ratios), settings, splits, removed)
+        if recipe.folds:
+            info["fold"] = [number, recipe.folds]
+        manifests.append(write_manifest(path, splits, info))
+    return manifests
 
 
-def _samples(
-    frames: pd.DataFrame, faces: pd.DataFrame, mode: Mode, settings: SplitSettings
-) -> pd.DataFrame:
-    """One row per usable crop of the wanted categories, with its group, sorted by id."""
-    categories = (*mode.categories, *settings.include)
-    frames = frames.assign(group=groups(frames))
-    columns = ["face_id", "frame_id", "path"]
-    samples = faces[columns].merge(frames, on="frame_id", validate="many_to_one")
-    samples = samples[samples["category"].isin(categories) & (samples["status"] == "ok")]
+def default_name(settings: SplitSettings) -> str:
+    """What a manifest's folder is called when nobody says."""
+    recipe = _recipe(settings)
+    name = recipe.label_space().name
+    if recipe.name != "grouped":
+        name = recipe.name if recipe.classes else f"{name}-{recipe.name}"
+    if recipe.leave_out:
+        name += f"-without-{recipe.leave_out}"
+    return f"{name}-folds" if recipe.folds else name
+
+
+def _recipe(settings: SplitSettings) -> Recipe:
+    """The recipe, with what was asked for beside it."""
+    recipe = recipes.read(settings.recipe)
+    asked = {
+        key: value
+        for key in ("mode", "ratios", "per_class", "leave_out", "folds")
+        if (value := getattr(settings, key)) is not None
+    }
+    fixed = recipe.mode
+    if fixed and settings.mode not in (None, fixed):
+        raise SettingsError(f"recipe {recipe.name} is for mode {fixed}, not {settings.mode}")
+    if settings.ratios and recipe.rule == "official":
+        raise SettingsError(f"recipe {recipe.name}: official lists have ratios of their own")
+    recipe = replace(
+        recipe,
+        **asked,
+        include=(*recipe.include, *settings.include),
+        shrink=recipe.shrink or settings.shrink,
+    )
+    recipes.check(recipe)
+    return recipe
+
+
+def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
+    """One row per usable crop of the wanted categories, with group and class, sorted by id."""
+    mode = recipe.label_space()
+    categories = (*mode.categories, *recipe.include)
+    frames = tables.frames
+    frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
+    frames = frames[~knots(frames).isin(tables.repeated())]
+    samples = tables.faces[["face_id", "frame_id", "path"]].merge(
+        frames, on="frame_id", validate="many_to_one"
+    )
     if missing := [c for c in categories if c not in set(samples["category"])]:
         raise SplitError(
             f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
-            f"first (ffpp-extract for FF++ videos, ffpp-stills for CelebA and CelebA-HQ), or "
+            f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
             f"choose another --mode: {', '.join(modes())}."
         )
-    return samples.sort_values("face_id", ignore_index=True)
+    samples = samples.sort_values("face_id", ignore_index=True)
+    samples["group"] = groups(samples, tables.ties)
+    return _with_classes(mode, samples, recipe)
 
 
-def _with_included(
-    mode: Mode, samples: pd.DataFrame, include: Sequence[str]
-) -> tuple[Mode, pd.DataFrame]:
+def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     """The mode with further categories, and the samples with their class.
 
     In binary mode a category joins the class of its label; elsewhere it is its own class.
@@ -162,7 +173,7 @@ def _with_included(
         raise SplitError(f"{', '.join(mixed)}: recorded both as real and as fake; extract it anew")
     labels = samples.groupby("category")["label"].first()
     classes = dict(mode.classes)
-    for category in include:
+    for category in recipe.include:
         name = labels[category] if mode.name == "binary" else category
         classes[name] = tuple(dict.fromkeys((*classes.get(name, ()), category)))
     classes = {name: classes[name] for name in sorted(classes)}
@@ -172,98 +183,110 @@ def _with_included(
     return Mode(mode.name, classes, mode.ratios), samples
 
 
-def _balanced(
-    samples: pd.DataFrame, mode: Mode, ratios: Ratios, settings: SplitSettings
+def _side_of_fold(fold: int, tested: int, folds: int) -> str:
+    return {tested: "test", (tested + 1) % folds: "val"}.get(fold, "train")
+
+
+def _chosen(
+    samples: pd.DataFrame, mode: Mode, recipe: Recipe, ratios: Ratios
 ) -> dict[str, pd.DataFrame]:
-    """As many samples of every class in each split as the scarcest class has, or as asked."""
-    rng = np.random.default_rng(settings.seed)
-    samples = samples.assign(draw=rng.random(len(samples)))
-    there = pd.crosstab(samples["class"], samples["split"]).reindex(columns=list(SPLITS))
-    if settings.per_class is None:
-        counts = {split: int(there[split].min()) for split in SPLITS}
+    """The samples of each split: equally many of every class, as many as can be or as asked."""
+    if recipe.leave_out:
+        method = samples["category"] == recipe.leave_out
+        fits = (samples["label"] != "fake") | (method == (samples["split"] == "test"))
+        samples = samples[fits]
+    together = recipe.rule == "random"  # the splits draw from one pool
+    pools = {s: samples if together else samples[samples["split"] == s] for s in SPLITS}
+    there = {s: draw.capacity(pool, list(mode.classes)) for s, pool in pools.items()}
+    asked = _asked(recipe, mode, ratios)
+    if asked is None:
+        counts = {s: min(there[s].values()) for s in SPLITS}
+        if together:
+            counts = draw.apportioned(counts["train"], dict(zip(SPLITS, ratios, strict=True)))
+        else:
+            counts = {
+                s: n - n % draw.steps(pools[s], list(mode.classes)) for s, n in counts.items()
+            }
+        if empty := [s for s in SPLITS if not counts[s]]:
+            raise SplitError(_short(there, dict.fromkeys(empty, 1), empty))
+    elif recipe.shrink:
+        counts = draw.shrunk(asked, there, together)
     else:
-        counts = _apportioned(settings.per_class, ratios)
-        short = [
-            f"{name} has {there.loc[name, s]} in {s}, {counts[s]} asked"
-            for name in there.index
-            for s in SPLITS
-            if there.loc[name, s] < counts[s]
-        ]
-        if short:
-            raise SplitError(
-                f"--per-class {settings.per_class} cannot be filled: {'; '.join(short)}. "
-                f"Ask for fewer, or leave --per-class out to take all that balance."
-            )
-    splits = {}
-    for split in SPLITS:
-        rows = samples[samples["split"] == split]
-        drawn = [_drawn(rows[rows["class"] == name], counts[split]) for name in mode.classes]
-        splits[split] = pd.concat(drawn).sort_values("face_id", ignore_index=True)
-    return splits
+        counts = asked
+        if together:
+            whole = {"all": sum(counts.values())}
+            if min(there["train"].values()) < whole["all"]:
+                raise SplitError(_short({"all": there["train"]}, whole, ["all"]))
+        elif short := [s for s in SPLITS if min(there[s].values()) < counts[s]]:
+            raise SplitError(_short(there, counts, short))
+    return (draw.at_random if together else draw.balanced)(samples, counts)
 
 
-def _drawn(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """`count` rows, as evenly as can be from the categories, and in each from the clips."""
-    parts = []
-    for category, quota in _quotas(rows["category"].value_counts().to_dict(), count).items():
-        part = rows[rows["category"] == category].sort_values("draw")
-        turn = part.groupby(["compression", "clip"]).cumcount()
-        order = np.lexsort((part["draw"], turn))  # every clip's first, then every second, …
-        parts.append(part.iloc[order[:quota]])
-    return pd.concat(parts)
+def _asked(recipe: Recipe, mode: Mode, ratios: Ratios) -> dict[str, int] | None:
+    if recipe.per_class is not None:
+        return draw.apportioned(recipe.per_class, dict(zip(SPLITS, ratios, strict=True)))
+    if recipe.counts is not None and mode.name in recipe.counts:
+        return dict(recipe.counts[mode.name])
+    return None
 
 
-def _quotas(there: Mapping[str, int], count: int) -> dict[str, int]:
-    """Share `count` over categories as equally as what is there allows.
+def _short(
+    there: Mapping[str, Mapping[str, int]], asked: Mapping[str, int], splits: list[str]
+) -> str:
+    """What every class has and what was asked of it, and the ways out."""
+    lines = [
+        f"{name} has {n} in {split}, {asked[split]} asked"
+        for split in splits
+        for name, n in there[split].items()
+        if n < asked[split]
+    ]
+    return (
+        f"the data cannot fill this: {'; '.join(lines)}. Extract more, ask for fewer with "
+        f"--per-class, or let all classes shrink together with --shrink."
+    )
 
-    >>> _quotas({"CelebA": 600, "CelebA-HQ": 40, "Youtube": 150}, 500)
-    {'CelebA-HQ': 40, 'Youtube': 150, 'CelebA': 310}
+
+def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str, pd.DataFrame]:
+    """The same, with groups as they follow from these samples alone.
+
+    A fake that is not among them ties nobody.
     """
-    quotas = {}
-    left = count
-    by_size = sorted(there, key=lambda name: (there[name], name))
-    for position, name in enumerate(by_size):
-        quotas[name] = min(there[name], left // (len(by_size) - position))
-        left -= quotas[name]
-    return quotas
+    every = pd.concat(splits)
+    tied = audit.ties_within(every, tables.ties)
+    group = groups(every, tied)
+    return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
 
 
-def _apportioned(total: int, ratios: Ratios) -> dict[str, int]:
-    """`total` split by `ratios`, val and test rounded, at least one each.
-
-    >>> _apportioned(16750, (0.84, 0.04, 0.12))
-    {'train': 14070, 'val': 670, 'test': 2010}
-    """
-    if total < 3:
-        raise SettingsError(f"per_class ({total}) must be at least 3, one for each split")
-    val, test = (max(round(total * r), 1) for r in ratios[1:])
-    if val + test >= total:
-        raise SettingsError(f"per_class ({total}) leaves nothing to train on at these ratios")
-    return {"train": total - val - test, "val": val, "test": test}
+def _fractions(ratios: Ratios) -> Ratios:
+    train, val, test = (r / sum(ratios) for r in ratios)
+    return train, val, test
 
 
 def _info(
-    dataset: Path,
+    tables: Dataset,
     folder: Path,
     mode: Mode,
-    ratios: Ratios,
+    recipe: Recipe,
     settings: SplitSettings,
     splits: dict[str, pd.DataFrame],
+    removed: list[official.Removed],
 ) -> dict[str, Any]:
-    every = pd.concat(splits.values())
-    crossing = every.groupby("group")["split"].nunique().gt(1).sum()
+    every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
+    own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
     return {
         "mode": mode.name,
-        "recipe": settings.recipe,
+        "recipe": recipe.name,
+        "about": recipe.about,
         "seed": settings.seed,
-        "settings": {**asdict(settings), "ratios": list(ratios), "include": list(settings.include)},
-        "root": os.path.relpath(dataset.resolve(), folder.resolve()),
+        "settings": {**own, "mode": mode.name},
+        "root": os.path.relpath(tables.folder.resolve(), folder.resolve()),
         "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
-        "tables": {t: sha256(dataset / t) for t in ("frames.parquet", "faces.parquet")},
-        "audit": {"groups_on_several_sides": int(crossing)},
+        "removed": [asdict(r) for r in removed],
+        "tables": {**tables.fingerprints(), **lists.hashes(tables.folder)},
+        "audit": audit.verdict(audit.audited(every, tables)),
     }
 
 
@@ -278,8 +301,3 @@ def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:
 
 def _counted(values: pd.Series) -> dict[str, int]:
     return {str(k): int(v) for k, v in values.value_counts().sort_index().items()}
-
-
-def _few(names: pd.Index) -> str:
-    shown = ", ".join(sorted(str(n) for n in names)[:3])
-    return shown + (", …" if len(names) > 3 else "")

@@ -43,7 +43,13 @@ class ManifestRow:
 MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
 TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
 
-_DTYPES = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
+_DTYPES = {
+    "str": "str",
+    "int": "int64",
+    "float": "float64",
+    "bool": "bool",
+    "list[float]": "object",
+}
 
 
 def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -53,17 +59,45 @@ def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         TableError: the parts contradict each other.
     """
     parts = [Part.read(path) for path in sorted((dataset / "parts").rglob("*.json"))]
-    frames = _table(FrameRow, (row for part in parts for row in part.frames), "frame_id")
-    faces = _table(FaceRow, (row for part in parts for row in part.faces), "face_id")
+    frames = table_of(FrameRow, (row for part in parts for row in part.frames))
+    faces = table_of(FaceRow, (row for part in parts for row in part.faces))
+    frames = frames.sort_values("frame_id", ignore_index=True)
+    faces = faces.sort_values("face_id", ignore_index=True)
     _check_accounts(dataset, frames, faces)
     return frames, faces
+
+
+@dataclass(frozen=True)
+class DuplicateRow:
+    """What ffpp-clean found wrong with a clip or still, or what it is a duplicate of."""
+
+    item: str  # "category/clip"
+    kind: str  # one of `DUPLICATE_KINDS`
+    partner: str  # the one that it repeats, "category/clip"; empty for what cannot be read
+    distance: float  # of the perceptual hashes, as a share of their bits; 0 for identical files
+    path: str  # the file at fault: the crop, below the dataset folder, or the source image
+
+
+@dataclass(frozen=True)
+class IdentityRow:
+    """Who ffpp-identify found in a clip or still."""
+
+    item: str  # "category/clip"
+    person: str  # the first item that shows the same person, by name
+    partner: str  # an item whose face is near enough to be the same person's; may be empty
+    distance: float  # between the two embeddings; nan without a partner
+    faces: int  # how many crops the embedding is the mean of
+    embedding: list[float]  # 128 numbers, float32
+
+
+DUPLICATE_KINDS = ("unreadable", "truncated", "identical", "near")
 
 
 def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write what `collect_parts` gives to frames.parquet and faces.parquet, and return it."""
     frames, faces = collect_parts(dataset)
-    _write_parquet(dataset / "frames.parquet", frames)
-    _write_parquet(dataset / "faces.parquet", faces)
+    write_table(dataset / "frames.parquet", frames)
+    write_table(dataset / "faces.parquet", faces)
     return frames, faces
 
 
@@ -75,6 +109,21 @@ def read_frames(dataset: Path) -> pd.DataFrame:
 def read_faces(dataset: Path) -> pd.DataFrame:
     """The crops of a dataset folder; columns as in `FaceRow`."""
     return _read_parquet(dataset / "faces.parquet", FaceRow)
+
+
+def read_duplicates(dataset: Path) -> pd.DataFrame | None:
+    """What ffpp-clean wrote; columns as in `DuplicateRow`. None where it was not run."""
+    return _read_optional(dataset / "duplicates.parquet", DuplicateRow)
+
+
+def read_identities(dataset: Path) -> pd.DataFrame | None:
+    """What ffpp-identify wrote; columns as in `IdentityRow`. None where it was not run."""
+    return _read_optional(dataset / "identities.parquet", IdentityRow)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a Parquet file: all of it or none."""
+    write_atomically(path, table.to_parquet(index=False))
 
 
 @dataclass(frozen=True)
@@ -147,10 +196,10 @@ def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str
     return Manifest(folder, info)
 
 
-def _table(row_type: type, rows: Iterable[Any], key: str) -> pd.DataFrame:
+def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:
+    """A table with a column for every field of its rows."""
     dtypes = {f.name: _DTYPES[str(f.type)] for f in fields(row_type)}
-    table = pd.DataFrame([asdict(r) for r in rows], columns=list(dtypes)).astype(dtypes)
-    return table.sort_values(key, ignore_index=True)
+    return pd.DataFrame([asdict(r) for r in rows], columns=list(dtypes)).astype(dtypes)
 
 
 def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
@@ -168,8 +217,8 @@ def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) ->
         )
 
 
-def _write_parquet(path: Path, table: pd.DataFrame) -> None:
-    write_atomically(path, table.to_parquet(index=False))
+def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
+    return _read_parquet(path, row_type) if path.exists() else None
 
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
@@ -182,5 +231,5 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
     if missing := [f.name for f in fields(row_type) if f.name not in table.columns]:
-        raise TableError(f"{path}: column {', '.join(missing)} is missing; extract again")
+        raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
     return table

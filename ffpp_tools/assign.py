@@ -1,0 +1,91 @@
+"""Whole groups of people to parts, so that every category is in every part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ffpp_tools.errors import SplitError
+
+# When every part is given its first group of a category, a group is too large for a part if it
+# exceeds the part's share by this factor and there are smaller ones.
+GIANT = 1.5
+
+
+def assign_groups(samples: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Group → part, so that every category is in every part and sizes come near the shares.
+
+    First each part is given a group of each category, scarcest category and last part first;
+    then every further group, in random order, goes where its categories are most wanted.
+
+    Args:
+        samples: one row per crop, with columns `group` and `category`.
+        shares: part → its fraction of the samples; they sum to 1.
+        seed: another seed, other groups in each part.
+
+    Raises:
+        SplitError: a category has too few groups to be in all parts.
+    """
+    sizes = pd.crosstab(samples["group"], samples["category"]).sort_index()
+    rng = np.random.default_rng(seed)
+    sizes = sizes.iloc[rng.permutation(len(sizes))]
+    groups, table = sizes.index.to_list(), sizes.to_numpy()
+    parts, fractions = list(shares), np.array(list(shares.values()))
+    side = np.full(len(groups), -1)
+    _give_each_one(side, table, sizes.columns.to_list(), groups, parts, fractions)
+    _give_the_rest(side, table, fractions)
+    return {group: parts[at] for group, at in zip(groups, side, strict=True)}
+
+
+def _give_each_one(
+    side: npt.NDArray[np.int_],
+    table: npt.NDArray[np.int_],
+    categories: Sequence[str],
+    groups: Sequence[str],
+    parts: Sequence[str],
+    fractions: npt.NDArray[np.float64],
+) -> None:
+    held = table > 0
+    for at in np.argsort(held.sum(0), kind="stable").tolist():
+        total = table[:, at].sum()
+        for part in reversed(range(len(parts))):
+            if (held[:, at] & (side == part)).any():
+                continue
+            free = np.flatnonzero(held[:, at] & (side < 0))
+            if not len(free):
+                holders = [groups[i] for i in np.flatnonzero(held[:, at]).tolist()]
+                raise SplitError(
+                    f"{categories[at]}: its crops come from {len(holders)} group(s) of people who "
+                    f"belong together ({_few(holders)}), too few to be in {', '.join(parts)} "
+                    f"without anybody on two sides. Extract more clips or stills of it."
+                )
+            wanted = fractions[part] * total
+            small = table[free, at] <= GIANT * max(wanted, table[free, at].min())
+            side[free[small][0]] = part
+
+
+def _give_the_rest(
+    side: npt.NDArray[np.int_],
+    table: npt.NDArray[np.int_],
+    fractions: npt.NDArray[np.float64],
+) -> None:
+    total = table.sum(0)
+    left = fractions[:, None] * total  # what each part still wants of each category
+    for part in range(len(fractions)):
+        left[part] -= table[side == part].sum(0)
+    shares_left = (left / total).tolist()  # plain numbers: the loop below runs once a group
+    columns = [np.flatnonzero(row).tolist() for row in table]
+    parts = range(len(fractions))
+    for i in np.flatnonzero(side < 0):
+        held = columns[i]
+        best = max(parts, key=lambda part: sum(shares_left[part][at] for at in held))
+        side[i] = best
+        for at in held:
+            shares_left[best][at] -= table[i, at] / total[at]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")

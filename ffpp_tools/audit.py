@@ -1,0 +1,154 @@
+"""What would make a result a lie: people on several sides, lost frames, unequal classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.groups import REASONS, Graph, knots
+from ffpp_tools.ledger import MISSES
+from ffpp_tools.tables import SPLITS
+
+# Besides the ties between clips and stills: frames of one clip, and ties of several kinds.
+SAME_CLIP, SEVERAL = "clip", "several"
+ALL_REASONS = {
+    SAME_CLIP: "frames of the same clip",
+    **REASONS,
+    SEVERAL: "ties of several kinds in a row",
+}
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What is on several sides for one reason."""
+
+    reason: str  # a key of `ALL_REASONS`
+    count: int  # clips, pairs, videos, people …
+    sides: dict[str, int]  # how many are on which, such as {"train+test": 2}
+    example: tuple[str, str]  # two knots, on different sides
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a manifest."""
+
+    groups: int  # on several sides, whatever ties them
+    crossings: tuple[Crossing, ...]
+    unequal: tuple[str, ...]  # splits whose classes are not equally large
+    miss_rates: dict[str, float]  # category → share of its frames without a usable face
+    unknown: tuple[str, ...]  # what would tell more, and is not there
+
+    @property
+    def leaks(self) -> bool:
+        """Whether anybody is on two sides."""
+        return self.groups > 0
+
+
+def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
+    """Look for what crosses.
+
+    Args:
+        samples: of all splits; columns of `ManifestRow` and `split`.
+        tables: the dataset they come from.
+    """
+    tied = ties_within(samples, tables.ties)
+    own = knots(samples)
+    found = [
+        _crossing(reason, samples, own, tied[tied["reason"] == reason])
+        for reason in (SAME_CLIP, *REASONS)
+    ]
+    crossings = [c for c in found if c]
+    every = _crossing(SEVERAL, samples, own, tied)
+    if every and not crossings:
+        crossings = [every]
+    frames = tables.frames[tables.frames["category"].isin(samples["category"].unique())]
+    missed = frames["status"].isin(MISSES).groupby(frames["category"]).sum()
+    looked = frames["status"].isin(("ok", *MISSES)).groupby(frames["category"]).sum()
+    sizes = pd.crosstab(samples["split"], samples["class"])
+    unequal = [s for s in SPLITS if s in sizes.index and sizes.loc[s].min() < sizes.loc[s].max()]
+    return Audit(
+        every.count if every else 0,
+        tuple(crossings),
+        tuple(unequal),
+        {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
+        tuple(tables.unknown),
+    )
+
+
+def ties_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
+    """The ties that hold between samples: without fakes that are not among them.
+
+    Who is the same person as somebody else is so whoever else is there; a fake ties its two
+    people only if it is among the samples.
+    """
+    own = set(knots(samples).unique())
+    return tied[(tied["reason"] != "pair") | tied["a"].isin(own)]
+
+
+def summary(info: Mapping[str, Any]) -> str:
+    """One sentence on a manifest, as every report of it has to begin.
+
+    Args:
+        info: what manifest.json holds.
+    """
+    found = info["audit"]
+    what = f"Split: {info['recipe']}"
+    if "fold" in info:
+        what += ", fold {} of {}".format(*info["fold"])
+    if info["settings"].get("leave_out"):
+        what += f", {info['settings']['leave_out']} in test only"
+    if found["leaks"]:
+        reasons = ", ".join(ALL_REASONS[c["reason"]] for c in found["crossings"])
+        return (
+            f"{what}. PEOPLE APPEAR ON SEVERAL SIDES: {found['groups_on_several_sides']} groups of "
+            f"people ({reasons}). Figures on it are inflated"
+        )
+    return f"{what}. No group of people is on two sides, as far as is known"
+
+
+def verdict(audit: Audit) -> dict[str, Any]:
+    """The audit as manifest.json holds it."""
+    return {
+        "leaks": audit.leaks,
+        "groups_on_several_sides": audit.groups,
+        "crossings": [asdict(c) for c in audit.crossings],
+        "unequal_splits": list(audit.unequal),
+        "miss_rates": audit.miss_rates,
+        "not_known": list(audit.unknown),
+    }
+
+
+def _crossing(
+    reason: str, samples: pd.DataFrame, own: pd.Series, tied: pd.DataFrame
+) -> Crossing | None:
+    """The components of some ties that are on several sides."""
+    graph = Graph.of(tied, own)
+    where = pd.DataFrame(
+        {
+            "component": graph.component[graph.position(own)],
+            "knot": own.to_numpy(),
+            "split": samples["split"].to_numpy(),
+        }
+    ).drop_duplicates()
+    if reason not in (SAME_CLIP, SEVERAL):
+        # A clip that is itself on several sides is counted once, as that.
+        where = where[~where["knot"].duplicated(keep=False)]
+    crossing = where[where.groupby("component")["split"].transform("nunique") > 1]
+    if crossing.empty:
+        return None
+    crossing = crossing.sort_values("knot")
+    sides = crossing.groupby("component")["split"].agg(
+        lambda s: "+".join(split for split in SPLITS if split in set(s))
+    )
+    first = crossing[crossing["component"] == crossing["component"].iloc[0]]
+    other = first[first["split"] != first["split"].iloc[0]]
+    return Crossing(
+        reason,
+        int(crossing["component"].nunique()),
+        {str(k): int(v) for k, v in sides.value_counts().sort_index().items()},
+        (str(first["knot"].iloc[0]), str(other["knot"].iloc[0])),
+    )

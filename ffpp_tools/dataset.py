@@ -1,0 +1,88 @@
+"""A dataset folder, read: its tables, and what they and FF++'s lists say belongs together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ffpp_tools import lists
+from ffpp_tools.groups import ties
+from ffpp_tools.tables import read_duplicates, read_faces, read_frames, read_identities
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a dataset folder holds."""
+
+    folder: Path
+    frames: pd.DataFrame  # the ledger; columns as in `FrameRow`
+    faces: pd.DataFrame  # columns as in `FaceRow`
+    duplicates: pd.DataFrame | None  # columns as in `DuplicateRow`; None before ffpp-clean
+    identities: pd.DataFrame | None  # columns as in `IdentityRow`; None before ffpp-identify
+    videos: Mapping[str, str] | None  # clip of Youtube → YouTube video; None if not known
+
+    @classmethod
+    def read(cls, folder: Path) -> Dataset:
+        """The dataset in `folder`.
+
+        Raises:
+            TableError: a table is missing or damaged.
+        """
+        return cls(
+            folder,
+            read_frames(folder),
+            read_faces(folder),
+            read_duplicates(folder),
+            read_identities(folder),
+            lists.youtube_videos(folder),
+        )
+
+    @cached_property
+    def ties(self) -> pd.DataFrame:
+        """Everything that is known to tie its clips and stills together."""
+        return ties(self.frames, self.videos, self.duplicates, self.identities)
+
+    @property
+    def unknown(self) -> list[str]:
+        """What would tell more, and is not there."""
+        missing = {
+            f"several clips from one YouTube video ({lists.CONVERSION})": self.videos,
+            "the same photograph twice (ffpp-clean)": self.duplicates,
+            "the same person in several clips or stills (ffpp-identify)": self.identities,
+        }
+        return [what for what, table in missing.items() if table is None]
+
+    def repeated(self) -> set[str]:
+        """Clips and stills that are identical to another one of the same category."""
+        if self.duplicates is None:
+            return set()
+        table = self.duplicates[self.duplicates["kind"] == "identical"]
+        category = table["item"].str.split("/", n=1).str[0]
+        same = category == table["partner"].str.split("/", n=1).str[0]
+        return set(table["item"][same])
+
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each table's content, whatever the order of its rows."""
+        tables = {
+            "frames": self.frames,
+            "faces": self.faces,
+            "duplicates": self.duplicates,
+            "identities": self.identities,
+        }
+        return {
+            f"{name}.parquet": _fingerprint(table)
+            for name, table in tables.items()
+            if table is not None
+        }
+
+
+def _fingerprint(table: pd.DataFrame) -> str:
+    plain = table.drop(columns="embedding", errors="ignore")
+    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()

@@ -1,0 +1,133 @@
+"""Equal classes: how many samples of each, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ffpp_tools.errors import SettingsError, SplitError
+
+SPLITS = ("train", "val", "test")
+
+
+def balanced(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.DataFrame]:
+    """So many samples of every class in each split, evenly from its categories and their clips.
+
+    Args:
+        samples: columns class, category, compression, clip, face_id, split and `draw`, a random
+            number that decides between samples that are otherwise alike.
+        counts: split → samples of each class; `capacity` says how many there can be.
+    """
+    splits = {}
+    for split in SPLITS:
+        rows = samples[samples["split"] == split]
+        drawn = [_drawn(part, counts[split]) for _, part in rows.groupby("class")]
+        splits[split] = pd.concat(drawn).sort_values("face_id", ignore_index=True)
+    return splits
+
+
+def at_random(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.DataFrame]:
+    """As `balanced`, but splits are drawn frame by frame, whoever is in them."""
+    chosen: dict[str, list[pd.DataFrame]] = {split: [] for split in SPLITS}
+    for _, rows in samples.groupby("class"):
+        quotas = _quotas(rows["category"].value_counts().to_dict(), sum(counts.values()))
+        parts = [
+            rows[rows["category"] == category].nsmallest(quota, "draw")
+            for category, quota in quotas.items()
+        ]
+        mixed, at = pd.concat(parts).sort_values("draw"), 0
+        for split in SPLITS:
+            chosen[split].append(mixed.iloc[at : at + counts[split]])
+            at += counts[split]
+    return {
+        split: pd.concat(parts).sort_values("face_id", ignore_index=True)
+        for split, parts in chosen.items()
+    }
+
+
+def capacity(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
+    """How many samples each class can give, its fakes being equally many of each method."""
+    there = {}
+    for name in classes:
+        own = rows[rows["class"] == name]
+        sizes = own["category"].value_counts()
+        if len(own) and own["label"].iloc[0] == "fake":
+            there[name] = int(sizes.min()) * len(sizes)
+        else:
+            there[name] = len(own)
+    return there
+
+
+def steps(rows: pd.DataFrame, classes: Sequence[str]) -> int:
+    """The number of samples of a class must be a multiple of this for its fakes to be equal."""
+    fakes = rows[rows["label"] == "fake"].groupby("class")["category"].nunique()
+    return int(np.lcm.reduce([int(fakes.get(name, 1)) for name in classes]))
+
+
+def shrunk(
+    counts: Mapping[str, int], there: Mapping[str, Mapping[str, int]], together: bool
+) -> dict[str, int]:
+    """Counts scaled down until every class can fill them, splits keeping their proportions.
+
+    Args:
+        counts: split → samples of each class that were asked for.
+        there: split → class → samples that there are; with `together`, the same in each split.
+        together: the splits draw from one pool.
+
+    Raises:
+        SplitError: nothing would be left of a split.
+    """
+    if together:
+        ratios = [min(there["train"].values()) / max(sum(counts.values()), 1)]
+    else:
+        ratios = [min(there[s].values()) / n for s, n in counts.items() if n]
+    factor = min(1.0, *ratios)
+    scaled = {split: int(n * factor) for split, n in counts.items()}
+    if any(counts[s] and not scaled[s] for s in counts):
+        raise SplitError(
+            f"shrinking {counts} to what the scarcest class can fill leaves {scaled}: nothing of "
+            f"a split. Extract more, or leave --shrink out for what is missing."
+        )
+    return scaled
+
+
+def apportioned(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
+    """`total` split by `ratios`, val and test rounded, at least one each.
+
+    >>> apportioned(16750, {"train": 0.84, "val": 0.04, "test": 0.12})
+    {'train': 14070, 'val': 670, 'test': 2010}
+    """
+    if total < 3:
+        raise SettingsError(f"per_class ({total}) must be at least 3, one for each split")
+    val, test = (max(round(total * ratios[s]), 1) for s in ("val", "test"))
+    if val + test >= total:
+        raise SettingsError(f"per_class ({total}) leaves nothing to train on at these ratios")
+    return {"train": total - val - test, "val": val, "test": test}
+
+
+def _drawn(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """`count` rows, as evenly as can be from the categories, and in each from the clips."""
+    parts = []
+    for category, quota in _quotas(rows["category"].value_counts().to_dict(), count).items():
+        part = rows[rows["category"] == category].sort_values("draw")
+        turn = part.groupby(["compression", "clip"]).cumcount()
+        order = np.lexsort((part["draw"], turn))  # every clip's first, then every second, …
+        parts.append(part.iloc[order[:quota]])
+    return pd.concat(parts)
+
+
+def _quotas(there: Mapping[str, int], count: int) -> dict[str, int]:
+    """Share `count` over categories as equally as what is there allows.
+
+    >>> _quotas({"CelebA": 600, "CelebA-HQ": 40, "Youtube": 150}, 500)
+    {'CelebA-HQ': 40, 'Youtube': 150, 'CelebA': 310}
+    """
+    quotas = {}
+    left = count
+    by_size = sorted(there, key=lambda name: (there[name], name))
+    for position, name in enumerate(by_size):
+        quotas[name] = min(there[name], left // (len(by_size) - position))
+        left -= quotas[name]
+    return quotas

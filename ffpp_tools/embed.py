@@ -1,0 +1,45 @@
+"""A face's embedding: 128 numbers by dlib's network, near each other for one person.
+
+The same network as `face_recognition.face_encodings`, at 75 ms CPU a face; the landmarks that it
+turns the face by are looked for in the box that the crop was cut round.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ffpp_tools.detect import model_path
+from ffpp_tools.kept import Image, face_in
+
+WIDTH = 128
+
+
+def embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
+    """The embedding of the face in a crop, (128,) float32.
+
+    Args:
+        image: the crop, (H, W, 3) uint8 RGB.
+        row: its columns of `FaceRow`.
+    """
+    import dlib
+
+    x, y, width, height = face_in(image, row)
+    box = dlib.rectangle(int(x), int(y), int(x + width), int(y + height))
+    landmarks, network = _models()
+    found = landmarks(image, box)
+    return np.array(network.compute_face_descriptor(image, found), np.float32)
+
+
+@cache
+def _models() -> tuple[Any, Any]:
+    import dlib
+
+    return (
+        dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks"))),
+        dlib.face_recognition_model_v1(str(model_path("dlib_face_recognition_resnet_model_v1"))),
+    )

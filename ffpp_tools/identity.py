@@ -1,0 +1,190 @@
+"""Who is who: one person in several clips, or in a clip and a photograph, by face embeddings.
+
+Where an identity file or a clip's name tells, that is believed; embeddings tie what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ffpp_tools.embed import WIDTH, embedding
+from ffpp_tools.errors import SettingsError, TableError
+from ffpp_tools.groups import IDENTITIES, knots
+from ffpp_tools.kept import kept
+from ffpp_tools.rows import STILL
+from ffpp_tools.tables import IdentityRow, read_faces, read_frames, table_of, write_table
+
+Embeddings = npt.NDArray[np.float32]
+
+# The distance up to which two faces are taken for one person's. Measured on 596 photographs of
+# CelebA, between pairs of them, by its identity file: at 0.4 one of 176,742 pairs of different
+# people is merged, and 78 % of the 568 pairs of one person are not found (docs/manifests.md).
+MAX_DISTANCE = 0.4
+CLIP_FACES = 5  # crops that a clip's embedding is the mean of
+STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
+MEASURED = 4000  # photographs of known people that the rates are measured on
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often a threshold is wrong, on photographs whose people are known."""
+
+    different: int  # pairs of photographs of two people
+    merged: int  # of these, how many are near enough to be taken for one person
+    same: int  # pairs of photographs of one person
+    split: int  # of these, how many are not
+
+
+@dataclass(frozen=True)
+class Identities:
+    """What was found."""
+
+    table: pd.DataFrame  # columns as in `IdentityRow`
+    rates: Rates  # measured on the dataset's own known people
+
+
+def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE) -> Identities:
+    """Find people who are in several real clips or stills, and write `identities.parquet`.
+
+    A clip is known by the mean of a few of its faces, a person of an identity file by that of a
+    few photographs. Fakes are left out: their names tie them to their people.
+
+    Raises:
+        SettingsError: an impossible distance.
+        TableError: there are no faces to compare.
+    """
+    if not 0 < max_distance <= 1:
+        raise SettingsError(f"distance ({max_distance}) must be above 0 and at most 1")
+    faces = _chosen(dataset)
+    if faces.empty:
+        raise TableError(f"{dataset}: no real clip or still whose face could be compared")
+    vectors = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
+    readable = ~np.isnan(vectors).any(axis=1)
+    faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
+    units, means, counts = _means(faces["unit"], vectors)
+    people, partners, distances = _people(units, means, max_distance)
+    table = table_of(
+        IdentityRow,
+        (
+            IdentityRow(*values, means[i].tolist())
+            for i, values in enumerate(zip(units, people, partners, distances, counts, strict=True))
+        ),
+    )
+    write_table(dataset / "identities.parquet", table)
+    return Identities(table, rates(faces["person"], vectors, max_distance))
+
+
+def rates(people: pd.Series, vectors: Embeddings, max_distance: float) -> Rates:
+    """How often a distance is wrong about pairs of faces.
+
+    Args:
+        people: whose each face is; empty where that is not known.
+        vectors: (n, 128) embeddings.
+        max_distance: up to which two faces are taken for one person's.
+    """
+    known = np.flatnonzero((people != "").to_numpy())[:MEASURED]
+    names, own = pd.factorize(people.iloc[known])[0], vectors[known]
+    different = merged = same = split = 0
+    for start, distance in _distances(own):
+        one = names[start : start + len(distance), None] == names[None]
+        later = np.arange(len(own))[None] > np.arange(start, start + len(distance))[:, None]
+        near = distance <= max_distance
+        different += int((later & ~one).sum())
+        merged += int((later & ~one & near).sum())
+        same += int((later & one).sum())
+        split += int((later & one & ~near).sum())
+    return Rates(different, merged, same, split)
+
+
+def _chosen(dataset: Path) -> pd.DataFrame:
+    """The faces to compare, with `unit`, what they stand for, and `person`, where it is known."""
+    frames = read_frames(dataset)
+    frames = frames[(frames["status"] == "ok") & (frames["label"] == "real")]
+    faces = read_faces(dataset).merge(frames.drop(columns="status"), on="frame_id")
+    faces = faces[faces["detector"] != "none"].sort_values("face_id", ignore_index=True)
+    faces["unit"], faces["person"] = knots(faces), ""
+    still = faces["compression"] == STILL
+    return pd.concat([_of_clips(faces[~still]), _of_stills(faces[still])], ignore_index=True)
+
+
+def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
+    """A few faces of each clip, evenly spread, of whoever is in most of its frames."""
+    first = faces.groupby("unit")["compression"].transform("min")
+    faces = faces[faces["compression"] == first]
+    track = faces.groupby("unit")["track"].transform(lambda tracks: tracks.mode().iloc[0])
+    faces = faces[faces["track"] == track].sort_values(["unit", "frame"])
+    place = faces.groupby("unit").cumcount()
+    count = faces.groupby("unit")["unit"].transform("size")
+    few = count.clip(upper=CLIP_FACES)
+    return faces[place * few // count != (place - 1) * few // count]
+
+
+def _of_stills(faces: pd.DataFrame) -> pd.DataFrame:
+    """A few photographs of everybody who is known, and every one of nobody known."""
+    series = faces["category"].map(lambda category: IDENTITIES.get(category, category))
+    named = faces["target_id"] != ""
+    person = (series + "/" + faces["target_id"]).where(named, "")
+    # What was made from a known person's photograph needs no embedding.
+    tied = faces["photo"].isin(set(faces["photo"][named]) - {""}) & ~named
+    faces = faces.assign(person=person)[~tied]
+    known = faces["person"] != ""
+    few = faces[known][faces[known].groupby("person").cumcount() < STILLS_OF_PERSON]
+    first = few.groupby("person")["unit"].transform("min")
+    return pd.concat([few.assign(unit=first), faces[~known]])
+
+
+def _means(units: pd.Series, vectors: Embeddings) -> tuple[list[str], Embeddings, list[int]]:
+    codes, names = pd.factorize(units, sort=True)
+    counts = np.bincount(codes, minlength=len(names))
+    sums = np.zeros((len(names), vectors.shape[1]))
+    np.add.at(sums, codes, vectors)
+    return names.to_list(), (sums / counts[:, None]).astype(np.float32), counts.tolist()
+
+
+def _people(
+    units: list[str], means: Embeddings, max_distance: float
+) -> tuple[list[str], list[str], list[float]]:
+    """For every unit, the first that shows the same person, its nearest link to it, how near."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+    first, second, apart = [], [], []
+    for start, distance in _distances(means):
+        i, j = np.nonzero(distance <= max_distance)
+        later = j > i + start
+        first.append(i[later] + start)
+        second.append(j[later])
+        apart.append(np.maximum(distance[i[later], j[later]], 1e-6))  # 0 would be no link at all
+    shape = (len(units), len(units))
+    links = coo_array(
+        (np.concatenate(apart), (np.concatenate(first), np.concatenate(second))), shape
+    )
+    tree = minimum_spanning_tree(links.tocsr())
+    tree = tree + tree.T
+    people, partners, distances = units.copy(), [""] * len(units), [float("nan")] * len(units)
+    seen = np.zeros(len(units), bool)
+    for root in np.flatnonzero(np.diff(tree.indptr)):
+        if seen[root]:
+            continue
+        order, before = breadth_first_order(tree, root, directed=False)
+        seen[order] = True
+        for at in order[1:]:
+            people[at], partners[at] = units[root], units[before[at]]
+            distances[at] = round(float(tree[at, before[at]]), 4)
+    return people, partners, distances
+
+
+def _distances(vectors: Embeddings) -> Iterator[tuple[int, Embeddings]]:
+    """Blocks of rows of the table of all distances, each with its first row's number."""
+    squares = (vectors**2).sum(axis=1)
+    for start in range(0, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK]
+        product = squares[start : start + BLOCK, None] + squares - 2 * block @ vectors.T
+        yield start, np.sqrt(np.maximum(product, 0))

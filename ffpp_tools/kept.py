@@ -1,0 +1,113 @@
+"""Numbers measured on crops, computed once and kept beside them, whatever asks for them next.
+
+They lie in `measured/<what>/`, in 256 files by the names of the crops, each committed whole: a run
+that is stopped loses the file at hand. A crop that was made anew is measured anew.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ffpp_tools.console import console
+from ffpp_tools.files import write_atomically
+
+Image = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float32]
+# From a crop and its row of faces.parquet to its numbers.
+Measure = Callable[[Image, "pd.Series"], npt.ArrayLike]
+
+FILES = 256
+COLUMNS = ("face_id", "path", "sha256", "box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y")
+
+
+def kept(
+    dataset: Path, faces: pd.DataFrame, what: str, measure: Measure, width: int, workers: int
+) -> Values:
+    """The numbers of every crop, (len(faces), width) float32; nan where a crop cannot be read.
+
+    Args:
+        dataset: the folder of the crops.
+        faces: columns as in `FaceRow`.
+        what: a name for what is measured.
+        measure: a function of a module, for other processes.
+        width: how many numbers it gives.
+        workers: how many processes.
+    """
+    import joblib
+
+    bucket = faces["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES).to_numpy()
+    rows = faces[[*COLUMNS, "crop_size", "detector"]]
+    positions = [np.flatnonzero(bucket == number) for number in np.unique(bucket)]
+    tasks = (
+        joblib.delayed(_file)(dataset, what, int(bucket[at[0]]), rows.iloc[at], measure, width)
+        for at in positions
+    )
+    values = np.full((len(faces), width), np.nan, np.float32)
+    done = 0
+    with console.status(f"{what}: 0/{len(faces)} crops") as line:
+        found = joblib.Parallel(workers, return_as="generator", batch_size=1)(tasks)
+        for at, part in zip(positions, found, strict=True):
+            values[at] = part
+            done += len(at)
+            line.update(f"{what}: {done}/{len(faces)} crops")
+    return values
+
+
+def read_crop(path: Path) -> Image | None:
+    """(H, W, 3) uint8 RGB, or None where it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
+
+
+def face_in(image: Image, row: pd.Series) -> tuple[float, float, float, float]:
+    """Where the face lies in its crop: x, y, width and height in the crop's pixels."""
+    height, width = image.shape[:2]
+    scaled = max(height, width) != row["crop_size"]
+    x, y = (width / row["crop_size"], height / row["crop_size"]) if scaled else (1.0, 1.0)
+    left, top = (row["box_x"] - row["crop_x"]) * x, (row["box_y"] - row["crop_y"]) * y
+    return left, top, row["box_w"] * x, row["box_h"] * y
+
+
+def _file(
+    dataset: Path, what: str, number: int, rows: pd.DataFrame, measure: Measure, width: int
+) -> Values:
+    """The numbers of the crops of one file, those that are new computed and added to it."""
+    cv2.setNumThreads(1)
+    path = dataset / "measured" / what / f"{number:02x}.npz"
+    names, values = _read(path, width)
+    known = dict(zip(names.tolist(), range(len(names)), strict=True))
+    keys = (rows["face_id"] + " " + rows["sha256"]).to_list()
+    new = [i for i, key in enumerate(keys) if key not in known]
+    if new:
+        measured = np.full((len(new), width), np.nan, np.float32)
+        for at, i in enumerate(new):
+            row = rows.iloc[i]
+            image = read_crop(dataset / row["path"])
+            if image is not None:
+                measured[at] = measure(image, row)
+            known[keys[i]] = len(names) + at
+        values = np.concatenate([values, measured])
+        names = np.concatenate([names, np.array([keys[i] for i in new])])
+        buffer = io.BytesIO()
+        np.savez(buffer, names=names, values=values)
+        write_atomically(path, buffer.getvalue())
+    return values[[known[key] for key in keys]]
+
+
+def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names, values = file["names"], file["values"]
+        if values.shape == (len(names), width):
+            return names, values
+    except (OSError, ValueError, KeyError, EOFError):
+        pass  # not there, or damaged: measured again
+    return np.array([], "U1"), np.empty((0, width), np.float32)

@@ -1,0 +1,198 @@
+"""What gives the answer away without looking at the face: a shortcut probe.
+
+A logistic regression on cheap properties of the crops alone, trained and tested on different
+groups of people. Where it tells two sources apart, a network can too, and a network's figure says
+little about manipulation until it is well above the probe's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ffpp_tools.clip import FFPP_YOUTUBE
+from ffpp_tools.kept import Image, face_in, kept
+
+FOLDS = 5
+MAX_SAMPLES = 4000  # of each side of a question; more would not change the answer
+SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
+
+PROPERTIES = (
+    "log_size",  # of the crop's longer side, in pixels
+    "aspect",  # of the crop
+    "face_share",  # of the box's longer side in the crop's
+    "face_aspect",
+    "face_x",  # centre of the box in the crop, as shares
+    "face_y",
+    "blockiness_8",  # steps at multiples of 8 pixels of the frame, against those elsewhere
+    "blockiness_4",
+    "sharpness",  # log of the variance of the Laplacian, at the crop's own size
+    "sharpness_128",
+    "noise",  # log of the median absolute difference from the median of 3 × 3 pixels
+    "noise_128",
+    "red",
+    "green",
+    "blue",
+    "contrast",
+    "saturation",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How well cheap properties alone tell two sources apart."""
+
+    question: str  # "CelebA against Youtube"
+    kind: str  # "real against real", "fake against real" or "method against its originals"
+    auc: float  # area under the ROC curve, mean over folds of groups; nan where they are too few
+    groups: int  # the fewer of the two sides
+    samples: int
+    telling: str  # the property that weighs most
+
+
+def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: int) -> list[Answer]:
+    """Ask whatever can be asked of a manifest's samples.
+
+    Args:
+        dataset: the folder of the crops.
+        faces: columns as in `FaceRow`.
+        samples: columns of `ManifestRow`, of all splits.
+        workers: how many processes measure.
+    """
+    rows = samples.merge(faces.drop(columns="path"), on="face_id", validate="one_to_one")
+    values = kept(dataset, rows, "properties", properties, len(PROPERTIES), workers)
+    readable = ~np.isnan(values).any(axis=1)
+    rows, values = rows[readable].reset_index(drop=True), values[readable]
+    return [
+        _answer(question, kind, rows, values, one, other)
+        for question, kind, one, other in _questions(rows)
+    ]
+
+
+def properties(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
+    """What is cheaply seen of a crop: the numbers named in `PROPERTIES`."""
+    height, width = image.shape[:2]
+    x, y, face_w, face_h = face_in(image, row)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    side = max(height, width)
+    colours = image.reshape(-1, 3).mean(axis=0)
+    return np.array(
+        [
+            np.log(side),
+            width / height,
+            max(face_w, face_h) / side,
+            face_w / face_h,
+            (x + face_w / 2) / width,
+            (y + face_h / 2) / height,
+            _blockiness(grey, 8, int(row["crop_x"]), int(row["crop_y"])),
+            _blockiness(grey, 4, int(row["crop_x"]), int(row["crop_y"])),
+            _sharpness(grey),
+            _sharpness(small),
+            _noise(grey),
+            _noise(small),
+            *colours,
+            grey.std(),
+            colours.max() - colours.min(),
+        ],
+        np.float32,
+    )
+
+
+def _blockiness(grey: Image, block: int, left: int, top: int) -> float:
+    """The mean step between pixels at the edges of blocks over that elsewhere, as a logarithm."""
+    levels = grey.astype(np.float32)
+    ratios = []
+    for axis, first in ((1, left), (0, top)):
+        step = np.abs(np.diff(levels, axis=axis)).mean(axis=1 - axis)
+        edge = (np.arange(len(step)) + 1 + first) % block == 0
+        if edge.any() and not edge.all():
+            ratios.append(np.log((step[edge].mean() + 0.1) / (step[~edge].mean() + 0.1)))
+    return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _sharpness(grey: Image) -> float:
+    return float(np.log(cv2.Laplacian(grey, cv2.CV_32F).var() + 1))
+
+
+def _noise(grey: Image) -> float:
+    rest = grey.astype(np.float32) - cv2.medianBlur(grey, 3)
+    return float(np.log(np.abs(rest).mean() + 0.1))
+
+
+def _questions(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Series]]:
+    """(question, kind, which rows are one side, which are the other)."""
+    category, fake = rows["category"], rows["label"] == "fake"
+    reals = sorted(category[~fake].unique())
+    for i, one in enumerate(reals):
+        for other in reals[i + 1 :]:
+            yield f"{one} against {other}", "real against real", category == one, category == other
+    if fake.any() and reals:
+        yield "fake against real", "fake against real", fake, ~fake
+    for method in sorted(category[fake].unique()):
+        originals = category.isin(_originals(method)) & ~fake
+        if originals.any():
+            against = f"{method} against its originals"
+            yield against, "method against its originals", category == method, originals
+
+
+def _originals(method: str) -> tuple[str, ...]:
+    if method in FFPP_YOUTUBE:
+        return ("Youtube",)
+    return {
+        "DeepFakeDetection": ("Actors",),
+        "Celeb-synthesis": ("Celeb-real",),
+        "DFDC-fake": ("DFDC-real",),
+        "140k-fake": ("140k-real",),
+    }.get(method, ())
+
+
+def _answer(
+    question: str,
+    kind: str,
+    rows: pd.DataFrame,
+    values: npt.NDArray[np.float32],
+    one: pd.Series,
+    other: pd.Series,
+) -> Answer:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    sides = [np.flatnonzero(side.to_numpy()) for side in (one, other)]
+    sides = [rng.permutation(side)[:MAX_SAMPLES] for side in sides]
+    at = np.sort(np.concatenate(sides))
+    is_one, group = one.to_numpy()[at], rows["group"].to_numpy()[at]
+    few = min(len(set(group[is_one])), len(set(group[~is_one])))
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced")
+    )
+    scores = []
+    folds = min(FOLDS, few)
+    if folds >= 2:
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
+        for train, test in splitter.split(values[at], is_one, group):
+            if len(set(is_one[train])) == 2 and len(set(is_one[test])) == 2:
+                model.fit(values[at][train], is_one[train])
+                scores.append(
+                    roc_auc_score(is_one[test], model.decision_function(values[at][test]))
+                )
+    model.fit(values[at], is_one)
+    weights = np.abs(model[-1].coef_[0])
+    return Answer(
+        question,
+        kind,
+        float(np.mean(scores)) if scores else float("nan"),
+        few,
+        len(at),
+        PROPERTIES[int(weights.argmax())],
+    )
