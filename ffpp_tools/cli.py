@@ -500,10 +500,11 @@ def _print_audit(found: Audit) -> None:
 
 def _print_probe(answers: list[Answer]) -> None:
     """What cheap properties alone reach."""
-    table = Table("cheap properties alone tell", "AUC", "groups", "samples", "most by")
+    headings = ("cheap properties alone tell", "AUC", "AUC at 128 px", "groups", "samples")
+    table = Table(*headings, "most by")
     for a in answers:
-        auc = f"{a.auc:.2f}" if a.auc == a.auc else "too few groups"
-        table.add_row(a.question, auc, str(a.groups), str(a.samples), a.telling)
+        aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
+        table.add_row(a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     console.print(table)
     say("a network's figure means little until it is well above these")
 

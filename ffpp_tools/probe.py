@@ -42,6 +42,15 @@ PROPERTIES = (
     "contrast",
     "saturation",
 )
+# What is left of them when every crop is scaled to one size, as networks are fed.
+LOST_IN_SCALING = (
+    "log_size",
+    "aspect",
+    "blockiness_8",
+    "blockiness_4",
+    "sharpness",
+    "noise",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Answer:
     question: str  # "CelebA against Youtube"
     kind: str  # "real against real", "fake against real" or "method against its originals"
     auc: float  # area under the ROC curve, mean over folds of groups; nan where they are too few
+    auc_scaled: float  # the same by what is left when all crops are scaled to 128 pixels
     groups: int  # the fewer of the two sides
     samples: int
     telling: str  # the property that weighs most
@@ -161,38 +171,41 @@ def _answer(
     one: pd.Series,
     other: pd.Series,
 ) -> Answer:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     rng = np.random.default_rng(0)
     sides = [np.flatnonzero(side.to_numpy()) for side in (one, other)]
     sides = [rng.permutation(side)[:MAX_SAMPLES] for side in sides]
     at = np.sort(np.concatenate(sides))
     is_one, group = one.to_numpy()[at], rows["group"].to_numpy()[at]
     few = min(len(set(group[is_one])), len(set(group[~is_one])))
+    left = [name not in LOST_IN_SCALING for name in PROPERTIES]
+    auc, weights = _tried(values[at], is_one, group, min(FOLDS, few))
+    auc_scaled, _ = _tried(values[at][:, left], is_one, group, min(FOLDS, few))
+    telling = PROPERTIES[int(np.abs(weights).argmax())]
+    return Answer(question, kind, auc, auc_scaled, few, len(at), telling)
+
+
+def _tried(
+    values: npt.NDArray[np.float32],
+    is_one: npt.NDArray[np.bool_],
+    group: npt.NDArray[np.object_],
+    folds: int,
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """The AUC over folds of groups, and the weights of a model of everything."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(
         StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced")
     )
     scores = []
-    folds = min(FOLDS, few)
     if folds >= 2:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-        for train, test in splitter.split(values[at], is_one, group):
+        for train, test in splitter.split(values, is_one, group):
             if len(set(is_one[train])) == 2 and len(set(is_one[test])) == 2:
-                model.fit(values[at][train], is_one[train])
-                scores.append(
-                    roc_auc_score(is_one[test], model.decision_function(values[at][test]))
-                )
-    model.fit(values[at], is_one)
-    weights = np.abs(model[-1].coef_[0])
-    return Answer(
-        question,
-        kind,
-        float(np.mean(scores)) if scores else float("nan"),
-        few,
-        len(at),
-        PROPERTIES[int(weights.argmax())],
-    )
+                model.fit(values[train], is_one[train])
+                scores.append(roc_auc_score(is_one[test], model.decision_function(values[test])))
+    model.fit(values, is_one)
+    return (float(np.mean(scores)) if scores else float("nan")), model[-1].coef_[0]
