@@ -154,17 +154,9 @@ def _by_category(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _provenance(manifest: Manifest, split: str) -> str:
-    crossing = manifest.info["audit"]["groups_on_several_sides"]
-    if crossing:
-        sides = f"{crossing} groups of people are on several sides: these figures are inflated"
-    else:
-        sides = "no person, as far as clip names and identity files tell, is on two sides"
     groups = manifest.info["groups"][split]
     behind = [f"its {kind} show {n} group(s) of people" for kind, n in groups.items() if n]
-    return (
-        f"Split: {manifest.info['recipe']} ({sides}); in {split}, {', '.join(behind)}. "
-        f"{CHOSEN[split]}"
-    )
+    return f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {CHOSEN[split]}"
 
 
 def _write(report: Report) -> None:

@@ -126,10 +126,12 @@ def _crossing(
     reason: str, samples: pd.DataFrame, own: pd.Series, tied: pd.DataFrame
 ) -> Crossing | None:
     """The components of some ties that are on several sides."""
+    if reason in REASONS and tied.empty:
+        return None
     graph = Graph.of(tied, own)
     where = pd.DataFrame(
         {
-            "component": graph.component[graph.position(own)],
+            "component": graph.component[graph.at],
             "knot": own.to_numpy(),
             "split": samples["split"].to_numpy(),
         }

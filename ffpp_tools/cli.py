@@ -460,8 +460,6 @@ def _verify(dataset: Path) -> None:
 
 def _print_manifest(manifest: Manifest) -> None:
     """How many samples and groups of people each split has, and what was left out."""
-    from ffpp_tools.audit import summary
-
     info = manifest.info
     table = Table("class", "label", *info["counts"])
     for name, label in manifest.classes.items():
@@ -476,7 +474,7 @@ def _print_manifest(manifest: Manifest) -> None:
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
             f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
         )
-    say(summary(info), "yellow" if info["audit"]["leaks"] else None)
+    say(info["summary"], "yellow" if info["audit"]["leaks"] else None)
     for what in info["audit"]["not_known"]:
         say(f"  not known: {what}", "yellow")
     say(f"manifest: {manifest.folder}")

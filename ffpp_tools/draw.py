@@ -47,13 +47,15 @@ def at_random(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.
     }
 
 
-def capacity(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
-    """How many samples each class can give, its fakes being equally many of each method."""
+def capacity(
+    rows: pd.DataFrame, classes: Sequence[str], equal_methods: bool = True
+) -> dict[str, int]:
+    """How many samples each class can give, if asked to with equally many fakes of each method."""
     there = {}
     for name in classes:
         own = rows[rows["class"] == name]
         sizes = own["category"].value_counts()
-        if len(own) and own["label"].iloc[0] == "fake":
+        if equal_methods and len(own) and own["label"].iloc[0] == "fake":
             there[name] = int(sizes.min()) * len(sizes)
         else:
             there[name] = len(own)
@@ -66,29 +68,25 @@ def steps(rows: pd.DataFrame, classes: Sequence[str]) -> int:
     return int(np.lcm.reduce([int(fakes.get(name, 1)) for name in classes]))
 
 
-def shrunk(
-    counts: Mapping[str, int], there: Mapping[str, Mapping[str, int]], together: bool
-) -> dict[str, int]:
-    """Counts scaled down until every class can fill them, splits keeping their proportions.
+def shrunk(counts: Mapping[str, int], there: Mapping[str, int]) -> dict[str, int]:
+    """Counts scaled down together until every split can be filled.
+
+    >>> shrunk({"train": 14000, "val": 750, "test": 2000}, {"train": 900, "val": 75, "test": 100})
+    {'train': 700, 'val': 37, 'test': 100}
 
     Args:
         counts: split → samples of each class that were asked for.
-        there: split → class → samples that there are; with `together`, the same in each split.
-        together: the splits draw from one pool.
+        there: split → samples that the scarcest class has.
 
     Raises:
         SplitError: nothing would be left of a split.
     """
-    if together:
-        ratios = [min(there["train"].values()) / max(sum(counts.values()), 1)]
-    else:
-        ratios = [min(there[s].values()) / n for s, n in counts.items() if n]
-    factor = min(1.0, *ratios)
+    factor = min(1.0, *(there[s] / n for s, n in counts.items() if n))
     scaled = {split: int(n * factor) for split, n in counts.items()}
-    if any(counts[s] and not scaled[s] for s in counts):
+    if empty := [s for s in counts if counts[s] and not scaled[s]]:
         raise SplitError(
-            f"shrinking {counts} to what the scarcest class can fill leaves {scaled}: nothing of "
-            f"a split. Extract more, or leave --shrink out for what is missing."
+            f"shrinking to what the scarcest class can fill leaves nothing of {', '.join(empty)}: "
+            f"it has {dict(there)}, and {dict(counts)} were asked for. Extract more."
         )
     return scaled
 

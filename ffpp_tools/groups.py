@@ -34,8 +34,8 @@ REASONS = {
 HUBS = {
     "Actors": "actor",
     "DeepFakeDetection": "actor",
-    "Celeb-real": "Celeb-DF's person",
-    "Celeb-synthesis": "Celeb-DF's person",
+    "Celeb-real": "person",
+    "Celeb-synthesis": "person",
     "DFDC-real": "DFDC-real/",
     "DFDC-fake": "DFDC-real/",
     "YouTube-real": "YouTube-real/",
@@ -99,11 +99,11 @@ def groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
     """
     own = knots(frames)
     graph = Graph.of(tied, own)
-    fakes = set(own[frames["label"] == "fake"].unique())
-    order = sorted(range(len(graph.names)), key=lambda i: (graph.names[i] in fakes, graph.names[i]))
-    first = pd.Series(graph.names[order], graph.component[order])
-    names = first[~first.index.duplicated()]
-    return pd.Series(names.loc[graph.component[graph.position(own)]].to_numpy(), frames.index)
+    members = pd.DataFrame({"name": graph.names, "group": graph.component}).astype({"name": "str"})
+    members["fake"] = members["name"].isin(own[frames["label"] == "fake"].unique())
+    first = members.sort_values(["fake", "name"]).drop_duplicates("group").set_index("group")
+    names = first["name"].loc[graph.component[graph.at]]
+    return pd.Series(names.to_numpy(), frames.index, dtype="str")
 
 
 def resolved(frames: pd.DataFrame, name: str) -> str:
@@ -132,7 +132,7 @@ def why(tied: pd.DataFrame, a: str, b: str) -> list[tuple[str, str, str, str]]:
     from scipy.sparse.csgraph import breadth_first_order
 
     graph = Graph.of(tied, pd.Series([a, b], dtype="str"))
-    start, end = graph.position(pd.Series([a, b], dtype="str"))
+    start, end = graph.at
     _, before = breadth_first_order(graph.matrix, start, directed=False)
     reasons = {}
     for row in tied.itertuples(index=False):
@@ -152,25 +152,22 @@ class Graph:
     names: npt.NDArray[np.object_]
     matrix: object  # sparse, (n, n)
     component: npt.NDArray[np.int32]  # of each knot
+    at: npt.NDArray[np.intp]  # where the knots stand that it was asked about
 
     @classmethod
-    def of(cls, tied: pd.DataFrame, more: pd.Series) -> Graph:
-        """The knots of some ties, and more that may be tied to none."""
+    def of(cls, tied: pd.DataFrame, asked: pd.Series) -> Graph:
+        """The knots of some ties, and those that are asked about, which may be tied to none."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        both = pd.concat([tied["a"], tied["b"], more], ignore_index=True)
+        both = pd.concat([tied["a"], tied["b"], asked], ignore_index=True)
         codes, names = pd.factorize(both)
         n = len(tied)
         ones = np.ones(n, np.int8)
         matrix = coo_array((ones, (codes[:n], codes[n : 2 * n])), (len(names), len(names)))
         matrix = matrix.tocsr()
         component = connected_components(matrix, directed=False)[1]
-        return cls(np.asarray(names, object), matrix, component)
-
-    def position(self, names: pd.Series) -> npt.NDArray[np.intp]:
-        """Where knots stand."""
-        return pd.Index(self.names).get_indexer(pd.Index(names))
+        return cls(np.asarray(names, object), matrix, component, codes[2 * n :])
 
 
 _NONE = pd.DataFrame({column: pd.Series(dtype="str") for column in TIE_COLUMNS})

@@ -29,7 +29,7 @@ MAX_DISTANCE = 0.4
 CLIP_FACES = 5  # crops that a clip's embedding is the mean of
 STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
 MEASURED = 4000  # photographs of known people that the rates are measured on
-BLOCK = 1024
+BLOCK = 256  # rows of the table of distances at once
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def rates(people: pd.Series, vectors: Embeddings, max_distance: float) -> Rates:
     names, own = pd.factorize(people.iloc[known])[0], vectors[known]
     different = merged = same = split = 0
     for start, distance in _distances(own):
-        one = names[start : start + len(distance), None] == names[None]
-        later = np.arange(len(own))[None] > np.arange(start, start + len(distance))[:, None]
+        one = names[start : start + len(distance), None] == names[None, start:]
+        later = np.arange(distance.shape[1])[None] > np.arange(len(distance))[:, None]
         near = distance <= max_distance
         different += int((later & ~one).sum())
         merged += int((later & ~one & near).sum())
@@ -158,9 +158,9 @@ def _people(
     first, second, apart = [], [], []
     for start, distance in _distances(means):
         i, j = np.nonzero(distance <= max_distance)
-        later = j > i + start
+        later = j > i
         first.append(i[later] + start)
-        second.append(j[later])
+        second.append(j[later] + start)
         apart.append(np.maximum(distance[i[later], j[later]], 1e-6))  # 0 would be no link at all
     shape = (len(units), len(units))
     links = coo_array(
@@ -182,9 +182,12 @@ def _people(
 
 
 def _distances(vectors: Embeddings) -> Iterator[tuple[int, Embeddings]]:
-    """Blocks of rows of the table of all distances, each with its first row's number."""
+    """Blocks of rows of the table of all distances, from the diagonal on, and where they start."""
     squares = (vectors**2).sum(axis=1)
     for start in range(0, len(vectors), BLOCK):
-        block = vectors[start : start + BLOCK]
-        product = squares[start : start + BLOCK, None] + squares - 2 * block @ vectors.T
-        yield start, np.sqrt(np.maximum(product, 0))
+        end = start + BLOCK
+        table = vectors[start:end] @ vectors[start:].T
+        table *= -2
+        table += squares[start:end, None]
+        table += squares[start:]
+        yield start, np.sqrt(np.maximum(table, 0, out=table), out=table)

@@ -72,7 +72,7 @@ def _cleaned(
     tied = tables.ties[tables.ties["reason"] != "pair"]
     people = _people(samples, side)
     graph = Graph.of(tied, people["who"])
-    people = people.assign(group=graph.component[graph.position(people["who"])])
+    people = people.assign(group=graph.component[graph.at])
     people["rank"] = people["side"].map({name: i for i, name in enumerate(KEPT)})
     removed = []
     for _, members in people.groupby("group"):

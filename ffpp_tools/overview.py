@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ffpp_tools.audit import summary
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
 from ffpp_tools.kept import Image, read_crop
@@ -134,7 +133,6 @@ def _page(manifest: Manifest, samples: pd.DataFrame, pictures: dict[str, bytes])
     counts = pd.crosstab(samples["class"], samples["split"]).reindex(columns=list(SPLITS))
     return environment.get_template("overview.html").render(
         title=manifest.folder.resolve().name,
-        summary=summary(manifest.info),
         info=manifest.info,
         splits=SPLITS,
         counts=counts.to_dict("index"),

@@ -68,43 +68,24 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     Every fold's people are tested on once; the next fold's are its validation split.
     """
     recipe = _recipe(settings)
-    tables = Dataset.read(dataset)
-    mode, samples = _samples(tables, recipe)
-    rng = np.random.default_rng(settings.seed)
-    samples["draw"] = rng.random(len(samples))
     folders = [folder]
     if recipe.folds:
         folders = [folder / f"fold-{i + 1}" for i in range(recipe.folds)]
     for path in folders:
         if occupied(path) and not (path / "manifest.json").exists():
             raise TableError(f"{path} holds files that are no manifest; name another with --out")
-    ratios = _fractions(recipe.ratios or mode.ratios)
-    removed: list[official.Removed] = []
-    sides: list[pd.Series]
-    if recipe.rule == "random":
-        sides = [pd.Series("", samples.index)]
-    elif recipe.rule == "official":
-        side, removed = official.sides(samples, tables, settings.seed, recipe.clean)
-        sides = [side]
-    elif recipe.folds:
-        names = [f"fold {i + 1}" for i in range(recipe.folds)]
-        part = assign_groups(samples, dict.fromkeys(names, 1 / len(names)), settings.seed)
-        own = samples["group"].map(part)
-        sides = [
-            own.map(lambda fold, i=i: _side_of_fold(names.index(fold), i, len(names)))
-            for i in range(recipe.folds)
-        ]
-    else:
-        shares = dict(zip(SPLITS, ratios, strict=True))
-        sides = [samples["group"].map(assign_groups(samples, shares, settings.seed))]
-    chosen = [_chosen(samples.assign(split=side), mode, recipe, ratios) for side in sides]
+    tables = Dataset.read(dataset)
+    mode, samples = _samples(tables, recipe)
+    recipe = replace(recipe, ratios=_fractions(recipe.ratios or mode.ratios))
+    samples["draw"] = np.random.default_rng(settings.seed).random(len(samples))
+    sides, removed = _sides(samples, tables, recipe, settings.seed)
+    chosen = [_chosen(samples.assign(split=side), mode, recipe) for side in sides]
     manifests = []
     for number, (path, splits) in enumerate(zip(folders, chosen, strict=True), start=1):
-        splits = _regrouped(splits, tables)
-        info = _info(tables, path, mode, replace(recipe, ratios=ratios), settings, splits, removed)
-        if recipe.folds:
-            info["fold"] = [number, recipe.folds]
-        manifests.append(write_manifest(path, splits, info))
+        fold = (number, recipe.folds) if recipe.folds else None
+        grouped = _regrouped(splits, tables)
+        info = _info(tables, path, mode, recipe, settings.seed, grouped, removed, fold)
+        manifests.append(write_manifest(path, grouped, info))
     return manifests
 
 
@@ -152,7 +133,8 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     samples = tables.faces[["face_id", "frame_id", "path"]].merge(
         frames, on="frame_id", validate="many_to_one"
     )
-    if missing := [c for c in categories if c not in set(samples["category"])]:
+    there = set(samples["category"].unique())
+    if missing := [c for c in categories if c not in there]:
         raise SplitError(
             f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
             f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
@@ -183,67 +165,87 @@ def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mo
     return Mode(mode.name, classes, mode.ratios), samples
 
 
-def _side_of_fold(fold: int, tested: int, folds: int) -> str:
-    return {tested: "test", (tested + 1) % folds: "val"}.get(fold, "train")
+def _sides(
+    samples: pd.DataFrame, tables: Dataset, recipe: Recipe, seed: int
+) -> tuple[list[pd.Series], list[official.Removed]]:
+    """The split of every sample, for each manifest to be made, and who was left out."""
+    if recipe.rule == "random":
+        return [pd.Series("", samples.index)], []
+    if recipe.rule == "official":
+        side, removed = official.sides(samples, tables, seed, recipe.clean)
+        return [side], removed
+    if not recipe.folds:
+        return [samples["group"].map(assign_groups(samples, _shares(recipe), seed))], []
+    names = [f"fold {i + 1}" for i in range(recipe.folds)]
+    part = assign_groups(samples, dict.fromkeys(names, 1 / recipe.folds), seed)
+    own = samples["group"].map(part)
+    turns = (names[i:] + names[:i] for i in range(recipe.folds))
+    return [
+        own.map({tested: "test", next_: "val"}).fillna("train") for tested, next_, *_ in turns
+    ], []
 
 
-def _chosen(
-    samples: pd.DataFrame, mode: Mode, recipe: Recipe, ratios: Ratios
-) -> dict[str, pd.DataFrame]:
+def _chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
     """The samples of each split: equally many of every class, as many as can be or as asked."""
     if recipe.leave_out:
         method = samples["category"] == recipe.leave_out
         fits = (samples["label"] != "fake") | (method == (samples["split"] == "test"))
         samples = samples[fits]
-    together = recipe.rule == "random"  # the splits draw from one pool
-    pools = {s: samples if together else samples[samples["split"] == s] for s in SPLITS}
-    there = {s: draw.capacity(pool, list(mode.classes)) for s, pool in pools.items()}
-    asked = _asked(recipe, mode, ratios)
-    if asked is None:
-        counts = {s: min(there[s].values()) for s in SPLITS}
-        if together:
-            counts = draw.apportioned(counts["train"], dict(zip(SPLITS, ratios, strict=True)))
-        else:
-            counts = {
-                s: n - n % draw.steps(pools[s], list(mode.classes)) for s, n in counts.items()
-            }
-        if empty := [s for s in SPLITS if not counts[s]]:
-            raise SplitError(_short(there, dict.fromkeys(empty, 1), empty))
+    if recipe.rule == "random":
+        return _chosen_at_random(samples, mode, recipe)
+    classes = list(mode.classes)
+    pools = {s: samples[samples["split"] == s] for s in SPLITS}
+    there = {s: draw.capacity(pool, classes) for s, pool in pools.items()}
+    counts = _asked(recipe, mode)
+    if counts is None:
+        counts = {}
+        for split, pool in pools.items():
+            most = min(there[split].values())
+            counts[split] = most - most % draw.steps(pool, classes)
+            _check_filled(there, split, max(counts[split], 1))
     elif recipe.shrink:
-        counts = draw.shrunk(asked, there, together)
-    else:
-        counts = asked
-        if together:
-            whole = {"all": sum(counts.values())}
-            if min(there["train"].values()) < whole["all"]:
-                raise SplitError(_short({"all": there["train"]}, whole, ["all"]))
-        elif short := [s for s in SPLITS if min(there[s].values()) < counts[s]]:
-            raise SplitError(_short(there, counts, short))
-    return (draw.at_random if together else draw.balanced)(samples, counts)
+        counts = draw.shrunk(counts, {s: min(n.values()) for s, n in there.items()})
+    for split in SPLITS:
+        _check_filled(there, split, counts[split])
+    return draw.balanced(samples, counts)
 
 
-def _asked(recipe: Recipe, mode: Mode, ratios: Ratios) -> dict[str, int] | None:
+def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
+    """As `_chosen`, of one pool for all splits."""
+    there = {"all": draw.capacity(samples, list(mode.classes), equal_methods=False)}
+    most = min(there["all"].values())
+    counts = _asked(recipe, mode) or draw.apportioned(most, _shares(recipe))
+    total = sum(counts.values())
+    if recipe.shrink and most < total:
+        counts = draw.apportioned(most, {s: n / total for s, n in counts.items()})
+    _check_filled(there, "all", sum(counts.values()))
+    return draw.at_random(samples, counts)
+
+
+def _asked(recipe: Recipe, mode: Mode) -> dict[str, int] | None:
     if recipe.per_class is not None:
-        return draw.apportioned(recipe.per_class, dict(zip(SPLITS, ratios, strict=True)))
+        return draw.apportioned(recipe.per_class, _shares(recipe))
     if recipe.counts is not None and mode.name in recipe.counts:
         return dict(recipe.counts[mode.name])
     return None
 
 
-def _short(
-    there: Mapping[str, Mapping[str, int]], asked: Mapping[str, int], splits: list[str]
-) -> str:
-    """What every class has and what was asked of it, and the ways out."""
-    lines = [
-        f"{name} has {n} in {split}, {asked[split]} asked"
-        for split in splits
-        for name, n in there[split].items()
-        if n < asked[split]
-    ]
-    return (
-        f"the data cannot fill this: {'; '.join(lines)}. Extract more, ask for fewer with "
-        f"--per-class, or let all classes shrink together with --shrink."
-    )
+def _shares(recipe: Recipe) -> dict[str, float]:
+    assert recipe.ratios is not None, "set as soon as the mode is known"
+    return dict(zip(SPLITS, recipe.ratios, strict=True))
+
+
+def _check_filled(there: Mapping[str, Mapping[str, int]], pool: str, asked: int) -> None:
+    """Refuse to make a split that some class cannot fill."""
+    if min(there[pool].values()) < asked:
+        lines = "; ".join(
+            f"{name} has {n} in {split}" for split in there for name, n in there[split].items()
+        )
+        raise SplitError(
+            f"the data cannot fill this: {asked} of each class asked in {pool}, but {lines}. "
+            f"Extract more, ask for fewer with --per-class, or let all classes shrink together "
+            f"with --shrink."
+        )
 
 
 def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str, pd.DataFrame]:
@@ -267,17 +269,19 @@ def _info(
     folder: Path,
     mode: Mode,
     recipe: Recipe,
-    settings: SplitSettings,
+    seed: int,
     splits: dict[str, pd.DataFrame],
     removed: list[official.Removed],
+    fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
     own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
-    return {
+    found = audit.verdict(audit.audited(every, tables))
+    info = {
         "mode": mode.name,
         "recipe": recipe.name,
         "about": recipe.about,
-        "seed": settings.seed,
+        "seed": seed,
         "settings": {**own, "mode": mode.name},
         "root": os.path.relpath(tables.folder.resolve(), folder.resolve()),
         "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
@@ -286,8 +290,11 @@ def _info(
         "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
         "removed": [asdict(r) for r in removed],
         "tables": {**tables.fingerprints(), **lists.hashes(tables.folder)},
-        "audit": audit.verdict(audit.audited(every, tables)),
+        "audit": found,
     }
+    if fold:
+        info["fold"] = list(fold)
+    return {"summary": audit.summary(info), **info}
 
 
 def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:

@@ -40,6 +40,18 @@ class ManifestRow:
     group: str  # what must not be separated
 
 
+# What manifest.json cannot do without.
+MANIFEST_KEYS = (
+    "summary",
+    "mode",
+    "recipe",
+    "root",
+    "classes",
+    "groups",
+    "tables",
+    "files",
+    "audit",
+)
 MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
 TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
 
@@ -143,7 +155,17 @@ class Manifest:
         path = folder / "manifest.json"
         try:
             info = json.loads(path.read_text("utf-8"))
-            for key in ("mode", "recipe", "root", "classes", "groups", "tables", "files", "audit"):
+            for key in (
+                "summary",
+                "mode",
+                "recipe",
+                "root",
+                "classes",
+                "groups",
+                "tables",
+                "files",
+                "audit",
+            ):
                 info[key]
         except FileNotFoundError as error:
             raise TableError(
@@ -191,9 +213,9 @@ def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str
         text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
         write_atomically(path, text.encode())
         files[path.name] = sha256(path)
-    info = {**info, "files": files}
-    write_atomically(folder / "manifest.json", (json.dumps(info, indent=2) + "\n").encode())
-    return Manifest(folder, info)
+    text = json.dumps({**info, "files": files}, indent=2) + "\n"
+    write_atomically(folder / "manifest.json", text.encode())
+    return Manifest(folder, json.loads(text))
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:

@@ -1,13 +1,30 @@
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ffpp_tools.groups import groups
+from ffpp_tools.errors import TableError
+from ffpp_tools.groups import groups, resolved, ties, why
 from ffpp_tools.tables import read_frames
+
+NO_FAKES = ("Youtube", "Actors", "CelebA", "CelebA-HQ", "Portraits", "Celeb-real", "DFDC-real")
 
 
 def ledger(*rows):
-    columns = ["category", "compression", "clip", "target_id", "source_id"]
-    return pd.DataFrame(rows, columns=columns)
+    """Rows of (category, compression, clip, target, source) and, of stills, the photograph."""
+    columns = ["category", "compression", "clip", "target_id", "source_id", "photo"]
+    table = pd.DataFrame([(*row, "")[:6] for row in rows], columns=columns).astype("str")
+    table["label"] = ["real" if c in NO_FAKES else "fake" for c in table["category"]]
+    table["frame_id"] = table["category"] + "/" + table["compression"] + "/" + table["clip"] + "/0"
+    return table
+
+
+def grouped(frames, **known):
+    return list(groups(frames, ties(frames, **known)))
+
+
+def items(*rows):
+    return pd.DataFrame(rows, columns=["item", "partner", "kind", "distance"])
 
 
 def test_a_fake_ties_its_target_to_its_source():
@@ -18,8 +35,8 @@ def test_a_fake_ties_its_target_to_its_source():
         ("Deepfakes", "c40", "253_183", "253", "183"),
         ("FaceSwap", "c23", "183_253", "183", "253"),
     )
-    found = list(groups(frames))
-    assert found == ["youtube/183", "youtube/183", "youtube/469", "youtube/183", "youtube/183"]
+    pair, alone = "Youtube/183", "Youtube/469"
+    assert grouped(frames) == [pair, pair, alone, pair, pair]
 
 
 def test_numbers_of_actors_and_of_videos_are_not_mixed_up():
@@ -28,37 +45,141 @@ def test_numbers_of_actors_and_of_videos_are_not_mixed_up():
         ("Actors", "c40", "013__kitchen_pan", "013", ""),
         ("DeepFakeDetection", "c40", "013_07__kitchen_pan__ABC", "013", "07"),
     )
-    assert list(groups(frames)) == ["youtube/013", "actor/013", "actor/013"]
+    actors = "Actors/013__kitchen_pan"
+    assert grouped(frames) == ["Youtube/013", actors, actors]
 
 
-def test_photographs_are_tied_by_identity_and_by_celeba_number():
+def test_photographs_are_tied_by_identity_and_by_celebas_number():
     frames = ledger(
-        ("CelebA", "still", "000001", "2880", ""),
-        ("CelebA", "still", "000002", "2880", ""),
-        ("CelebA", "still", "000003", "17", ""),
-        ("CelebA-HQ", "still", "000002", "", ""),
-        ("CelebA-HQ", "still", "000009", "", ""),
-        ("Portraits", "still", "000003", "", ""),
+        ("CelebA", "still", "img/000001", "2880", "", "000001"),
+        ("CelebA", "still", "img/000002", "2880", "", "000002"),
+        ("CelebA", "still", "img/000003", "17", "", "000003"),
+        ("CelebA-HQ", "still", "7", "", "", "000002"),
+        ("CelebA-HQ", "still", "8", "", "", "000009"),
+        ("Portraits", "still", "000003", "", "", ""),
     )
-    first, second, third, same_as_second, own, other = groups(frames)
+    first, second, third, same_as_second, own, other = grouped(frames)
     assert first == second == same_as_second
     assert len({first, third, own, other}) == 4
 
 
-def test_a_nested_celeba_hq_image_is_tied_by_its_number_too():
+def test_identities_of_two_sets_are_not_mixed_up():
+    frames = ledger(("CelebA", "still", "000001", "7", ""), ("Portraits", "still", "a", "7", ""))
+    assert len(set(grouped(frames))) == 2
+
+
+def test_celeb_df_and_dfdc_are_tied_by_their_own_people():
     frames = ledger(
-        ("CelebA", "still", "img_align_celeba/000057", "12", ""),
-        ("CelebA-HQ", "still", "train/female/000057", "", ""),
-        ("Portraits", "still", "a/000057", "", ""),
-        ("Portraits", "still", "b/000057", "", ""),
+        ("Celeb-real", "native", "id0_0000", "id0", ""),
+        ("Celeb-real", "native", "id1_0003", "id1", ""),
+        ("Celeb-real", "native", "id2_0000", "id2", ""),
+        ("Celeb-synthesis", "native", "id0_id1_0000", "id0", "id1"),
+        ("DFDC-real", "native", "abc", "abc", ""),
+        ("DFDC-fake", "native", "xyz", "abc", ""),
+        ("Youtube", "c23", "000", "000", ""),
+        ("YouTube-real", "native", "000", "000", ""),
     )
-    celeba, hq, first, second = groups(frames)
-    assert celeba == hq
-    assert len({celeba, first, second}) == 3
+    a, b, c, fake, dfdc, dfdc_fake, youtube, other_youtube = grouped(frames)
+    assert a == b == fake == "Celeb-real/id0_0000"
+    assert dfdc == dfdc_fake
+    assert len({a, c, dfdc, youtube, other_youtube}) == 5
+
+
+def test_clips_from_one_youtube_video_are_tied_also_if_only_a_fake_shows_one():
+    frames = ledger(
+        ("Youtube", "c40", "755", "755", ""),
+        ("Deepfakes", "c40", "001_756", "001", "756"),
+        ("Youtube", "c40", "002", "002", ""),
+    )
+    videos = {"755": "AbC", "756": "AbC", "001": "x", "002": "y", "999": "AbC"}
+    tied, fake, other = grouped(frames, videos=videos)
+    assert tied == fake != other
+
+
+def test_duplicates_and_embeddings_tie():
+    frames = ledger(
+        ("CelebA", "still", "1", "", ""),
+        ("CelebA", "still", "2", "", ""),
+        ("Youtube", "c40", "002", "002", ""),
+        ("Youtube", "c40", "003", "003", ""),
+    )
+    duplicates = items(("CelebA/2", "CelebA/1", "near", 0.1), ("CelebA/1", "", "truncated", 0.0))
+    identities = items(("Youtube/002", "CelebA/2", "", 0.35), ("Youtube/003", "", "", float("nan")))
+    first, second, clip, other = grouped(frames, duplicates=duplicates, identities=identities)
+    assert first == second == clip == "CelebA/1"
+    assert other == "Youtube/003"
+    tied = ties(frames, duplicates=duplicates, identities=identities)
+    assert why(tied, "CelebA/1", "Youtube/002") == [
+        ("CelebA/1", "CelebA/2", "near", "distance 0.1"),
+        ("CelebA/2", "Youtube/002", "embedding", "distance 0.35"),
+    ]
+
+
+def test_why_is_the_shortest_chain_and_empty_where_there_is_none():
+    frames = ledger(
+        ("Deepfakes", "c40", "000_001", "000", "001"),
+        ("Deepfakes", "c40", "001_002", "001", "002"),
+        ("FaceSwap", "c40", "000_002", "000", "002"),
+        ("Youtube", "c40", "009", "009", ""),
+    )
+    tied = ties(frames)
+    chain = why(tied, "Youtube/000", "Youtube/002")
+    assert [step[:3] for step in chain] == [
+        ("Youtube/000", "FaceSwap/000_002", "pair"),
+        ("FaceSwap/000_002", "Youtube/002", "pair"),
+    ]
+    assert why(tied, "Youtube/000", "Youtube/009") == []
+    assert why(tied, "Youtube/000", "Youtube/000") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "knot"),
+    [
+        ("Deepfakes/000_001", "Deepfakes/000_001"),
+        ("Deepfakes/c40/000_001", "Deepfakes/000_001"),
+        ("Deepfakes/c40/000_001/0", "Deepfakes/000_001"),
+        ("Deepfakes/c40/000_001/0/2", "Deepfakes/000_001"),
+        ("009", "Youtube/009"),
+    ],
+)
+def test_clips_are_found_by_any_of_their_names(name, knot):
+    frames = ledger(
+        ("Deepfakes", "c40", "000_001", "000", "001"),
+        ("FaceSwap", "c40", "000_001", "000", "001"),
+        ("Youtube", "c40", "009", "009", ""),
+    )
+    assert resolved(frames, name) == knot
+    with pytest.raises(TableError, match=r"2 clips.*Deepfakes/000_001, FaceSwap/000_001"):
+        resolved(frames, "000_001")
+    with pytest.raises(TableError, match="names no clips"):
+        resolved(frames, "nobody")
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_groups_do_not_depend_on_the_order_of_the_rows(dataset, seed):
     frames = read_frames(dataset)
     shuffled = frames.sample(frac=1, random_state=seed)
-    pd.testing.assert_series_equal(groups(shuffled).sort_index(), groups(frames))
+    pd.testing.assert_series_equal(
+        groups(shuffled, ties(shuffled)).sort_index(), groups(frames, ties(frames))
+    )
+
+
+people = st.integers(0, 12).map("{:03d}".format)
+
+
+@given(st.lists(st.tuples(people, people), max_size=15), st.lists(st.tuples(people, people)))
+def test_groups_are_those_of_a_plain_search(fakes, alike):
+    """The components, found here by merging sets until nothing changes."""
+    rows = [("Youtube", "c40", f"{n:03d}", f"{n:03d}", "") for n in range(13)]
+    rows += [("Deepfakes", "c40", f"{a}_{b}", a, b) for a, b in fakes]
+    frames = ledger(*rows)
+    identities = items(*((f"Youtube/{a}", f"Youtube/{b}", "", 0.3) for a, b in alike))
+    found = dict(zip(frames["clip"], grouped(frames, identities=identities), strict=True))
+    sets = [{f"{n:03d}"} for n in range(13)]
+    for a, b in [*fakes, *alike]:
+        joined = [s for s in sets if s & {a, b}]
+        sets = [s for s in sets if s not in joined] + [set().union(*joined)]
+    for members in sets:
+        names = {found[m] for m in members}
+        assert len(names) == 1
+        assert names == {f"Youtube/{min(members)}"}

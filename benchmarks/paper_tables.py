@@ -1,0 +1,110 @@
+"""Tables of the paper's size, without the images: what a manifest is made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# The paper's counts of crops, and the full sizes of the two sets of photographs.
+CLIPS = {
+    "Deepfakes": 20_675,
+    "Face2Face": 20_883,
+    "FaceSwap": 16_762,
+    "NeuralTextures": 16_759,
+    "Youtube": 20_885,
+}
+N_CLIPS = 1000
+CELEBA, IDENTITIES, CELEBA_HQ = 202_599, 10_177, 30_000
+
+
+def write_tables(dataset: Path, seed: int = 0) -> None:
+    """Write frames.parquet and faces.parquet of the paper's size to a folder."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(N_CLIPS)
+    partner = np.empty(N_CLIPS, int)
+    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    identity = rng.integers(1, IDENTITIES + 1, CELEBA + 1)
+    photos = np.sort(rng.choice(np.arange(1, CELEBA + 1), CELEBA_HQ, replace=False))
+    frames = pd.concat(
+        [
+            *(_clips(category, count, partner) for category, count in CLIPS.items()),
+            _stills("CelebA", np.arange(1, CELEBA + 1), identity),
+            _stills("CelebA-HQ", photos, None),
+        ],
+        ignore_index=True,
+    ).sort_values("frame_id", ignore_index=True)
+    dataset.mkdir(parents=True, exist_ok=True)
+    frames.to_parquet(dataset / "frames.parquet", index=False)
+    _faces(frames).to_parquet(dataset / "faces.parquet", index=False)
+
+
+def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
+    clip = np.arange(count) % N_CLIPS
+    frame = np.arange(count) // N_CLIPS * 25
+    target = np.char.zfill(clip.astype(str), 3)
+    source = np.char.zfill(partner[clip].astype(str), 3)
+    fake = category != "Youtube"
+    return _frames(
+        category=category,
+        label="fake" if fake else "real",
+        compression="c23",
+        clip=np.char.add(np.char.add(target, "_"), source) if fake else target,
+        target_id=target,
+        source_id=source if fake else "",
+        frame=frame,
+        photo="",
+    )
+
+
+def _stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> pd.DataFrame:
+    names = np.char.zfill(photos.astype(str), 6)
+    return _frames(
+        category=category,
+        label="real",
+        compression="still",
+        clip=names,
+        target_id="" if identity is None else identity[photos].astype(str),
+        source_id="",
+        frame=0,
+        photo=names,
+    )
+
+
+def _frames(**columns: object) -> pd.DataFrame:
+    table = pd.DataFrame(columns)
+    number = table["frame"].astype(str).str.zfill(6)
+    table.insert(
+        0,
+        "frame_id",
+        table["category"] + "/" + table["compression"] + "/" + table["clip"] + "/" + number,
+    )
+    return table.assign(
+        time_s=table["frame"] / 25,
+        width=640,
+        height=480,
+        status="ok",
+        faces_found=1,
+        error="",
+        partition="",
+    )
+
+
+def _faces(frames: pd.DataFrame) -> pd.DataFrame:
+    n = len(frames)
+    return pd.DataFrame(
+        {
+            "face_id": frames["frame_id"],
+            "frame_id": frames["frame_id"],
+            "track": 0,
+            **dict.fromkeys(("box_x", "box_y", "crop_x", "crop_y"), 10),
+            **dict.fromkeys(("box_w", "box_h", "crop_size"), 150),
+            "clamped": False,
+            "box_from": "detected",
+            "detector": "hog",
+            "score": 1.0,
+            "path": "faces/" + frames["frame_id"] + ".png",
+            "sha256": [f"{i:064x}" for i in range(n)],
+        }
+    )

@@ -1,0 +1,207 @@
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from ffpp_tools import lists
+from ffpp_tools.audit import audited
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.tables import SPLITS, read_faces, read_frames
+
+PAIRS = {
+    "train": [["000", "001"], ["002", "003"]],
+    "val": [["004", "005"]],
+    "test": [["006", "007"]],
+}
+
+
+def copied(dataset, folder):
+    """The tables of a dataset in a folder of their own."""
+    folder.mkdir()
+    for name in ("frames", "faces"):
+        shutil.copy(dataset / f"{name}.parquet", folder)
+    return folder
+
+
+def pairs_of(dataset):
+    """The demo's pairs of people, shared out over the official lists."""
+    fakes = read_frames(dataset).query("category == 'FaceSwap'")["clip"].unique()
+    pairs = sorted({tuple(sorted(name.split("_"))) for name in fakes})
+    return {"train": pairs[:2], "val": pairs[2:3], "test": pairs[3:]}
+
+
+@pytest.fixture
+def listed(dataset, tmp_path):
+    """A dataset with official lists."""
+    folder = copied(dataset, tmp_path / "dataset")
+    (folder / lists.FOLDER).mkdir()
+    for split, pairs in pairs_of(dataset).items():
+        (folder / lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
+    return folder
+
+
+def test_official_lists_are_followed_to_the_clip(listed, tmp_path):
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
+    for split, pairs in pairs_of(listed).items():
+        people = {person for pair in pairs for person in pair}
+        assert set(manifest.samples(split)["target_id"]) == people
+    assert not manifest.info["audit"]["leaks"]
+    assert set(manifest.info["tables"]) >= {"lists/train.json", "lists/test.json"}
+
+
+def test_stills_without_lists_go_to_sides_by_whole_groups(listed, tmp_path):
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+    assert not manifest.info["audit"]["leaks"]
+    for split in SPLITS:
+        assert {"CelebA", "Youtube"} <= set(manifest.samples(split)["category"])
+
+
+def test_a_sets_own_partition_is_kept(listed, tmp_path):
+    frames = read_frames(listed)
+    celeba = frames["category"] == "CelebA"
+    rank = pd.factorize(frames["target_id"][celeba])[0] % 5
+    frames.loc[celeba, "partition"] = [("train", "train", "train", "val", "test")[r] for r in rank]
+    frames.to_parquet(listed / "frames.parquet")
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+    own = dict(zip(frames["clip"][celeba], frames["partition"][celeba], strict=True))
+    for split in SPLITS:
+        drawn = manifest.samples(split).query("category == 'CelebA'")["clip"]
+        assert len(drawn)
+        assert {own[clip] for clip in drawn} == {split}
+    assert not manifest.info["audit"]["leaks"]
+
+
+def test_cleaning_takes_from_train_who_is_in_test_too_and_says_so(listed, tmp_path):
+    in_train, in_test = (pairs_of(listed)[s][0][0] for s in ("train", "test"))
+    videos = {in_train: "abc 0", in_test: "abc 1"}
+    (listed / lists.FOLDER / lists.CONVERSION).write_text(json.dumps(videos))
+    leaking = make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
+    assert leaking.info["audit"]["leaks"]
+    (crossing,) = leaking.info["audit"]["crossings"]
+    assert (crossing["reason"], crossing["sides"]) == ("video", {"train+test": 1})
+    assert set(crossing["example"]) == {f"Youtube/{in_train}", f"Youtube/{in_test}"}
+    clean = make_manifest(listed, tmp_path / "c", SplitSettings("videos", "official-clean"))
+    assert not clean.info["audit"]["leaks"]
+    (removed,) = clean.info["removed"]
+    assert removed["who"] == f"Youtube/{in_train}"
+    assert (removed["side"], removed["kept"], removed["reason"]) == ("train", "test", "video")
+    train = clean.samples("train")
+    assert in_train not in set(train["target_id"]) | set(train["source_id"])
+    assert len(clean.samples("test")) == len(leaking.samples("test"))
+
+
+def test_without_any_list_there_is_no_official_split(dataset, tmp_path):
+    with pytest.raises(SplitError, match=r"no lists that cover.*train\.json.*list_eval_partition"):
+        make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "official"))
+    with pytest.raises(SettingsError, match="ratios of their own"):
+        make_manifest(
+            dataset, tmp_path / "m", SplitSettings("videos", "official", ratios=(1, 1, 1))
+        )
+
+
+def test_lists_are_kept_with_the_dataset(tmp_path):
+    for name, place in (("train.json", "splits"), (lists.CONVERSION, "dataset")):
+        (tmp_path / "data" / place).mkdir(parents=True)
+        text = '{"000": "a-b 0"}' if name == lists.CONVERSION else '[["000", "003"]]'
+        (tmp_path / "data" / place / name).write_text(text)
+    for _ in range(2):
+        lists.keep_lists(tmp_path / "data", tmp_path / "dataset")
+    assert lists.youtube_videos(tmp_path / "dataset") == {"000": "a-b"}
+    assert lists.official_splits(tmp_path / "dataset") is None  # val and test are missing
+    assert set(lists.hashes(tmp_path / "dataset")) == {
+        "lists/train.json",
+        "lists/conversion_dict.json",
+    }
+    (tmp_path / "data/splits/train.json").write_text('[["001", "002"]]')
+    with pytest.raises(TableError, match="is not what"):
+        lists.keep_lists(tmp_path / "data", tmp_path / "dataset")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("train.json", "{"),
+        ("train.json", '[["000"]]'),
+        ("train.json", "[[0, 1]]"),
+        ("train.json", "3"),
+        (lists.CONVERSION, "[]"),
+        (lists.CONVERSION, '{"000": 3}'),
+    ],
+)
+def test_damaged_lists_are_named(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(TableError, match=name):
+        lists.keep_lists(tmp_path, tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_clip_on_two_lists_is_refused(tmp_path):
+    (tmp_path / lists.FOLDER).mkdir()
+    for split in SPLITS:
+        (tmp_path / lists.FOLDER / f"{split}.json").write_text('[["000", "001"]]')
+    with pytest.raises(TableError, match="000 is in train as well"):
+        lists.official_splits(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_ffpp(real_data, tmp_path_factory):
+    """A ledger of all of FF++'s clips, one frame each, with its official lists."""
+    folder = tmp_path_factory.mktemp("ffpp")
+    lists.keep_lists(real_data / "data/FaceForensics++", folder)
+    rows = []
+    for split in lists.SPLITS:
+        for a, b in json.loads((folder / lists.FOLDER / f"{split}.json").read_text()):
+            for target, source in ((a, b), (b, a)):
+                rows.append(("Youtube", "real", target, target, ""))
+                rows += [
+                    (m, "fake", f"{target}_{source}", target, source)
+                    for m in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+                ]
+    columns = ["category", "label", "clip", "target_id", "source_id"]
+    frames = pd.DataFrame(rows, columns=columns).astype("str")
+    frame_id = frames["category"] + "/c23/" + frames["clip"] + "/000000"
+    frames = frames.assign(
+        frame_id=frame_id,
+        compression="c23",
+        frame=0,
+        time_s=0.0,
+        width=640,
+        height=480,
+        status="ok",
+        faces_found=1,
+        error="",
+        photo="",
+        partition="",
+    )
+    frames.to_parquet(folder / "frames.parquet")
+    faces = pd.DataFrame({"face_id": frame_id, "frame_id": frame_id, "path": frame_id})
+    integers = ("track", "box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_size")
+    faces = faces.assign(
+        **dict.fromkeys(integers, 0), clamped=False, box_from="", detector="", score=1.0, sha256=""
+    )
+    faces.to_parquet(folder / "faces.parquet")
+    return folder
+
+
+def test_ffpps_official_split_leaks_by_seven_youtube_videos(whole_ffpp, tmp_path):
+    manifest = make_manifest(whole_ffpp, tmp_path / "m", SplitSettings("videos", "official"))
+    assert manifest.info["counts"]["train"]["Youtube"] == 720
+    samples = pd.concat([manifest.samples(s).assign(split=s) for s in SPLITS])
+    (crossing,) = audited(samples, Dataset.read(whole_ffpp)).crossings
+    assert (crossing.reason, crossing.count) == ("video", 7)
+    assert (
+        crossing.sides["train+test"] == 2
+    )
+    assert set(crossing.sides) == {"train+val", "train+test", "val+test"} & set(crossing.sides)
+
+
+def test_cleaned_it_leaks_no_more_and_test_is_whole(whole_ffpp, tmp_path):
+    manifest = make_manifest(whole_ffpp, tmp_path / "m", SplitSettings("videos", "official-clean"))
+    assert not manifest.info["audit"]["leaks"]
+    assert len(manifest.info["removed"]) == 7
+    assert {r["reason"] for r in manifest.info["removed"]} == {"video"}
+    assert manifest.info["counts"]["test"] == dict.fromkeys(manifest.classes, 140)
+    assert read_faces(whole_ffpp)["face_id"].nunique() == 5000

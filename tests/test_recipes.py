@@ -1,0 +1,200 @@
+import pandas as pd
+import pytest
+
+from data_manifests import modes
+from ffpp_tools import recipes
+from ffpp_tools.errors import SettingsError, SplitError
+from ffpp_tools.recipes import Recipe
+from ffpp_tools.split import SplitSettings, default_name, make_manifest, make_manifests
+from ffpp_tools.tables import SPLITS, read_faces, read_frames
+from tests.test_demo import hashes
+
+BINARY = {"fake": 4, "real": 3}
+
+
+def people(rows):
+    videos = rows[rows["compression"] != "still"]
+    return set(videos["target_id"]) | set(videos["source_id"]) - {""}
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_that_is_shipped_can_be_read_and_says_what_it_is(name):
+    recipe = recipes.read(name)
+    assert recipe.name == name
+    assert recipe.about
+
+
+def test_the_papers_counts_are_those_of_its_tables():
+    counts = recipes.read("paper").counts
+    assert counts["binary"] == {"train": 53595, "val": 3350, "test": 10049}  # Table 1
+    assert counts["multiclass"] == {"train": 14000, "val": 750, "test": 2000}  # Table 2
+    assert set(counts) == set(modes())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rule = ", "not TOML"),
+        ("", "'rule' is missing; one of grouped, random, official"),
+        ('rule = "magic"', "'rule' must be one of grouped"),
+        ('rule = "grouped"\nratio = [1, 1, 1]', "unknown key 'ratio'"),
+        ('rule = "grouped"\nratios = [80, 20]', "'ratios' must be three numbers"),
+        ('rule = "grouped"\nratios = [80, 20, 0]', "'ratios' must be three numbers"),
+        ('rule = "grouped"\nratios = "80/10/10"', "'ratios' must be three numbers"),
+        ('rule = "grouped"\nmode = "seven"', "'mode' must be one of"),
+        ('rule = "grouped"\nper_class = 2', "'per_class' must be"),
+        ('rule = "grouped"\nper_class = true', "'per_class' must be"),
+        ('rule = "grouped"\nfolds = 2.5', "'folds' must be"),
+        ('rule = "grouped"\nclean = true', "only official lists"),
+        ('rule = "official"\nfolds = 5', "knows no folds"),
+        ('rule = "grouped"\nfolds = 5\nratios = [1, 1, 1]', "folds are of equal size"),
+        ('rule = "grouped"\nleave_out = "FaceSwap"', "needs --mode binary"),
+        ('rule = "grouped"\nmode = "binary"\nleave_out = "Youtube"', "not one of the fakes"),
+        ('rule = "random"\n[counts.binary]\ntrain = 5', "'counts' must be"),
+        ('rule = "random"\n[counts.seven]\ntrain = 5\nval = 1\ntest = 1', "'counts' must be"),
+        ('rule = "grouped"\n[classes]\nfake = ["FaceSwap"]', "'classes' must be"),
+        ('rule = "grouped"\n[classes]\na = ["FaceSwap", "Youtube"]\nb = ["CelebA"]', "one label"),
+        ('rule = "grouped"\n[classes]\na = ["CelebA"]\nb = ["CelebA"]', "'classes' must be"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_naming_file_and_key(tmp_path, text, words):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=words) as error:
+        recipes.read(str(path))
+    assert str(path) in str(error.value)
+
+
+def test_a_recipe_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(SettingsError, match=r"magic.*grouped, holdout, official.*\.toml"):
+        recipes.read("magic")
+    with pytest.raises(SettingsError, match=r"none\.toml: not a readable recipe"):
+        recipes.read(str(tmp_path / "none.toml"))
+
+
+def test_a_recipe_of_ones_own_fixes_mode_classes_and_ratios(dataset, tmp_path):
+    path = tmp_path / "swaps.toml"
+    path.write_text(
+        'rule = "grouped"\nmode = "binary"\nratios = [2, 1, 1]\n'
+        '[classes]\nfake = ["FaceSwap"]\nreal = ["Youtube"]\n'
+    )
+    manifest = make_manifest(dataset, tmp_path / "m", SplitSettings(recipe=str(path)))
+    assert manifest.info["mode"] == "binary"
+    assert manifest.info["settings"]["ratios"] == [0.5, 0.25, 0.25]
+    for split in SPLITS:
+        assert set(manifest.samples(split)["category"]) == {"FaceSwap", "Youtube"}
+    with pytest.raises(SettingsError, match="is for mode binary, not videos"):
+        make_manifest(dataset, tmp_path / "n", SplitSettings("videos", str(path)))
+
+
+def test_the_papers_way_says_that_people_are_on_both_sides(dataset, tmp_path):
+    settings = SplitSettings("videos", "paper", shrink=True)
+    manifest = make_manifest(dataset, tmp_path, settings)
+    parts = {s: manifest.samples(s) for s in SPLITS}
+    assert people(parts["train"]) & people(parts["test"])
+    assert manifest.info["summary"].startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    first_line = (tmp_path / "manifest.json").read_text().splitlines()[1]
+    assert "PEOPLE APPEAR ON SEVERAL SIDES" in first_line
+    sizes = {s: len(p) / 5 for s, p in parts.items()}
+    assert sizes["train"] / sum(sizes.values()) == pytest.approx(14000 / 16750, abs=0.05)
+    assert not pd.concat(parts.values())["face_id"].duplicated().any()
+
+
+def test_the_paper_asks_for_more_than_the_demo_has(dataset, tmp_path):
+    with pytest.raises(SplitError, match=r"16750 of each class asked.*CelebA has \d+.*--shrink"):
+        make_manifest(dataset, tmp_path / "m", SplitSettings(recipe="paper"))
+
+
+def test_shrinking_keeps_the_proportions_of_what_was_asked(dataset, tmp_path):
+    settings = SplitSettings("videos", ratios=(50, 25, 25), per_class=4000, shrink=True)
+    counts = make_manifest(dataset, tmp_path, settings).info["counts"]
+    train, val, test = (counts[s]["Youtube"] for s in SPLITS)
+    assert val == test
+    assert 0 <= train - 2 * val <= 1
+
+
+def test_holdout_is_70_to_30_with_the_validation_split_out_of_the_70(dataset, tmp_path):
+    manifest = make_manifest(dataset, tmp_path, SplitSettings("videos", "holdout"))
+    assert manifest.info["settings"]["ratios"] == pytest.approx([0.63, 0.07, 0.3])
+
+
+def test_a_left_out_method_is_in_test_only_and_the_only_one_there(dataset, tmp_path):
+    settings = SplitSettings("binary", leave_out="FaceSwap", ratios=(2, 1, 1))
+    manifest = make_manifest(dataset, tmp_path, settings)
+    for split in ("train", "val"):
+        fakes = manifest.samples(split).query("label == 'fake'")["category"]
+        assert set(fakes) == {"Deepfakes", "Face2Face", "NeuralTextures"}
+        assert len(set(fakes.value_counts())) == 1
+    assert set(manifest.samples("test").query("label == 'fake'")["category"]) == {"FaceSwap"}
+    assert not manifest.info["audit"]["leaks"]
+    assert "FaceSwap in test only" in manifest.info["summary"]
+
+
+def test_folds_test_everybody_once_and_nobody_crosses(dataset, tmp_path):
+    manifests = make_manifests(dataset, tmp_path, SplitSettings("videos", folds=4))
+    tested = [people(m.samples("test")) for m in manifests]
+    validated = [people(m.samples("val")) for m in manifests]
+    assert set.union(*tested) == people(
+        pd.concat([m.samples(s) for m in manifests for s in SPLITS])
+    )
+    assert sum(map(len, tested)) == len(set.union(*tested))
+    assert validated == tested[1:] + tested[:1]
+    assert not any(m.info["audit"]["leaks"] for m in manifests)
+    assert [m.folder.name for m in manifests] == ["fold-1", "fold-2", "fold-3", "fold-4"]
+    assert manifests[1].info["fold"] == [2, 4]
+    assert "fold 2 of 4" in manifests[1].info["summary"]
+
+
+def test_fakes_of_one_method_are_never_more_than_another(dataset, tmp_path):
+    """One method has lost half its crops; the others do not fill its place."""
+    frames, faces = read_frames(dataset), read_faces(dataset)
+    lost = frames[frames["category"] == "Face2Face"].iloc[::2]
+    frames.loc[lost.index, "status"] = "no_face"
+    folder = tmp_path / "lossy"
+    folder.mkdir()
+    frames.to_parquet(folder / "frames.parquet")
+    faces[~faces["frame_id"].isin(lost["frame_id"])].to_parquet(folder / "faces.parquet")
+    manifest = make_manifest(folder, tmp_path / "m", SplitSettings("binary", ratios=(2, 1, 1)))
+    for split in SPLITS:
+        counts = manifest.samples(split).query("label == 'fake'")["category"].value_counts()
+        assert len(counts) == 4
+        assert len(set(counts)) == 1
+
+
+def test_the_same_settings_give_the_same_bytes_whatever_the_rows_order(dataset, tmp_path):
+    shuffled = tmp_path / "dataset"
+    shuffled.mkdir()
+    for name, table in (("frames", read_frames(dataset)), ("faces", read_faces(dataset))):
+        table.sample(frac=1, random_state=5).to_parquet(shuffled / f"{name}.parquet")
+    for recipe in ("grouped", "paper"):
+        settings = SplitSettings("videos", recipe, shrink=recipe == "paper")
+        for source, out in ((dataset, "a"), (shuffled, "b")):
+            make_manifest(source, tmp_path / out, settings)
+        a, b = hashes(tmp_path / "a"), hashes(tmp_path / "b")
+        a_info = (tmp_path / "a/manifest.json").read_text().splitlines()
+        b_info = (tmp_path / "b/manifest.json").read_text().splitlines()
+        differing = [x for x, y in zip(a_info, b_info, strict=True) if x != y]
+        assert len(differing) == 1  # the way to the dataset, which is another folder
+        assert '"root"' in differing[0]
+        assert {k: v for k, v in a.items() if "json" not in str(k)} == {
+            k: v for k, v in b.items() if "json" not in str(k)
+        }
+
+
+def test_a_manifests_folder_is_named_after_what_it_is():
+    for settings, name in (
+        (SplitSettings(), "multiclass"),
+        (SplitSettings("videos"), "videos"),
+        (SplitSettings("binary", "paper"), "binary-paper"),
+        (SplitSettings("binary", leave_out="FaceSwap"), "binary-without-FaceSwap"),
+        (SplitSettings("videos", folds=5), "videos-folds"),
+        (SplitSettings(recipe="140k"), "140k"),
+    ):
+        assert default_name(settings) == name
+
+
+def test_checks_hold_for_recipes_made_in_code():
+    with pytest.raises(SettingsError, match="at least 3"):
+        recipes.check(Recipe("mine", "grouped", folds=2))
+    with pytest.raises(SettingsError, match="unknown mode"):
+        recipes.check(Recipe("mine", "grouped", mode="seven"))
