@@ -13,10 +13,13 @@ from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Picture
 
 
+ASSUMED_RATE = 25  # frames a second, for following faces; most of FF++ has it
+
+
 def probe(folder: Path) -> Video:
     """Count the frames of a folder; a file's number is its frame's index.
 
-    Nothing tells when a frame is shown, so its time is nan.
+    Nothing tells when a frame is shown: the times of the video are nan.
 
     Raises:
         DecodeError: no numbered images there.
@@ -35,7 +38,7 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
         image = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is not None:
             picture = Picture(np.ascontiguousarray(image[..., ::-1], np.uint8))
-            yield Frame(index, video.time_s(index), picture)
+            yield Frame(index, index / ASSUMED_RATE, picture)
 
 
 def _files(folder: Path) -> dict[int, Path]:

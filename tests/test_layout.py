@@ -1,12 +1,10 @@
-import shutil
 from collections import Counter
 
 import pytest
 
 from ffpp_tools.clip import Clip
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.layout import find_clips
-from ffpp_tools.stills import find_stills
+from ffpp_tools.layout import families, find_clips
 from tests.conftest import PEOPLE
 
 
@@ -64,28 +62,6 @@ def test_unknown_names_are_refused_with_the_known_ones(ffpp):
         find_clips(ffpp, compressions=["c32"])
 
 
-def test_celeba_stills_bear_their_identity(world):
-    stills = find_stills(world / "CelebA", "CelebA")
-    assert len(stills) == 60
-    assert (stills[0].name, stills[0].identity, stills[0].label) == ("000001", "2", "real")
-
-
-def test_celeba_hq_is_a_flat_folder_of_the_same_numbers(world):
-    names = {s.name for s in find_stills(world / "CelebA-HQ", "CelebA-HQ")}
-    assert len(names & {s.name for s in find_stills(world / "CelebA", "CelebA")}) == 8
-
-
-def test_any_folder_of_images_needs_a_label(world):
-    with pytest.raises(SettingsError, match="--label"):
-        find_stills(world / "CelebA-HQ", "Portraits")
-    assert {s.label for s in find_stills(world / "CelebA-HQ", "Portraits", "fake")} == {"fake"}
-
-
-def test_a_label_cannot_contradict_what_a_category_is(world):
-    with pytest.raises(SettingsError, match="is real, not fake"):
-        find_stills(world / "CelebA", "CelebA", "fake")
-
-
 def test_what_was_asked_for_and_is_not_there_is_named(ffpp):
     with pytest.raises(DataNotFoundError, match="category FaceShifter"):
         find_clips(ffpp, categories=["Youtube", "FaceShifter"])
@@ -93,38 +69,29 @@ def test_what_was_asked_for_and_is_not_there_is_named(ffpp):
         find_clips(ffpp, compressions=["c23", "c40"])
 
 
-def test_hidden_files_are_neither_clips_nor_stills(tmp_path, world):
+def test_hidden_files_are_no_clips(tmp_path):
     videos = tmp_path / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
     for name in ("000.mp4", "._000.mp4"):
         (videos / name).touch()
     assert [c.name for c in find_clips(tmp_path)] == ["000"]
-    (tmp_path / "._a.jpg").touch()
-    (tmp_path / "a.jpg").touch()
-    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["a"]
 
 
-def test_an_identity_is_found_by_number_whatever_the_suffix(tmp_path):
-    (tmp_path / "Anno").mkdir()
-    (tmp_path / "Anno/identity_CelebA.txt").write_text("000007.jpg 42\n")
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep/000007.png").touch()
-    assert [s.identity for s in find_stills(tmp_path, "CelebA-HQ")] == ["42"]
-
-
-def test_stills_cannot_pass_as_clips(world):
-    with pytest.raises(SettingsError, match="ffpp-extract"):
-        find_stills(world / "CelebA-HQ", "Youtube")
-
-
-def test_two_images_of_one_name_are_refused(world, tmp_path):
-    image = next((world / "CelebA-HQ").glob("*.jpg"))
-    for suffix in (".jpg", ".JPEG"):
-        shutil.copy(image, tmp_path / f"a{suffix}")
-    with pytest.raises(SettingsError, match="'a'"):
-        find_stills(tmp_path, "CelebA")
-
-
-def test_an_empty_folder_of_stills_is_an_error(tmp_path):
-    with pytest.raises(DataNotFoundError, match="no images"):
-        find_stills(tmp_path, "CelebA")
+def test_frames_written_as_images_are_clips_where_there_are_no_videos(tmp_path):
+    for clip in ("000", "003"):
+        for name in ("0000.png", "0001.png"):
+            path = tmp_path / "original_sequences/youtube/c23/images" / clip / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    fake = tmp_path / "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4"
+    fake.parent.mkdir(parents=True)
+    fake.touch()
+    clips = find_clips(tmp_path)
+    assert [(c.category, c.name, c.path.is_dir()) for c in clips] == [
+        ("Deepfakes", "000_003", False),
+        ("Youtube", "000", True),
+        ("Youtube", "003", True),
+    ]
+    (family,) = families(tmp_path, clips[:1])
+    assert [c.path.name for c in family.originals] == ["000"]
+    assert clips[1].mask.name == "000.mp4"
