@@ -48,10 +48,9 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
             photo=still.photo,
             partition=still.partition,
         )
-        image, damage = read_image(still.path)
-        if image is None or damage:
-            status = "unreadable" if image is None else "truncated"
-            rows.append(replace(row, status=status, error=f"{still.path}: {damage}"))
+        image, status, error = read_image(still.path)
+        if image is None:
+            rows.append(replace(row, status=status, error=f"{still.path}: {error}"))
             continue
         path = f"faces/{still.category}/{STILL}/{still.name}.{settings.crop.format}"
         if settings.whole:
@@ -69,33 +68,31 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
     return Part(tuple(rows), tuple(faces))
 
 
-def read_image(path: Path) -> tuple[Image | None, str]:
-    """An image file's pixels, and what is wrong with it.
+def read_image(path: Path) -> tuple[Image | None, str, str]:
+    """An image file's pixels, or why there are none.
 
     Returns:
-        (H, W, 3) uint8 RGB, or None where nothing can be read of it, and an empty text, or what
-        is wrong: a file that was cut short still gives an image, whose rest is grey.
+        (H, W, 3) uint8 RGB or None, a status of the ledger, and what is wrong. A file that was cut
+        short is `truncated`: half a picture is not passed as a whole one.
     """
     from PIL import Image as Pillow
 
     try:
         data = path.read_bytes()
-    except OSError as error:
-        return None, f"cannot be read ({error.strerror})"
-    damage = ""
-    try:
-        with Pillow.open(io.BytesIO(data)) as opened:
-            opened.load()
+        opened = Pillow.open(io.BytesIO(data))
     except Pillow.DecompressionBombError as error:
-        return None, f"refused ({error})"
+        return None, "unreadable", f"refused ({error})"
     except (OSError, SyntaxError, ValueError) as error:
-        damage = str(error)
-    if damage.startswith("cannot identify") or not data:
-        return None, "not a readable image"
+        reason = getattr(error, "strerror", None)
+        return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
+    try:
+        opened.load()  # OpenCV does not tell a whole file from one with a grey rest
+    except (OSError, SyntaxError, ValueError) as error:
+        return None, "truncated", str(error)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        return None, "not a readable image"
-    return np.ascontiguousarray(image[..., ::-1], np.uint8), damage
+        return None, "unreadable", "no readable image"
+    return np.ascontiguousarray(image[..., ::-1], np.uint8), "ok", ""
 
 
 def _searched(

@@ -7,6 +7,7 @@ that is stopped loses the file at hand. A crop that was made anew is measured an
 from __future__ import annotations
 
 import io
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,6 @@ def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
             names, values = file["names"], file["values"]
         if values.shape == (len(names), width):
             return names, values
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # not there, or damaged: measured again
     return np.array([], "U1"), np.empty((0, width), np.float32)

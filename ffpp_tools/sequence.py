@@ -12,7 +12,6 @@ from ffpp_tools.decode import Frame, Video
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Picture
 
-
 ASSUMED_RATE = 25  # frames a second, for following faces; most of FF++ has it
 
 

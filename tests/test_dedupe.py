@@ -1,0 +1,183 @@
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from ffpp_tools.dedupe import clean, near_pairs
+from ffpp_tools.fingerprint import BITS, perceptual_hash
+from ffpp_tools.layout import families, find_clips
+from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.settings import StillSettings
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.stills import find_stills
+from ffpp_tools.tables import SPLITS, read_duplicates, read_frames
+from tests.conftest import SETTINGS
+
+
+def stills(folder, dataset, category="Portraits", settings=StillSettings()):  # noqa: B008
+    found = find_stills(folder, category, "real")
+    return extract_still_dataset(found, dataset, settings)
+
+
+def as_pairs(table):
+    return {(row.item, row.kind, row.partner) for row in table.itertuples()}
+
+
+@pytest.fixture(scope="module")
+def photographs(world, tmp_path_factory):
+    """Drawn stills, some of them twice: as they are, smaller and compressed, brighter, mirrored."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for path in sorted((world / "CelebA/Img/img_align_celeba").glob("*.jpg"))[:12]:
+        shutil.copy(path, folder)
+    first, second, third, fourth = sorted(folder.glob("*.jpg"))[:4]
+    shutil.copy(first, folder / "z-copy.jpg")
+    image = cv2.imread(str(second))
+    half = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(folder / "z-small.jpg"), half, (cv2.IMWRITE_JPEG_QUALITY, 40))
+    brighter = cv2.convertScaleAbs(cv2.imread(str(third)), alpha=1.1, beta=10)
+    cv2.imwrite(str(folder / "z-bright.png"), brighter)
+    (folder / "z-broken.jpg").write_bytes(b"no image at all")
+    data = fourth.read_bytes()
+    (folder / "z-cut.jpg").write_bytes(data[: len(data) * 2 // 3])
+    return folder, [p.stem for p in (first, second, third)]
+
+
+def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs, tmp_path):
+    folder, (first, second, third) = photographs
+    summary = stills(folder, tmp_path)
+    table = clean(tmp_path)
+    assert as_pairs(table) == {
+        ("Portraits/z-copy", "identical", f"Portraits/{first}"),
+        ("Portraits/z-small", "near", f"Portraits/{second}"),
+        ("Portraits/z-bright", "near", f"Portraits/{third}"),
+        ("Portraits/z-broken", "unreadable", ""),
+        ("Portraits/z-cut", "truncated", ""),
+    }
+    pd.testing.assert_frame_equal(read_frames(tmp_path), summary.frames)
+    assert all((tmp_path / p).is_file() for p in summary.faces["path"])
+    pd.testing.assert_frame_equal(read_duplicates(tmp_path), table)
+    by_item = table.set_index("item")["path"]
+    assert by_item["Portraits/z-broken"] == str(folder / "z-broken.jpg")
+
+
+def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
+    stills(photographs[0], tmp_path)
+    table = clean(tmp_path, workers=2)
+    measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "measured").rglob("*.npz")}
+    assert measured
+    pd.testing.assert_frame_equal(clean(tmp_path), table)
+    assert {p: p.stat().st_mtime_ns for p in measured} == measured
+
+
+def test_a_crop_that_cannot_be_read_is_named(photographs, tmp_path):
+    faces = stills(photographs[0], tmp_path).faces
+    (tmp_path / faces["path"][5]).write_bytes(b"spoilt")
+    item = "/".join(faces["face_id"][5].split("/")[0:3:2])
+    assert (item, "unreadable", "") in as_pairs(clean(tmp_path))
+
+
+def test_whole_stills_are_compared_too(photographs, tmp_path):
+    folder, (first, second, _) = photographs
+    stills(folder, tmp_path, settings=StillSettings(whole=True))
+    pairs = as_pairs(clean(tmp_path))
+    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in pairs
+    assert ("Portraits/z-small", "near", f"Portraits/{second}") in pairs
+
+
+def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
+    """Of the demo's CelebA-HQ, eight show photographs of its CelebA."""
+    for category in ("CelebA", "CelebA-HQ"):
+        stills(world / category, tmp_path, category)
+    near = clean(tmp_path).query("kind == 'near'")
+    found = {frozenset((row.item, row.partner)) for row in near.itertuples()}
+    small = {p.stem for p in (world / "CelebA/Img/img_align_celeba").glob("*.jpg")}
+    large = {p.stem for p in (world / "CelebA-HQ").glob("*.jpg")}
+    expected = {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in small & large}
+    assert len(expected) == 8
+    assert len(expected & found) >= 4  # drawn faces differ more than photographs
+
+
+def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_path):
+    assert clean_of_clips(dataset, tmp_path).empty  # twins and neighbours are none
+    root = tmp_path / "ffpp"
+    videos = root / "original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    original = sorted((ffpp / "original_sequences/youtube/c23/videos").glob("*.mp4"))[0]
+    for name in ("100", "200"):
+        shutil.copy(original, videos / f"{name}.mp4")
+    extract_dataset(families(root, find_clips(root)), tmp_path / "d", SETTINGS)
+    assert as_pairs(clean(tmp_path / "d")) == {("Youtube/200", "identical", "Youtube/100")}
+
+
+def clean_of_clips(dataset, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    frames = read_frames(dataset)
+    frames[frames["compression"] != "still"].to_parquet(folder / "frames.parquet")
+    shutil.copy(dataset / "faces.parquet", folder)
+    return clean(folder)
+
+
+def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_path):
+    """One photograph under three names in CelebA; another in CelebA and CelebA-HQ."""
+    root = tmp_path / "CelebA/Img/img_align_celeba"
+    shutil.copytree(world / "CelebA/Img/img_align_celeba", root)
+    names = sorted(p.stem for p in root.glob("*.jpg"))
+    for copy in ("900001", "900002"):
+        shutil.copy(root / f"{names[0]}.jpg", root / f"{copy}.jpg")
+    data = tmp_path / "dataset"
+    extract_still_dataset(find_stills(tmp_path / "CelebA", "CelebA"), data)
+    extract_still_dataset(find_stills(world / "CelebA-HQ", "Other", "fake"), data)
+    assert len(clean(data).query("kind == 'identical'")) == 2
+    (tmp_path / "r.toml").write_text(
+        'rule = "grouped"\nmode = "binary"\nratios = [2, 1, 1]\n'
+        '[classes]\nfake = ["Other"]\nreal = ["CelebA"]\n'
+    )
+    settings = SplitSettings(recipe=str(tmp_path / "r.toml"))
+    manifest = make_manifest(data, tmp_path / "m", settings)
+    sides = {clip: s for s in SPLITS for clip in manifest.samples(s)["clip"]}
+    assert not {"900001", "900002"} & set(sides)
+    assert not manifest.info["audit"]["leaks"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 700, 1300])
+def test_every_near_pair_is_found_and_no_other(n):
+    rng = np.random.default_rng(n)
+    bits = rng.integers(0, 2, (n, BITS), dtype=np.uint8)
+    for i in range(0, n - 1, 7):
+        flipped = rng.choice(BITS, rng.integers(0, 80), replace=False)
+        bits[i + 1] = bits[i]
+        bits[i + 1, flipped] ^= 1
+    apart = (bits[:, None] != bits[None]).sum(axis=2)
+    expected = {(i, j, apart[i, j]) for i, j in np.argwhere(apart <= 40).tolist() if i < j}
+    assert set(near_pairs(bits, 40)) == expected
+    assert n < 7 or expected
+
+
+def test_the_hash_hardly_depends_on_size_or_on_the_box(world):
+    image = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[0]))[..., ::-1]
+    side = image.shape[0]
+    box = {"box_x": side // 4, "box_y": side // 4, "box_w": side // 2, "box_h": side // 2}
+    row = {**box, "crop_x": 0, "crop_y": 0, "crop_size": side, "detector": "hog"}
+    own = perceptual_hash(np.ascontiguousarray(image), row)
+    small = cv2.resize(image, (side // 3, side // 3), interpolation=cv2.INTER_AREA)
+    third = {k: v // 3 if isinstance(v, int) else v for k, v in row.items()}
+    shifted = {**row, "box_x": row["box_x"] + side // 40, "box_w": row["box_w"] + side // 40}
+    assert (perceptual_hash(small, third) != own).sum() < 40
+    assert (perceptual_hash(np.ascontiguousarray(image), shifted) != own).sum() < 40
+    other = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[1]))[..., ::-1]
+    assert (perceptual_hash(np.ascontiguousarray(other), row) != own).sum() > 56
+
+
+def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_path):
+    for category in ("CelebA", "CelebA-HQ"):
+        stills(real_data / "data" / category, tmp_path, category)
+    found = as_pairs(clean(tmp_path, workers=2))
+    own = {p.stem for p in (real_data / "data/CelebA/Img/img_align_celeba").glob("*.jpg")}
+    both = own & {p.stem for p in (real_data / "data/CelebA-HQ").glob("*.jpg")}
+    assert len(both) == 12
+    across = {frozenset((i, p)) for i, kind, p in found if kind == "near"}
+    assert {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in both} <= across
+    assert len(across) == 14  # two photographs are twice in CelebA itself

@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ffpp_tools.embed import embedding
+from ffpp_tools.errors import SettingsError, TableError
+from ffpp_tools.identity import _people, identify, rates
+from ffpp_tools.run import extract_still_dataset
+from ffpp_tools.stills import find_stills
+from ffpp_tools.tables import read_faces, read_identities
+
+
+def on_a_line(*places):
+    """Embeddings at such places of a line."""
+    vectors = np.zeros((len(places), 128), np.float32)
+    vectors[:, 0] = places
+    return vectors
+
+
+def test_people_are_chains_of_faces_that_are_near_enough():
+    units = [f"Flickr/{c}" for c in "abcdef"]
+    people, partners, distances = _people(units, on_a_line(0, 9, 0.3, 0.55, 9.2, 5), 0.4)
+    assert people == [units[i] for i in (0, 1, 0, 0, 1, 5)]
+    assert partners == ["", "", units[0], units[2], units[1], ""]
+    assert distances[2:5] == pytest.approx([0.3, 0.25, 0.2], abs=1e-3)
+    assert np.isnan([distances[i] for i in (0, 1, 5)]).all()
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 600])
+def test_people_are_found_across_blocks(n):
+    rng = np.random.default_rng(n)
+    vectors = rng.normal(size=(n, 128)).astype(np.float32)
+    vectors[-1] = vectors[0] + 1e-4
+    people, _, _ = _people([f"{i:03d}" for i in range(n)], vectors, 0.4)
+    assert people[-1] == "000"
+    assert len(set(people)) == max(n - 1, 1)
+
+
+def test_rates_count_pairs_of_one_and_of_two_people():
+    people = pd.Series(["A", "A", "", "B", "B", "C"])
+    found = rates(people, on_a_line(0, 0.3, 0.1, 0.5, 2, 2.1), 0.4)
+    assert (found.same, found.split) == (2, 1)  # B's two are 1.5 apart
+    assert (found.different, found.merged) == (8, 2)  # A and B at 0.2, B and C at 0.1
+    nobody = rates(pd.Series(["", ""]), on_a_line(0, 1), 0.4)
+    assert (nobody.same, nobody.different) == (0, 0)
+
+
+def test_clips_people_and_unknown_stills_are_compared_and_fakes_are_not(dataset):
+    found = identify(dataset, workers=2)
+    table = found.table.set_index("item")
+    categories = {item.split("/")[0] for item in table.index}
+    assert categories == {"Youtube", "CelebA", "CelebA-HQ"}
+    assert sum(item.startswith("Youtube/") for item in table.index) == 8
+    assert table.loc["Youtube/000", "faces"] in (4, 5)
+    assert table["embedding"].map(len).eq(128).all()
+    faces = read_faces(dataset)
+    photographs = faces["face_id"].str.startswith("CelebA/").sum()
+    assert sum(item.startswith("CelebA/") for item in table.index) < photographs
+    assert found.rates.same > 10
+    (dataset / "identities.parquet").unlink()  # the dataset is shared between tests
+
+
+def test_a_face_lies_as_near_to_itself_as_face_recognition_says(dataset):
+    import cv2
+    import face_recognition
+
+    row = read_faces(dataset).query("path.str.startswith('faces/Youtube')").iloc[0]
+    image = np.ascontiguousarray(cv2.imread(str(dataset / row["path"]))[..., ::-1])
+    own = embedding(image, row)
+    x, y = row["box_x"] - row["crop_x"], row["box_y"] - row["crop_y"]
+    box = (y, x + row["box_w"], y + row["box_h"], x)  # top, right, bottom, left
+    (theirs,) = face_recognition.face_encodings(image, [box], model="small")
+    assert np.linalg.norm(own - theirs) < 1e-5
+
+
+def test_nothing_to_compare_and_impossible_distances_are_errors(world, tmp_path):
+    extract_still_dataset(find_stills(world / "CelebA-HQ", "GAN", "fake"), tmp_path)
+    with pytest.raises(TableError, match="no real clip or still"):
+        identify(tmp_path)
+    for distance in (0, 1.5, float("nan")):
+        with pytest.raises(SettingsError, match="distance"):
+            identify(tmp_path, max_distance=distance)
+    assert read_identities(tmp_path) is None
+
+
+def test_on_real_photographs_different_people_are_hardly_ever_merged(real_data, tmp_path):
+    """By CelebA's identity file; the rates stand in docs/manifests.md."""
+    root = real_data / "data/CelebA"
+    extract_still_dataset(find_stills(root, "CelebA", limit=200), tmp_path)
+    found = identify(tmp_path, workers=2)
+    assert found.rates.different > 10_000
+    assert found.rates.merged <= 2
+    assert 0 < found.rates.split < found.rates.same

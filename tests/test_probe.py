@@ -1,0 +1,146 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ffpp_tools.kept import kept, read_crop
+from ffpp_tools.probe import PROPERTIES, probe, properties
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.tables import SPLITS, read_faces
+
+ROW = {"box_x": 40, "box_y": 40, "box_w": 80, "box_h": 80, "crop_x": 8, "crop_y": 16}
+
+
+def seen(image, **changed):
+    row = {**ROW, "crop_size": max(image.shape[:2]), **changed}
+    return dict(zip(PROPERTIES, properties(image, row), strict=True))
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+
+
+def test_noise_is_sharper_and_noisier_than_a_plain_wall(noise):
+    wall = np.full_like(noise, 128)
+    loud, quiet = seen(noise), seen(wall)
+    for name in ("sharpness", "sharpness_128", "noise", "noise_128", "contrast"):
+        assert loud[name] > quiet[name] + 1
+    assert quiet["saturation"] == 0
+    assert (quiet["red"], quiet["green"], quiet["blue"]) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("left", range(0, 8, 3))
+def test_blocks_are_seen_where_the_frame_has_them(left):
+    """A picture of 8 × 8 pixel blocks, cut out at any place."""
+    blocks = np.random.default_rng(1).integers(0, 256, (30, 30, 1), dtype=np.uint8)
+    frame = np.repeat(np.repeat(np.repeat(blocks, 8, 0), 8, 1), 3, 2)
+    crop = np.ascontiguousarray(frame[16:176, 8 + left : 168 + left])
+    assert seen(crop, crop_x=8 + left)["blockiness_8"] > 3
+    assert seen(crop, crop_x=9 + left, crop_y=17)["blockiness_8"] < 0
+
+
+def test_the_box_is_seen_in_shares_of_the_crop(noise):
+    found = seen(noise)
+    assert found["log_size"] == pytest.approx(np.log(160))
+    assert found["face_share"] == 0.5
+    assert found["face_x"] == pytest.approx((40 - 8 + 40) / 160)
+    assert found["face_y"] == pytest.approx((40 - 16 + 40) / 160)
+
+
+@pytest.fixture(scope="module")
+def answers(dataset, tmp_path_factory):
+    settings = SplitSettings("binary", ratios=(50, 25, 25))
+    manifest = make_manifest(dataset, tmp_path_factory.mktemp("m"), settings)
+    samples = pd.concat([manifest.samples(s).assign(split=s) for s in SPLITS])
+    return {a.question: a for a in probe(dataset, read_faces(dataset), samples, 2)}
+
+
+def test_every_question_is_asked(answers):
+    methods = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+    assert set(answers) == {
+        "CelebA against CelebA-HQ",
+        "CelebA against Youtube",
+        "CelebA-HQ against Youtube",
+        "fake against real",
+        *(f"{m} against its originals" for m in methods),
+    }
+
+
+def test_stills_are_told_from_clips_by_their_size(answers):
+    """The demo's CelebA-HQ is drawn three times as large as its clips."""
+    answer = answers["CelebA-HQ against Youtube"]
+    assert answer.auc > 0.95
+    assert answer.groups == 4
+    assert answer.kind == "real against real"
+
+
+def test_a_source_against_itself_is_a_coin_flip(dataset, tmp_path):
+    """Half of Youtube's people under another name."""
+    faces = read_faces(dataset)
+    youtube = faces[faces["face_id"].str.startswith("Youtube")].copy()
+    clip = youtube["face_id"].str.split("/").str[2]
+    samples = pd.DataFrame(
+        {
+            "face_id": youtube["face_id"],
+            "path": youtube["path"],
+            "label": "real",
+            "category": np.where(clip.astype(int) % 2, "One", "Other"),
+            "group": clip,
+        }
+    )
+    (answer,) = probe(dataset, faces, samples, 1)
+    assert answer.groups == 4
+    assert answer.auc < 0.9
+
+
+def test_too_few_groups_give_no_figure(dataset):
+    faces = read_faces(dataset)
+    some = faces[faces["face_id"].str.startswith(("Youtube/c23/000", "CelebA/"))]
+    samples = pd.DataFrame(
+        {
+            "face_id": some["face_id"],
+            "path": some["path"],
+            "label": "real",
+            "category": some["face_id"].str.split("/").str[0],
+            "group": some["face_id"].str.split("/").str[2],
+        }
+    )
+    (answer,) = probe(dataset, faces, samples, 1)
+    assert np.isnan(answer.auc)
+
+
+def brightness(image, row):
+    return [image.mean(), row["box_w"]]
+
+
+def test_measured_numbers_are_kept_and_a_crop_made_anew_is_measured_anew(dataset, tmp_path):
+    faces = read_faces(dataset).head(30)
+    folder = tmp_path / "copy"
+    for path in faces["path"]:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes((dataset / path).read_bytes())
+    first = kept(folder, faces, "brightness", brightness, 2, 2)
+    expected = [read_crop(folder / p).mean() for p in faces["path"]]
+    assert first[:, 0] == pytest.approx(expected)
+    (folder / faces["path"].iloc[3]).write_bytes((folder / faces["path"].iloc[4]).read_bytes())
+    assert np.array_equal(kept(folder, faces, "brightness", brightness, 2, 1), first)
+    changed = faces.assign(sha256=faces["sha256"].where(faces.index != faces.index[3], "new"))
+    second = kept(folder, changed, "brightness", brightness, 2, 1)
+    assert second[3, 0] == pytest.approx(expected[4])
+    assert np.array_equal(np.delete(second, 3, 0), np.delete(first, 3, 0))
+
+
+def test_a_damaged_file_of_numbers_is_measured_again(dataset, tmp_path):
+    faces = read_faces(dataset).head(5)
+    for path in faces["path"]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((dataset / path).read_bytes())
+    first = kept(tmp_path, faces, "brightness", brightness, 2, 1)
+    for path in (tmp_path / "measured/brightness").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    assert np.array_equal(kept(tmp_path, faces, "brightness", brightness, 2, 1), first)
+
+
+def test_a_crop_that_is_gone_has_no_numbers(dataset, tmp_path):
+    faces = read_faces(dataset).head(3)
+    assert np.isnan(kept(tmp_path, faces, "brightness", brightness, 2, 1)).all()
