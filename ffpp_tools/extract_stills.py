@@ -76,6 +76,7 @@ def read_image(path: Path) -> tuple[Image | None, str, str]:
         short is `truncated`: half a picture is not passed as a whole one.
     """
     from PIL import Image as Pillow
+    from PIL import ImageFile
 
     try:
         data = path.read_bytes()
@@ -85,10 +86,14 @@ def read_image(path: Path) -> tuple[Image | None, str, str]:
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        opened.load()  # OpenCV does not tell a whole file from one with a grey rest
+        opened.load()
     except (OSError, SyntaxError, ValueError) as error:
         return None, "truncated", str(error)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return None, "unreadable", "no readable image"

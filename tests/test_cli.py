@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
 
 from data_manifests import modes
@@ -16,7 +18,10 @@ from data_manifests import modes
 COMMANDS = [
     ("ffpp-extract",),
     ("ffpp-stills",),
+    ("ffpp-clean",),
+    ("ffpp-identify",),
     ("ffpp-split",),
+    ("ffpp-audit",),
     ("ffpp-demo",),
     ("classify",),
     ("classify", "train"),
@@ -64,7 +69,7 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         assert "cuda" not in run.stderr.lower()  # TensorFlow's greeting is not an error of ours
     run = command("classify", "report", "runs/sepconv-multiclass")
     assert run.returncode == 0, run.stderr
-    assert "Split: grouped (no person" in run.stdout
+    assert "Split: grouped. No group of people is on two sides" in run.stdout
     assert "per clip" in run.stdout
     assert "report: runs/sepconv-multiclass/report/report.html" in run.stdout
     report = json.loads((tmp_path / "runs/sepconv-multiclass/report/report.json").read_text())
@@ -227,3 +232,67 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_finishes(world, tmp_path
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     assert len(list(parts.rglob("*.json"))) == 40
     assert all(p.stat().st_mtime_ns == written for p, written in done.items())
+
+
+def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp_path):
+    folder = tmp_path / "dataset"
+    shutil.copytree(dataset, folder)
+    cleaned = command("ffpp-clean", folder)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert "near" in cleaned.stdout
+    identified = command("ffpp-identify", folder, "--distance", 0.2)
+    assert identified.returncode == 0, identified.stderr
+    assert "pairs of different people" in identified.stdout
+    split = command("ffpp-split", folder, "--mode", "binary", "--ratios", "50/25/25")
+    assert split.returncode == 0, split.stderr
+    manifest = tmp_path / "data_manifests/binary"
+    assert (manifest / "overview.html").is_file()
+    audited = command("ffpp-audit", manifest)
+    assert audited.returncode == 0, audited.stderr
+    assert "No group of people is on two sides" in audited.stdout
+    assert "CelebA-HQ against Youtube" in audited.stdout
+    why = command("ffpp-audit", manifest, "--why", "Youtube/000", "CelebA/000001")
+    assert "nothing that is known ties" in why.stdout
+    fake = next((folder / "faces/FaceSwap/c23").iterdir()).name
+    why = command("ffpp-audit", manifest, "--why", f"FaceSwap/{fake}", f"Youtube/{fake[:3]}")
+    assert "a fake shows both its target and its source" in why.stdout
+
+
+def test_a_leak_is_status_1_and_said_aloud(command, dataset, tmp_path):
+    asked = ("--recipe", "paper", "--mode", "videos", "--shrink", "--no-pictures")
+    split = command("ffpp-split", dataset, *asked)
+    assert split.returncode == 0, split.stderr  # as asked for, by name
+    assert "PEOPLE APPEAR ON SEVERAL SIDES" in split.stdout
+    assert not (tmp_path / "data_manifests/videos-paper/overview.html").exists()
+    audited = command("ffpp-audit", "data_manifests/videos-paper", "--no-probe")
+    assert audited.returncode == 1
+    assert "frames of the same clip" in audited.stdout
+    assert "are on several sides" in audited.stderr
+
+
+def test_folds_and_recipes_of_ones_own_go_to_folders_of_their_own(command, dataset, tmp_path):
+    folds = command("ffpp-split", dataset, "--mode", "videos", "--folds", 4, "--no-pictures")
+    assert folds.returncode == 0, folds.stderr
+    assert len(list((tmp_path / "data_manifests/videos-folds").iterdir())) == 4
+    (tmp_path / "mine.toml").write_text('rule = "grouped"\nratio = [1, 1, 1]\n')
+    wrong = command("ffpp-split", dataset, "--recipe", "mine.toml")
+    assert wrong.returncode == 1
+    assert "mine.toml: unknown key 'ratio'" in wrong.stderr
+
+
+def test_stills_may_be_taken_whole_scaled_and_as_jpeg(command, world, tmp_path):
+    done = command(
+        "ffpp-stills",
+        world / "CelebA-HQ",
+        *("--category", "CelebA-HQ", "--crop", "none", "--size", "480x320", "--format", "jpg"),
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = list((tmp_path / "dataset/faces").rglob("*.jpg"))
+    assert len(pictures) == len(list((world / "CelebA-HQ").glob("*.jpg")))
+    assert cv2.imread(str(pictures[0])).shape == (320, 480, 3)
+    for option, value in (("--crop", "ear"), ("--size", "480"), ("--format", "gif")):
+        wrong = command(
+            "ffpp-stills", world / "CelebA-HQ", "--category", "CelebA-HQ", option, value
+        )
+        assert wrong.returncode == 1
+        assert value in wrong.stderr

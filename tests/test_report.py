@@ -117,7 +117,7 @@ def test_the_tables_on_disk_are_those_of_the_predictions(report):
 
 
 def test_the_first_line_says_what_kind_of_split_it_was(report):
-    assert report.provenance.startswith("Split: grouped (no person")
+    assert report.provenance.startswith("Split: grouped. No group of people is on two sides")
     assert "validation loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")

@@ -1,0 +1,56 @@
+import re
+
+import pytest
+
+from ffpp_tools.errors import TableError
+from ffpp_tools.overview import draw_overview
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.tables import Manifest
+
+
+@pytest.fixture(scope="module")
+def page(dataset, tmp_path_factory):
+    settings = SplitSettings(ratios=(50, 25, 25))
+    manifest = make_manifest(dataset, tmp_path_factory.mktemp("m") / "<b>seven", settings)
+    return manifest, draw_overview(manifest).read_text()
+
+
+def test_one_page_holds_everything_and_asks_nobody_for_more(page):
+    manifest, text = page
+    assert text.count("<img") == 3 + len(manifest.classes)
+    assert len(re.findall(r'<img src="data:image/(png|jpeg);base64,', text)) == text.count("<img")
+    assert not re.search(r"(src|href)=.?https?:", text)
+    assert all(re.search(r'alt="\w', tag) for tag in re.findall(r"<img[^>]*>", text))
+
+
+def test_the_first_thing_it_says_is_what_kind_of_split_it_is(page):
+    manifest, text = page
+    body = re.sub(r"<[^>]*>", " ", text[text.index("<body>") :])
+    assert body.index(manifest.info["summary"]) < body.index("Samples")
+    for name in manifest.classes:
+        count = manifest.info["counts"]["train"][name]
+        assert re.search(rf"{name}</th><td>\w+</td><td class=\"number\">{count}</td>", text)
+
+
+def test_names_are_shown_and_not_obeyed(page):
+    assert "<b>seven" not in page[1]
+    assert "&lt;b&gt;seven" in page[1]
+
+
+def test_the_pictures_lie_beside_the_page(page):
+    names = {p.name for p in (page[0].folder / "overview").iterdir()}
+    assert names == {
+        "samples.png",
+        "classes.png",
+        "groups.png",
+        *(f"faces-{name}.jpg" for name in page[0].classes),
+    }
+
+
+def test_a_missing_crop_is_named(videos_manifest, tmp_path):
+    moved = Manifest(tmp_path / "m", {**videos_manifest.info, "root": str(tmp_path)})
+    (tmp_path / "m").mkdir()
+    for path in videos_manifest.folder.glob("*.csv"):
+        (tmp_path / "m" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(TableError, match=r"faces/.*\.png is missing"):
+        draw_overview(moved)
