@@ -89,37 +89,34 @@ def ties_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
     return tied[(tied["reason"] != "pair") | tied["a"].isin(own)]
 
 
-def summary(info: Mapping[str, Any]) -> str:
-    """One sentence on a manifest, as every report of it has to begin.
+def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
+    """What manifest.json holds, with the audit's verdict, and in its first line a summary."""
+    verdict = {
+        "leaks": found.leaks,
+        "groups_on_several_sides": found.groups,
+        "crossings": [asdict(c) for c in found.crossings],
+        "unequal_splits": list(found.unequal),
+        "miss_rates": found.miss_rates,
+        "not_known": list(found.unknown),
+    }
+    rest = {key: value for key, value in info.items() if key not in ("summary", "audit")}
+    return {"summary": _summary(info, found), **rest, "audit": verdict}
 
-    Args:
-        info: what manifest.json holds.
-    """
-    found = info["audit"]
+
+def _summary(info: Mapping[str, Any], found: Audit) -> str:
+    """What every report has to begin with."""
     what = f"Split: {info['recipe']}"
     if "fold" in info:
         what += ", fold {} of {}".format(*info["fold"])
     if info["settings"].get("leave_out"):
         what += f", {info['settings']['leave_out']} in test only"
-    if found["leaks"]:
-        reasons = ", ".join(ALL_REASONS[c["reason"]] for c in found["crossings"])
+    if found.leaks:
+        reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
         return (
-            f"{what}. PEOPLE APPEAR ON SEVERAL SIDES: {found['groups_on_several_sides']} groups of "
-            f"people ({reasons}). Figures on it are inflated"
+            f"{what}. PEOPLE APPEAR ON SEVERAL SIDES: {found.groups} groups of people ({reasons}). "
+            f"Figures on it are inflated"
         )
     return f"{what}. No group of people is on two sides, as far as is known"
-
-
-def verdict(audit: Audit) -> dict[str, Any]:
-    """The audit as manifest.json holds it."""
-    return {
-        "leaks": audit.leaks,
-        "groups_on_several_sides": audit.groups,
-        "crossings": [asdict(c) for c in audit.crossings],
-        "unequal_splits": list(audit.unequal),
-        "miss_rates": audit.miss_rates,
-        "not_known": list(audit.unknown),
-    }
 
 
 def _crossing(

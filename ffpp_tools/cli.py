@@ -373,6 +373,8 @@ def audit(
 
     Example: ffpp-audit data_manifests/videos --why Deepfakes/183_253 Youtube/253
     """
+    import dataclasses
+
     import pandas as pd
 
     from ffpp_tools import audit as audits
@@ -387,7 +389,7 @@ def audit(
         return
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     found = audits.audited(samples, tables)
-    _print_manifest(read)
+    _print_manifest(dataclasses.replace(read, info=audits.with_audit(read.info, found)))
     _print_audit(found)
     if probe:
         _print_probe(shortcuts(read.root, tables.faces, samples, workers))

@@ -34,7 +34,7 @@ class Clip:
     @property
     def mask(self) -> Path:
         """Where its mask video lies, if there is one: FF++ has them for its fakes."""
-        return self.path.parents[2] / "masks" / "videos" / f"{self.name}.mp4"
+        return self.path.parent.parent.parent / "masks" / "videos" / f"{self.name}.mp4"
 
     @property
     def label(self) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ffpp_tools import lists
 from ffpp_tools.groups import ties
-from ffpp_tools.tables import read_duplicates, read_faces, read_frames, read_identities
+from ffpp_tools.tables import (
+    fingerprint,
+    read_duplicates,
+    read_faces,
+    read_frames,
+    read_identities,
+)
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,19 @@ class Dataset:
 
     @property
     def unknown(self) -> list[str]:
-        """What would tell more, and is not there."""
-        missing = {
-            f"several clips from one YouTube video ({lists.CONVERSION})": self.videos,
-            "the same photograph twice (ffpp-clean)": self.duplicates,
-            "the same person in several clips or stills (ffpp-identify)": self.identities,
-        }
-        return [what for what, table in missing.items() if table is None]
+        """What would tell more, and is not there or no longer true."""
+        found = []
+        if self.videos is None and (self.frames["category"] == "Youtube").any():
+            found.append(f"several clips from one YouTube video ({lists.CONVERSION} is missing)")
+        for what, table, command in (
+            ("the same photograph twice", self.duplicates, "ffpp-clean"),
+            ("the same person in several clips or stills", self.identities, "ffpp-identify"),
+        ):
+            if table is None:
+                found.append(f"{what} ({command} was not run)")
+            elif table.attrs.get("faces") != self.fingerprints["faces.parquet"]:
+                found.append(f"{what}, of crops that were made since {command} was run")
+        return found
 
     def repeated(self) -> set[str]:
         """Clips and stills that are identical to another one of the same category."""
@@ -67,6 +77,7 @@ class Dataset:
         same = category == table["partner"].str.split("/", n=1).str[0]
         return set(table["item"][same])
 
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
         """A hash of each table's content, whatever the order of its rows."""
         tables = {
@@ -76,13 +87,7 @@ class Dataset:
             "identities": self.identities,
         }
         return {
-            f"{name}.parquet": _fingerprint(table)
+            f"{name}.parquet": fingerprint(table)
             for name, table in tables.items()
             if table is not None
         }
-
-
-def _fingerprint(table: pd.DataFrame) -> str:
-    plain = table.drop(columns="embedding", errors="ignore")
-    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-    return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()

@@ -42,8 +42,8 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     Returns:
         Columns as in `DuplicateRow`, sorted.
     """
-    frames, faces = read_frames(dataset), read_faces(dataset)
-    faces = faces.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
+    frames, crops = read_frames(dataset), read_faces(dataset)
+    faces = crops.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     faces["item"] = knots(faces)
     stills = faces[faces["compression"] == STILL]
     found = [
@@ -54,7 +54,7 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     repeated = {row.item for row in found if row.kind == "identical"}
     found += _near(dataset, stills[~stills["item"].isin(repeated)], workers)
     table = table_of(DuplicateRow, found).sort_values(["item", "partner"], ignore_index=True)
-    write_table(dataset / "duplicates.parquet", table)
+    write_table(dataset / "duplicates.parquet", table, crops)
     return table
 
 

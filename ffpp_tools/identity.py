@@ -62,7 +62,8 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     """
     if not 0 < max_distance <= 1:
         raise SettingsError(f"distance ({max_distance}) must be above 0 and at most 1")
-    faces = _chosen(dataset)
+    crops = read_faces(dataset)
+    faces = _chosen(read_frames(dataset), crops)
     if faces.empty:
         raise TableError(f"{dataset}: no real clip or still whose face could be compared")
     vectors = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
@@ -77,7 +78,7 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
             for i, values in enumerate(zip(units, people, partners, distances, counts, strict=True))
         ),
     )
-    write_table(dataset / "identities.parquet", table)
+    write_table(dataset / "identities.parquet", table, crops)
     return Identities(table, rates(faces["person"], vectors, max_distance))
 
 
@@ -103,11 +104,10 @@ def rates(people: pd.Series, vectors: Embeddings, max_distance: float) -> Rates:
     return Rates(different, merged, same, split)
 
 
-def _chosen(dataset: Path) -> pd.DataFrame:
+def _chosen(frames: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     """The faces to compare, with `unit`, what they stand for, and `person`, where it is known."""
-    frames = read_frames(dataset)
     frames = frames[(frames["status"] == "ok") & (frames["label"] == "real")]
-    faces = read_faces(dataset).merge(frames.drop(columns="status"), on="frame_id")
+    faces = faces.merge(frames.drop(columns="status"), on="frame_id")
     faces = faces[faces["detector"] != "none"].sort_values("face_id", ignore_index=True)
     faces["unit"], faces["person"] = knots(faces), ""
     still = faces["compression"] == STILL

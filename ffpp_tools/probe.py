@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.clip import FFPP_YOUTUBE
+from ffpp_tools.errors import TableError
 from ffpp_tools.kept import Image, face_in, kept
 
 FOLDS = 5
-MAX_SAMPLES = 4000  # of each side of a question; more would not change the answer
+MAX_SAMPLES = 4000  # of each category; more would not change the answers
 SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
 
 PROPERTIES = (
@@ -74,8 +75,17 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
         faces: columns as in `FaceRow`.
         samples: columns of `ManifestRow`, of all splits.
         workers: how many processes measure.
+
+    Raises:
+        TableError: the manifest was made from crops that are no longer there.
     """
+    samples = samples.sample(frac=1, random_state=0).groupby("category").head(MAX_SAMPLES)
     rows = samples.merge(faces.drop(columns="path"), on="face_id", validate="one_to_one")
+    if len(rows) < len(samples):
+        raise TableError(
+            f"{dataset}: {len(samples) - len(rows)} crops of the manifest are no longer in "
+            f"faces.parquet; make the manifest again with `ffpp-split`"
+        )
     values = kept(dataset, rows, "properties", properties, len(PROPERTIES), workers)
     readable = ~np.isnan(values).any(axis=1)
     rows, values = rows[readable].reset_index(drop=True), values[readable]
@@ -171,10 +181,7 @@ def _answer(
     one: pd.Series,
     other: pd.Series,
 ) -> Answer:
-    rng = np.random.default_rng(0)
-    sides = [np.flatnonzero(side.to_numpy()) for side in (one, other)]
-    sides = [rng.permutation(side)[:MAX_SAMPLES] for side in sides]
-    at = np.sort(np.concatenate(sides))
+    at = np.flatnonzero((one | other).to_numpy())
     is_one, group = one.to_numpy()[at], rows["group"].to_numpy()[at]
     few = min(len(set(group[is_one])), len(set(group[~is_one])))
     left = [name not in LOST_IN_SCALING for name in PROPERTIES]

@@ -276,7 +276,6 @@ def _info(
 ) -> dict[str, Any]:
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
     own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
-    found = audit.verdict(audit.audited(every, tables))
     info = {
         "mode": mode.name,
         "recipe": recipe.name,
@@ -289,12 +288,10 @@ def _info(
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
         "removed": [asdict(r) for r in removed],
-        "tables": {**tables.fingerprints(), **lists.hashes(tables.folder)},
-        "audit": found,
+        "tables": {**tables.fingerprints, **lists.hashes(tables.folder)},
+        **({"fold": fold} if fold else {}),
     }
-    if fold:
-        info["fold"] = list(fold)
-    return {"summary": audit.summary(info), **info}
+    return audit.with_audit(info, audit.audited(every, tables))
 
 
 def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:

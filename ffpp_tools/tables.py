@@ -6,12 +6,14 @@ it. `faces.parquet` has a row for every crop. A manifest is a folder of CSV file
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ffpp_tools.errors import TableError
@@ -133,8 +135,23 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
     return _read_optional(dataset / "identities.parquet", IdentityRow)
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a Parquet file: all of it or none."""
+def fingerprint(table: pd.DataFrame) -> str:
+    """A hash of a table's content, whatever the order of its rows."""
+    plain = table.drop(columns="embedding", errors="ignore")
+    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()
+
+
+def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = None) -> None:
+    """Write a Parquet file: all of it or none.
+
+    Args:
+        path: the file.
+        table: what to write.
+        faces: the crops that it was found out from, to be able to say later that they changed.
+    """
+    if faces is not None:
+        table.attrs["faces"] = fingerprint(faces)
     write_atomically(path, table.to_parquet(index=False))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean, near_pairs
 from ffpp_tools.fingerprint import BITS, perceptual_hash
 from ffpp_tools.layout import families, find_clips
@@ -60,6 +61,15 @@ def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs,
     pd.testing.assert_frame_equal(read_duplicates(tmp_path), table)
     by_item = table.set_index("item")["path"]
     assert by_item["Portraits/z-broken"] == str(folder / "z-broken.jpg")
+
+
+def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
+    stills(photographs[0], tmp_path)
+    assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown)
+    clean(tmp_path)
+    assert not any("clean" in text for text in Dataset.read(tmp_path).unknown)
+    stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
+    assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown)
 
 
 def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
