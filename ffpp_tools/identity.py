@@ -22,13 +22,14 @@ from ffpp_tools.tables import IdentityRow, read_faces, read_frames, table_of, wr
 
 Embeddings = npt.NDArray[np.float32]
 
-# The distance up to which two faces are taken for one person's. Measured on 596 photographs of
-# CelebA, between pairs of them, by its identity file: at 0.4 one of 176,742 pairs of different
-# people is merged, and 78 % of the 568 pairs of one person are not found (docs/manifests.md).
-MAX_DISTANCE = 0.4
+# The distance up to which two faces are taken for one person's. Measured on CelebA by its identity
+# file: of 22,366 pairs of people (means of up to three photographs) one is as near; of 568 pairs of
+# photographs of one person 510 are not. docs/manifests.md has more distances, and what they cost.
+MAX_DISTANCE = 0.36
 CLIP_FACES = 5  # crops that a clip's embedding is the mean of
 STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
 MEASURED = 4000  # photographs of known people that the rates are measured on
+UNKNOWN = -1  # the series of a unit whose person no file or name tells
 BLOCK = 256  # rows of the table of distances at once
 
 
@@ -36,10 +37,10 @@ BLOCK = 256  # rows of the table of distances at once
 class Rates:
     """How often a threshold is wrong, on photographs whose people are known."""
 
-    different: int  # pairs of photographs of two people
+    different: int  # pairs of people, each known by the mean of a few photographs
     merged: int  # of these, how many are near enough to be taken for one person
     same: int  # pairs of photographs of one person
-    split: int  # of these, how many are not
+    split: int  # of these, how many are not near enough
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     readable = ~np.isnan(vectors).any(axis=1)
     faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
     units, means, counts = _means(faces["unit"], vectors)
-    people, partners, distances = _people(units, means, max_distance)
+    person = faces.drop_duplicates("unit").set_index("unit")["person"].loc[units]
+    series = pd.factorize(person.str.split("/").str[0])[0]
+    series[person == ""] = UNKNOWN
+    people, partners, distances = _people(units, means, series, max_distance)
     table = table_of(
         IdentityRow,
         (
@@ -79,29 +83,45 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
         ),
     )
     write_table(dataset / "identities.parquet", table, crops)
-    return Identities(table, rates(faces["person"], vectors, max_distance))
+    return Identities(table, rates(person, means, faces["person"], vectors, max_distance))
 
 
-def rates(people: pd.Series, vectors: Embeddings, max_distance: float) -> Rates:
-    """How often a distance is wrong about pairs of faces.
+def rates(
+    units: pd.Series,
+    means: Embeddings,
+    photographs: pd.Series,
+    vectors: Embeddings,
+    max_distance: float,
+) -> Rates:
+    """How often a distance is wrong.
 
     Args:
-        people: whose each face is; empty where that is not known.
-        vectors: (n, 128) embeddings.
+        units: who each unit is; empty where that is not known.
+        means: (n, 128), their embeddings.
+        photographs: who is on each photograph; empty where that is not known.
+        vectors: (m, 128), their embeddings.
         max_distance: up to which two faces are taken for one person's.
     """
+    different, merged, _, _ = _compared(units, means, max_distance)
+    _, _, same, near = _compared(photographs, vectors, max_distance)
+    return Rates(different, merged, same, same - near)
+
+
+def _compared(
+    people: pd.Series, vectors: Embeddings, max_distance: float
+) -> tuple[int, int, int, int]:
+    """Pairs of different people, those of them that are near, pairs of one, those that are near."""
     known = np.flatnonzero((people != "").to_numpy())[:MEASURED]
     names, own = pd.factorize(people.iloc[known])[0], vectors[known]
-    different = merged = same = split = 0
+    counts = np.zeros(4, int)
     for start, distance in _distances(own):
         one = names[start : start + len(distance), None] == names[None, start:]
         later = np.arange(distance.shape[1])[None] > np.arange(len(distance))[:, None]
         near = distance <= max_distance
-        different += int((later & ~one).sum())
-        merged += int((later & ~one & near).sum())
-        same += int((later & one).sum())
-        split += int((later & one & ~near).sum())
-    return Rates(different, merged, same, split)
+        kinds = (later & ~one, later & ~one & near, later & one, later & one & near)
+        counts += [kind.sum() for kind in kinds]
+    different, merged, same, found = counts.tolist()
+    return different, merged, same, found
 
 
 def _chosen(frames: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
@@ -149,19 +169,24 @@ def _means(units: pd.Series, vectors: Embeddings) -> tuple[list[str], Embeddings
 
 
 def _people(
-    units: list[str], means: Embeddings, max_distance: float
+    units: list[str], means: Embeddings, series: npt.NDArray[np.intp], max_distance: float
 ) -> tuple[list[str], list[str], list[float]]:
-    """For every unit, the first that shows the same person, its nearest link to it, how near."""
+    """For every unit, the first that shows the same person, its nearest link to it, how near.
+
+    Two of one series are two people, however alike: that is what an identity file says.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     first, second, apart = [], [], []
     for start, distance in _distances(means):
         i, j = np.nonzero(distance <= max_distance)
-        later = j > i
-        first.append(i[later] + start)
-        second.append(j[later] + start)
-        apart.append(np.maximum(distance[i[later], j[later]], 1e-6))  # 0 would be no link at all
+        own, other = series[i + start], series[j + start]
+        open_ = (j > i) & ((own != other) | (own == UNKNOWN))
+        i, j = i[open_], j[open_]
+        first.append(i + start)
+        second.append(j + start)
+        apart.append(np.maximum(distance[i, j], 1e-6))  # 0 would be no link at all
     shape = (len(units), len(units))
     links = coo_array(
         (np.concatenate(apart), (np.concatenate(first), np.concatenate(second))), shape

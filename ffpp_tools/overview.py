@@ -57,7 +57,7 @@ def _bars(samples: pd.DataFrame) -> Figure:
         left += counts[split].to_numpy()
     axes.invert_yaxis()
     axes.set_xlabel("samples")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3, frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
     return figure
 
 
@@ -80,7 +80,8 @@ def _clips_of_groups(samples: pd.DataFrame) -> Figure:
     axes.set_xlabel("clips or stills of a group of people")
     axes.set_ylabel("groups")
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 2 * units["group"].nunique())
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return figure
 
