@@ -19,13 +19,15 @@ install: .venv/installed  ## set everything up in .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install  ## draw a small world, extract, split, train and report on it: two minutes
+demo: install  ## draw a small world, extract, split, audit, train and report on it: two minutes
 	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
 	$(BIN)/ffpp-demo --out $(DEMO)
 	$(BIN)/ffpp-extract $(DEMO)/FaceForensics++ --every 5 --out $(DEMO)/dataset
 	$(BIN)/ffpp-stills $(DEMO)/CelebA --category CelebA --out $(DEMO)/dataset
 	$(BIN)/ffpp-stills $(DEMO)/CelebA-HQ --category CelebA-HQ --out $(DEMO)/dataset
+	$(BIN)/ffpp-clean $(DEMO)/dataset
 	$(BIN)/ffpp-split $(DEMO)/dataset --mode videos --ratios 60/20/20 --out $(DEMO)/manifests/videos
+	$(BIN)/ffpp-audit $(DEMO)/manifests/videos
 	$(BIN)/classify train --manifest $(DEMO)/manifests/videos --arch sepconv --epochs 20 --out $(DEMO)/runs/sepconv
 	$(BIN)/classify report $(DEMO)/runs/sepconv
 

@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
+from ffpp_tools import show
 from ffpp_tools.console import console, run_script, say
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
-    from ffpp_tools.audit import Audit
-    from ffpp_tools.dataset import Dataset
-    from ffpp_tools.probe import Answer
-    from ffpp_tools.run import Summary, Workers
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.run import Workers
 
 CPUS = os.cpu_count() or 1
-SHOWN = 20  # rows of a table that has more in a file
 
 Processes = Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder; several sources may share one.")]
@@ -156,7 +151,7 @@ def extract(
     found = families(root, clips)
     keep_lists(root, out)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
-    _print_summary(summary, quiet)
+    show.extraction(summary, quiet)
 
 
 def stills(
@@ -226,7 +221,7 @@ def stills(
     retry_failed = _retry(retry)
     progress = None if quiet else shown("stills")
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
-    _print_summary(summary, quiet)
+    show.extraction(summary, quiet)
 
 
 def clean(
@@ -242,13 +237,7 @@ def clean(
     """
     from ffpp_tools.dedupe import clean as find
 
-    found = find(dataset, workers)
-    table = Table("found", "count", "for example", "same as")
-    for kind, rows in found.groupby("kind"):
-        first = rows.iloc[0]
-        table.add_row(str(kind), str(len(rows)), first["item"], first["partner"])
-    console.print(table)
-    say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
+    show.duplicates(find(dataset, workers), dataset)
 
 
 def identify(
@@ -266,22 +255,7 @@ def identify(
     """
     from ffpp_tools.identity import identify as find
 
-    found = find(dataset, workers, distance)
-    tied = found.table[found.table["partner"] != ""].sort_values("distance")
-    table = Table("found", "looks like", "distance")
-    for row in tied.head(SHOWN).itertuples():
-        table.add_row(row.item, row.partner, f"{row.distance:.3f}")
-    console.print(table)
-    say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
-    r = found.rates
-    if r.same and r.different:
-        say(
-            f"on this dataset's known people: {r.merged} of {r.different} pairs of two people are "
-            f"as near as {distance}, and {r.split} of {r.same} pairs of photographs of one are not"
-        )
-    else:
-        say("how often that is wrong is not known here: no identity file names any still's person")
-    say(f"all of it: {dataset}/identities.parquet")
+    show.identities(find(dataset, workers, distance), dataset, distance)
 
 
 def split(
@@ -349,7 +323,7 @@ def split(
     )
     folder = out or Path("data_manifests") / default_name(settings)
     for manifest in make_manifests(dataset, folder, settings):
-        _print_manifest(manifest)
+        show.manifest(manifest)
         if pictures:
             say(f"pictures: {draw_overview(manifest)}")
 
@@ -385,14 +359,14 @@ def audit(
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)
     if why:
-        _print_why(tables, *why)
+        show.why(tables, *why)
         return
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     found = audits.audited(samples, tables)
-    _print_manifest(dataclasses.replace(read, info=audits.with_audit(read.info, found)))
-    _print_audit(found)
+    show.manifest(dataclasses.replace(read, info=audits.with_audit(read.info, found)))
+    show.audit(found)
     if probe:
-        _print_probe(shortcuts(read.root, tables.faces, samples, workers))
+        show.probe(shortcuts(read.root, tables.faces, samples, workers))
     if found.leaks:
         raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
 
@@ -458,98 +432,6 @@ def _verify(dataset: Path) -> None:
     if problems:
         raise FfppError(f"{dataset}: {problems} files or tables are not as they should be")
     say(f"{dataset}: every crop is as recorded, and nothing else is there")
-
-
-def _print_manifest(manifest: Manifest) -> None:
-    """How many samples and groups of people each split has, and what was left out."""
-    info = manifest.info
-    table = Table("class", "label", *info["counts"])
-    for name, label in manifest.classes.items():
-        counts = [str(split[name]) for split in info["counts"].values()]
-        table.add_row(name, label, *counts)
-    for kind in ("clips", "stills"):
-        counts = [str(groups[kind]) for groups in info["groups"].values()]
-        table.add_row(f"groups of people behind {kind}", "", *counts)
-    console.print(table)
-    for gone in info["removed"]:
-        say(
-            f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
-            f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
-        )
-    say(info["summary"], "yellow" if info["audit"]["leaks"] else None)
-    for what in info["audit"]["not_known"]:
-        say(f"  not known: {what}", "yellow")
-    say(f"manifest: {manifest.folder}")
-
-
-def _print_audit(found: Audit) -> None:
-    """What crosses, and what is missing."""
-    from ffpp_tools.audit import ALL_REASONS
-
-    if found.crossings:
-        table = Table("on several sides", "count", "which", "for example")
-        for c in found.crossings:
-            sides = ", ".join(f"{n} {where}" for where, n in c.sides.items())
-            table.add_row(ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
-        console.print(table)
-    for split in found.unequal:
-        say(f"  {split}: its classes are not equally large", "yellow")
-    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
-    say(f"frames without a usable face: {rates}")
-
-
-def _print_probe(answers: list[Answer]) -> None:
-    """What cheap properties alone reach."""
-    headings = ("cheap properties alone tell", "AUC", "AUC at 128 px", "groups", "samples")
-    table = Table(*headings, "most by")
-    for a in answers:
-        aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
-        table.add_row(a.question, *aucs, str(a.groups), str(a.samples), a.telling)
-    console.print(table)
-    say("a network's figure means little until it is well above these")
-
-
-def _print_why(tables: Dataset, a: str, b: str) -> None:
-    """The chain of ties between two samples, clips or stills."""
-    from ffpp_tools.groups import REASONS, resolved, why
-
-    one, other = (resolved(tables.frames, name) for name in (a, b))
-    chain = why(tables.ties, one, other)
-    if one == other:
-        say(f"{a} and {b} are both of {one}")
-    elif not chain:
-        say(f"nothing that is known ties {one} to {other}")
-    for start, end, reason, detail in chain:
-        say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
-
-
-def _print_summary(summary: Summary, quiet: bool) -> None:
-    """What the folder holds: planned frames by what became of them, and every failure."""
-    from ffpp_tools.ledger import account, unequal_misses
-
-    counts = account(summary.frames)
-    table = Table("category", "compression", *(str(c).replace("_", " ") for c in counts.columns))
-    for (category, compression), row in counts.iterrows():
-        *numbers, rate = row
-        cells = [str(int(n)) for n in numbers]
-        table.add_row(category, compression, *cells, "" if rate != rate else f"{rate:.1%}")
-    if not quiet:
-        console.print(table)
-    failed = summary.frames[summary.frames["error"] != ""]
-    for error in failed["error"].unique()[:10]:
-        say(f"  {error}", style="yellow")
-    if len(failed):
-        what = "could not be read, or lack their original"
-        say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
-    if warning := unequal_misses(summary.frames):
-        say(f"  {warning}", style="yellow")
-    if summary.faces.empty:
-        raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
-    if not quiet:
-        say(
-            f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
-            f"{summary.dataset}/frames.parquet"
-        )
 
 
 extract_app = _command(extract, "the same command goes on where this stopped")

@@ -172,17 +172,7 @@ class Manifest:
         path = folder / "manifest.json"
         try:
             info = json.loads(path.read_text("utf-8"))
-            for key in (
-                "summary",
-                "mode",
-                "recipe",
-                "root",
-                "classes",
-                "groups",
-                "tables",
-                "files",
-                "audit",
-            ):
+            for key in MANIFEST_KEYS:
                 info[key]
         except FileNotFoundError as error:
             raise TableError(

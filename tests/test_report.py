@@ -10,6 +10,7 @@ from classify.errors import ClassifyError
 from classify.report import cell, clip_scores, judge, make_report
 from classify.runs import TrainSettings
 from classify.train import train
+from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import MANIFEST_COLUMNS
 from tests.test_demo import hashes
 
@@ -121,6 +122,16 @@ def test_the_first_line_says_what_kind_of_split_it_was(report):
     assert "validation loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")
+
+
+def test_a_report_on_a_leaking_split_says_so_in_its_first_line(dataset, tmp_path):
+    asked = SplitSettings("videos", "paper", shrink=True)
+    make_manifest(dataset, tmp_path / "m", asked)
+    settings = TrainSettings(arch="sepconv", size=32, epochs=1)
+    report = make_report(train(tmp_path / "m", tmp_path / "run", settings))
+    assert report.provenance.startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    body = re.sub(r"<[^>]*>", "", (report.folder / "report.html").read_text().split("<body>")[1])
+    assert body.strip().startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
 
 
 @pytest.mark.parametrize(
