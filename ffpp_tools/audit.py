@@ -11,7 +11,7 @@ import pandas as pd
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.groups import REASONS, Graph, knots
 from ffpp_tools.ledger import MISSES
-from ffpp_tools.tables import SPLITS
+from ffpp_tools.rows import SPLITS
 
 # Besides the ties between clips and stills: frames of one clip, and ties of several kinds.
 SAME_CLIP, SEVERAL = "clip", "several"

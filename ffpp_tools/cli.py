@@ -122,10 +122,11 @@ def extract(
     if verify:
         _verify(out)
         return
+    from ffpp_tools.clip import NATIVE
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.layout import default_ffpp_root, families, find_clips
-    from ffpp_tools.lists import keep_lists
+    from ffpp_tools.lists import OF_FFPP, keep_lists
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_dataset
@@ -149,7 +150,8 @@ def extract(
     retry_failed = _retry(retry)
     progress = None if quiet else shown("clips")
     found = families(root, clips)
-    keep_lists(root, out)
+    if clips[0].compression != NATIVE:
+        keep_lists(root, out, OF_FFPP)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     show.extraction(summary, quiet)
 
@@ -200,6 +202,7 @@ def stills(
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.harmonise import like_clips
+    from ffpp_tools.lists import OF_CELEBA, keep_lists
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_still_dataset, recorded_settings
     from ffpp_tools.settings import StillSettings
@@ -208,6 +211,7 @@ def stills(
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
 
+    keep_lists(data, out, OF_CELEBA)
     # A cluster's workers run in other folders.
     found = find_stills(data.absolute() if scheduler else data, category, label, limit)
     like = like_clips(out, {} if overwrite else recorded_settings(out)) if harmonise else None
@@ -354,7 +358,8 @@ def audit(
     from ffpp_tools import audit as audits
     from ffpp_tools.dataset import Dataset
     from ffpp_tools.probe import probe as shortcuts
-    from ffpp_tools.tables import SPLITS, Manifest
+    from ffpp_tools.rows import SPLITS
+    from ffpp_tools.tables import Manifest
 
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)

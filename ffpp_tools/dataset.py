@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from ffpp_tools import lists
-from ffpp_tools.groups import ties
+from ffpp_tools.clip import FFPP_YOUTUBE
+from ffpp_tools.groups import persons, ties
+from ffpp_tools.rows import STILL
 from ffpp_tools.tables import (
     fingerprint,
     read_duplicates,
@@ -30,6 +32,7 @@ class Dataset:
     duplicates: pd.DataFrame | None  # columns as in `DuplicateRow`; None before ffpp-clean
     identities: pd.DataFrame | None  # columns as in `IdentityRow`; None before ffpp-identify
     videos: Mapping[str, str] | None  # clip of Youtube → YouTube video; None if not known
+    people: Mapping[str, str] | None  # number of a CelebA photograph → person; None if not known
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
@@ -45,19 +48,25 @@ class Dataset:
             read_duplicates(folder),
             read_identities(folder),
             lists.youtube_videos(folder),
+            lists.celeba_people(folder),
         )
 
     @cached_property
     def ties(self) -> pd.DataFrame:
         """Everything that is known to tie its clips and stills together."""
-        return ties(self.frames, self.videos, self.duplicates, self.identities)
+        return ties(self.frames, self.videos, self.duplicates, self.identities, self.people)
 
     @property
     def unknown(self) -> list[str]:
         """What would tell more, and is not there or no longer true."""
         found = []
-        if self.videos is None and (self.frames["category"] == "Youtube").any():
+        if self.videos is None and self.frames["category"].isin(FFPP_YOUTUBE).any():
             found.append(f"several clips from one YouTube video ({lists.CONVERSION} is missing)")
+        stills = self.frames[
+            (self.frames["compression"] == STILL) & (self.frames["label"] == "real")
+        ]
+        nobody = stills["category"][persons(stills, self.people or {}) == ""].value_counts()
+        found += [f"who is on {n} photographs of {c}" for c, n in nobody.sort_index().items()]
         for what, table, command in (
             ("the same photograph twice", self.duplicates, "ffpp-clean"),
             ("the same person in several clips or stills", self.identities, "ffpp-identify"),

@@ -87,7 +87,9 @@ def _damaged(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
 
 def _identical(items: pd.Series, keys: pd.Series, paths: pd.Series) -> Iterator[DuplicateRow]:
     table = pd.DataFrame({"item": items, "key": keys, "path": paths}).sort_values("item")
-    first = table.groupby("key")["item"].transform("first")
+    category = table["item"].str.split("/", n=1).str[0]
+    own = table.groupby([table["key"], category])["item"].transform("first")
+    first = own.where(own != table["item"], table.groupby("key")["item"].transform("first"))
     for item, partner, path in zip(table["item"], first, table["path"], strict=True):
         if item != partner:
             yield DuplicateRow(item, "identical", partner, 0.0, path)

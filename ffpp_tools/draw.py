@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ffpp_tools.errors import SettingsError, SplitError
-
-SPLITS = ("train", "val", "test")
+from ffpp_tools.rows import SPLITS
 
 
 def balanced(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.DataFrame]:
@@ -29,7 +28,10 @@ def balanced(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.D
 
 
 def at_random(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.DataFrame]:
-    """As `balanced`, but splits are drawn frame by frame, whoever is in them."""
+    """As `balanced`, but splits are drawn frame by frame, whoever is in them.
+
+    `order` is a second random number: of those that `draw` has chosen, it decides on the split.
+    """
     chosen: dict[str, list[pd.DataFrame]] = {split: [] for split in SPLITS}
     for _, rows in samples.groupby("class"):
         quotas = _quotas(rows["category"].value_counts().to_dict(), sum(counts.values()))
@@ -37,7 +39,7 @@ def at_random(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.
             rows[rows["category"] == category].nsmallest(quota, "draw")
             for category, quota in quotas.items()
         ]
-        mixed, at = pd.concat(parts).sort_values("draw"), 0
+        mixed, at = pd.concat(parts).sort_values("order"), 0
         for split in SPLITS:
             chosen[split].append(mixed.iloc[at : at + counts[split]])
             at += counts[split]
@@ -48,13 +50,19 @@ def at_random(samples: pd.DataFrame, counts: Mapping[str, int]) -> dict[str, pd.
 
 
 def capacity(
-    rows: pd.DataFrame, classes: Sequence[str], equal_methods: bool = True
+    rows: pd.DataFrame, classes: Mapping[str, Sequence[str]], equal_methods: bool = True
 ) -> dict[str, int]:
-    """How many samples each class can give, if asked to with equally many fakes of each method."""
+    """How many samples each class can give, if asked to with equally many fakes of each method.
+
+    Args:
+        rows: what there is; columns class, category and label.
+        classes: class → the categories that it is to be made of.
+        equal_methods: a fake class gives no more of one category than of another.
+    """
     there = {}
-    for name in classes:
+    for name, categories in classes.items():
         own = rows[rows["class"] == name]
-        sizes = own["category"].value_counts()
+        sizes = own["category"].value_counts().reindex(list(categories), fill_value=0)
         if equal_methods and len(own) and own["label"].iloc[0] == "fake":
             there[name] = int(sizes.min()) * len(sizes)
         else:
@@ -81,8 +89,9 @@ def shrunk(counts: Mapping[str, int], there: Mapping[str, int]) -> dict[str, int
     Raises:
         SplitError: nothing would be left of a split.
     """
-    factor = min(1.0, *(there[s] / n for s, n in counts.items() if n))
-    scaled = {split: int(n * factor) for split, n in counts.items()}
+    scarcest = min((s for s in counts if counts[s]), key=lambda s: there[s] / counts[s])
+    most = min(there[scarcest], counts[scarcest])
+    scaled = {split: n * most // counts[scarcest] for split, n in counts.items()}
     if empty := [s for s in counts if counts[s] and not scaled[s]]:
         raise SplitError(
             f"shrinking to what the scarcest class can fill leaves nothing of {', '.join(empty)}: "

@@ -54,6 +54,7 @@ def ties(
     videos: Mapping[str, str] | None = None,
     duplicates: pd.DataFrame | None = None,
     identities: pd.DataFrame | None = None,
+    people: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Everything that is known to tie clips and stills together.
 
@@ -62,6 +63,7 @@ def ties(
         videos: clip of Youtube → the YouTube video it comes from, as `lists.youtube_videos` says.
         duplicates: columns as in `DuplicateRow`.
         identities: columns as in `IdentityRow`.
+        people: number of a CelebA photograph → who is on it, as `lists.celeba_people` says.
 
     Returns:
         Columns a, b (knots), reason (one of `REASONS`) and detail (str, may be empty).
@@ -69,10 +71,10 @@ def ties(
     units = frames.drop_duplicates(["category", "clip"])
     units = units.assign(knot=knots(units))
     clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
-    found = [*_of_clips(clips), *_of_stills(stills)]
+    found = [*_of_clips(clips), *_of_stills(stills, people or {})]
     if videos:
-        people = pd.Index(pd.concat([clips["knot"], *(t["b"] for t in found)]).unique())
-        youtube = people[people.str.startswith("Youtube/")]
+        everybody = pd.Index(pd.concat([clips["knot"], *(t["b"] for t in found)]).unique())
+        youtube = everybody[everybody.str.startswith("Youtube/")]
         source = youtube.str.removeprefix("Youtube/").map(dict(videos))
         known = source.notna()
         found.append(_ties(youtube[known], "video " + source[known].astype("str"), "video"))
@@ -195,11 +197,20 @@ def _of_clips(clips: pd.DataFrame) -> list[pd.DataFrame]:
     return found
 
 
-def _of_stills(stills: pd.DataFrame) -> list[pd.DataFrame]:
-    """Photographs of one person, and pictures made from one photograph."""
+def persons(stills: pd.DataFrame, people: Mapping[str, str]) -> pd.Series:
+    """Who is on each still, such as "CelebA/2880"; empty where no identity file tells."""
     whose = stills["category"].map(lambda category: IDENTITIES.get(category, category))
-    known, shared = stills["target_id"] != "", stills["photo"] != ""
-    identity = "identity " + whose[known] + "/" + stills["target_id"][known]
+    named = (whose + "/" + stills["target_id"]).where(stills["target_id"] != "", "")
+    by_photo = stills["photo"].map(dict(people)).fillna("").astype("str")
+    by_photo = ("CelebA/" + by_photo).where(by_photo != "", "")
+    return named.where(named != "", by_photo).astype("str")
+
+
+def _of_stills(stills: pd.DataFrame, people: Mapping[str, str]) -> list[pd.DataFrame]:
+    """Photographs of one person, and pictures made from one photograph."""
+    person = persons(stills, people)
+    known, shared = person != "", stills["photo"] != ""
+    identity = "identity " + person[known]
     photo = "photograph " + stills["photo"][shared]
     return [
         _ties(stills["knot"][known], identity, "identity"),

@@ -5,7 +5,7 @@ Where an identity file or a clip's name tells, that is believed; embeddings tie 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools import lists
 from ffpp_tools.embed import WIDTH, embedding
 from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.groups import IDENTITIES, knots
+from ffpp_tools.groups import knots, persons
 from ffpp_tools.kept import kept
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import IdentityRow, read_faces, read_frames, table_of, write_table
@@ -64,7 +65,7 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     if not 0 < max_distance <= 1:
         raise SettingsError(f"distance ({max_distance}) must be above 0 and at most 1")
     crops = read_faces(dataset)
-    faces = _chosen(read_frames(dataset), crops)
+    faces = _chosen(read_frames(dataset), crops, lists.celeba_people(dataset) or {})
     if faces.empty:
         raise TableError(f"{dataset}: no real clip or still whose face could be compared")
     vectors = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
@@ -124,14 +125,16 @@ def _compared(
     return different, merged, same, found
 
 
-def _chosen(frames: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+def _chosen(frames: pd.DataFrame, faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
     """The faces to compare, with `unit`, what they stand for, and `person`, where it is known."""
     frames = frames[(frames["status"] == "ok") & (frames["label"] == "real")]
     faces = faces.merge(frames.drop(columns="status"), on="frame_id")
     faces = faces[faces["detector"] != "none"].sort_values("face_id", ignore_index=True)
     faces["unit"], faces["person"] = knots(faces), ""
     still = faces["compression"] == STILL
-    return pd.concat([_of_clips(faces[~still]), _of_stills(faces[still])], ignore_index=True)
+    return pd.concat(
+        [_of_clips(faces[~still]), _of_stills(faces[still], people)], ignore_index=True
+    )
 
 
 def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
@@ -146,14 +149,9 @@ def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
     return faces[place * few // count != (place - 1) * few // count]
 
 
-def _of_stills(faces: pd.DataFrame) -> pd.DataFrame:
+def _of_stills(faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
     """A few photographs of everybody who is known, and every one of nobody known."""
-    series = faces["category"].map(lambda category: IDENTITIES.get(category, category))
-    named = faces["target_id"] != ""
-    person = (series + "/" + faces["target_id"]).where(named, "")
-    # What was made from a known person's photograph needs no embedding.
-    tied = faces["photo"].isin(set(faces["photo"][named]) - {""}) & ~named
-    faces = faces.assign(person=person)[~tied]
+    faces = faces.assign(person=persons(faces, people))
     known = faces["person"] != ""
     few = faces[known][faces[known].groupby("person").cumcount() < STILLS_OF_PERSON]
     first = few.groupby("person")["unit"].transform("min")

@@ -1,4 +1,4 @@
-"""FF++'s own lists: its official splits, and which of its clips come from the same YouTube video.
+"""Lists that come with the data: FF++'s official splits and YouTube videos, CelebA's people.
 
 They are kept with the dataset, in `lists/`, so that a manifest follows from the dataset alone.
 """
@@ -6,31 +6,35 @@ They are kept with the dataset, in `lists/`, so that a manifest follows from the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import there, write_atomically
+from ffpp_tools.files import sha256, there, write_atomically
+from ffpp_tools.rows import SPLITS
 
 FOLDER = "lists"
-SPLITS = ("train", "val", "test")
 SPLIT_FILES = tuple(f"{split}.json" for split in SPLITS)
 CONVERSION = "conversion_dict.json"
+IDENTITIES = "identity_CelebA.txt"
+OF_FFPP, OF_CELEBA = (CONVERSION, *SPLIT_FILES), (IDENTITIES,)
 # Where a copy of FF++ has them; `dataset` is the folder of its repository.
-PLACES = ("", "splits", "dataset", "dataset/splits")
+PLACES = ("", "splits", "dataset", "dataset/splits", "Anno")
 WHERE_FROM = (
     "it is in the folder dataset/ of https://github.com/ondyari/FaceForensics; put it into the "
     "data folder before ffpp-extract, or into the dataset's lists/"
 )
 
 
-def keep_lists(root: Path, dataset: Path) -> None:
-    """Copy those of FF++'s lists that lie under `root` to the dataset folder.
+def keep_lists(root: Path, dataset: Path, names: Iterable[str]) -> None:
+    """Copy those of the named lists that lie under `root` to the dataset folder.
 
     Raises:
         TableError: one of them is damaged, or differs from the one that is there.
     """
-    for name, read in ((CONVERSION, _conversion), *((name, _pairs) for name in SPLIT_FILES)):
+    for name in names:
+        read = READERS[name]
         found = next((p for place in PLACES if there(p := root / place / name)), None)
         if found is None:
             continue
@@ -40,6 +44,26 @@ def keep_lists(root: Path, dataset: Path) -> None:
             raise TableError(f"{kept} is not what {found} is; delete the one that is wrong")
         if not there(kept):
             write_atomically(kept, found.read_bytes())
+
+
+def celeba_people(dataset: Path) -> dict[str, str] | None:
+    """Number of a CelebA photograph, such as "000055" → who is on it; None if not known."""
+    path = dataset / FOLDER / IDENTITIES
+    return read_values(path) if there(path) else None
+
+
+def read_values(path: Path) -> dict[str, str]:
+    """Image name without suffix → value, from one of CelebA's lists.
+
+    Raises:
+        TableError: the file is damaged.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        pairs = dict(line.split() for line in lines if line.strip())
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: expected lines of 'image value'; {error}") from error
+    return {Path(name).stem: value for name, value in pairs.items()}
 
 
 def youtube_videos(dataset: Path) -> dict[str, str] | None:
@@ -63,9 +87,7 @@ def official_splits(dataset: Path) -> dict[str, str] | None:
 
 def hashes(dataset: Path) -> dict[str, str]:
     """SHA-256 of the lists that are there, by their path below the dataset folder."""
-    from ffpp_tools.files import sha256
-
-    paths = (dataset / FOLDER / name for name in (CONVERSION, *SPLIT_FILES))
+    paths = (dataset / FOLDER / name for name in READERS)
     return {f"{FOLDER}/{path.name}": sha256(path) for path in paths if there(path)}
 
 
@@ -97,3 +119,10 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: not a readable JSON file ({error})") from error
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    CONVERSION: _conversion,
+    IDENTITIES: read_values,
+    **dict.fromkeys(SPLIT_FILES, _pairs),
+}

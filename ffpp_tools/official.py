@@ -16,7 +16,7 @@ from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
 from ffpp_tools.groups import Graph, knots
-from ffpp_tools.tables import SPLITS
+from ffpp_tools.rows import SPLITS
 
 # The first of these that has a person keeps it: test splits stay what others report on.
 KEPT = ("test", "val", "train")

@@ -14,8 +14,8 @@ import pandas as pd
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
 from ffpp_tools.kept import Image, read_crop
-from ffpp_tools.rows import STILL
-from ffpp_tools.tables import SPLITS, Manifest
+from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,8 @@ from typing import Any
 
 from data_manifests import Mode, labels, modes
 from ffpp_tools.errors import SettingsError
+from ffpp_tools.rows import SPLITS
 
-SPLITS = ("train", "val", "test")
 RULES = ("grouped", "random", "official")
 DEFAULT_MODE = "multiclass"
 
@@ -151,7 +151,9 @@ def _are_counts(value: Any) -> bool:
         isinstance(value, dict)
         and set(value) <= set(modes())
         and all(
-            isinstance(n, dict) and set(n) == set(SPLITS) and all(map(_is_count, n.values()))
+            isinstance(n, dict)
+            and set(n) == set(SPLITS)
+            and all(_is_count(c) and c for c in n.values())
             for n in value.values()
         )
     )
@@ -162,8 +164,10 @@ def _are_classes(value: Any) -> bool:
     if not isinstance(value, dict) or len(value) < 2 or not all(map(_is_text_list, value.values())):
         return False
     every = [category for categories in value.values() for category in categories]
-    kinds = [{labels().get(c) for c in categories} for categories in value.values()]
-    return all(value.values()) and len(set(every)) == len(every) and all(len(k) == 1 for k in kinds)
+    kinds = [{labels()[c] for c in parts if c in labels()} for parts in value.values()]
+    plain = all(name == Path(name).name for name in value)
+    distinct = len(set(every)) == len(every) and all(value.values())
+    return plain and distinct and all(len(k) <= 1 for k in kinds)
 
 
 _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -183,7 +187,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "include": (_is_text_list, "a list of categories"),
     "classes": (
         _are_classes,
-        "a table of two or more classes, each a list of categories of one label",
+        "a table of two or more plain names, each a list of categories of one label",
     ),
     "leave_out": (lambda v: isinstance(v, str), "a method's name"),
     "folds": (lambda v: _is_count(v) and v >= 3, "a whole number of at least 3"),

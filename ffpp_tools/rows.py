@@ -10,6 +10,7 @@ from pathlib import Path
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
 
+SPLITS = ("train", "val", "test")
 STATUSES = (
     "ok",
     "no_face",

@@ -19,8 +19,10 @@ from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.files import occupied
 from ffpp_tools.groups import groups, knots
 from ffpp_tools.recipes import Ratios, Recipe
-from ffpp_tools.rows import STILL
-from ffpp_tools.tables import SPLITS, Manifest, write_manifest
+from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.tables import Manifest, write_manifest
+
+_There = Mapping[str, Mapping[str, int]]  # split → class → samples that it can give
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,10 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
             raise TableError(f"{path} holds files that are no manifest; name another with --out")
     tables = Dataset.read(dataset)
     mode, samples = _samples(tables, recipe)
-    recipe = replace(recipe, ratios=_fractions(recipe.ratios or mode.ratios))
-    samples["draw"] = np.random.default_rng(settings.seed).random(len(samples))
+    ratios = (recipe.folds - 2, 1, 1) if recipe.folds else recipe.ratios or mode.ratios
+    recipe = replace(recipe, ratios=_fractions(ratios))
+    rng = np.random.default_rng(settings.seed)
+    samples["draw"], samples["order"] = rng.random((2, len(samples)))
     sides, removed = _sides(samples, tables, recipe, settings.seed)
     chosen = [_chosen(samples.assign(split=side), mode, recipe) for side in sides]
     manifests = []
@@ -113,6 +117,8 @@ def _recipe(settings: SplitSettings) -> Recipe:
         raise SettingsError(f"recipe {recipe.name} is for mode {fixed}, not {settings.mode}")
     if settings.ratios and recipe.rule == "official":
         raise SettingsError(f"recipe {recipe.name}: official lists have ratios of their own")
+    if settings.ratios and recipe.counts and not settings.per_class:
+        raise SettingsError(f"recipe {recipe.name} has counts of its own; leave out the ratios")
     recipe = replace(
         recipe,
         **asked,
@@ -161,6 +167,9 @@ def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mo
     classes = {name: classes[name] for name in sorted(classes)}
     class_of = {category: name for name, parts in classes.items() for category in parts}
     samples["class"] = samples["category"].map(class_of)
+    mixed = samples.groupby("class")["label"].nunique().loc[lambda n: n > 1].index
+    if len(mixed):
+        raise SplitError(f"class {', '.join(mixed)} would hold real and fake: split it in two")
     samples["class_index"] = samples["class"].map({name: i for i, name in enumerate(classes)})
     return Mode(mode.name, classes, mode.ratios), samples
 
@@ -195,31 +204,43 @@ def _chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.D
         return _chosen_at_random(samples, mode, recipe)
     classes = list(mode.classes)
     pools = {s: samples[samples["split"] == s] for s in SPLITS}
-    there = {s: draw.capacity(pool, classes) for s, pool in pools.items()}
+    there = {s: draw.capacity(pool, _made_of(mode, recipe, s)) for s, pool in pools.items()}
     counts = _asked(recipe, mode)
     if counts is None:
         counts = {}
         for split, pool in pools.items():
-            most = min(there[split].values())
-            counts[split] = most - most % draw.steps(pool, classes)
-            _check_filled(there, split, max(counts[split], 1))
+            step = draw.steps(pool, classes)
+            counts[split] = max(min(there[split].values()) // step, 1) * step
     elif recipe.shrink:
         counts = draw.shrunk(counts, {s: min(n.values()) for s, n in there.items()})
     for split in SPLITS:
-        _check_filled(there, split, counts[split])
+        _check_filled(pools, there, split, counts[split])
     return draw.balanced(samples, counts)
 
 
 def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
     """As `_chosen`, of one pool for all splits."""
-    there = {"all": draw.capacity(samples, list(mode.classes), equal_methods=False)}
+    there = {"all": draw.capacity(samples, mode.classes, equal_methods=False)}
     most = min(there["all"].values())
     counts = _asked(recipe, mode) or draw.apportioned(most, _shares(recipe))
     total = sum(counts.values())
     if recipe.shrink and most < total:
         counts = draw.apportioned(most, {s: n / total for s, n in counts.items()})
-    _check_filled(there, "all", sum(counts.values()))
+    _check_filled({"all": samples}, there, "all", sum(counts.values()))
     return draw.at_random(samples, counts)
+
+
+def _made_of(mode: Mode, recipe: Recipe, split: str) -> dict[str, list[str]]:
+    """Class → the categories that it is made of in a split."""
+    method = recipe.leave_out
+
+    def wanted(category: str, fake: bool) -> bool:
+        return not method or not fake or (category == method) == (split == "test")
+
+    return {
+        name: [c for c in categories if wanted(c, name == "fake")]
+        for name, categories in mode.classes.items()
+    }
 
 
 def _asked(recipe: Recipe, mode: Mode) -> dict[str, int] | None:
@@ -235,17 +256,22 @@ def _shares(recipe: Recipe) -> dict[str, float]:
     return dict(zip(SPLITS, recipe.ratios, strict=True))
 
 
-def _check_filled(there: Mapping[str, Mapping[str, int]], pool: str, asked: int) -> None:
+def _check_filled(pools: Mapping[str, pd.DataFrame], there: _There, pool: str, asked: int) -> None:
     """Refuse to make a split that some class cannot fill."""
-    if min(there[pool].values()) < asked:
-        lines = "; ".join(
-            f"{name} has {n} in {split}" for split in there for name, n in there[split].items()
-        )
-        raise SplitError(
-            f"the data cannot fill this: {asked} of each class asked in {pool}, but {lines}. "
-            f"Extract more, ask for fewer with --per-class, or let all classes shrink together "
-            f"with --shrink."
-        )
+    if min(there[pool].values()) >= asked:
+        return
+    lines = []
+    for split, rows in pools.items():
+        sizes = rows.groupby("class")["category"].value_counts()
+        for name, most in there[split].items():
+            made_of = sizes[name].to_dict() if name in sizes else {}
+            parts = f" ({made_of})" if len(made_of) != 1 else ""
+            lines.append(f"{name} has {most} in {split}{parts}")
+    raise SplitError(
+        f"the data cannot fill this: {asked} of each class asked in {pool}, but "
+        f"{'; '.join(lines)}. Extract more, ask for fewer with --per-class, or let all classes "
+        f"shrink together with --shrink."
+    )
 
 
 def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str, pd.DataFrame]:

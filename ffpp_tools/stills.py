@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data_manifests import labels
+from ffpp_tools import lists
 from ffpp_tools.errors import DataNotFoundError, SettingsError
 from ffpp_tools.files import there
 from ffpp_tools.layout import VIDEO_CATEGORIES
@@ -77,8 +78,8 @@ def find_stills(
             f"no images under {folder}: looked for *{', *'.join(IMAGE_SUFFIXES)} "
             f"(and for CelebA's Img/img_align_celeba). `ffpp-demo` draws stills of the same shape."
         )
-    identities = _pairs(root / "Anno" / "identity_CelebA.txt")
-    partitions = _pairs(root / "Eval" / "list_eval_partition.txt")
+    identities = _values(root / "Anno" / lists.IDENTITIES)
+    partitions = _values(root / "Eval" / "list_eval_partition.txt")
     mapping = _hq_mapping(root) if category == "CelebA-HQ" else {}
     stills = []
     for path in paths[:limit]:
@@ -138,16 +139,8 @@ def _hq_mapping(root: Path) -> dict[int, str]:
         ) from error
 
 
-def _pairs(path: Path) -> dict[str, str]:
-    """Image name without suffix → value, from a file of CelebA's; empty when there is none."""
-    if not path.is_file():
-        return {}
-    lines = path.read_text("utf-8").splitlines()
-    try:
-        pairs = dict(line.split() for line in lines if line.strip())
-    except ValueError as error:
-        raise DataNotFoundError(f"{path}: expected lines of 'image value'; {error}") from error
-    return {Path(name).stem: value for name, value in pairs.items()}
+def _values(path: Path) -> dict[str, str]:
+    return lists.read_values(path) if path.is_file() else {}
 
 
 def _is_kaggle(root: Path) -> bool:

@@ -18,9 +18,7 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256, write_atomically
-from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part
-
-SPLITS = ("train", "val", "test")
+from ffpp_tools.rows import SPLITS, STATUSES, WITH_CROP, FaceRow, FrameRow, Part
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,9 @@ MANIFEST_KEYS = (
     "tables",
     "files",
     "audit",
+    "settings",
+    "counts",
+    "removed",
 )
 MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
 TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ffpp_tools import crop
-from ffpp_tools.crop import CropSettings, Window, cut, save_png, window
+from ffpp_tools.crop import CropSettings, Window, cut, save, window
 from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.detect import Box, coarse_to_fine, load
 from ffpp_tools.errors import FfppError, SettingsError
@@ -47,7 +47,7 @@ def test_a_crop_holds_the_pixels_of_its_window():
 def test_saved_pixels_come_back_and_the_hash_is_the_files(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (33, 21, 3), dtype=np.uint8)
     path = tmp_path / "a/b/c.png"
-    digest = save_png(path, image)
+    digest = save(path, image)
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], image)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -55,7 +55,7 @@ def test_saved_pixels_come_back_and_the_hash_is_the_files(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FfppError, match=r"file/x.png"):
-        save_png(tmp_path / "file" / "x.png", np.zeros((4, 4, 3), np.uint8))
+        save(tmp_path / "file" / "x.png", np.zeros((4, 4, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,22 @@ def test_an_aligned_crop_past_the_edge_repeats_the_last_pixels_and_says_so():
 def test_aligned_crops_cannot_be_boxes():
     with pytest.raises(SettingsError, match="square"):
         CropSettings(shape="box", align=True)
+
+
+def test_crops_are_scaled_and_written_as_jpeg_if_asked_to(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 5)
+    settings = CropSettings(size="48x32", format="jpg")
+    pixels, found = cut(Picture(image), Box(100, 50, 80, 80), settings)
+    assert pixels.shape == (32, 48, 3)
+    assert (found.width, found.height) == (104, 104)  # of the frame, whatever became of it
+    path = tmp_path / "a.jpg"
+    save(path, pixels)
+    assert path.read_bytes()[:3] == b"\xff\xd8\xff"
+    assert np.abs(cv2.imread(str(path))[..., ::-1].astype(int) - pixels).mean() < 5
+
+
+@pytest.mark.parametrize("change", [{"size": "48"}, {"size": "0x5"}, {"format": "gif"}])
+def test_impossible_sizes_and_formats_are_refused(change):
+    with pytest.raises(SettingsError, match=next(iter(change))):
+        CropSettings(**change)

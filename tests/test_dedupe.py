@@ -9,11 +9,12 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean, near_pairs
 from ffpp_tools.fingerprint import BITS, perceptual_hash
 from ffpp_tools.layout import families, find_clips
+from ffpp_tools.rows import SPLITS
 from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import SPLITS, read_duplicates, read_frames
+from ffpp_tools.tables import read_duplicates, read_frames
 from tests.conftest import SETTINGS
 
 

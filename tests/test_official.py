@@ -8,8 +8,9 @@ from ffpp_tools import lists
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import SPLITS, read_faces, read_frames
+from ffpp_tools.tables import read_faces, read_frames
 
 PAIRS = {
     "train": [["000", "001"], ["002", "003"]],
@@ -108,7 +109,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
         text = '{"000": "a-b 0"}' if name == lists.CONVERSION else '[["000", "003"]]'
         (tmp_path / "data" / place / name).write_text(text)
     for _ in range(2):
-        lists.keep_lists(tmp_path / "data", tmp_path / "dataset")
+        lists.keep_lists(tmp_path / "data", tmp_path / "dataset", lists.OF_FFPP)
     assert lists.youtube_videos(tmp_path / "dataset") == {"000": "a-b"}
     assert lists.official_splits(tmp_path / "dataset") is None  # val and test are missing
     assert set(lists.hashes(tmp_path / "dataset")) == {
@@ -117,7 +118,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
     }
     (tmp_path / "data/splits/train.json").write_text('[["001", "002"]]')
     with pytest.raises(TableError, match="is not what"):
-        lists.keep_lists(tmp_path / "data", tmp_path / "dataset")
+        lists.keep_lists(tmp_path / "data", tmp_path / "dataset", lists.OF_FFPP)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
 def test_damaged_lists_are_named(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(TableError, match=name):
-        lists.keep_lists(tmp_path, tmp_path / "dataset")
+        lists.keep_lists(tmp_path, tmp_path / "dataset", lists.OF_FFPP)
     assert not (tmp_path / "dataset").exists()
 
 
@@ -150,9 +151,9 @@ def test_a_clip_on_two_lists_is_refused(tmp_path):
 def whole_ffpp(real_data, tmp_path_factory):
     """A ledger of all of FF++'s clips, one frame each, with its official lists."""
     folder = tmp_path_factory.mktemp("ffpp")
-    lists.keep_lists(real_data / "data/FaceForensics++", folder)
+    lists.keep_lists(real_data / "data/FaceForensics++", folder, lists.OF_FFPP)
     rows = []
-    for split in lists.SPLITS:
+    for split in SPLITS:
         for a, b in json.loads((folder / lists.FOLDER / f"{split}.json").read_text()):
             for target, source in ((a, b), (b, a)):
                 rows.append(("Youtube", "real", target, target, ""))

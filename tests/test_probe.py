@@ -4,8 +4,9 @@ import pytest
 
 from ffpp_tools.kept import kept, read_crop
 from ffpp_tools.probe import PROPERTIES, probe, properties
+from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import SPLITS, read_faces
+from ffpp_tools.tables import read_faces
 
 ROW = {"box_x": 40, "box_y": 40, "box_w": 80, "box_h": 80, "crop_x": 8, "crop_y": 16}
 

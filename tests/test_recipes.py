@@ -5,8 +5,9 @@ from data_manifests import modes
 from ffpp_tools import recipes
 from ffpp_tools.errors import SettingsError, SplitError
 from ffpp_tools.recipes import Recipe
+from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, default_name, make_manifest, make_manifests
-from ffpp_tools.tables import SPLITS, read_faces, read_frames
+from ffpp_tools.tables import read_faces, read_frames
 from tests.test_demo import hashes
 
 BINARY = {"fake": 4, "real": 3}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ffpp_tools.assign import assign_groups
 from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import SPLITS, Manifest, read_faces, read_frames
+from ffpp_tools.tables import Manifest, read_faces, read_frames
 from tests.test_demo import hashes
 
 VIDEOS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "Youtube")
