@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.errors import PackError
+from ffpp_tools.files import below
 from ffpp_tools.tables import Manifest
 
 
@@ -52,7 +53,7 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
     fingerprint = hashlib.sha256(f"{what} {size}".encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
     if not path.exists():
-        crops = [manifest.root / p for p in samples["path"]]
+        crops = [below(manifest.root, p) for p in samples["path"]]
         _build(path, progress(crops, len(crops)) if progress else crops, len(crops), size)
     images = np.load(path, mmap_mode="r", allow_pickle=False)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)

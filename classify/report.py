@@ -17,6 +17,7 @@ from classify import metrics
 from classify.errors import ClassifyError
 from classify.predict import PREFIX, predict_split
 from classify.runs import Run
+from ffpp_tools import probe
 from ffpp_tools.files import write_atomically
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import Manifest
@@ -62,6 +63,7 @@ class Report:
     split: str
     provenance: str  # what the figures may be trusted for; always the first line
     judgements: tuple[Judgement, ...]
+    shortcuts: tuple[probe.Answer, ...]  # what cheap properties alone tell, by ffpp-audit
 
     @property
     def folder(self) -> Path:
@@ -88,7 +90,8 @@ def make_report(run: Run, split: str = "test") -> Report:
     clips = clip_scores(predictions)
     if len(clips):
         judgements.append(judge(clips, classes, "clip"))
-    report = Report(run, split, _provenance(manifest, split), tuple(judgements))
+    shortcuts = tuple(probe.read(manifest))
+    report = Report(run, split, _provenance(manifest, split), tuple(judgements), shortcuts)
     _write(report)
     return report
 
@@ -206,6 +209,10 @@ def as_dict(report: Report) -> dict[str, Any]:
         "epochs": len(report.run.log),
         "best_epoch": best_epoch(report.run.log),
         "units": units,
+        "shortcuts": [
+            {"question": a.question, "auc": _number(a.auc), "auc_scaled": _number(a.auc_scaled)}
+            for a in report.shortcuts
+        ],
     }
 
 

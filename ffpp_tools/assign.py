@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,17 @@ from ffpp_tools.errors import SplitError
 # When every part is given its first group of a category, a group is too large for a part if it
 # exceeds the part's share by this factor and there are smaller ones.
 GIANT = 1.5
+# Groups that hold several categories may be given where another would have had to go; then they
+# are tried in another order, so often.
+ATTEMPTS = 20
 
 
-def assign_groups(samples: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, str]:
+def assign_groups(
+    samples: pd.DataFrame,
+    shares: Mapping[str, float],
+    seed: int,
+    spread: Collection[str] | None = None,
+) -> dict[str, str]:
     """Group → part, so that every category is in every part and sizes come near the shares.
 
     First each part is given a group of each category, scarcest category and last part first;
@@ -25,46 +33,51 @@ def assign_groups(samples: pd.DataFrame, shares: Mapping[str, float], seed: int)
         samples: one row per crop, with columns `group` and `category`.
         shares: part → its fraction of the samples; they sum to 1.
         seed: another seed, other groups in each part.
+        spread: the categories that must be in every part; all where it is None.
 
     Raises:
-        SplitError: a category has too few groups to be in all parts.
+        SplitError: a category has too few groups to be in all parts, or no way was found.
     """
     sizes = pd.crosstab(samples["group"], samples["category"]).sort_index()
     rng = np.random.default_rng(seed)
-    sizes = sizes.iloc[rng.permutation(len(sizes))]
-    groups, table = sizes.index.to_list(), sizes.to_numpy()
     parts, fractions = list(shares), np.array(list(shares.values()))
-    side = np.full(len(groups), -1)
-    _give_each_one(side, table, sizes.columns.to_list(), groups, parts, fractions)
+    wanted = [c in (sizes.columns if spread is None else spread) for c in sizes.columns]
+    for attempt in range(ATTEMPTS):
+        sizes = sizes.iloc[rng.permutation(len(sizes))]
+        groups, table = sizes.index.to_list(), sizes.to_numpy()
+        side = np.full(len(groups), -1)
+        missing = _give_each_one(side, table[:, wanted], fractions)
+        if missing is None:
+            break
+        holders = [groups[i] for i in np.flatnonzero(table[:, wanted][:, missing]).tolist()]
+        if len(holders) < len(parts) or attempt == ATTEMPTS - 1:
+            raise SplitError(
+                f"{sizes.columns[wanted][missing]}: its crops come from {len(holders)} group(s) of "
+                f"people who belong together ({_few(holders)}), too few to be in "
+                f"{', '.join(parts)} without anybody on two sides. Extract more clips or stills "
+                f"of it."
+            )
     _give_the_rest(side, table, fractions)
     return {group: parts[at] for group, at in zip(groups, side, strict=True)}
 
 
 def _give_each_one(
-    side: npt.NDArray[np.int_],
-    table: npt.NDArray[np.int_],
-    categories: Sequence[str],
-    groups: Sequence[str],
-    parts: Sequence[str],
-    fractions: npt.NDArray[np.float64],
-) -> None:
+    side: npt.NDArray[np.int_], table: npt.NDArray[np.int_], fractions: npt.NDArray[np.float64]
+) -> int | None:
+    """Give each part a group of each category; return the category that there was none left of."""
     held = table > 0
     for at in np.argsort(held.sum(0), kind="stable").tolist():
         total = table[:, at].sum()
-        for part in reversed(range(len(parts))):
+        for part in reversed(range(len(fractions))):
             if (held[:, at] & (side == part)).any():
                 continue
             free = np.flatnonzero(held[:, at] & (side < 0))
             if not len(free):
-                holders = [groups[i] for i in np.flatnonzero(held[:, at]).tolist()]
-                raise SplitError(
-                    f"{categories[at]}: its crops come from {len(holders)} group(s) of people who "
-                    f"belong together ({_few(holders)}), too few to be in {', '.join(parts)} "
-                    f"without anybody on two sides. Extract more clips or stills of it."
-                )
+                return at
             wanted = fractions[part] * total
             small = table[free, at] <= GIANT * max(wanted, table[free, at].min())
             side[free[small][0]] = part
+    return None
 
 
 def _give_the_rest(

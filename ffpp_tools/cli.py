@@ -201,7 +201,7 @@ def stills(
     """
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
-    from ffpp_tools.harmonise import like_clips
+    from ffpp_tools.harmonise import like_clips, other_stills
     from ffpp_tools.lists import OF_CELEBA, keep_lists
     from ffpp_tools.progress import shown
     from ffpp_tools.run import extract_still_dataset, recorded_settings
@@ -214,7 +214,8 @@ def stills(
     keep_lists(data, out, OF_CELEBA)
     # A cluster's workers run in other folders.
     found = find_stills(data.absolute() if scheduler else data, category, label, limit)
-    like = like_clips(out, {} if overwrite else recorded_settings(out)) if harmonise else None
+    anew = overwrite and not other_stills(out, {still.category for still in found})
+    like = like_clips(out, {} if anew else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
         CropSettings(margin, shape, min_face, align, size, format_),
         FindSettings(detector, search),
@@ -356,8 +357,8 @@ def audit(
     import pandas as pd
 
     from ffpp_tools import audit as audits
+    from ffpp_tools import probe as probes
     from ffpp_tools.dataset import Dataset
-    from ffpp_tools.probe import probe as shortcuts
     from ffpp_tools.rows import SPLITS
     from ffpp_tools.tables import Manifest
 
@@ -370,8 +371,12 @@ def audit(
     found = audits.audited(samples, tables)
     show.manifest(dataclasses.replace(read, info=audits.with_audit(read.info, found)))
     show.audit(found)
+    if changed := tables.changed_since(read.info["tables"]):
+        say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
     if probe:
-        show.probe(shortcuts(read.root, tables.faces, samples, workers))
+        answers = probes.probe(read.root, tables.faces, samples, workers)
+        probes.write(read, answers)
+        show.probe(answers)
     if found.leaks:
         raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
 

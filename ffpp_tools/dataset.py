@@ -56,6 +56,12 @@ class Dataset:
         """Everything that is known to tie its clips and stills together."""
         return ties(self.frames, self.videos, self.duplicates, self.identities, self.people)
 
+    def changed_since(self, fingerprints: Mapping[str, str]) -> list[str]:
+        """Which tables are no longer, or not yet, as they were when a manifest was made."""
+        now = self.fingerprints
+        names = [name for name in {**now, **fingerprints} if name.endswith(".parquet")]
+        return [name for name in names if now.get(name) != fingerprints.get(name)]
+
     @property
     def unknown(self) -> list[str]:
         """What would tell more, and is not there or no longer true."""

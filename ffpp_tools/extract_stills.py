@@ -108,8 +108,7 @@ def _searched(
     found = detect.search(picture, settings.find)
     if found and settings.harmonise:
         compression, side = settings.harmonise.face(still.category, still.name)
-        now = choose.largest(found).box.side
-        picture = Picture(harmonised(image, now, side, compression))
+        picture = Picture(harmonised(image, choose.largest(found).box, side, compression))
         found = detect.search(picture, settings.find)
     return picture, found
 

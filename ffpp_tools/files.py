@@ -6,7 +6,7 @@ import ctypes
 import hashlib
 import os
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ffpp_tools.errors import FfppError
 
@@ -51,6 +51,17 @@ def flush(folder: Path) -> None:
         libc.syncfs(descriptor)
     finally:
         os.close(descriptor)
+
+
+def below(root: Path, path: str) -> Path:
+    """Where a path of a table or manifest lies, which must be below its root.
+
+    Raises:
+        FfppError: it would lead elsewhere.
+    """
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise FfppError(f"{path!r} leads out of {root}; no table of this project says so")
+    return root / path
 
 
 def there(path: Path) -> bool:

@@ -8,6 +8,7 @@ of the clips', and passed through the encoder at the clips' own quality.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ffpp_tools.detect import Box
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.rows import STILL
 
@@ -27,6 +29,7 @@ CRF = {"c23": 23, "c40": 40}  # FF++'s compressions are named after x264's const
 # A frame of a video is seldom a key frame, and what moves is predicted. So the still drifts by a
 # pixel a frame, and the last of so many frames is what is kept.
 FRAMES = 6
+REACH = 3  # a crop of any margin fits in
 
 
 @dataclass(frozen=True)
@@ -73,19 +76,26 @@ def like_clips(dataset: Path, recorded: dict[str, Any]) -> Like:
     return Like(tuple(every[i] for i in at))
 
 
-def harmonised(image: Image, side: float, wanted_side: int, compression: str) -> Image:
-    """A still scaled so that a face of `side` pixels has `wanted_side`, and compressed.
+def other_stills(dataset: Path, categories: Collection[str]) -> bool:
+    """Whether the dataset holds stills of other categories, which may have been harmonised."""
+    return any(folder.parent.name not in categories for folder in dataset.glob(f"parts/*/{STILL}"))
+
+
+def harmonised(image: Image, face: Box, wanted_side: int, compression: str) -> Image:
+    """What is round a face, scaled so that the face has `wanted_side` pixels, and compressed.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        side: of the face found in it.
+        face: the one found in it; what is further from it than `REACH` of its sides is left out.
         wanted_side: of a clip's face.
         compression: of that clip; "raw" and "native" are scaled only.
 
     Returns:
         (h, w, 3) uint8 RGB with even sides.
     """
-    scale = wanted_side / side
+    (x, y), reach = face.centre, REACH * face.side
+    image = image[max(int(y - reach), 0) : int(y + reach), max(int(x - reach), 0) : int(x + reach)]
+    scale = wanted_side / face.side
     # The encoder wants even sides.
     width, height = (max(round(n * scale / 2) * 2, 2) for n in (image.shape[1], image.shape[0]))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

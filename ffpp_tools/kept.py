@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.console import console
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import below, write_atomically
 
 Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
@@ -26,7 +26,15 @@ Values = npt.NDArray[np.float32]
 Measure = Callable[[Image, "pd.Series"], npt.ArrayLike]
 
 FILES = 256
-COLUMNS = ("face_id", "path", "sha256", "box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y")
+COLUMNS = (
+    "face_id",
+    "path",
+    "sha256",
+    *("box_x", "box_y", "box_w", "box_h"),
+    *("crop_x", "crop_y", "crop_size"),
+    "detector",
+)
+CROPPING = {"align": False, "margin": 1.0, "shape": "square", "size": ""}
 
 
 def kept(
@@ -45,7 +53,7 @@ def kept(
     import joblib
 
     bucket = faces["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES).to_numpy()
-    rows = faces[[*COLUMNS, "crop_size", "detector"]]
+    rows = faces[list(COLUMNS)].assign(**how_cropped(dataset))
     positions = [np.flatnonzero(bucket == number) for number in np.unique(bucket)]
     tasks = (
         joblib.delayed(_file)(dataset, what, int(bucket[at[0]]), rows.iloc[at], measure, width)
@@ -68,11 +76,27 @@ def read_crop(path: Path) -> Image | None:
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
+def how_cropped(dataset: Path) -> dict[str, object]:
+    """What the dataset's settings say of its crops' geometry."""
+    from ffpp_tools.run import recorded_settings
+
+    recorded = recorded_settings(dataset).get("crop", {})
+    return {name: recorded.get(name, usual) for name, usual in CROPPING.items()}
+
+
 def face_in(image: Image, row: pd.Series) -> tuple[float, float, float, float]:
     """Where the face lies in its crop: x, y, width and height in the crop's pixels."""
     height, width = image.shape[:2]
-    scaled = max(height, width) != row["crop_size"]
-    x, y = (width / row["crop_size"], height / row["crop_size"]) if scaled else (1.0, 1.0)
+    if row.get("detector") == "none":
+        return 0, 0, width, height
+    if row.get("align"):
+        side_x, side_y = width / row["margin"], height / row["margin"]
+        return (width - side_x) / 2, (height - side_y) / 2, side_x, side_y
+    x = y = 1.0
+    if row.get("size"):
+        square = row.get("shape", "square") == "square"
+        x = width / (row["crop_size"] if square else row["margin"] * row["box_w"])
+        y = height / (row["crop_size"] if square else row["margin"] * row["box_h"])
     left, top = (row["box_x"] - row["crop_x"]) * x, (row["box_y"] - row["crop_y"]) * y
     return left, top, row["box_w"] * x, row["box_h"] * y
 
@@ -84,23 +108,22 @@ def _file(
     cv2.setNumThreads(1)
     path = dataset / "measured" / what / f"{number:02x}.npz"
     names, values = _read(path, width)
-    known = dict(zip(names.tolist(), range(len(names)), strict=True))
+    known = dict(zip(names.tolist(), values, strict=True))
     keys = (rows["face_id"] + " " + rows["sha256"]).to_list()
-    new = [i for i, key in enumerate(keys) if key not in known]
-    if new:
-        measured = np.full((len(new), width), np.nan, np.float32)
-        for at, i in enumerate(new):
+    new = {}
+    for i, key in enumerate(keys):
+        if key not in known:
             row = rows.iloc[i]
-            image = read_crop(dataset / row["path"])
+            image = read_crop(below(dataset, row["path"]))
             if image is not None:
-                measured[at] = measure(image, row)
-            known[keys[i]] = len(names) + at
-        values = np.concatenate([values, measured])
-        names = np.concatenate([names, np.array([keys[i] for i in new])])
+                new[key] = np.asarray(measure(image, row), np.float32)
+    if new:
         buffer = io.BytesIO()
-        np.savez(buffer, names=names, values=values)
+        names = np.concatenate([names, np.array(list(new))])
+        np.savez(buffer, names=names, values=np.concatenate([values, list(new.values())]))
         write_atomically(path, buffer.getvalue())
-    return values[[known[key] for key in keys]]
+    nothing = np.full(width, np.nan, np.float32)
+    return np.array([known.get(key, new.get(key, nothing)) for key in keys])
 
 
 def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:

@@ -16,7 +16,6 @@ from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
 from ffpp_tools.groups import Graph, knots
-from ffpp_tools.rows import SPLITS
 
 # The first of these that has a person keeps it: test splits stay what others report on.
 KEPT = ("test", "val", "train")
@@ -36,12 +35,20 @@ class Removed:
     samples: int
 
 
-def sides(
-    samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool
-) -> tuple[pd.Series, list[Removed]]:
-    """The side of every sample: train, val, test, or nothing where it was removed.
+@dataclass(frozen=True)
+class Sides:
+    """What the lists come to."""
 
-    Categories that come without lists are given to sides by whole groups.
+    side: pd.Series  # of every sample: train, val, test, or nothing where it was left out
+    removed: tuple[Removed, ...]
+    unlisted: int  # samples of FF++ on none of its lists, left out
+
+
+def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sides:
+    """The side of every sample by the sets' own lists.
+
+    What no list names goes where its group is, else by whole groups. Where a set's lists know train
+    and test only, some of train's groups become val.
 
     Raises:
         SplitError: no list covers any sample.
@@ -54,9 +61,17 @@ def sides(
             f"lists of another set, beside its data when it is extracted"
         )
     removed: list[Removed] = []
+    gone = pd.Series(False, samples.index)
     if clean:
-        side, removed = _cleaned(samples, side, tables)
-    return _filled(samples, side, {r.who for r in removed}, seed), removed
+        gone, removed = _cleaned(samples, side, tables)
+    side = _with_val(samples, side.mask(gone, ""), seed)
+    # FF++'s own clips are on its lists or on none.
+    unlisted = (side == "") & ~gone & samples["category"].isin(FFPP_YOUTUBE)
+    return Sides(
+        _filled(samples, side, gone | unlisted, seed),
+        tuple(removed),
+        int(unlisted.sum()),
+    )
 
 
 def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
@@ -68,68 +83,75 @@ def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
 def _cleaned(
     samples: pd.DataFrame, side: pd.Series, tables: Dataset
 ) -> tuple[pd.Series, list[Removed]]:
-    """Whoever is on several sides stays on one only."""
-    tied = tables.ties[tables.ties["reason"] != "pair"]
-    people = _people(samples, side)
-    graph = Graph.of(tied, people["who"])
-    people = people.assign(group=graph.component[graph.at])
-    people["rank"] = people["side"].map({name: i for i, name in enumerate(KEPT)})
-    removed = []
-    for _, members in people.groupby("group"):
-        if members["side"].nunique() < 2:
-            continue
-        members = members.sort_values(["rank", "who"])
-        kept = members.iloc[0]
-        for row in members[members["side"] != kept["side"]].itertuples():
-            ours = _shows(samples, row.who) & (side == row.side)
-            reasons = tied[(tied["a"] == row.who) | (tied["b"] == row.who)]["reason"]
-            removed.append(
-                Removed(
-                    row.who, row.side, kept["side"], kept["who"], reasons.iloc[0], int(ours.sum())
-                )
-            )
-            side = side.mask(ours, "")
-    return side, sorted(removed, key=lambda r: r.who)
+    """Which samples go, so that whoever is on several sides stays on one only; and who that is."""
+    shown = _shown(samples, side)
+    # FF++'s fakes are looked at as the two people that they show, and tie nobody else.
+    fakes = tables.ties["a"].str.split("/", n=1).str[0].isin(FFPP_YOUTUBE)
+    tied = tables.ties[(tables.ties["reason"] != "pair") | ~fakes]
+    graph = Graph.of(tied, shown["who"])
+    shown = shown.assign(group=graph.component[graph.at])
+    shown["rank"] = shown["side"].map({name: i for i, name in enumerate(KEPT)})
+    people = shown.groupby(["group", "rank", "who", "side"]).size().rename("n").reset_index()
+    first = people.groupby("group")[["who", "side", "rank"]].transform("first")
+    leaving = people[people["rank"] > first["rank"]]
+    reasons = pd.concat([tied.set_index(end)["reason"] for end in ("a", "b")])
+    reasons = reasons[~reasons.index.duplicated()]
+    removed = [
+        Removed(
+            row.who,
+            row.side,
+            first.loc[row.Index, "side"],
+            first.loc[row.Index, "who"],
+            reasons.get(row.who, "pair"),
+            int(row.n),
+        )
+        for row in leaving.sort_values("who").itertuples()
+    ]
+    keys = shown["who"] + " " + shown["side"]
+    goes = keys.isin(set(leaving["who"] + " " + leaving["side"]))
+    return pd.Series(samples.index.isin(shown["sample"][goes]), samples.index), removed
 
 
-def _people(samples: pd.DataFrame, side: pd.Series) -> pd.DataFrame:
-    """Who is on which side: columns who (a knot) and side, each pair once."""
+def _shown(samples: pd.DataFrame, side: pd.Series) -> pd.DataFrame:
+    """Who is seen in which sample: columns sample, who (a knot) and side."""
     youtube = samples["category"].isin(FFPP_YOUTUBE)
-    found = [pd.DataFrame({"who": knots(samples)[~youtube], "side": side[~youtube]})]
+    who = [knots(samples)[~youtube]]
     for person in ("target_id", "source_id"):
         named = youtube & (samples[person] != "")
-        found.append(
-            pd.DataFrame({"who": "Youtube/" + samples[person][named], "side": side[named]})
-        )
-    every = pd.concat(found, ignore_index=True).drop_duplicates()
-    return every[every["side"] != ""]
+        who.append("Youtube/" + samples[person][named])
+    every = pd.concat(who)
+    table = pd.DataFrame({"sample": every.index, "who": every.to_numpy()})
+    table["side"] = side.loc[every.index].to_numpy()
+    return table[table["side"] != ""]
 
 
-def _shows(samples: pd.DataFrame, who: str) -> pd.Series:
-    """Which samples show a person."""
-    category, name = who.split("/", 1)
-    if category != "Youtube":
-        return knots(samples) == who
-    youtube = samples["category"].isin(FFPP_YOUTUBE)
-    return youtube & ((samples["target_id"] == name) | (samples["source_id"] == name))
+def _with_val(samples: pd.DataFrame, side: pd.Series, seed: int) -> pd.Series:
+    """Where a category's lists name no val, some of its train groups, whole."""
+    known = samples.assign(side=side)
+    counts = pd.crosstab(known["category"], known["side"])
+    without = [
+        category
+        for category, row in counts.iterrows()
+        if row.get("train", 0) and row.get("test", 0) and not row.get("val", 0)
+    ]
+    open_ = samples[samples["category"].isin(without) & (side == "train")]
+    if open_.empty:
+        return side
+    val = SHARES["val"] / (SHARES["train"] + SHARES["val"])
+    given = open_["group"].map(assign_groups(open_, {"train": 1 - val, "val": val}, seed))
+    return side.mask(side.index.isin(open_.index), given.reindex(side.index))
 
 
-def _filled(samples: pd.DataFrame, side: pd.Series, removed: set[str], seed: int) -> pd.Series:
+def _filled(samples: pd.DataFrame, side: pd.Series, left_out: pd.Series, seed: int) -> pd.Series:
     """Samples without a side go to their group's, else by whole groups to all three."""
     ranks = {name: i for i, name in enumerate(KEPT)}
     rank = side.map(ranks).dropna().groupby(samples["group"]).min()
     own = samples["group"].map(rank).map(dict(enumerate(KEPT)))
-    gone = (
-        (side == "") & pd.concat([_shows(samples, w) for w in removed], axis=1).any(axis=1)
-        if removed
-        else pd.Series(False, samples.index)
-    )
-    # FF++'s own clips are on their lists or on none.
-    open_ = (side == "") & ~gone & ~samples["category"].isin(FFPP_YOUTUBE)
-    side = side.mask(open_ & own.notna(), own)
-    free = samples[open_ & own.isna()]
+    side = side.mask((side == "") & ~left_out & own.notna(), own)
+    free = samples[(side == "") & ~left_out]
     if len(free):
-        given = free["group"].map(assign_groups(free, SHARES, seed))
-        side = side.where(~side.index.isin(free.index), given.reindex(side.index))
-    assert set(side) <= {*SPLITS, ""}
+        listed = set(samples["category"][side != ""])
+        spread = [c for c in free["category"].unique() if c not in listed]
+        given = free["group"].map(assign_groups(free, SHARES, seed, spread))
+        side = side.mask(side.index.isin(free.index), given.reindex(side.index))
     return side

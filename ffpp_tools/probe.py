@@ -7,9 +7,11 @@ little about manipulation until it is well above the probe's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,9 @@ import pandas as pd
 
 from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.errors import TableError
+from ffpp_tools.files import write_atomically
 from ffpp_tools.kept import Image, face_in, kept
+from ffpp_tools.tables import Manifest
 
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers
@@ -93,6 +97,34 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
         _answer(question, kind, rows, values, one, other)
         for question, kind, one, other in _questions(rows)
     ]
+
+
+def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
+    """Keep the answers beside the manifest, in probe.json, for reports to show."""
+    rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
+    text = json.dumps({"files": manifest.info["files"], "answers": rows}, indent=2) + "\n"
+    write_atomically(manifest.folder / "probe.json", text.encode())
+
+
+def read(manifest: Manifest) -> list[Answer]:
+    """The answers that `ffpp-audit` left beside a manifest; none where it did not, or of another.
+
+    Raises:
+        TableError: probe.json is damaged.
+    """
+    path = manifest.folder / "probe.json"
+    if not path.exists():
+        return []
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if found["files"] != manifest.info["files"]:
+            return []
+        rows: list[dict[str, Any]] = found["answers"]
+        nan = float("nan")
+        aucs = [{k: nan for k in ("auc", "auc_scaled") if row[k] is None} for row in rows]
+        return [Answer(**{**row, **missing}) for row, missing in zip(rows, aucs, strict=True)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TableError(f"{path}: damaged ({error!r}); run `ffpp-audit` again") from error
 
 
 def properties(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:

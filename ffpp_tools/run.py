@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -152,9 +152,8 @@ def extract_still_dataset(
     Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
     the categories at hand.
     """
-    for category in sorted({still.category for still in stills}):
-        anew = _Anew(category) if overwrite else None
-        _settle(dataset, _sections(settings, "stills"), anew)
+    anew = _Anew(frozenset(still.category for still in stills)) if overwrite else None
+    _settle(dataset, _sections(settings, "stills"), anew)
     batches = defaultdict(list)
     for still in stills:
         batches[part_path(still.category, STILL, still.name)].append(still)
@@ -351,15 +350,15 @@ def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Anew:
-    """What is to be made anew: all clips, or the stills of one category."""
+    """What is to be made anew: all clips, or the stills of some categories."""
 
-    category: str | None = None
+    categories: Collection[str] | None = None
 
     def takes(self, folder: Path) -> bool:
         """Whether a folder .../<category>/<compression> is part of it."""
-        if self.category is None:
+        if self.categories is None:
             return folder.name != STILL
-        return folder.name == STILL and folder.parent.name == self.category
+        return folder.name == STILL and folder.parent.name in self.categories
 
 
 def recorded_settings(dataset: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from ffpp_tools.console import console, say
 from ffpp_tools.errors import FfppError
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 SHOWN = 20  # rows of a table that has more in a file
 
 
+def _add(table: Table, *cells: object) -> None:
+    """A row of plain text: names of files may look like markup."""
+    table.add_row(*(Text(str(cell)) for cell in cells))
+
+
 def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     """How many of each kind, with an example."""
     table = Table("found", "count", "for example", "same as")
     for kind, rows in found.groupby("kind"):
         first = rows.iloc[0]
-        table.add_row(str(kind), str(len(rows)), first["item"], first["partner"])
+        _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
     console.print(table)
     say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
 
@@ -38,7 +44,7 @@ def identities(found: Identities, dataset: Path, distance: float) -> None:
     tied = found.table[found.table["partner"] != ""].sort_values("distance")
     table = Table("found", "looks like", "distance")
     for row in tied.head(SHOWN).itertuples():
-        table.add_row(row.item, row.partner, f"{row.distance:.3f}")
+        _add(table, row.item, row.partner, f"{row.distance:.3f}")
     console.print(table)
     say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
     r = found.rates
@@ -58,16 +64,20 @@ def manifest(made: Manifest) -> None:
     table = Table("class", "label", *info["counts"])
     for name, label in made.classes.items():
         counts = [str(split[name]) for split in info["counts"].values()]
-        table.add_row(name, label, *counts)
+        _add(table, name, label, *counts)
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
-        table.add_row(f"groups of people behind {kind}", "", *counts)
+        _add(table, f"groups of people behind {kind}", "", *counts)
     console.print(table)
-    for gone in info["removed"]:
+    for gone in info["removed"][:SHOWN]:
         say(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
             f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
         )
+    if len(info["removed"]) > SHOWN:
+        say(f"  and {len(info['removed']) - SHOWN} more: manifest.json names them")
+    if info.get("unlisted"):
+        say(f"  {info['unlisted']} samples of clips on none of the lists were left out", "yellow")
     say(info["summary"], "yellow" if info["audit"]["leaks"] else None)
     for what in info["audit"]["not_known"]:
         say(f"  not known: {what}", "yellow")
@@ -82,7 +92,7 @@ def audit(found: Audit) -> None:
         table = Table("on several sides", "count", "which", "for example")
         for c in found.crossings:
             sides = ", ".join(f"{n} {where}" for where, n in c.sides.items())
-            table.add_row(ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
+            _add(table, ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
         console.print(table)
     for split in found.unequal:
         say(f"  {split}: its classes are not equally large", "yellow")
@@ -96,7 +106,7 @@ def probe(answers: list[Answer]) -> None:
     table = Table(*headings, "most by")
     for a in answers:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
-        table.add_row(a.question, *aucs, str(a.groups), str(a.samples), a.telling)
+        _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     console.print(table)
     say("a network's figure means little until it is well above these")
 
@@ -124,7 +134,7 @@ def extraction(summary: Summary, quiet: bool) -> None:
     for (category, compression), row in counts.iterrows():
         *numbers, rate = row
         cells = [str(int(n)) for n in numbers]
-        table.add_row(category, compression, *cells, "" if rate != rate else f"{rate:.1%}")
+        _add(table, category, compression, *cells, "" if rate != rate else f"{rate:.1%}")
     if not quiet:
         console.print(table)
     failed = summary.frames[summary.frames["error"] != ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,15 +83,27 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     recipe = replace(recipe, ratios=_fractions(ratios))
     rng = np.random.default_rng(settings.seed)
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
-    sides, removed = _sides(samples, tables, recipe, settings.seed)
+    sides, left_out = _sides(samples, tables, recipe, settings.seed)
     chosen = [_chosen(samples.assign(split=side), mode, recipe) for side in sides]
+    if recipe.folds:
+        _clear_folds(folder, folders)
     manifests = []
     for number, (path, splits) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
         grouped = _regrouped(splits, tables)
-        info = _info(tables, path, mode, recipe, settings.seed, grouped, removed, fold)
+        info = _info(tables, path, mode, recipe, settings.seed, grouped, left_out, fold)
+        shutil.rmtree(path / "overview", ignore_errors=True)  # of a manifest that was here before
+        for old in ("overview.html", "probe.json"):
+            (path / old).unlink(missing_ok=True)
         manifests.append(write_manifest(path, grouped, info))
     return manifests
+
+
+def _clear_folds(folder: Path, wanted: list[Path]) -> None:
+    """Delete folds of an earlier partition, which would be taken for this one's."""
+    for path in folder.glob("fold-*"):
+        if path not in wanted and (path / "manifest.json").exists():
+            shutil.rmtree(path)
 
 
 def default_name(settings: SplitSettings) -> str:
@@ -176,22 +189,24 @@ def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mo
 
 def _sides(
     samples: pd.DataFrame, tables: Dataset, recipe: Recipe, seed: int
-) -> tuple[list[pd.Series], list[official.Removed]]:
-    """The split of every sample, for each manifest to be made, and who was left out."""
+) -> tuple[list[pd.Series], dict[str, Any]]:
+    """The split of every sample, for each manifest to be made, and what was left out."""
+    nothing: dict[str, Any] = {"removed": [], "unlisted": 0}
     if recipe.rule == "random":
-        return [pd.Series("", samples.index)], []
+        return [pd.Series("", samples.index)], nothing
     if recipe.rule == "official":
-        side, removed = official.sides(samples, tables, seed, recipe.clean)
-        return [side], removed
+        found = official.sides(samples, tables, seed, recipe.clean)
+        removed = [asdict(r) for r in found.removed]
+        return [found.side], {"removed": removed, "unlisted": found.unlisted}
     if not recipe.folds:
-        return [samples["group"].map(assign_groups(samples, _shares(recipe), seed))], []
+        return [samples["group"].map(assign_groups(samples, _shares(recipe), seed))], nothing
     names = [f"fold {i + 1}" for i in range(recipe.folds)]
     part = assign_groups(samples, dict.fromkeys(names, 1 / recipe.folds), seed)
     own = samples["group"].map(part)
     turns = (names[i:] + names[:i] for i in range(recipe.folds))
     return [
         own.map({tested: "test", next_: "val"}).fillna("train") for tested, next_, *_ in turns
-    ], []
+    ], nothing
 
 
 def _chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
@@ -297,7 +312,7 @@ def _info(
     recipe: Recipe,
     seed: int,
     splits: dict[str, pd.DataFrame],
-    removed: list[official.Removed],
+    left_out: dict[str, Any],
     fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
@@ -313,7 +328,7 @@ def _info(
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
-        "removed": [asdict(r) for r in removed],
+        **left_out,
         "tables": {**tables.fingerprints, **lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
     }

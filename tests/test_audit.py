@@ -117,6 +117,10 @@ def test_the_papers_counts_are_met_to_the_unit_at_its_own_size(tmp_path):
     assert categories[["Youtube", "CelebA", "CelebA-HQ"]].to_list() == [20885, 23055, 23054]
     fakes = categories[["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]]
     assert sorted(fakes) == [16748, 16748, 16749, 16749]
+    for split, rows in binary.info["categories"].items():  # every split is a random part of all
+        share = sum(binary.info["counts"][split].values()) / (2 * 66994)
+        for category, n in rows.items():
+            assert n == pytest.approx(share * categories[category], rel=0.12), (split, category)
     seven = make_manifest(tmp_path / "dataset", tmp_path / "m", SplitSettings(recipe="paper"))
     for split, count in (("train", 14000), ("val", 750), ("test", 2000)):
         assert seven.info["counts"][split] == dict.fromkeys(seven.classes, count)

@@ -63,6 +63,16 @@ def test_photographs_are_tied_by_identity_and_by_celebas_number():
     assert len({first, third, own, other}) == 4
 
 
+def test_celebas_people_are_known_by_number_though_their_photographs_are_not_there():
+    frames = ledger(
+        ("CelebA", "still", "000731", "2929", "", "000731"),
+        ("CelebA-HQ", "still", "5", "", "", "000055"),
+        ("CelebA-HQ", "still", "6", "", "", "000056"),
+    )
+    first, second, other = grouped(frames, people={"000055": "2929", "000056": "1"})
+    assert first == second != other
+
+
 def test_identities_of_two_sets_are_not_mixed_up():
     frames = ledger(("CelebA", "still", "000001", "7", ""), ("Portraits", "still", "a", "7", ""))
     assert len(set(grouped(frames))) == 2

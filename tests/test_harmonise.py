@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ffpp_tools.detect import Box
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.harmonise import Like, harmonised, like_clips
 from ffpp_tools.layout import families, find_clips
@@ -19,21 +20,36 @@ def image(world):
     return np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
 
 
-@pytest.mark.parametrize(("side", "wanted"), [(100, 50), (100, 73), (100, 150)])
+def face_of(image, side):
+    """A face of such a side in the middle of an image."""
+    height, width = image.shape[:2]
+    return Box((width - side) // 2, (height - side) // 2, side, side)
+
+
+def test_of_a_large_photograph_only_what_is_round_the_face_is_scaled():
+    """It would be 20,000 pixels wide, more than the encoder takes."""
+    image = np.zeros((1500, 4000, 3), np.uint8)
+    made = harmonised(image, Box(3800, 700, 60, 60), 300, "c40")
+    assert max(made.shape) <= 6 * 300
+
+
+@pytest.mark.parametrize(("side", "wanted"), [(300, 150), (300, 219), (300, 450)])
 def test_the_face_gets_the_side_that_is_wanted(image, side, wanted):
-    made = harmonised(image, side, wanted, "raw")
+    made = harmonised(image, face_of(image, side), wanted, "raw")
     assert made.shape[0] == pytest.approx(image.shape[0] * wanted / side, abs=1)
     assert made.shape[0] % 2 == made.shape[1] % 2 == 0
 
 
 def test_stronger_compression_leaves_less(image):
-    plain, c23, c40 = (harmonised(image, 100, 100, c) for c in ("raw", "c23", "c40"))
+    plain, c23, c40 = (
+        harmonised(image, face_of(image, 100), 100, c) for c in ("raw", "c23", "c40")
+    )
     lost = [cv2.absdiff(plain, made).mean() for made in (c23, c40)]
     assert 0 < lost[0] < lost[1] < 6  # the same picture, where it was
 
 
 def test_the_same_still_always_becomes_the_same(image):
-    assert np.array_equal(harmonised(image, 90, 60, "c40"), harmonised(image, 90, 60, "c40"))
+    assert np.array_equal(*(harmonised(image, face_of(image, 90), 60, "c40") for _ in range(2)))
     like = Like((("c23", 50), ("c23", 60), ("c40", 70)))
     assert {like.face("CelebA", f"{i:06d}") for i in range(50)} == set(like.faces)
     assert like.face("CelebA", "000001") == like.face("CelebA", "000001")

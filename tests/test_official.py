@@ -4,7 +4,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from ffpp_tools import lists
+from ffpp_tools import lists, official
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
@@ -92,6 +92,85 @@ def test_cleaning_takes_from_train_who_is_in_test_too_and_says_so(listed, tmp_pa
     train = clean.samples("train")
     assert in_train not in set(train["target_id"]) | set(train["source_id"])
     assert len(clean.samples("test")) == len(leaking.samples("test"))
+
+
+def test_a_person_in_two_lists_by_one_fake_leaves_the_lesser(dataset, tmp_path):
+    """The official lists with a fake across them, as in a set of one's own."""
+    folder = copied(dataset, tmp_path / "dataset")
+    (folder / lists.FOLDER).mkdir()
+    pairs = pairs_of(dataset)
+    torn = {
+        "train": [pairs["train"][0], (pairs["train"][1][0], pairs["test"][0][1])],
+        "val": pairs["val"],
+        "test": [(pairs["test"][0][0], pairs["train"][1][1])],
+    }
+    for split, listed in torn.items():
+        (folder / lists.FOLDER / f"{split}.json").write_text(json.dumps(listed))
+    manifest = make_manifest(folder, tmp_path / "m", SplitSettings("videos", "official-clean"))
+    assert {r["reason"] for r in manifest.info["removed"]} == {"pair"}
+    assert not manifest.info["audit"]["leaks"]
+
+
+def test_clips_on_no_list_are_left_out_and_counted(listed, tmp_path):
+    train = listed / lists.FOLDER / "train.json"
+    pairs = json.loads(train.read_text())
+    train.write_text(json.dumps(pairs[:1]))
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
+    frames = read_frames(listed).query("status == 'ok'")
+    assert (
+        manifest.info["unlisted"]
+        == frames["target_id"].isin(pairs[1]).sum()
+        - (frames["compression"].eq("still") & frames["target_id"].isin(pairs[1])).sum()
+    )
+
+
+def test_a_set_whose_lists_know_no_val_gets_one_out_of_train(listed, tmp_path):
+    frames = read_frames(listed)
+    celeba = frames["category"] == "CelebA"
+    rank = pd.factorize(frames["target_id"][celeba])[0] % 4
+    frames.loc[celeba, "partition"] = [("train", "train", "train", "test")[r] for r in rank]
+    frames.to_parquet(listed / "frames.parquet")
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+    own = dict(zip(frames["clip"][celeba], frames["partition"][celeba], strict=True))
+    drawn = {
+        s: {own[c] for c in manifest.samples(s).query("category == 'CelebA'")["clip"]}
+        for s in SPLITS
+    }
+    assert drawn == {"train": {"train"}, "val": {"train"}, "test": {"test"}}
+    assert not manifest.info["audit"]["leaks"]
+
+
+def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
+    frames = read_frames(listed)
+    celeba = frames["category"] == "CelebA"
+    rank = pd.factorize(frames["target_id"][celeba])[0] % 5
+    partition = [("train", "train", "train", "val", "test")[r] for r in rank]
+    frames.loc[celeba, "partition"] = [*partition[:-1], ""]
+    frames.to_parquet(listed / "frames.parquet")
+    make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+
+
+def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):
+    """id0 is in train and test; what shows him in train goes."""
+    rows = [
+        ("Celeb-real", "real", f"id{i}_0000", f"id{i}", "", side)
+        for i, side in enumerate(["train", "train", "val", "test", "train"])
+    ]
+    rows += [
+        ("Celeb-synthesis", "fake", f"id{a}_id{b}_0000", f"id{a}", f"id{b}", side)
+        for a, b, side in ((0, 1, "train"), (0, 3, "test"), (2, 2, "val"), (4, 4, "train"))
+    ]
+    columns = ["category", "label", "clip", "target_id", "source_id", "partition"]
+    frames = (
+        pd.DataFrame(rows, columns=columns).astype("str").assign(compression="native", photo="")
+    )
+    frames.index = range(10, 10 + len(frames))
+    frames["group"] = "x"
+    tables = Dataset(tmp_path, frames, frames, None, None, None, None)
+    found = official.sides(frames, tables, 0, clean=True)
+    left = set(frames["clip"][found.side == ""])
+    assert left == {"id0_0000", "id1_0000", "id0_id1_0000"}
+    assert dict(zip(frames["clip"], found.side, strict=True))["id4_0000"] == "train"
 
 
 def test_without_any_list_there_is_no_official_split(dataset, tmp_path):

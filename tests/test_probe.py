@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ffpp_tools.kept import kept, read_crop
-from ffpp_tools.probe import PROPERTIES, probe, properties
+from ffpp_tools.errors import FfppError, TableError
+from ffpp_tools.kept import face_in, kept, read_crop
+from ffpp_tools.probe import PROPERTIES, Answer, probe, properties, read, write
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import read_faces
+from ffpp_tools.tables import Manifest, read_faces
 
 ROW = {"box_x": 40, "box_y": 40, "box_w": 80, "box_h": 80, "crop_x": 8, "crop_y": 16}
 
@@ -142,6 +143,43 @@ def test_a_damaged_file_of_numbers_is_measured_again(dataset, tmp_path):
     assert np.array_equal(kept(tmp_path, faces, "brightness", brightness, 2, 1), first)
 
 
-def test_a_crop_that_is_gone_has_no_numbers(dataset, tmp_path):
+def test_a_crop_that_is_gone_has_no_numbers_until_it_is_back(dataset, tmp_path):
     faces = read_faces(dataset).head(3)
     assert np.isnan(kept(tmp_path, faces, "brightness", brightness, 2, 1)).all()
+    for path in faces["path"]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((dataset / path).read_bytes())
+    assert not np.isnan(kept(tmp_path, faces, "brightness", brightness, 2, 1)).any()
+
+
+def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
+    faces = read_faces(dataset).head(3).assign(path="../../secret.png")
+    with pytest.raises(FfppError, match="leads out of"):
+        kept(tmp_path, faces, "brightness", brightness, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "expected"),
+    [
+        ({}, (160, 160), (32, 24, 80, 80)),
+        ({"size": "80x40"}, (40, 80), (16, 6, 40, 20)),
+        ({"align": True, "margin": 1.25}, (250, 250), (25, 25, 200, 200)),
+        ({"detector": "none"}, (50, 90), (0, 0, 90, 50)),
+        ({"shape": "box", "margin": 2.0, "size": "320x320"}, (320, 320), (64, 48, 160, 160)),
+    ],
+)
+def test_where_the_face_lies_follows_from_how_the_crop_was_made(settings, shape, expected):
+    row = {**ROW, "crop_size": 160, **settings}
+    assert face_in(np.zeros((*shape, 3), np.uint8), row) == pytest.approx(expected)
+
+
+def test_the_answers_are_kept_for_reports_on_this_manifest_alone(videos_manifest, tmp_path):
+    manifest = Manifest(tmp_path, videos_manifest.info)
+    answers = [Answer("A against B", "real against real", 0.75, float("nan"), 4, 100, "noise")]
+    write(manifest, answers)
+    (found,) = read(manifest)
+    assert (found.question, found.auc, np.isnan(found.auc_scaled)) == ("A against B", 0.75, True)
+    assert read(Manifest(tmp_path, {**manifest.info, "files": {}})) == []
+    (tmp_path / "probe.json").write_text("{")
+    with pytest.raises(TableError, match=r"probe\.json"):
+        read(manifest)

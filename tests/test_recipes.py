@@ -1,3 +1,5 @@
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -144,6 +146,57 @@ def test_folds_test_everybody_once_and_nobody_crosses(dataset, tmp_path):
     assert [m.folder.name for m in manifests] == ["fold-1", "fold-2", "fold-3", "fold-4"]
     assert manifests[1].info["fold"] == [2, 4]
     assert "fold 2 of 4" in manifests[1].info["summary"]
+
+
+def test_classes_of_ones_own_hold_one_label(dataset, tmp_path):
+    frames = read_frames(dataset)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    shutil.copy(dataset / "faces.parquet", folder)
+    frames["category"] = frames["category"].replace({"FaceSwap": "MyFake", "CelebA": "MyReal"})
+    frames.to_parquet(folder / "frames.parquet")
+    (tmp_path / "r.toml").write_text(
+        'rule = "grouped"\n[classes]\na = ["MyFake", "MyReal"]\nb = ["Youtube"]\n'
+    )
+    with pytest.raises(SplitError, match="class a would hold real and fake"):
+        make_manifest(folder, tmp_path / "m", SplitSettings(recipe=str(tmp_path / "r.toml")))
+    (tmp_path / "s.toml").write_text(
+        'rule = "grouped"\nratios = [2, 1, 1]\n'
+        '[classes]\na = ["MyFake", "Deepfakes"]\nb = ["Youtube"]\n'
+    )
+    made = make_manifest(folder, tmp_path / "m", SplitSettings(recipe=str(tmp_path / "s.toml")))
+    assert made.classes == {"a": "fake", "b": "real"}
+
+
+def test_a_split_too_small_for_one_of_each_method_is_refused(dataset, tmp_path):
+    """Four methods, and never more than three samples of Youtube in a split."""
+    frames = read_frames(dataset)
+    frames = frames[~frames["compression"].eq("still") & (frames["frame"] == 0)]
+    folder = tmp_path / "small"
+    folder.mkdir()
+    frames.to_parquet(folder / "frames.parquet")
+    shutil.copy(dataset / "faces.parquet", folder)
+    faces = read_faces(folder)
+    faces[faces["frame_id"].isin(frames["frame_id"])].to_parquet(folder / "faces.parquet")
+    (tmp_path / "r.toml").write_text(
+        'rule = "grouped"\nmode = "binary"\n[classes]\nreal = ["Youtube"]\n'
+        'fake = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]\n'
+    )
+    with pytest.raises(SplitError, match=r"4 of each class asked in .*real has 2"):
+        make_manifest(folder, tmp_path / "m", SplitSettings(recipe=str(tmp_path / "r.toml")))
+
+
+def test_ratios_beside_counts_are_refused(dataset, tmp_path):
+    with pytest.raises(SettingsError, match="counts of its own"):
+        make_manifest(dataset, tmp_path, SplitSettings("videos", "paper", ratios=(1, 1, 1)))
+
+
+def test_folds_of_an_earlier_partition_do_not_stay(dataset, tmp_path):
+    make_manifests(dataset, tmp_path, SplitSettings("videos", folds=4))
+    (tmp_path / "fold-notes").mkdir()
+    make_manifests(dataset, tmp_path, SplitSettings("videos", folds=3, per_class=15))
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["fold-1", "fold-2", "fold-3", "fold-notes"]
 
 
 def test_fakes_of_one_method_are_never_more_than_another(dataset, tmp_path):
