@@ -143,6 +143,9 @@ def _print_report(report: Report) -> None:
     from classify.report import cell, number
 
     say(report.provenance, style="bold")
+    for a in report.shortcuts:
+        alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
+        say(f"  cheap properties alone: AUC {alone}, {a.question}")
     for j in report.judgements:
         say(
             f"\nper {j.unit}: {j.samples} {j.unit}s, accuracy {number(j.accuracy)}, "

@@ -51,9 +51,10 @@ def assign_groups(
             break
         holders = [groups[i] for i in np.flatnonzero(table[:, wanted][:, missing]).tolist()]
         if len(holders) < len(parts) or attempt == ATTEMPTS - 1:
+            few = "too few" if len(holders) < len(parts) else "no way was found for them"
             raise SplitError(
                 f"{sizes.columns[wanted][missing]}: its crops come from {len(holders)} group(s) of "
-                f"people who belong together ({_few(holders)}), too few to be in "
+                f"people who belong together ({_few(holders)}), {few} to be in "
                 f"{', '.join(parts)} without anybody on two sides. Extract more clips or stills "
                 f"of it."
             )

@@ -248,8 +248,9 @@ def clean(
 def identify(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     distance: Annotated[
-        float, typer.Option(help="Up to which two faces are taken for one person's.")
-    ] = 0.36,
+        float | None,
+        typer.Option(help="Up to which two faces are taken for one person's [default: 0.36]."),
+    ] = None,
     workers: Processes = CPUS,
 ) -> None:
     """Find people who are in several clips or stills, by face embeddings.
@@ -258,9 +259,11 @@ def identify(
 
     Example: ffpp-identify dataset --workers 8
     """
+    from ffpp_tools.identity import MAX_DISTANCE
     from ffpp_tools.identity import identify as find
 
-    show.identities(find(dataset, workers, distance), dataset, distance)
+    chosen = MAX_DISTANCE if distance is None else distance
+    show.identities(find(dataset, workers, chosen), dataset)
 
 
 def split(
@@ -364,10 +367,10 @@ def audit(
 
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)
-    if why:
-        show.why(tables, *why)
-        return
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
+    if why:
+        show.why(tables, audits.ties_within(samples, tables.ties), *why)
+        return
     found = audits.audited(samples, tables)
     show.manifest(dataclasses.replace(read, info=audits.with_audit(read.info, found)))
     show.audit(found)

@@ -67,7 +67,10 @@ class Dataset:
         """What would tell more, and is not there or no longer true."""
         found = []
         if self.videos is None and self.frames["category"].isin(FFPP_YOUTUBE).any():
-            found.append(f"several clips from one YouTube video ({lists.CONVERSION} is missing)")
+            found.append(
+                f"several clips from one YouTube video, for want of {lists.CONVERSION} "
+                f"({lists.WHERE_FROM})"
+            )
         stills = self.frames[
             (self.frames["compression"] == STILL) & (self.frames["label"] == "real")
         ]
@@ -91,6 +94,12 @@ class Dataset:
         category = table["item"].str.split("/", n=1).str[0]
         same = category == table["partner"].str.split("/", n=1).str[0]
         return set(table["item"][same])
+
+    def unreadable(self) -> set[str]:
+        """Crops that could not be read any more, by their path below the folder."""
+        if self.duplicates is None:
+            return set()
+        return set(self.duplicates["path"][self.duplicates["kind"] == "unreadable"])
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

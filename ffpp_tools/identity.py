@@ -30,6 +30,7 @@ MAX_DISTANCE = 0.36
 CLIP_FACES = 5  # crops that a clip's embedding is the mean of
 STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
 MEASURED = 4000  # photographs of known people that the rates are measured on
+NAMED = ("Actors", "Celeb-real")  # whose clips bear their people's numbers
 UNKNOWN = -1  # the series of a unit whose person no file or name tells
 BLOCK = 256  # rows of the table of distances at once
 
@@ -49,6 +50,7 @@ class Identities:
     """What was found."""
 
     table: pd.DataFrame  # columns as in `IdentityRow`
+    max_distance: float  # up to which two faces were taken for one person's
     rates: Rates  # measured on the dataset's own known people
 
 
@@ -71,6 +73,10 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     vectors = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
     readable = ~np.isnan(vectors).any(axis=1)
     faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
+    if faces.empty:
+        raise TableError(
+            f"{dataset}: none of its crops can be read; `ffpp-extract --verify` names them"
+        )
     units, means, counts = _means(faces["unit"], vectors)
     person = faces.drop_duplicates("unit").set_index("unit")["person"].loc[units]
     series = pd.factorize(person.str.split("/").str[0])[0]
@@ -84,7 +90,9 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
         ),
     )
     write_table(dataset / "identities.parquet", table, crops)
-    return Identities(table, rates(person, means, faces["person"], vectors, max_distance))
+    photographs = faces["person"].where(faces["compression"] == STILL, "")
+    measured = rates(person, means, photographs, vectors, max_distance)
+    return Identities(table, max_distance, measured)
 
 
 def rates(
@@ -143,6 +151,8 @@ def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
     faces = faces[faces["compression"] == first]
     track = faces.groupby("unit")["track"].transform(lambda tracks: tracks.mode().iloc[0])
     faces = faces[faces["track"] == track].sort_values(["unit", "frame"])
+    named = faces["category"].isin(NAMED)
+    faces = faces.assign(person=(faces["category"] + "/" + faces["target_id"]).where(named, ""))
     place = faces.groupby("unit").cumcount()
     count = faces.groupby("unit")["unit"].transform("size")
     few = count.clip(upper=CLIP_FACES)

@@ -12,10 +12,11 @@ import pandas as pd
 
 from ffpp_tools import lists
 from ffpp_tools.assign import assign_groups
+from ffpp_tools.audit import SEVERAL, ties_within
 from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
-from ffpp_tools.groups import Graph, knots
+from ffpp_tools.groups import Graph, groups, knots, why
 
 # The first of these that has a person keeps it: test splits stay what others report on.
 KEPT = ("test", "val", "train")
@@ -54,7 +55,8 @@ def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sid
         SplitError: no list covers any sample.
     """
     side = _listed(samples, tables)
-    if not (side != "").any():
+    of_ffpp = samples["category"].isin(FFPP_YOUTUBE)
+    if not (side != "").any() or (of_ffpp.any() and not (side[of_ffpp] != "").any()):
         raise SplitError(
             f"{tables.folder} holds no lists that cover these crops: FF++'s train.json, val.json "
             f"and test.json ({lists.WHERE_FROM}), CelebA's Eval/list_eval_partition.txt, or the "
@@ -64,9 +66,13 @@ def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sid
     gone = pd.Series(False, samples.index)
     if clean:
         gone, removed = _cleaned(samples, side, tables)
+        # Fakes that are gone tie nobody any more.
+        left = samples[~gone]
+        group = groups(left, ties_within(left, tables.ties))
+        samples = samples.assign(group=group.reindex(samples.index).fillna(samples["group"]))
     side = _with_val(samples, side.mask(gone, ""), seed)
     # FF++'s own clips are on its lists or on none.
-    unlisted = (side == "") & ~gone & samples["category"].isin(FFPP_YOUTUBE)
+    unlisted = (side == "") & ~gone & of_ffpp
     return Sides(
         _filled(samples, side, gone | unlisted, seed),
         tuple(removed),
@@ -94,15 +100,15 @@ def _cleaned(
     people = shown.groupby(["group", "rank", "who", "side"]).size().rename("n").reset_index()
     first = people.groupby("group")[["who", "side", "rank"]].transform("first")
     leaving = people[people["rank"] > first["rank"]]
-    reasons = pd.concat([tied.set_index(end)["reason"] for end in ("a", "b")])
-    reasons = reasons[~reasons.index.duplicated()]
+    own = Graph.of(tied, tied["a"])
+    near = tied[pd.Series(own.component[own.at], tied.index).isin(_components(own, leaving["who"]))]
     removed = [
         Removed(
             row.who,
             row.side,
             first.loc[row.Index, "side"],
             first.loc[row.Index, "who"],
-            reasons.get(row.who, "pair"),
+            _reason(near, row.who, first.loc[row.Index, "who"]),
             int(row.n),
         )
         for row in leaving.sort_values("who").itertuples()
@@ -110,6 +116,19 @@ def _cleaned(
     keys = shown["who"] + " " + shown["side"]
     goes = keys.isin(set(leaving["who"] + " " + leaving["side"]))
     return pd.Series(samples.index.isin(shown["sample"][goes]), samples.index), removed
+
+
+def _components(graph: Graph, names: pd.Series) -> set[int]:
+    at = pd.Index(graph.names).get_indexer(pd.Index(names.unique()))
+    return set(graph.component[at[at >= 0]].tolist())
+
+
+def _reason(tied: pd.DataFrame, who: str, other: str) -> str:
+    """Why two knots are one person: one reason, or that there are several in a row."""
+    reasons = {reason for _, _, reason, _ in why(tied, who, other)}
+    if not reasons:
+        return "pair"  # the same person, by a fake across the lists
+    return reasons.pop() if len(reasons) == 1 else SEVERAL
 
 
 def _shown(samples: pd.DataFrame, side: pd.Series) -> pd.DataFrame:
@@ -127,8 +146,8 @@ def _shown(samples: pd.DataFrame, side: pd.Series) -> pd.DataFrame:
 
 def _with_val(samples: pd.DataFrame, side: pd.Series, seed: int) -> pd.Series:
     """Where a category's lists name no val, some of its train groups, whole."""
-    known = samples.assign(side=side)
-    counts = pd.crosstab(known["category"], known["side"])
+    other = ~samples["category"].isin(FFPP_YOUTUBE)  # FF++'s lists name val
+    counts = pd.crosstab(samples["category"][other], side[other])
     without = [
         category
         for category, row in counts.iterrows()
@@ -138,8 +157,9 @@ def _with_val(samples: pd.DataFrame, side: pd.Series, seed: int) -> pd.Series:
     if open_.empty:
         return side
     val = SHARES["val"] / (SHARES["train"] + SHARES["val"])
-    given = open_["group"].map(assign_groups(open_, {"train": 1 - val, "val": val}, seed))
-    return side.mask(side.index.isin(open_.index), given.reindex(side.index))
+    given = assign_groups(open_, {"train": 1 - val, "val": val}, seed)
+    moved = samples["group"].isin({group for group, part in given.items() if part == "val"})
+    return side.mask(moved & (side == "train"), "val")
 
 
 def _filled(samples: pd.DataFrame, side: pd.Series, left_out: pd.Series, seed: int) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -82,10 +83,16 @@ def check(recipe: Recipe) -> None:
     """
     if recipe.mode is not None and recipe.mode not in modes():
         raise SettingsError(f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}")
-    if recipe.ratios is not None and (len(recipe.ratios) != 3 or min(recipe.ratios) <= 0):
+    if recipe.ratios is not None and (
+        len(recipe.ratios) != 3 or not all(0 < r < math.inf for r in recipe.ratios)
+    ):
         raise SettingsError(
             f"ratios {recipe.ratios} must be three numbers above 0: train, val, test"
         )
+    if recipe.ratios and recipe.rule == "official":
+        raise SettingsError(f"recipe {recipe.name}: official lists have ratios of their own")
+    if recipe.ratios and recipe.counts and not recipe.per_class:
+        raise SettingsError(f"recipe {recipe.name} has counts of its own; leave out the ratios")
     if recipe.folds is not None and recipe.folds < 3:
         raise SettingsError(f"folds ({recipe.folds}) must be at least 3: to train, validate, test")
     if recipe.rule != "grouped" and (recipe.folds or recipe.leave_out):
@@ -132,7 +139,8 @@ def _parsed(name: str, source: str, text: str) -> Recipe:
         values["classes"] = {c: tuple(values["classes"][c]) for c in sorted(values["classes"])}
     recipe = Recipe(name, **values)
     try:
-        check(recipe)
+        # What to leave out can be judged only when the mode is known.
+        check(recipe if recipe.mode else replace(recipe, leave_out=None))
     except SettingsError as error:
         raise SettingsError(f"{source}: {error}") from error
     return recipe
@@ -178,7 +186,10 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: (
             isinstance(v, list)
             and len(v) == 3
-            and all(isinstance(r, int | float) and not isinstance(r, bool) and r > 0 for r in v)
+            and all(
+                isinstance(r, int | float) and not isinstance(r, bool) and 0 < r < math.inf
+                for r in v
+            )
         ),
         "three numbers above 0: train, val, test",
     ),

@@ -341,11 +341,19 @@ def _settle(dataset: Path, wanted: dict[str, Any], anew: _Anew | None) -> None:
     write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
 
 
+def _brief(value: Any) -> str:
+    """A setting as one may read it: what holds a list is only said to be there."""
+    return "yes" if isinstance(value, dict) else "no" if value is None else str(value)
+
+
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between recorded settings and those asked for, in words."""
     differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
-    old, new = (", ".join(f"{key} {values.get(key)}" for key in differing) for values in (was, now))
-    return f"{old}; asked for now: {new}"
+
+    def told(values: dict[str, Any]) -> str:
+        return ", ".join(f"{key} {_brief(values.get(key))}" for key in differing)
+
+    return f"{told(was)}; asked for now: {told(now)}"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
 
 
-def identities(found: Identities, dataset: Path, distance: float) -> None:
+def identities(found: Identities, dataset: Path) -> None:
     """Who looks like whom, and how often that is wrong."""
     tied = found.table[found.table["partner"] != ""].sort_values("distance")
     table = Table("found", "looks like", "distance")
@@ -51,7 +51,8 @@ def identities(found: Identities, dataset: Path, distance: float) -> None:
     if r.same and r.different:
         say(
             f"on this dataset's known people: {r.merged} of {r.different} pairs of two people are "
-            f"as near as {distance}, and {r.split} of {r.same} pairs of photographs of one are not"
+            f"as near as {found.max_distance}, and {r.split} of {r.same} pairs of photographs of "
+            f"one are not"
         )
     else:
         say("how often that is wrong is not known here: no identity file names any still's person")
@@ -111,17 +112,21 @@ def probe(answers: list[Answer]) -> None:
     say("a network's figure means little until it is well above these")
 
 
-def why(tables: Dataset, a: str, b: str) -> None:
-    """The chain of ties between two samples, clips or stills."""
-    from ffpp_tools.groups import REASONS, resolved, why
+def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> None:
+    """The chain of ties between two samples, clips or stills, by a manifest's own ties."""
+    from ffpp_tools.groups import REASONS, resolved
+    from ffpp_tools.groups import why as found_by
 
     one, other = (resolved(tables.frames, name) for name in (a, b))
-    chain = why(tables.ties, one, other)
+    chain = found_by(tied, one, other)
+    outside = [] if chain else found_by(tables.ties, one, other)
     if one == other:
         say(f"{a} and {b} are both of {one}")
     elif not chain:
-        say(f"nothing that is known ties {one} to {other}")
-    for start, end, reason, detail in chain:
+        say(f"nothing that is known ties {one} to {other} in this manifest")
+    if outside:
+        say("in the dataset, by way of fakes that the manifest does not hold:")
+    for start, end, reason, detail in chain or outside:
         say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
 
 

@@ -59,7 +59,7 @@ def make_manifest(
         SettingsError: an unknown mode or recipe, or settings that contradict each other.
         SplitError: some class would be empty or short in a split; it names which and why.
     """
-    if settings.folds:
+    if _recipe(settings).folds:
         raise SettingsError("folds make several manifests: use make_manifests")
     (manifest,) = make_manifests(dataset, folder, settings)
     return manifest
@@ -128,10 +128,6 @@ def _recipe(settings: SplitSettings) -> Recipe:
     fixed = recipe.mode
     if fixed and settings.mode not in (None, fixed):
         raise SettingsError(f"recipe {recipe.name} is for mode {fixed}, not {settings.mode}")
-    if settings.ratios and recipe.rule == "official":
-        raise SettingsError(f"recipe {recipe.name}: official lists have ratios of their own")
-    if settings.ratios and recipe.counts and not settings.per_class:
-        raise SettingsError(f"recipe {recipe.name} has counts of its own; leave out the ratios")
     recipe = replace(
         recipe,
         **asked,
@@ -149,7 +145,8 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     frames = tables.frames
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = frames[~knots(frames).isin(tables.repeated())]
-    samples = tables.faces[["face_id", "frame_id", "path"]].merge(
+    faces = tables.faces[~tables.faces["path"].isin(tables.unreadable())]
+    samples = faces[["face_id", "frame_id", "path"]].merge(
         frames, on="frame_id", validate="many_to_one"
     )
     there = set(samples["category"].unique())

@@ -14,7 +14,7 @@ from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import read_duplicates, read_frames
+from ffpp_tools.tables import read_duplicates, read_faces, read_frames
 from tests.conftest import SETTINGS
 
 
@@ -87,6 +87,19 @@ def test_a_crop_that_cannot_be_read_is_named(photographs, tmp_path):
     (tmp_path / faces["path"][5]).write_bytes(b"spoilt")
     item = "/".join(faces["face_id"][5].split("/")[0:3:2])
     assert (item, "unreadable", "") in as_pairs(clean(tmp_path))
+
+
+def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
+    folder = tmp_path / "dataset"
+    shutil.copytree(dataset, folder)
+    path = "faces/CelebA/still/000003.png"
+    (folder / path).write_bytes(b"spoilt")
+    clean(folder)
+    settings = SplitSettings("multiclass", ratios=(50, 25, 25))
+    manifest = make_manifest(folder, tmp_path / "m", settings)
+    paths = {p for s in SPLITS for p in manifest.samples(s)["path"]}
+    assert path in set(read_faces(folder)["path"])
+    assert path not in paths
 
 
 def test_whole_stills_are_compared_too(photographs, tmp_path):

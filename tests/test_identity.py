@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,13 @@ def test_a_face_lies_as_near_to_itself_as_face_recognition_says(dataset):
     box = (y, x + row["box_w"], y + row["box_h"], x)  # top, right, bottom, left
     (theirs,) = face_recognition.face_encodings(image, [box], model="small")
     assert np.linalg.norm(own - theirs) < 1e-5
+
+
+def test_a_dataset_without_its_crops_is_an_error(dataset, tmp_path):
+    for name in ("frames", "faces"):
+        shutil.copy(dataset / f"{name}.parquet", tmp_path)
+    with pytest.raises(TableError, match="none of its crops can be read"):
+        identify(tmp_path)
 
 
 def test_nothing_to_compare_and_impossible_distances_are_errors(world, tmp_path):

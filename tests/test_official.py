@@ -173,6 +173,55 @@ def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):
     assert dict(zip(frames["clip"], found.side, strict=True))["id4_0000"] == "train"
 
 
+def test_ffpps_own_categories_never_get_a_val_of_their_own(listed, tmp_path):
+    """Its lists name val; that one method has no crop there does not move its people."""
+    frames = read_frames(listed)
+    val = {person for pair in pairs_of(listed)["val"] for person in pair}
+    lost = (frames["category"] == "FaceSwap") & frames["target_id"].isin(val)
+    frames.loc[lost, "status"] = "no_face"
+    frames.to_parquet(listed / "frames.parquet")
+    with pytest.raises(SplitError, match=r"FaceSwap has 0 in val"):
+        make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
+
+
+def test_who_was_tied_by_a_fake_that_is_gone_is_free(listed, tmp_path):
+    """000 leaves train for his double in test; a still of his partner's stays where she is."""
+    (gone, partner), (double, _) = pairs_of(listed)["train"][0], pairs_of(listed)["test"][0]
+    videos = {gone: "abc 0", double: "abc 1"}
+    (listed / lists.FOLDER / lists.CONVERSION).write_text(json.dumps(videos))
+    still = read_frames(listed).query("category == 'CelebA'")["clip"].iloc[0]
+    identities = pd.DataFrame({"item": [f"CelebA/{still}"], "partner": [f"Youtube/{partner}"]})
+    identities.assign(distance=0.3, person="", faces=1, embedding=None).to_parquet(
+        listed / "identities.parquet"
+    )
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official-clean"))
+    assert [r["reason"] for r in manifest.info["removed"]] == ["video"]
+    assert not manifest.info["audit"]["leaks"]
+
+
+def test_the_reason_for_leaving_somebody_out_is_that_of_their_tie(listed, tmp_path):
+    (one, _), (other, _) = pairs_of(listed)["train"][0], pairs_of(listed)["test"][0]
+    people = [p for pairs in pairs_of(listed).values() for pair in pairs for p in pair]
+    every = {person: f"video{person} 0" for person in people}
+    (listed / lists.FOLDER / lists.CONVERSION).write_text(json.dumps(every))
+    identities = pd.DataFrame({"item": [f"Youtube/{one}"], "partner": [f"Youtube/{other}"]})
+    identities.assign(distance=0.3, person="", faces=1, embedding=None).to_parquet(
+        listed / "identities.parquet"
+    )
+    manifest = make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official-clean"))
+    (removed,) = manifest.info["removed"]
+    assert (removed["who"], removed["reason"]) == (f"Youtube/{one}", "embedding")
+
+
+def test_ffpp_without_its_lists_is_said_though_others_have_theirs(dataset, tmp_path):
+    folder = copied(dataset, tmp_path / "dataset")
+    frames = read_frames(folder)
+    frames.loc[frames["category"] == "CelebA", "partition"] = "train"
+    frames.to_parquet(folder / "frames.parquet")
+    with pytest.raises(SplitError, match=r"no lists that cover.*train\.json"):
+        make_manifest(folder, tmp_path / "m", SplitSettings("multiclass", "official"))
+
+
 def test_without_any_list_there_is_no_official_split(dataset, tmp_path):
     with pytest.raises(SplitError, match=r"no lists that cover.*train\.json.*list_eval_partition"):
         make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "official"))
