@@ -75,7 +75,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        tuple(tables.unknown),
+        tuple(tables.unknown(set(samples["category"]))),
     )
 
 

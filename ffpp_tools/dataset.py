@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,11 +62,13 @@ class Dataset:
         names = [name for name in {**now, **fingerprints} if name.endswith(".parquet")]
         return [name for name in names if now.get(name) != fingerprints.get(name)]
 
-    @property
-    def unknown(self) -> list[str]:
-        """What would tell more, and is not there or no longer true."""
+    def unknown(self, categories: Collection[str] | None = None) -> list[str]:
+        """What would tell more of some categories, or all, and is not there or no longer true."""
         found = []
-        if self.videos is None and self.frames["category"].isin(FFPP_YOUTUBE).any():
+        frames = self.frames
+        if categories is not None:
+            frames = frames[frames["category"].isin(categories)]
+        if self.videos is None and frames["category"].isin(FFPP_YOUTUBE).any():
             found.append(
                 f"several clips from one YouTube video, for want of {lists.CONVERSION} "
                 f"({lists.WHERE_FROM})"

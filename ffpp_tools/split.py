@@ -112,6 +112,8 @@ def default_name(settings: SplitSettings) -> str:
     name = recipe.label_space().name
     if recipe.name != "grouped":
         name = recipe.name if recipe.classes else f"{name}-{recipe.name}"
+    if settings.include:
+        name += f"-with-{'-'.join(settings.include)}"
     if recipe.leave_out:
         name += f"-without-{recipe.leave_out}"
     return f"{name}-folds" if recipe.folds else name

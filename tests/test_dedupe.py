@@ -66,11 +66,11 @@ def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs,
 
 def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
     stills(photographs[0], tmp_path)
-    assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown)
+    assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown())
     clean(tmp_path)
-    assert not any("clean" in text for text in Dataset.read(tmp_path).unknown)
+    assert not any("clean" in text for text in Dataset.read(tmp_path).unknown())
     stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
-    assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown)
+    assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown())
 
 
 def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):

@@ -244,6 +244,7 @@ def test_a_manifests_folder_is_named_after_what_it_is():
         (SplitSettings("binary", "paper"), "binary-paper"),
         (SplitSettings("binary", leave_out="FaceSwap"), "binary-without-FaceSwap"),
         (SplitSettings("videos", folds=5), "videos-folds"),
+        (SplitSettings("videos", include=("Actors",)), "videos-with-Actors"),
         (SplitSettings(recipe="140k"), "140k"),
     ):
         assert default_name(settings) == name
