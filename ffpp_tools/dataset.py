@@ -73,9 +73,7 @@ class Dataset:
                 f"several clips from one YouTube video, for want of {lists.CONVERSION} "
                 f"({lists.WHERE_FROM})"
             )
-        stills = self.frames[
-            (self.frames["compression"] == STILL) & (self.frames["label"] == "real")
-        ]
+        stills = frames[(frames["compression"] == STILL) & (frames["label"] == "real")]
         nobody = stills["category"][persons(stills, self.people or {}) == ""].value_counts()
         found += [f"who is on {n} photographs of {c}" for c, n in nobody.sort_index().items()]
         for what, table, command in (
