@@ -37,7 +37,7 @@ def write_tables(dataset: Path, seed: int = 0) -> None:
     ).sort_values("frame_id", ignore_index=True)
     dataset.mkdir(parents=True, exist_ok=True)
     frames.to_parquet(dataset / "frames.parquet", index=False)
-    _faces(frames).to_parquet(dataset / "faces.parquet", index=False)
+    face_rows(frames).to_parquet(dataset / "faces.parquet", index=False)
 
 
 def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
     target = np.char.zfill(clip.astype(str), 3)
     source = np.char.zfill(partner[clip].astype(str), 3)
     fake = category != "Youtube"
-    return _frames(
+    return frame_rows(
         category=category,
         label="fake" if fake else "real",
         compression="c23",
@@ -60,7 +60,7 @@ def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
 
 def _stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> pd.DataFrame:
     names = np.char.zfill(photos.astype(str), 6)
-    return _frames(
+    return frame_rows(
         category=category,
         label="real",
         compression="still",
@@ -72,7 +72,8 @@ def _stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> p
     )
 
 
-def _frames(**columns: object) -> pd.DataFrame:
+def frame_rows(**columns: object) -> pd.DataFrame:
+    """Rows of the ledger, all `ok`: what is not given is the same for all."""
     table = pd.DataFrame(columns)
     number = table["frame"].astype(str).str.zfill(6)
     table.insert(
@@ -91,7 +92,8 @@ def _frames(**columns: object) -> pd.DataFrame:
     )
 
 
-def _faces(frames: pd.DataFrame) -> pd.DataFrame:
+def face_rows(frames: pd.DataFrame) -> pd.DataFrame:
+    """A crop for every row of a ledger."""
     n = len(frames)
     return pd.DataFrame(
         {

@@ -7,16 +7,19 @@ from pathlib import Path
 
 from data_manifests import labels
 
-ORIGINALS = ("Youtube", "Actors", "Celeb-real", "YouTube-real", "DFDC-real")
+# Category of fakes → that of the clips they are made from.
+MADE_FROM = {
+    "Deepfakes": "Youtube",
+    "Face2Face": "Youtube",
+    "FaceSwap": "Youtube",
+    "NeuralTextures": "Youtube",
+    "FaceShifter": "Youtube",
+    "DeepFakeDetection": "Actors",
+    "Celeb-synthesis": "Celeb-real",
+    "DFDC-fake": "DFDC-real",
+}
 # FF++'s fakes of Youtube's clips, and these.
-FFPP_YOUTUBE = (
-    "Youtube",
-    "Deepfakes",
-    "Face2Face",
-    "FaceSwap",
-    "NeuralTextures",
-    "FaceShifter",
-)
+FFPP_YOUTUBE = ("Youtube", *(fake for fake, real in MADE_FROM.items() if real == "Youtube"))
 NATIVE = "native"  # the `compression` of sets that come in one only
 
 
@@ -58,12 +61,11 @@ class Clip:
     @property
     def original(self) -> tuple[str, str]:
         """Category and name of the clip whose frames it shows; its own for originals."""
-        if self.category in ORIGINALS:
+        if self.category not in MADE_FROM:
             return self.category, self.name
+        name = self.target_id
         if self.category == "DeepFakeDetection":  # 01_02__scene__HASH is made from 01__scene
-            return "Actors", "__".join([self.target_id, *self.name.split("__")[1:2]])
-        if self.category == "Celeb-synthesis":  # id0_id1_0002 from id0_0002
-            return "Celeb-real", "_".join([self.target_id, *self.name.split("_")[2:]])
-        if self.category == "DFDC-fake":
-            return "DFDC-real", self.target_id
-        return "Youtube", self.target_id
+            name = "__".join([name, *self.name.split("__")[1:2]])
+        elif self.category == "Celeb-synthesis":  # id0_id1_0002 from id0_0002
+            name = "_".join([name, *self.name.split("_")[2:]])
+        return MADE_FROM[self.category], name

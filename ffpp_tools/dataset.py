@@ -11,7 +11,7 @@ import pandas as pd
 
 from ffpp_tools import lists
 from ffpp_tools.clip import FFPP_YOUTUBE
-from ffpp_tools.groups import persons, ties
+from ffpp_tools.groups import categories, persons, ties
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import (
     fingerprint,
@@ -91,8 +91,7 @@ class Dataset:
         if self.duplicates is None:
             return set()
         table = self.duplicates[self.duplicates["kind"] == "identical"]
-        category = table["item"].str.split("/", n=1).str[0]
-        same = category == table["partner"].str.split("/", n=1).str[0]
+        same = categories(table["item"]) == categories(table["partner"])
         return set(table["item"][same])
 
     def unreadable(self) -> set[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from ffpp_tools.clip import Clip
 from ffpp_tools.embed import WIDTH, embedding
 from ffpp_tools.fingerprint import BITS, perceptual_hash
-from ffpp_tools.groups import knots
+from ffpp_tools.groups import categories, knots
 from ffpp_tools.kept import kept
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import DuplicateRow, read_faces, read_frames, table_of, write_table
@@ -87,8 +87,7 @@ def _damaged(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
 
 def _identical(items: pd.Series, keys: pd.Series, paths: pd.Series) -> Iterator[DuplicateRow]:
     table = pd.DataFrame({"item": items, "key": keys, "path": paths}).sort_values("item")
-    category = table["item"].str.split("/", n=1).str[0]
-    own = table.groupby([table["key"], category])["item"].transform("first")
+    own = table.groupby([table["key"], categories(table["item"])])["item"].transform("first")
     first = own.where(own != table["item"], table.groupby("key")["item"].transform("first"))
     for item, partner, path in zip(table["item"], first, table["path"], strict=True):
         if item != partner:

@@ -71,7 +71,7 @@ class Face:
 
     box: Box
     score: float  # the detector's confidence, higher is surer
-    box_from: str = "detected"  # or "followed", "twin"
+    box_from: str = "detected"  # or "followed", "twin", "whole"
     track: int = 0  # which person of the clip
 
 

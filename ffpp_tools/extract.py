@@ -14,7 +14,7 @@ from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import there
 from ffpp_tools.layout import Family
-from ffpp_tools.picture import Picture
+from ffpp_tools.picture import Image, Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import FAILURES, FaceRow, FrameRow, Part
 from ffpp_tools.settings import ClipSettings, StillSettings
@@ -205,6 +205,31 @@ def crop_face(
     if face.box.side < settings.crop.min_face:
         return Crop("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
+    ids = (frame_id, face_id)
+    return written(pixels, window, face, settings.find.detector, dataset, ids, path)
+
+
+def written(
+    pixels: Image,
+    window: crop.Window,
+    face: Face,
+    detector: str,
+    dataset: Path,
+    ids: tuple[str, str],
+    path: str,
+) -> Crop:
+    """Write pixels that were cut out of a frame, and say where they come from.
+
+    Args:
+        pixels: (h, w, 3) uint8 RGB.
+        window: where they were cut out.
+        face: what is in them.
+        detector: that found it.
+        dataset: the folder they go into.
+        ids: of the frame, and of the face.
+        path: below the dataset folder.
+    """
+    frame_id, face_id = ids
     row = FaceRow(
         face_id=face_id,
         frame_id=frame_id,
@@ -218,7 +243,7 @@ def crop_face(
         crop_size=max(window.width, window.height),
         clamped=window.clamped,
         box_from=face.box_from,
-        detector=settings.find.detector,
+        detector=detector,
         score=face.score,
         path=path,
         sha256=crop.save(dataset / path, pixels),

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools import choose, crop, detect
-from ffpp_tools.extract import Crop, crop_face, seen, settled
+from ffpp_tools.detect import Box, Face
+from ffpp_tools.extract import Crop, crop_face, seen, settled, written
 from ffpp_tools.harmonise import harmonised
-from ffpp_tools.picture import Picture
-from ffpp_tools.rows import STILL, FaceRow, FrameRow, Part
+from ffpp_tools.picture import Image, Picture
+from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
-
-Image = npt.NDArray[np.uint8]
 
 
 def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
@@ -48,7 +46,7 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
             photo=still.photo,
             partition=still.partition,
         )
-        image, status, error = read_image(still.path)
+        image, status, error = read_still(still.path)
         if image is None:
             rows.append(replace(row, status=status, error=f"{still.path}: {error}"))
             continue
@@ -68,7 +66,7 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
     return Part(tuple(rows), tuple(faces))
 
 
-def read_image(path: Path) -> tuple[Image | None, str, str]:
+def read_still(path: Path) -> tuple[Image | None, str, str]:
     """An image file's pixels, or why there are none.
 
     Returns:
@@ -100,9 +98,7 @@ def read_image(path: Path) -> tuple[Image | None, str, str]:
     return np.ascontiguousarray(image[..., ::-1], np.uint8), "ok", ""
 
 
-def _searched(
-    image: Image, still: Still, settings: StillSettings
-) -> tuple[Picture, list[detect.Face]]:
+def _searched(image: Image, still: Still, settings: StillSettings) -> tuple[Picture, list[Face]]:
     """The picture, made like the clips' if asked to, and the faces in it."""
     picture = Picture(image)
     found = detect.search(picture, settings.find)
@@ -118,25 +114,5 @@ def _whole(
 ) -> Crop:
     """The whole picture as it is."""
     pixels, window = crop.whole(picture, settings.crop)
-    return Crop(
-        "ok",
-        0,
-        FaceRow(
-            face_id=frame_id,
-            frame_id=frame_id,
-            track=0,
-            box_x=0,
-            box_y=0,
-            box_w=picture.width,
-            box_h=picture.height,
-            crop_x=0,
-            crop_y=0,
-            crop_size=max(window.width, window.height),
-            clamped=False,
-            box_from="whole",
-            detector="none",
-            score=0.0,
-            path=path,
-            sha256=crop.save(dataset / path, pixels),
-        ),
-    )
+    face = Face(Box(0, 0, picture.width, picture.height), 0.0, "whole")
+    return written(pixels, window, face, "none", dataset, (frame_id, frame_id), path)

@@ -53,13 +53,18 @@ def flush(folder: Path) -> None:
         os.close(descriptor)
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path that should lie below some folder does not."""
+    return PurePath(path).is_absolute() or ".." in PurePath(path).parts
+
+
 def below(root: Path, path: str) -> Path:
     """Where a path of a table or manifest lies, which must be below its root.
 
     Raises:
         FfppError: it would lead elsewhere.
     """
-    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+    if leads_out(path):
         raise FfppError(f"{path!r} leads out of {root}; no table of this project says so")
     return root / path
 

@@ -49,6 +49,11 @@ def knots(frames: pd.DataFrame) -> pd.Series:
     return frames["category"] + "/" + frames["clip"]
 
 
+def categories(names: pd.Series) -> pd.Series:
+    """The category of every knot that is a clip or still."""
+    return names.str.split("/", n=1).str[0]
+
+
 def ties(
     frames: pd.DataFrame,
     videos: Mapping[str, str] | None = None,

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ffpp_tools.console import console
 from ffpp_tools.files import below, write_atomically
+from ffpp_tools.picture import read_image
 
 Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
@@ -70,12 +71,6 @@ def kept(
     return values
 
 
-def read_crop(path: Path) -> Image | None:
-    """(H, W, 3) uint8 RGB, or None where it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
-
-
 def how_cropped(dataset: Path) -> dict[str, object]:
     """What the dataset's settings say of its crops' geometry."""
     from ffpp_tools.run import recorded_settings
@@ -114,7 +109,7 @@ def _file(
     for i, key in enumerate(keys):
         if key not in known:
             row = rows.iloc[i]
-            image = read_crop(below(dataset, row["path"]))
+            image = read_image(below(dataset, row["path"]))
             if image is not None:
                 new[key] = np.asarray(measure(image, row), np.float32)
     if new:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from ffpp_tools import lists
@@ -16,7 +17,7 @@ from ffpp_tools.audit import SEVERAL, ties_within
 from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
-from ffpp_tools.groups import Graph, groups, knots, why
+from ffpp_tools.groups import Graph, categories, groups, knots, why
 
 # The first of these that has a person keeps it: test splits stay what others report on.
 KEPT = ("test", "val", "train")
@@ -92,16 +93,16 @@ def _cleaned(
     """Which samples go, so that whoever is on several sides stays on one only; and who that is."""
     shown = _shown(samples, side)
     # FF++'s fakes are looked at as the two people that they show, and tie nobody else.
-    fakes = tables.ties["a"].str.split("/", n=1).str[0].isin(FFPP_YOUTUBE)
+    fakes = categories(tables.ties["a"]).isin(FFPP_YOUTUBE)
     tied = tables.ties[(tables.ties["reason"] != "pair") | ~fakes]
-    graph = Graph.of(tied, shown["who"])
-    shown = shown.assign(group=graph.component[graph.at])
+    graph = Graph.of(tied, pd.concat([shown["who"], tied["a"]]))
+    group_of_shown, group_of_tie = np.split(graph.component[graph.at], [len(shown)])
+    shown = shown.assign(group=group_of_shown)
     shown["rank"] = shown["side"].map({name: i for i, name in enumerate(KEPT)})
     people = shown.groupby(["group", "rank", "who", "side"]).size().rename("n").reset_index()
     first = people.groupby("group")[["who", "side", "rank"]].transform("first")
     leaving = people[people["rank"] > first["rank"]]
-    own = Graph.of(tied, tied["a"])
-    near = tied[pd.Series(own.component[own.at], tied.index).isin(_components(own, leaving["who"]))]
+    near = tied[np.isin(group_of_tie, leaving["group"])]
     removed = [
         Removed(
             row.who,
@@ -116,11 +117,6 @@ def _cleaned(
     keys = shown["who"] + " " + shown["side"]
     goes = keys.isin(set(leaving["who"] + " " + leaving["side"]))
     return pd.Series(samples.index.isin(shown["sample"][goes]), samples.index), removed
-
-
-def _components(graph: Graph, names: pd.Series) -> set[int]:
-    at = pd.Index(graph.names).get_indexer(pd.Index(names.unique()))
-    return set(graph.component[at[at >= 0]].tolist())
 
 
 def _reason(tied: pd.DataFrame, who: str, other: str) -> str:

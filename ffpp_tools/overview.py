@@ -13,7 +13,7 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import below, write_atomically
-from ffpp_tools.kept import Image, read_crop
+from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import SPLITS, STILL
 from ffpp_tools.tables import Manifest
 
@@ -101,7 +101,7 @@ def _sheet(samples: pd.DataFrame, root: Path) -> Image:
         paths = samples["path"][samples["split"] == split].to_numpy()
         at = np.unique(np.linspace(0, len(paths) - 1, TILES).round().astype(int))
         for column, path in enumerate(paths[at]):
-            face = read_crop(below(root, path))
+            face = read_image(below(root, path))
             if face is None:
                 raise TableError(
                     f"{root / path} is missing or no image; the manifest was made from another "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import cv2
@@ -25,6 +26,12 @@ FROM_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219 + 0.5, 0, 255).astype(n
 # Parts of a frame start and end at multiples of these, in pixels, where colours are shared by
 # neighbours and libswscale's vector code does the same as on the whole frame.
 STEP_X, STEP_Y = 32, 2
+
+
+def read_image(path: Path) -> Image | None:
+    """An image file, (H, W, 3) uint8 RGB, or None where it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
 class Picture:

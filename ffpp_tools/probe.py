@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.clip import FFPP_YOUTUBE
+from ffpp_tools.clip import MADE_FROM
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
 from ffpp_tools.kept import Image, face_in, kept
@@ -27,6 +27,8 @@ from ffpp_tools.tables import Manifest
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers
 SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
+
+ORIGINALS = {**MADE_FROM, "140k-fake": "140k-real"}
 
 PROPERTIES = (
     "log_size",  # of the crop's longer side, in pixels
@@ -188,21 +190,10 @@ def _questions(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Ser
     if fake.any() and reals:
         yield "fake against real", "fake against real", fake, ~fake
     for method in sorted(category[fake].unique()):
-        originals = category.isin(_originals(method)) & ~fake
+        originals = (category == ORIGINALS.get(method)) & ~fake
         if originals.any():
             against = f"{method} against its originals"
             yield against, "method against its originals", category == method, originals
-
-
-def _originals(method: str) -> tuple[str, ...]:
-    if method in FFPP_YOUTUBE:
-        return ("Youtube",)
-    return {
-        "DeepFakeDetection": ("Actors",),
-        "Celeb-synthesis": ("Celeb-real",),
-        "DFDC-fake": ("DFDC-real",),
-        "140k-fake": ("140k-real",),
-    }.get(method, ())
 
 
 def _answer(

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from ffpp_tools.decode import Frame, Video
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.picture import Picture
+from ffpp_tools.picture import Picture, read_image
 
 ASSUMED_RATE = 25  # frames a second, for following faces; most of FF++ has it
 
@@ -34,10 +31,9 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     files = _files(video.path)
     for index in wanted:
         path = files.get(index)
-        image = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = None if path is None else read_image(path)
         if image is not None:
-            picture = Picture(np.ascontiguousarray(image[..., ::-1], np.uint8))
-            yield Frame(index, index / ASSUMED_RATE, picture)
+            yield Frame(index, index / ASSUMED_RATE, Picture(image))
 
 
 def _files(folder: Path) -> dict[int, Path]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from data_manifests import labels
 from ffpp_tools import lists
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.files import there
+from ffpp_tools.files import leads_out, there
 from ffpp_tools.layout import VIDEO_CATEGORIES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -193,7 +193,7 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
                         f"{path}, line {rows.line_num}: label {row['label']!r} and label_str "
                         f"{label!r} do not belong together (fake is 0, real 1)"
                     )
-                if not image or PurePosixPath(image).is_absolute() or ".." in Path(image).parts:
+                if not image or leads_out(image):
                     raise DataNotFoundError(
                         f"{path}, line {rows.line_num}: path {image!r} must lie below the folder"
                     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.paper_tables import write_tables
+from benchmarks.paper_tables import face_rows, frame_rows, write_tables
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
@@ -169,18 +169,10 @@ def constructed(world, folder):
         columns=columns,
     ).assign(frame=0)
     stills["photo"] = stills["clip"]
-    frames = pd.concat([clips.assign(photo=""), stills], ignore_index=True)
-    number = frames["frame"].astype(str).str.zfill(6)
-    frames["frame_id"] = (
-        frames["category"] + "/" + frames["compression"] + "/" + frames["clip"] + "/" + number
-    )
-    frames = frames.assign(time_s=0.0, width=9, height=9, status="ok", faces_found=1, error="")
-    frames.assign(partition="").to_parquet(folder / "frames.parquet")
-    faces = pd.DataFrame({"face_id": frames["frame_id"], "frame_id": frames["frame_id"]})
-    integers = ("track", "box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_size")
-    faces = faces.assign(**dict.fromkeys(integers, 1), path=faces["face_id"], sha256="")
-    faces = faces.assign(clamped=False, box_from="detected", detector="hog", score=1.0)
-    faces.to_parquet(folder / "faces.parquet")
+    every = pd.concat([clips.assign(photo=""), stills], ignore_index=True)
+    frames = frame_rows(**every.to_dict("series"))
+    frames.to_parquet(folder / "frames.parquet")
+    face_rows(frames).to_parquet(folder / "faces.parquet")
     identities = [(f"Youtube/{a:03d}", f"Youtube/{b:03d}", 0.3) for a, b in world["alike"]]
     n = len(world["identities"])
     duplicates = [(f"CelebA/{a % n:06d}", f"CelebA-HQ/{b % n:06d}", 0.1) for a, b in world["twice"]]

@@ -4,6 +4,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from benchmarks.paper_tables import face_rows, frame_rows
 from ffpp_tools import lists, official
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
@@ -291,27 +292,10 @@ def whole_ffpp(real_data, tmp_path_factory):
                 ]
     columns = ["category", "label", "clip", "target_id", "source_id"]
     frames = pd.DataFrame(rows, columns=columns).astype("str")
-    frame_id = frames["category"] + "/c23/" + frames["clip"] + "/000000"
-    frames = frames.assign(
-        frame_id=frame_id,
-        compression="c23",
-        frame=0,
-        time_s=0.0,
-        width=640,
-        height=480,
-        status="ok",
-        faces_found=1,
-        error="",
-        photo="",
-        partition="",
-    )
+    given = frames.to_dict("series")
+    frames = frame_rows(**given, compression="c23", frame=0, photo="")
     frames.to_parquet(folder / "frames.parquet")
-    faces = pd.DataFrame({"face_id": frame_id, "frame_id": frame_id, "path": frame_id})
-    integers = ("track", "box_x", "box_y", "box_w", "box_h", "crop_x", "crop_y", "crop_size")
-    faces = faces.assign(
-        **dict.fromkeys(integers, 0), clamped=False, box_from="", detector="", score=1.0, sha256=""
-    )
-    faces.to_parquet(folder / "faces.parquet")
+    face_rows(frames).to_parquet(folder / "faces.parquet")
     return folder
 
 

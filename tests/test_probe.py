@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from ffpp_tools.errors import FfppError, TableError
-from ffpp_tools.kept import face_in, kept, read_crop
+from ffpp_tools.kept import face_in, kept
+from ffpp_tools.picture import read_image
 from ffpp_tools.probe import PROPERTIES, Answer, probe, properties, read, write
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -122,7 +123,7 @@ def test_measured_numbers_are_kept_and_a_crop_made_anew_is_measured_anew(dataset
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes((dataset / path).read_bytes())
     first = kept(folder, faces, "brightness", brightness, 2, 2)
-    expected = [read_crop(folder / p).mean() for p in faces["path"]]
+    expected = [read_image(folder / p).mean() for p in faces["path"]]
     assert first[:, 0] == pytest.approx(expected)
     (folder / faces["path"].iloc[3]).write_bytes((folder / faces["path"].iloc[4]).read_bytes())
     assert np.array_equal(kept(folder, faces, "brightness", brightness, 2, 1), first)
