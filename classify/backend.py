@@ -1,25 +1,82 @@
-"""What depends on the Keras backend and the device."""
+"""What depends on the Keras backend and the device.
+
+Here alone are backends told apart; everything else of `classify` is `keras` and `keras.ops`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def devices() -> list[str]:
     """What the backend computes on, such as ["cpu:0"] or ["gpu:0", "gpu:1"]."""
     import keras
 
-    if keras.backend.backend() == "torch":  # keras.distribution does not know it
+    backend = keras.backend.backend()
+    if backend == "torch":  # keras.distribution does not know it
         import torch
 
         return [f"gpu:{i}" for i in range(torch.cuda.device_count())] or ["cpu:0"]
     return list(keras.distribution.list_devices())
 
 
-def jit_compile() -> bool | str:
-    """What to give a model's `jit_compile` on this machine.
+def on_gpu() -> bool:
+    """Whether the backend computes on a GPU."""
+    return any("gpu" in device.lower() or "cuda" in device.lower() for device in devices())
 
-    Keras's default turns XLA on for TensorFlow on a CPU too, where it is eight times slower.
+
+def replicas() -> int:
+    """How many devices of this machine share a batch: all of them, where the backend can.
+
+    CUDA_VISIBLE_DEVICES chooses among GPUs. PyTorch's networks stay on one.
     """
     import keras
 
-    on_cpu = not any("gpu" in device.lower() for device in devices())
-    return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"
+    return 1 if keras.backend.backend() == "torch" else len(devices())
+
+
+@contextmanager
+def all_devices() -> Iterator[None]:
+    """Models made in this block compute on every device, each with its part of a batch."""
+    import keras
+
+    if replicas() == 1:
+        yield
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras says "gpu:0", TensorFlow "GPU:0".
+        with tf.distribute.MirroredStrategy([name.upper() for name in devices()]).scope():
+            yield
+    else:
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices()))
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+
+
+def jit_compile(jit: str = "auto") -> bool | str:
+    """What to give a model's `jit_compile` on this machine.
+
+    "auto" follows measurements (docs/training.md): XLA makes TensorFlow eight times slower on a
+    CPU, JAX is not usable without, PyTorch's compiler is left to who asks for it.
+    """
+    import keras
+
+    if jit != "auto":
+        return jit == "on"
+    return False if keras.backend.backend() == "tensorflow" and not on_gpu() else "auto"
+
+
+def warps_on_device() -> bool:
+    """Whether augmentation warps batches where the network computes, rather than on the host.
+
+    Not under TensorFlow: its input pipeline takes arrays of the host, so that a batch would cross
+    the bus three times.
+    """
+    import keras
+
+    return on_gpu() and keras.backend.backend() != "tensorflow"

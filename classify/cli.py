@@ -29,70 +29,156 @@ typer_app = typer.Typer(
 
 def app() -> None:
     """The console script."""
-    interrupted = "a training leaves its finished epochs' best.keras and last.keras"
+    interrupted = "a training goes on after its last finished epoch: classify train --resume RUN"
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
+
+
+def _option(about: str) -> typer.models.OptionInfo:
+    """An option of `train` whose default stands in `TrainSettings`."""
+    return typer.Option(help=about)
+
+
+@typer_app.command()
+def archs() -> None:
+    """List the networks that can be trained, and the heads to put on them."""
+    from classify.models import ARCHITECTURES
+    from classify.models.heads import HEADS
+
+    columns = ("--arch", Column("parameters", justify="right"), "pixels", "head", "origin")
+    table = Table(*columns, title="networks (parameters: of backbones without head)")
+    for a in ARCHITECTURES.values():
+        table.add_row(a.name, f"{a.parameters:,}", str(a.size), a.head or "its own", a.origin)
+    console.print(table)
+    table = Table("--head", "layers before the probabilities", title="heads of backbones")
+    for name, about in HEADS.items():
+        table.add_row(name, about)
+    console.print(table)
 
 
 @typer_app.command()
 def train(
-    manifest: Annotated[Path, typer.Option(help="Folder that ffpp-split wrote.")] = Path(
-        "data_manifests/multiclass"
-    ),
-    arch: Annotated[
-        str, typer.Option(help="baseline, sepconv or efficientnetb0.")
-    ] = "efficientnetb0",
-    weights: Annotated[
-        str | None,
-        typer.Option(help="imagenet, none or a file [default: imagenet where there is one]."),
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Folder that ffpp-split wrote [default: data_manifests/multiclass]."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with settings, as config.toml of a run; options go before."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder [default: runs/<arch>-<mode>, or the next].")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
-    size: Annotated[int, typer.Option(min=32, help="Side of the input in pixels.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 0.001,
-    patience: Annotated[
-        int, typer.Option(min=0, help="Epochs without a lower validation loss before stopping.")
-    ] = 5,
-    augment: Annotated[str, typer.Option(help="paper, paper-text or none.")] = "paper",
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run, which was interrupted.")
+    ] = None,
+    arch: Annotated[str | None, _option("Network; `classify archs` lists them")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="imagenet, noisy-student, none or a file [default: imagenet where there is one]."
+        ),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Of a backbone [default: as `classify archs` says].")
+    ] = None,
+    output: Annotated[str | None, _option("softmax, or sigmoid for two classes")] = None,
+    channels: Annotated[str | None, _option("rgb, or one of r, g, b")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Instead of the head's own.")] = None,
     activation: Annotated[
-        str, typer.Option(help="Of the baseline's hidden layers: linear or relu.")
-    ] = "linear",
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
+        str | None, _option("Of the baseline's hidden layers: linear or relu")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels [default: the network's].")
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        _option("all, none, or so many layers of the backbone; -20: all but the last 20"),
+    ] = None,
+    freeze_batch_norm: Annotated[
+        bool | None, typer.Option(help="Keep the backbone's batch normalisation as it is.")
+    ] = None,
+    head_epochs: Annotated[
+        int | None, _option("First so many epochs of the head alone, then as --freeze says")
+    ] = None,
+    fine_tuning_rate: Annotated[
+        float | None, typer.Option(help="After these [default: a tenth of --learning-rate].")
+    ] = None,
+    epochs: Annotated[int | None, _option("At most so many, the head's included")] = None,
+    batch_size: Annotated[int | None, _option("Images per step, over all devices")] = None,
+    learning_rate: Annotated[float | None, _option("Of Adam")] = None,
+    schedule: Annotated[str | None, _option("Of the rate: constant, cosine or plateau")] = None,
+    warmup_epochs: Annotated[
+        float | None, _option("In which a cosine's rate rises from zero")
+    ] = None,
+    patience: Annotated[
+        int | None, _option("Epochs without a lower validation loss before stopping")
+    ] = None,
+    augment: Annotated[
+        str | None, _option("paper, paper-text, rotate-shift, flip, robust or none")
+    ] = None,
+    class_weights: Annotated[
+        bool | None, typer.Option(help="Every class counts the same in the loss.")
+    ] = None,
+    sampling: Annotated[
+        str | None, _option("all, or balanced: by class, then clip, then crop")
+    ] = None,
+    refit: Annotated[
+        bool | None, typer.Option(help="Train on val too and keep the last epoch.")
+    ] = None,
+    mixed_precision: Annotated[
+        bool | None, typer.Option(help="Compute in half precision: for GPUs.")
+    ] = None,
+    jit: Annotated[str | None, _option("Compile the training step: auto, on or off")] = None,
+    seed: Annotated[int | None, _option("Of weights, order, dropout and augmentation")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
+    ] = False,
 ) -> None:
     """Train a network on a manifest.
 
     Example: classify train --manifest data_manifests/videos --arch efficientnetb0 --out runs/b0
+
+    Example: classify train --config runs/b0/config.toml --seed 1 --out runs/b0-seed-1
     """
+    options = locals()
+    from classify.runs import Run, best_epoch, new_folder
+    from classify.settings import TrainSettings, read_config
     from ffpp_tools.tables import Manifest
 
-    mode = Manifest.read(manifest).info["mode"]
+    fields = TrainSettings.__dataclass_fields__
+    given = {name: options[name] for name in fields if options[name] is not None}
+    if resume:
+        if given or manifest or config or out:
+            raise ClassifyError("--resume keeps the run's own settings: give it nothing but a run")
+        settings, folder, manifest = Run.read(resume).settings, resume, None
+    else:
+        settings, named = read_config(config) if config else (TrainSettings(), None)
+        settings = settings.changed(**given)
+        manifest = manifest or named or Path("data_manifests/multiclass")
+        mode = Manifest.read(manifest).info["mode"]
+        folder = out or new_folder(Path("runs"), f"{settings.arch}-{mode}")
     _start_keras()
-    from classify.report import best_epoch
-    from classify.runs import TrainSettings, new_folder
-    from classify.train import train as run_training
+    import keras
 
-    settings = TrainSettings(
-        arch=arch,
-        weights=weights,
-        activation=activation,
-        size=size,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        patience=patience,
-        augment=augment,
-        seed=seed,
-    )
-    folder = out or new_folder(Path("runs"), f"{arch}-{mode}")
-    verbose = "auto" if console.is_terminal else 2
-    run = run_training(manifest, folder, settings, verbose, progress("packing crops"))
+    from classify import train as training
+    from classify.backend import on_gpu
+    from classify.display import Display
+
+    if settings.mixed_precision and not on_gpu():
+        say("mixed precision on a CPU is slower, not faster", style="yellow")
+    callbacks: list[keras.callbacks.Callback] = [Display(settings.epochs, settings.batch_size)]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+    say(f"run: {folder}")
+    if manifest is None:
+        run = training.resume(folder, callbacks, progress)
+    else:
+        run = training.train(manifest, folder, settings, callbacks, progress)
     log = run.log
     best = best_epoch(log)
-    loss, accuracy = log.loc[best - 1, ["val_loss", "val_accuracy"]]
-    say(f"best of {len(log)} epochs: {best} (validation loss {loss:.4f}, accuracy {accuracy:.3f})")
-    say(f"run: {run.folder}")
+    shown = log.loc[best - 1].filter(regex="loss|accuracy")
+    measures = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    say(f"kept of {len(log)} epochs: {best} ({measures})")
 
 
 @typer_app.command()

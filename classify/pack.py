@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +21,10 @@ from classify.errors import PackError
 from ffpp_tools.files import below
 from ffpp_tools.tables import Manifest
 
+INTERPOLATION = "area, cubic"  # what `_scaled` does; part of an array's name
+CHECKED = 16  # crops of an array that are compared with their files before it is used
+CHUNK = 64  # crops that a thread takes at a time
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -27,34 +35,51 @@ class Packed:
     samples: pd.DataFrame  # the manifest's rows, in the same order
 
 
-Progress = Callable[[Iterable[Path], int], Iterable[Path]]
+# Given what is being done: wraps an iterable of known length, to show how far it is.
+Progress = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """A file, and the hash it had when the manifest was made."""
+
+    path: Path
+    sha256: str
 
 
 def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = None) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
-    The array lies in the manifest's folder under `packed/`, named by a fingerprint of the
-    split's rows, the dataset's table of crops (with their hashes) and the size, so that neither
-    another manifest nor crops made anew ever meet an old array. Crops that
-    are not square are stretched, as the paper's are.
+    The array lies in the manifest's folder under `packed/`, named by a fingerprint of the split's
+    crops (names and content), the size and the interpolation, so that neither another manifest nor
+    crops made anew ever meet an old array. Before an array is used, some of its crops are compared
+    with their files. Crops that are not square are stretched,
+    as the paper's are.
 
     Args:
         manifest: whose crops.
-        split: "train", "val" or "test".
+        split: "train", "val" or "test", or several as "train+val".
         size: side in pixels.
-        progress: wraps the crops while they are packed, given with their number.
+        progress: shows how far the building is, and first how much will be written where.
 
     Raises:
-        PackError: a crop is missing or unreadable, or the array cannot be written.
-        TableError: the manifest is damaged.
+        PackError: a crop is missing, unreadable or not what it was when the manifest was made, or
+            the array cannot be written.
+        TableError: the manifest is damaged, or its dataset has other crops now.
     """
-    samples = manifest.samples(split)
-    what = samples["path"].to_csv(index=False) + manifest.info["tables"]["faces.parquet"]
-    fingerprint = hashlib.sha256(f"{what} {size}".encode()).hexdigest()[:16]
+    splits = split.split("+")
+    samples = pd.concat([manifest.samples(part) for part in splits], ignore_index=True)
+    what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
+    fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
-    if not path.exists():
-        crops = [below(manifest.root, p) for p in samples["path"]]
-        _build(path, progress(crops, len(crops)) if progress else crops, len(crops), size)
+    crops = [
+        _Crop(below(manifest.root, crop), sha)
+        for part in splits
+        for crop, sha in manifest.crop_hashes(part).items()
+    ]
+    with _locked(path):
+        if not _is_right(path, crops, size):
+            _build(path, crops, size, progress)
     images = np.load(path, mmap_mode="r", allow_pickle=False)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
 
@@ -67,33 +92,94 @@ def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
     Raises:
         PackError: missing or unreadable.
     """
+    return _scaled(path, _bytes(path), size)
+
+
+def _is_right(path: Path, crops: list[_Crop], size: int) -> bool:
+    """Whether the array is there, whole, and holds what its crops hold, as far as some tell."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise PackError(
-            f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-            f"make the manifest again with `ffpp-split`."
-        ) from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise PackError(f"{path}: not a readable image; extract it again")
-    shrinks = min(image.shape[:2]) >= size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(image, (size, size), interpolation=how)[..., ::-1]
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # none, or not a whole array
+        return False
+    if images.shape != (len(crops), size, size, 3):
+        return False
+    some = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
+    return all(np.array_equal(images[i], _read(crops[i], size)) for i in some)
 
 
-def _build(path: Path, crops: Iterable[Path], count: int, size: int) -> None:
+def _build(path: Path, crops: list[_Crop], size: int, progress: Progress | None) -> None:
     """Fill the array under a temporary name, then rename: it is whole or not there."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    shape = (count, size, size, 3)
+    temporary = path.with_suffix(".tmp")
+    shape = (len(crops), size, size, 3)
+    needed = int(np.prod(shape))
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise PackError(
+            f"{path}: {needed / 1e9:.1f} GB are needed for {len(crops)} crops at {size} pixels and "
+            f"{free / 1e9:.1f} GB are free; make room, or choose a smaller --size"
+        )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for position, crop in enumerate(crops):
-            images[position] = read_image(crop, size)
+
+        def fill(start: int) -> range:
+            positions = range(start, min(start + CHUNK, len(crops)))
+            for position in positions:
+                images[position] = _read(crops[position], size)
+            return positions
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            chunks = threads.map(fill, range(0, len(crops), CHUNK))
+            done = (position for chunk in chunks for position in chunk)
+            text = f"packing {len(crops)} crops ({needed / 1e6:.0f} MB in {path.parent})"
+            try:
+                for _ in progress(text)(done, len(crops)) if progress else done:
+                    pass
+            finally:
+                threads.shutdown(cancel_futures=True)
         images.flush()
         temporary.replace(path)
     except OSError as error:
         raise PackError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time look for this array or build it; the others wait."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except PermissionError as error:
+        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _read(crop: _Crop, size: int) -> npt.NDArray[np.uint8]:
+    data = _bytes(crop.path)
+    if hashlib.sha256(data).hexdigest() != crop.sha256:
+        raise PackError(
+            f"{crop.path}: not the crop it was when the dataset was made; extract it again "
+            f"(`ffpp-extract --verify` lists all that differ)"
+        )
+    return _scaled(crop.path, data, size)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackError(
+            f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
+            f"make the manifest again with `ffpp-split`."
+        ) from error
+
+
+def _scaled(path: Path, data: bytes, size: int) -> npt.NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise PackError(f"{path}: not a readable image; extract it again")
+    shrinks = min(image.shape[:2]) >= size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=how)[..., ::-1]

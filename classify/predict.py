@@ -39,8 +39,9 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
         table = pd.read_parquet(path)
         if table.attrs.get("checkpoint") == checkpoint:
             return table
-    data = pack(manifest, split, run.settings.size)
-    probabilities = _predict(run.best_model(), data.images, run.settings.batch_size)
+    model = run.best_model()
+    data = pack(manifest, split, model.input_shape[1])
+    probabilities = predict(model, data.images, run.settings.batch_size)
     columns = [f"{PREFIX}{name}" for name in manifest.classes]
     table = pd.concat([data.samples, pd.DataFrame(probabilities, columns=columns)], axis=1)
     table.attrs["checkpoint"] = checkpoint
@@ -48,7 +49,18 @@ def predict_split(run: Run, split: str) -> pd.DataFrame:
     return table
 
 
-def _predict(model: keras.Model, images: Images, batch_size: int) -> npt.NDArray[np.float32]:
+def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDArray[np.float32]:
+    """What a network makes of packed crops.
+
+    Args:
+        model: as `models.build` returns it.
+        images: (n, size, size, 3) uint8 RGB.
+        batch_size: how many at a time.
+
+    Returns:
+        (n, classes) probabilities; one sigmoid becomes two columns.
+    """
     model.compile(jit_compile=jit_compile())
     batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    return np.concatenate([np.asarray(model.predict_on_batch(b)) for b in batches])
+    found = np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+    return np.hstack([found, 1 - found]) if found.shape[1] == 1 else found

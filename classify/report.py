@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from classify import metrics
+from classify.curves import learning_figure
 from classify.errors import ClassifyError
 from classify.predict import PREFIX, predict_split
-from classify.runs import Run
+from classify.runs import Run, best_epoch
 from ffpp_tools import probe
 from ffpp_tools.files import write_atomically
 from ffpp_tools.rows import STILL
@@ -30,6 +31,11 @@ CHOSEN = {
     "test": "The checkpoint was chosen by validation loss; test chose nothing.",
     "val": "The checkpoint was chosen by the loss on this very split: these figures flatter.",
     "train": "The network was trained on this very split: these figures say what it memorised.",
+}
+CHOSEN_OF_REFIT = {
+    "test": "The network was trained on train and val for a fixed time; nothing was chosen.",
+    "val": CHOSEN["train"],
+    "train": CHOSEN["train"],
 }
 UNITS = {
     "frame": "every crop, stills included",
@@ -91,7 +97,7 @@ def make_report(run: Run, split: str = "test") -> Report:
     if len(clips):
         judgements.append(judge(clips, classes, "clip"))
     shortcuts = tuple(probe.read(manifest))
-    report = Report(run, split, _provenance(manifest, split), tuple(judgements), shortcuts)
+    report = Report(run, split, _provenance(run, manifest, split), tuple(judgements), shortcuts)
     _write(report)
     return report
 
@@ -156,10 +162,11 @@ def _by_category(scored: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["label", "category", "compression"], ignore_index=True)
 
 
-def _provenance(manifest: Manifest, split: str) -> str:
+def _provenance(run: Run, manifest: Manifest, split: str) -> str:
+    chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
     groups = manifest.info["groups"][split]
     behind = [f"its {kind} show {n} group(s) of people" for kind, n in groups.items() if n]
-    return f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {CHOSEN[split]}"
+    return f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {chosen[split]}"
 
 
 def _write(report: Report) -> None:
@@ -216,11 +223,6 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
 
 
-def best_epoch(log: pd.DataFrame) -> int:
-    """The epoch of best.keras, counted from 1."""
-    return int(log["val_loss"].idxmin()) + 1
-
-
 def confusion_figure(judgement: Judgement) -> Figure:
     """The confusion matrix in per cent as a heat map."""
     from matplotlib.figure import Figure
@@ -239,20 +241,6 @@ def confusion_figure(judgement: Judgement) -> Figure:
             value = percent.iloc[row, column]
             colour = "white" if value > 55 else "black"
             axes.text(column, row, cell(value), ha="center", va="center", color=colour)
-    return figure
-
-
-def learning_figure(log: pd.DataFrame) -> Figure:
-    """Loss and accuracy over the epochs, training and validation."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot(log["epoch"] + 1, log[name], marker=".", label="train")
-        axes.plot(log["epoch"] + 1, log[f"val_{name}"], marker=".", label="validation")
-        axes.axvline(best_epoch(log), color="grey", linestyle=":", label="best")
-        axes.set(xlabel="epoch", ylabel=name)
-        axes.legend(frameon=False)
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,35 +14,12 @@ import tomli_w
 
 from classify.backend import devices
 from classify.errors import ClassifyError, RunError
+from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import occupied, sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """All that decides a training besides its data; the defaults are the paper's."""
-
-    arch: str = "efficientnetb0"
-    weights: str | None = None  # "imagenet", "none" or a file; None: imagenet where it exists
-    activation: str = "linear"  # of the baseline's hidden layers
-    size: int = 128  # side of the input, in pixels
-    epochs: int = 10  # at most
-    batch_size: int = 64
-    learning_rate: float = 0.001  # of Adam
-    patience: int = 5  # epochs without a lower validation loss before stopping
-    augment: str = "paper"  # a name from `augment.PRESETS`
-    seed: int = 0  # of weights, order and augmentation
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
-        for name, least in (("size", 32), ("epochs", 1), ("batch_size", 1), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise ClassifyError(f"{name} ({getattr(self, name)}) must be at least {least}")
-        if not self.learning_rate > 0:
-            raise ClassifyError(f"learning_rate ({self.learning_rate}) must be above 0")
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ class Run:
             RunError: the folder holds something already.
         """
         check_free(self.folder)
-        settings, environment = asdict(self.settings), _environment()
+        settings, environment = self.settings.table(), _environment()
         if self.settings.weights and Path(self.settings.weights).is_file():
             weights = Path(self.settings.weights).resolve()
             settings["weights"] = os.path.relpath(weights, self.folder.resolve())
@@ -82,21 +59,16 @@ class Run:
             RunError: no run there, or its configuration is damaged.
         """
         path = folder / "config.toml"
+        if not path.is_file():
+            raise RunError(f"no run at {folder} (no config.toml); `classify train` makes one")
         try:
-            config = tomllib.loads(path.read_text("utf-8"))
-            settings = TrainSettings(**config["training"])
-            if settings.weights not in (None, "imagenet", "none"):
-                weights = (folder.resolve() / settings.weights).resolve()
-                settings = replace(settings, weights=str(weights))
-            return cls(folder, settings, config["manifest"]["path"], config["manifest"]["sha256"])
-        except FileNotFoundError as error:
-            raise RunError(
-                f"no run at {folder} (no config.toml); `classify train` makes one"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: not readable as TOML ({error})") from error
+            settings, _ = read_config(path)
+            manifest = tomllib.loads(path.read_text("utf-8"))["manifest"]
+            return cls(folder, settings, manifest["path"], manifest["sha256"])
+        except ClassifyError as error:
+            raise RunError(f"{error} (written by another version?)") from error
         except (KeyError, TypeError) as error:
-            raise RunError(f"{path}: {error}; written by another version?") from error
+            raise RunError(f"{path}: no {error} of the manifest; not a run's") from error
 
     @property
     def manifest(self) -> Manifest:
@@ -116,12 +88,19 @@ class Run:
 
     @property
     def log(self) -> pd.DataFrame:
-        """One row per epoch: epoch (from 0), loss, accuracy, val_loss, val_accuracy."""
-        return pd.read_csv(self.folder / "log.csv")
+        """One row per finished epoch; columns as in `checkpoints.Epoch`.
+
+        Raises:
+            RunError: no epoch was finished yet.
+        """
+        path = self.folder / "log.csv"
+        if not path.exists():
+            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+        return pd.read_csv(path)
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the epoch with the lowest validation loss.
+        """The file of the epoch with the lowest validation loss; of a refit, of its last one.
 
         Raises:
             RunError: no epoch was finished yet.
@@ -137,12 +116,26 @@ class Run:
         Raises:
             RunError: no epoch was finished yet, or the file is damaged.
         """
-        import keras
+        return load_model(self.checkpoint)
 
-        try:
-            return keras.models.load_model(self.checkpoint, compile=False)
-        except (ValueError, OSError, KeyError) as error:
-            raise RunError(f"{self.checkpoint}: not a readable Keras model ({error})") from error
+
+def load_model(path: Path, compiled: bool = False) -> keras.Model:
+    """A network from a `.keras` file, whose code, if it holds any, is never run.
+
+    Raises:
+        RunError: the file is damaged, or would need code that Keras does not have.
+    """
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=compiled, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise RunError(f"{path}: not a Keras model that can be loaded safely ({error})") from error
+
+
+def best_epoch(log: pd.DataFrame) -> int:
+    """The epoch, counted from 1, that best.keras holds."""
+    return int(log["val_loss"].idxmin()) + 1 if "val_loss" in log else len(log)
 
 
 def check_free(folder: Path) -> None:

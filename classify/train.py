@@ -4,112 +4,78 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
-from classify.augment import Augmentation, preset
-from classify.backend import jit_compile
-from classify.errors import ClassifyError
-from classify.models import build, default_weights
+from classify import checkpoints
+from classify.augment import PRESETS
+from classify.backend import all_devices, jit_compile, replicas, warps_on_device
+from classify.batches import IN_ORDER, Batches, class_weights
+from classify.curves import learning_figure
+from classify.errors import ClassifyError, RunError
+from classify.keeper import Guard, Keeper
+from classify.models import build, chosen_arch, freeze
 from classify.pack import Packed, Progress, pack
-from classify.runs import Run, TrainSettings, check_free
+from classify.runs import Run, check_free
+from classify.settings import Phase, TrainSettings, phases
 from ffpp_tools.files import sha256
 from ffpp_tools.tables import Manifest
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Shuffled, augmented batches; the same seed gives the same batches in every run."""
+def resolved(settings: TrainSettings) -> TrainSettings:
+    """The settings with nothing left to the architecture.
 
-    def __init__(
-        self, data: Packed, classes: int, batch_size: int, augment: Augmentation | None, seed: int
-    ) -> None:
-        super().__init__()
-        self._data = data
-        self._targets = np.eye(classes, dtype=np.float32)[data.labels]
-        self._batch_size = batch_size
-        self._augment = augment
-        self._seed = seed
-        self._epoch = -1
-        self.on_epoch_end()
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._targets) / self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        start = index * self._batch_size
-        rows = self._order[start : start + self._batch_size]
-        images = self._data.images[rows]
-        if self._augment is not None:
-            images = self._augment(images, np.random.default_rng((self._seed, self._epoch, index)))
-        return images, self._targets[rows]
-
-    def on_epoch_end(self) -> None:
-        """Shuffle anew."""
-        self._epoch += 1
-        rng = np.random.default_rng((self._seed, self._epoch))
-        self._order = rng.permutation(len(self._targets))
+    Raises:
+        ModelError: an unknown architecture.
+    """
+    arch = chosen_arch(settings.arch)
+    return replace(
+        settings,
+        weights=settings.weights or ("imagenet" if arch.pretrained else "none"),
+        head=settings.head or arch.head,
+        size=settings.size or arch.size,
+    )
 
 
-class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps last.keras, and best.keras by validation loss; a file is whole or not there."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._best = math.inf
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save under a temporary name, then rename."""
-        temporary = self._folder / "saving.keras"
-        self.model.save(temporary)
-        if logs and logs["val_loss"] < self._best:
-            self._best = logs["val_loss"]
-            copy = self._folder / "copying.keras"
-            shutil.copyfile(temporary, copy)
-            copy.replace(self._folder / "best.keras")
-        temporary.replace(self._folder / "last.keras")
-
-
+@all_devices()
 def train(
     manifest_folder: Path,
     folder: Path,
     settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
-    verbose: int | str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
     Adam; stops when the validation loss has not fallen for `patience` epochs; best.keras is
-    the epoch with the lowest validation loss. The test split is not read.
+    the epoch with the lowest validation loss. The test split is not read. After every epoch
+    log.csv and last.keras tell all that `resume` needs.
 
     Args:
         manifest_folder: what `ffpp-split` wrote.
         folder: the run folder to make.
         settings: network, weights, and how to train.
-        verbose: as `keras.Model.fit` takes it.
+        callbacks: further ones, such as `display.Display` or Keras's TensorBoard.
         progress: as `pack.pack` takes it.
 
     Raises:
-        ClassifyError: a crop that is gone, weights that do not fit, a used folder, a training
-            whose loss is never finite.
-        TableError: no manifest there.
+        ClassifyError: a crop that is gone, weights that do not fit, a used folder, a loss that is
+            not finite.
+        TableError: no manifest there, or its dataset has changed.
     """
     check_free(folder)
     manifest = Manifest.read(manifest_folder)
-    settings = replace(settings, weights=settings.weights or default_weights(settings.arch))
-    keras.utils.set_random_seed(settings.seed)
-    classes = len(manifest.classes)
+    settings = resolved(settings)
     # Everything that can fail for want of data or weights comes before the folder is made.
-    augment = preset(settings.augment)
-    model = _compiled(settings, classes)
-    train_data, val_data = (
-        pack(manifest, split, settings.size, progress) for split in ("train", "val")
-    )
+    network = _network(settings, len(manifest.classes))
+    for phase in phases(settings):
+        freeze(network, phase.freeze, phase.freeze_batch_norm)
+    data = _packed(manifest, settings, progress)
     run = Run(
         folder,
         settings,
@@ -117,33 +83,167 @@ def train(
         manifest_sha256=sha256(manifest_folder / "manifest.json"),
     )
     run.create()
-    model.fit(
-        Batches(train_data, classes, settings.batch_size, augment, settings.seed),
-        validation_data=Batches(val_data, classes, settings.batch_size, None, settings.seed),
-        epochs=settings.epochs,
-        shuffle=False,
-        verbose=verbose,
-        callbacks=[
-            keras.callbacks.CSVLogger(str(folder / "log.csv")),
-            Checkpoints(folder),
-            keras.callbacks.EarlyStopping("val_loss", mode="min", patience=settings.patience),
-            keras.callbacks.TerminateOnNaN(),
-        ],
-    )
-    if not (folder / "best.keras").exists():
-        raise ClassifyError(
-            f"{folder}: the validation loss was never finite; try a lower --learning-rate"
-        )
+    _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
     return run
 
 
-def _compiled(settings: TrainSettings, classes: int) -> keras.Model:
-    weights = settings.weights or "none"
-    model = build(settings.arch, classes, settings.size, weights, settings.activation)
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=jit_compile(),
+@all_devices()
+def resume(
+    folder: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Go on with a training that was interrupted, after its last finished epoch.
+
+    On the same CPU it ends with the very weights that it would have had.
+
+    Raises:
+        ClassifyError: no run there, one that has ended, or a damaged checkpoint.
+        TableError: its manifest is gone or has changed.
+    """
+    run = Run.read(folder)
+    manifest = run.manifest
+    with _policy(run.settings):
+        trainer, epochs = checkpoints.read_last(folder)
+    if trainer is None:
+        keeper = Keeper(folder, run.settings, _network(run.settings, len(manifest.classes)), [])
+    else:
+        network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
+        keeper = Keeper(folder, run.settings, network, epochs, trainer)
+        if keeper.has_ended():
+            raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
+    _fit(run, manifest, _packed(manifest, run.settings, progress), keeper, callbacks)
+    return run
+
+
+def _network(settings: TrainSettings, classes: int) -> keras.Model:
+    keras.utils.set_random_seed(settings.seed)
+    with _policy(settings):
+        return build(
+            settings.arch,
+            classes,
+            settings.size,
+            settings.weights or "none",
+            settings.head,
+            output=settings.output,
+            channels=settings.channels,
+            dropout=settings.dropout,
+            activation=settings.activation,
+        )
+
+
+@contextmanager
+def _policy(settings: TrainSettings) -> Iterator[None]:
+    """Layers made in this block compute in half precision, where that is asked for."""
+    before = keras.config.dtype_policy()
+    if settings.mixed_precision:
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _packed(
+    manifest: Manifest, settings: TrainSettings, progress: Progress | None
+) -> tuple[Packed, Packed | None]:
+    """What is trained on, and what validates."""
+    size = settings.size or chosen_arch(settings.arch).size
+    if settings.refit:
+        return pack(manifest, "train+val", size, progress), None
+    return pack(manifest, "train", size, progress), pack(manifest, "val", size, progress)
+
+
+def _fit(
+    run: Run,
+    manifest: Manifest,
+    data: tuple[Packed, Packed | None],
+    keeper: Keeper,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Train to the end, phase by phase, from where the keeper stands."""
+    settings = run.settings
+    train_data, val_data = data
+    classes = len(manifest.classes)
+    validation = None
+    if val_data is not None:
+        targets = _targets(val_data, settings, classes)
+        validation = Batches(
+            val_data, targets, settings.batch_size, 0, sampling=IN_ORDER, devices=replicas()
+        )
+    for phase in phases(settings):
+        start = len(keeper.epochs)
+        if start >= phase.end:
+            continue
+        weights = class_weights(train_data.labels, classes) if settings.class_weights else None
+        batches = Batches(
+            train_data,
+            _targets(train_data, settings, classes),
+            settings.batch_size,
+            settings.seed,
+            PRESETS[settings.augment],
+            sampling=settings.sampling,
+            weights=weights,
+            epoch=start,
+            devices=replicas(),
+            on_device=warps_on_device(),
+        )
+        if keeper.trainer is None or start == phase.first:
+            keeper.trainer = _compiled(keeper.network, phase, settings, len(batches))
+        guard = Guard(batches, run.folder)
+        keeper.trainer.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=start,
+            epochs=phase.end,
+            shuffle=False,
+            verbose=0,
+            callbacks=[guard, keeper, *callbacks],
+        )
+        guard.check()
+        if keeper.has_ended():
+            break
+    if not (run.folder / "best.keras").exists():
+        raise ClassifyError(
+            f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
+        )
+    figure = learning_figure(run.log)
+    figure.savefig(run.folder / "learning.png", dpi=140)
+
+
+def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:
+    """What the network is to say: one-hot rows, or 1 for the first of two classes."""
+    one_hot = np.eye(classes, dtype=np.float32)[data.labels]
+    return one_hot[:, :1] if settings.output == "sigmoid" else one_hot
+
+
+def _compiled(
+    network: keras.Model, phase: Phase, settings: TrainSettings, steps: int
+) -> keras.Model:
+    """The network as a model of its own to train, so that the network stays free of optimizers."""
+    freeze(network, phase.freeze, phase.freeze_batch_norm)
+    with _policy(settings):
+        trainer = keras.Model(network.inputs, network.outputs, name=network.name)
+        entropy = "binary" if settings.output == "sigmoid" else "categorical"
+        trainer.compile(
+            optimizer=keras.optimizers.Adam(_rate(phase, settings, steps)),
+            loss=f"{entropy}_crossentropy",
+            weighted_metrics=["accuracy"],
+            jit_compile=jit_compile(settings.jit),
+        )
+    return trainer
+
+
+def _rate(
+    phase: Phase, settings: TrainSettings, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if settings.schedule != "cosine":
+        return phase.rate
+    warmup = math.ceil(settings.warmup_epochs * steps)
+    total = (phase.end - phase.first) * steps
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else phase.rate,
+        decay_steps=max(total - warmup, 1),
+        warmup_target=phase.rate if warmup else None,
+        warmup_steps=warmup,
     )
-    return model

@@ -148,7 +148,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = frames[~knots(frames).isin(tables.repeated())]
     faces = tables.faces[~tables.faces["path"].isin(tables.unreadable())]
-    samples = faces[["face_id", "frame_id", "path"]].merge(
+    samples = faces[["face_id", "frame_id", "path", "sha256"]].merge(
         frames, on="frame_id", validate="many_to_one"
     )
     there = set(samples["category"].unique())

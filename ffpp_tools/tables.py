@@ -50,6 +50,7 @@ MANIFEST_KEYS = (
     "groups",
     "tables",
     "files",
+    "crops",
     "audit",
     "settings",
     "counts",
@@ -212,18 +213,49 @@ class Manifest:
             )
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
 
+    def crop_hashes(self, split: str) -> pd.Series:
+        """The sha256 of every crop of a split, by its path below the root, in the CSV's order.
+
+        Raises:
+            TableError: the dataset is gone, or has other crops than when the manifest was made.
+        """
+        path = self.root / "faces.parquet"
+        if not path.is_file():
+            raise TableError(
+                f"{path} is missing. If the dataset folder was moved, make the manifest again "
+                f"with `ffpp-split`."
+            )
+        faces = pd.read_parquet(path, columns=["path", "sha256"]).set_index("path")["sha256"]
+        hashes = faces.reindex(self.samples(split)["path"])
+        if _digest(hashes.index, hashes.fillna("")) != self.info["crops"][split]:
+            raise TableError(
+                f"{path} tells of other crops than {self.folder} was made of. Make the manifest "
+                f"again with `ffpp-split`."
+            )
+        return hashes
+
 
 def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str, Any]) -> Manifest:
-    """Write the CSV of each split, then manifest.json with their hashes."""
+    """Write the CSV of each split, then manifest.json with their hashes and those of the crops.
+
+    The rows of a split have the columns of `ManifestRow`, and the sha256 of their crops.
+    """
     files = {}
+    crops = {split: _digest(rows["path"], rows["sha256"]) for split, rows in splits.items()}
     for split, rows in splits.items():
         path = folder / f"{split}.csv"
         text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
         write_atomically(path, text.encode())
         files[path.name] = sha256(path)
-    text = json.dumps({**info, "files": files}, indent=2) + "\n"
+    text = json.dumps({**info, "files": files, "crops": crops}, indent=2) + "\n"
     write_atomically(folder / "manifest.json", text.encode())
     return Manifest(folder, json.loads(text))
+
+
+def _digest(paths: Iterable[str], hashes: Iterable[str]) -> str:
+    """One hash for a list of crops and what is in them."""
+    lines = (f"{path} {sha}\n" for path, sha in zip(paths, hashes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:

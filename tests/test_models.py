@@ -3,12 +3,22 @@ import numpy as np
 import pytest
 
 from classify.errors import ModelError
-from classify.models import ARCHITECTURES, build
+from classify.models import ARCHITECTURES, backbone_of, build, freeze
+from classify.models.backbones import BACKBONES
+from classify.models.heads import HEADS
+from classify.settings import TrainSettings
+from classify.train import resolved
+
+OWN = [name for name, arch in ARCHITECTURES.items() if not arch.pretrained]
 
 
 def counts(model):
     """Parameters of each layer that has any, in order."""
     return [layer.count_params() for layer in model.layers if layer.count_params()]
+
+
+def trainable(model):
+    return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
 
 
 def test_the_papers_separable_layers_have_its_parameter_counts():
@@ -41,16 +51,60 @@ def test_the_baseline_at_full_size_has_286_million_weights_in_its_first_dense_la
 
 
 def test_b0_has_the_papers_parameter_counts_and_kerass_seven_more():
-    model = build("efficientnetb0", 2, weights="none")
-    backbone, *head = model.layers
+    model = build("efficientnetb0", 2)
+    backbone, *head = [layer for layer in model.layers if layer.count_params()]
     normalisation = next(x for x in backbone.layers if x.name.startswith("normalization"))
     assert normalisation.count_params() == 7  # mean 3, variance 3, count 1
     assert backbone.count_params() - 7 == 4_049_564
-    assert [x.count_params() for x in head if x.count_params()] == [384_300, 90_300, 602]
+    assert [x.count_params() for x in head] == [384_300, 90_300, 602]
     assert model.count_params() - 7 == 4_524_766
-    fixed = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
-    assert fixed - 7 == 42_016
-    assert model.count_params() - fixed == 4_482_750
+    assert model.count_params() - 7 - trainable(model) == 42_016
+    assert trainable(model) == 4_482_750
+
+
+def test_inception_resnet_v2_has_the_dcgan_studys_parameter_counts():
+    model = build("inceptionresnetv2", 2, size=128, head="gap")
+    assert model.count_params() == 54_339_810
+    assert trainable(model) == 54_279_266
+    assert counts(model)[-1] == 3_074
+
+
+def test_the_cnns_have_the_layers_of_their_listings():
+    cnn3 = build("cnn3", 2, output="sigmoid")
+    assert cnn3.input_shape == (None, 256, 256, 3)
+    assert counts(cnn3) == [896, 18_496, 36_928, 30 * 30 * 64 * 64 + 64, 65]
+    assert [x.rate for x in cnn3.layers if isinstance(x, keras.layers.Dropout)] == [0.2, 0.2]
+    cnn6 = build("cnn6", 4)
+    convolutions = [896, 18_496, 73_856, 295_168, 590_080, 1_180_160]
+    assert counts(cnn6) == [*convolutions, 2 * 2 * 512 * 512 + 512, 512 * 4 + 4]
+    cnn9 = build("cnn9", 2)
+    assert cnn9.input_shape == (None, 96, 96, 3)
+    maps = [x.output.shape[1:] for x in cnn9.layers if isinstance(x, keras.layers.Conv2D)]
+    assert len(maps) == 9
+    assert maps[0] == (96, 96, 64)
+    assert len([x for x in cnn9.layers if isinstance(x, keras.layers.LeakyReLU)]) == 9
+
+
+def test_the_small_networks_have_the_parameters_that_the_list_says():
+    for name in ("sepconv", "cnn3", "cnn6", "cnn9"):
+        assert build(name, 2).count_params() == ARCHITECTURES[name].parameters
+    assert ARCHITECTURES["sepconv"].parameters < 30_000
+
+
+def test_all_28_backbones_are_there():
+    families = {
+        "efficientnetb": 8,
+        "efficientnetv2b": 4,
+        "inception": 2,
+        "mobilenet": 2,
+        "vgg": 2,
+        "xception": 1,
+        "resnet": 6,
+        "densenet": 3,
+    }
+    for family, number in families.items():
+        assert len([name for name in BACKBONES if name.startswith(family)]) == number
+    assert len(BACKBONES) == sum(families.values()) == 28
 
 
 def test_the_papers_own_package_counts_the_same_backbone():
@@ -63,32 +117,134 @@ def test_the_papers_own_package_counts_the_same_backbone():
     assert theirs.count_params() == 4_049_564
 
 
+def head_of(model):
+    backbone = backbone_of(model)
+    return model.layers[model.layers.index(backbone) + 1 :]
+
+
 def test_b0_has_the_papers_head():
-    model = build("efficientnetb0", 7, weights="none")
-    head = model.layers[1:]
-    assert [type(x).__name__ for x in head] == ["Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    pooling, *head, last = head_of(build("efficientnetb0", 7))
+    assert isinstance(pooling, keras.layers.GlobalMaxPooling2D)
+    assert [type(x).__name__ for x in head] == ["Dense", "Dropout", "Dense", "Dropout"]
     assert [x.rate for x in head[1::2]] == [0.2, 0.2]
-    for dense in head[0:4:2]:
+    for dense in head[::2]:
         assert dense.units == 300
         assert dense.activation.__name__ == "relu"
         penalty = dense.kernel_regularizer
         assert (float(penalty.l1), float(penalty.l2)) == pytest.approx((0.001, 0.001))
-    assert isinstance(model.layers[0].layers[-1], keras.layers.GlobalMaxPooling2D)
+    assert (last.units, last.activation.__name__) == (7, "softmax")
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("head", "units", "rates"),
+    [
+        ("flatten-758-512-256", [758, 512, 256, 2], [0.5, 0.3]),
+        ("flatten-1024", [1024, 2], []),
+        ("flatten", [2], []),
+        ("gap", [2], []),
+    ],
+)
+def test_heads_are_what_their_names_say(head, units, rates):
+    layers = head_of(build("mobilenetv2", 2, size=32, head=head))
+    first = keras.layers.GlobalAveragePooling2D if head == "gap" else keras.layers.Flatten
+    assert isinstance(layers[0], first)
+    assert [x.units for x in layers if isinstance(x, keras.layers.Dense)] == units
+    assert [x.rate for x in layers if isinstance(x, keras.layers.Dropout)] == rates
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_dropout_replaces_every_rate_of_a_head(head):
+    layers = head_of(build("mobilenetv2", 2, size=32, head=head, dropout=0.4))
+    rates = [x.rate for x in layers if isinstance(x, keras.layers.Dropout)]
+    assert rates
+    assert set(rates) == {0.4}
+
+
+@pytest.mark.parametrize("arch", [*OWN, "efficientnetb0"])
 @pytest.mark.parametrize("classes", [2, 7])
 def test_every_network_gives_probabilities_for_raw_pixels(arch, classes):
-    model = build(arch, classes, size=48, weights="none")
-    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
-    probabilities = np.asarray(model(images, training=False))
+    size = 192 if arch == "cnn6" else 48  # which has no room in less
+    model = build(arch, classes, size=size)
+    images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    probabilities = keras.ops.convert_to_numpy(model(images, training=False))
     assert probabilities.shape == (3, classes)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert len(np.unique(probabilities, axis=0)) == 3  # the pixels matter
 
 
-def test_sepconv_is_small():
-    assert build("sepconv", 5).count_params() < 30_000
+def test_one_sigmoid_is_one_probability():
+    model = build("sepconv", 2, size=48, output="sigmoid")
+    assert model.output_shape == (None, 1)
+    assert model.layers[-1].activation.__name__ == "sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        ("mobilenetv2", lambda rgb: rgb / 127.5 - 1),
+        ("vgg16", lambda rgb: rgb[::-1] - [103.939, 116.779, 123.68]),  # blue first
+        ("densenet121", lambda rgb: (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
+    ],
+)
+def test_backbones_see_pixels_scaled_as_they_were_trained(arch, expected):
+    model = build(arch, 2, size=32, head="gap")
+    seen = keras.Model(model.input, backbone_input(model))
+    rgb = np.array([200.0, 100.0, 50.0], np.float32)
+    image = np.broadcast_to(rgb, (1, 32, 32, 3))
+    found = keras.ops.convert_to_numpy(seen(image))[0, 5, 5]
+    np.testing.assert_allclose(found, expected(rgb), rtol=1e-5, atol=1e-5)
+
+
+def backbone_input(model):
+    """The tensor that a network gives to its backbone."""
+    (node,) = [n for n in backbone_of(model)._inbound_nodes if n.output_tensors[0] is not None][-1:]
+    return node.input_tensors[0]
+
+
+@pytest.mark.parametrize(("channel", "position"), [("r", 0), ("g", 1), ("b", 2)])
+def test_one_channel_stands_in_for_all(channel, position, tmp_path):
+    model = build("sepconv", 2, size=32, channels=channel)
+    rng = np.random.default_rng(1)
+    image = rng.uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
+    other = image.copy()
+    for unseen in {0, 1, 2} - {position}:
+        other[..., unseen] = rng.uniform(0, 255, (1, 32, 32))
+    first, second = (keras.ops.convert_to_numpy(model(x)) for x in (image, other))
+    np.testing.assert_array_equal(first, second)
+    other[..., position] = 255 - image[..., position]
+    assert not np.allclose(first, keras.ops.convert_to_numpy(model(other)))
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(image)), first)
+
+
+@pytest.mark.parametrize(("what", "frozen"), [("none", 0), ("all", None), ("10", 10), ("-10", -10)])
+def test_freezing_is_a_slice_of_the_backbone(what, frozen):
+    model = build("mobilenetv2", 2, size=32, head="gap")
+    freeze(model, what, batch_norm=False)
+    layers = backbone_of(model).layers
+    expected = {layer.name for layer in layers[:frozen]}
+    assert {layer.name for layer in layers if not layer.trainable} == expected
+    assert bool(backbone_of(model).trainable_weights) == (what != "all")
+    assert model.layers[-1].trainable_weights
+    freeze(model, "none", batch_norm=False)
+    assert all(layer.trainable for layer in backbone_of(model).layers)
+
+
+def test_frozen_batch_norm_keeps_its_statistics_in_training():
+    model = build("mobilenetv2", 2, size=32, head="gap")
+    freeze(model, "none", batch_norm=True)
+    layers = backbone_of(model).layers
+    norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
+    before = [keras.ops.convert_to_numpy(x.moving_mean) for x in norms]
+    last = next(x for x in reversed(layers) if isinstance(x, keras.layers.Conv2D))
+    kernel = keras.ops.convert_to_numpy(last.kernel)
+    model.compile("adam", "categorical_crossentropy", jit_compile=False)
+    images = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3))
+    model.fit(images, np.eye(2)[[0, 1] * 4], verbose=0)
+    for layer, mean in zip(norms, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.moving_mean), mean)
+    assert not np.allclose(keras.ops.convert_to_numpy(last.kernel), kernel)
 
 
 @pytest.mark.parametrize(
@@ -98,58 +254,35 @@ def test_sepconv_is_small():
         ({"arch": "sepconv", "weights": "imagenet"}, "no pretrained weights"),
         ({"arch": "efficientnetb0", "weights": "/no/such.h5"}, "/no/such.h5"),
         ({"arch": "sepconv", "activation": "relu"}, "baseline"),
+        ({"arch": "sepconv", "head": "gap"}, "its own layers"),
+        ({"arch": "vgg16", "head": "gapp"}, "flatten-1024"),
+        ({"arch": "vgg16", "channels": "x"}, "rgb"),
+        ({"arch": "vgg16", "classes": 7, "output": "sigmoid"}, "two classes"),
+        ({"arch": "xception", "size": 64}, "71 pixels"),
+        ({"arch": "cnn6", "size": 64}, "no room"),
+        ({"arch": "resnet50", "weights": "noisy-student"}, "efficientnetb0 to b7"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_a_remedy(arguments, message):
     with pytest.raises(ModelError, match=message):
-        build(classes=2, **arguments)
+        build(**{"classes": 2, **arguments})
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
-    path = tmp_path / "other.weights.h5"
-    build("sepconv", 2, size=32).save_weights(path)
-    with pytest.raises(ModelError, match="not the weights of EfficientNetB0"):
-        build("efficientnetb0", 2, size=32, weights=str(path))
-    garbage = tmp_path / "garbage.weights.h5"
-    garbage.write_text("garbage")
-    with pytest.raises(ModelError, match="garbage"):
-        build("efficientnetb0", 2, size=32, weights=str(garbage))
+@pytest.mark.parametrize("what", ["some", "1000", "-1000"])
+def test_what_cannot_be_frozen_is_refused(what):
+    with pytest.raises(ModelError, match="a number up to"):
+        freeze(build("mobilenetv2", 2, size=32), what, batch_norm=False)
 
 
-def pixel_after_normalisation(model, value):
-    """What B0's first convolution sees of a grey image, per channel."""
-    backbone = model.layers[0]
-    stem = next(x for x in backbone.layers if x.name == "stem_conv_pad")
-    head = keras.Model(backbone.input, stem.input)
-    grey = np.full((1, *backbone.input.shape[1:]), value, np.float32)
-    return np.asarray(head(grey))[0, 0, 0]
+def test_a_network_without_backbone_is_not_frozen():
+    with pytest.raises(ModelError, match="backbone"):
+        freeze(build("sepconv", 2, size=32), "all", batch_norm=False)
 
 
-@pytest.mark.parametrize("power", [1, 2])
-def test_a_weights_file_normalises_right_whether_it_holds_deviations_or_variances(tmp_path, power):
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    donor = keras.applications.EfficientNetB0(include_top=False, weights=None)
-    layer = next(x for x in donor.layers if isinstance(x, keras.layers.Normalization))
-    layer.set_weights([mean, deviation**power, np.array(0)])
-    path = tmp_path / "b0.weights.h5"
-    donor.save_weights(path)
-    model = build("efficientnetb0", 2, size=32, weights=str(path))
-    expected = (200 / 255 - mean) / deviation
-    np.testing.assert_allclose(pixel_after_normalisation(model, 200), expected, rtol=1e-3)
-    model.save(tmp_path / "m.keras")
-    again = keras.models.load_model(tmp_path / "m.keras")
-    np.testing.assert_allclose(pixel_after_normalisation(again, 200), expected, rtol=1e-3)
-
-
-def test_the_imagenet_weights_at_hand_fit(real_data):
-    path = real_data / "weights/efficientnetb0_imagenet_notop.weights.h5"
-    pretrained = build("efficientnetb0", 2, size=64, weights=str(path))
-    random = build("efficientnetb0", 2, size=64, weights="none")
-    kernels = [
-        next(x for x in m.layers[0].layers if x.name == "stem_conv").kernel.numpy()
-        for m in (pretrained, random)
-    ]
-    assert kernels[0].shape == (3, 3, 3, 32)
-    expected = (200 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    np.testing.assert_allclose(pixel_after_normalisation(pretrained, 200), expected, rtol=1e-3)
-    assert not np.allclose(*kernels)
+def test_what_is_left_open_is_the_architectures():
+    paper = resolved(TrainSettings())
+    assert (paper.weights, paper.head, paper.size) == ("imagenet", "max-300-300-l1l2", 128)
+    small = resolved(TrainSettings(arch="cnn9"))
+    assert (small.weights, small.head, small.size) == ("none", None, 96)
+    chosen = resolved(TrainSettings(arch="vgg16", head="flatten", size=64, weights="none"))
+    assert (chosen.weights, chosen.head, chosen.size) == ("none", "flatten", 64)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from classify.errors import ModelError
-from classify.models import baseline, efficientnet, sepconv
+from classify.models import heads, networks
+from classify.models.backbones import BACKBONES, feature_maps
 
 if TYPE_CHECKING:
     import keras
+
+OUTPUTS = ("softmax", "sigmoid")
+CHANNELS = ("rgb", "r", "g", "b")
+PAPER = "the paper"
+BACKBONES_2022 = "29 backbones on the 140k faces (2022)"
 
 
 @dataclass(frozen=True)
@@ -19,55 +26,183 @@ class Architecture:
 
     name: str
     origin: str
-    build: Callable[[int, int, str, str], keras.Model]  # classes, size, weights, activation
-    pretrained: bool  # whether ImageNet weights exist for it
+    parameters: int  # without top, or with two classes at `size`
+    size: int  # side of the input that it is used with there, in pixels
+    head: str | None = None  # where a backbone's is not named; None: the network has its own
+    layers: Callable[..., list[keras.Layer]] | None = None  # of a network of this package
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether ImageNet weights exist for it."""
+        return self.layers is None
+
+
+def _backbone(name: str) -> Architecture:
+    head, size, origin = "gap", 128, BACKBONES_2022
+    if name == "efficientnetb0":
+        head, origin = "max-300-300-l1l2", f"{PAPER}; {BACKBONES_2022}"
+    elif name == "inceptionresnetv2":
+        origin = f"DCGAN study; CNN study on the 140k faces (2024); {BACKBONES_2022}"
+    elif name == "xception":
+        head, origin = "flatten-1024", f"CNN study on the 140k faces (2024); {BACKBONES_2022}"
+    elif name == "vgg16":
+        origin = f"GAN and VGG16 proposal (frozen, head flatten); {BACKBONES_2022}"
+    return Architecture(name, origin, BACKBONES[name].parameters, size, head)
 
 
 ARCHITECTURES = {
     a.name: a
     for a in (
-        Architecture("baseline", "the paper's SeparableConv2D network", baseline.build, False),
-        Architecture("sepconv", "small strided separable network", sepconv.build, False),
+        Architecture("baseline", f"{PAPER}'s base model", 285813864, 128, None, networks.baseline),
+        Architecture("sepconv", "small, for a CPU", 22802, 128, None, networks.sepconv),
         Architecture(
-            "efficientnetb0", "EfficientNetB0 with the paper's head", efficientnet.build, True
+            "cnn3", "CNN study on the 140k faces (2024)", 3742914, 256, None, networks.cnn3
         ),
+        Architecture("cnn6", "Salman and Abu-Naser (2022)", 3208770, 256, None, networks.cnn6),
+        Architecture("cnn9", "after Li et al. (2021)", 7082050, 96, None, networks.cnn9),
+        *(_backbone(name) for name in BACKBONES),
     )
 }
 
 
 def build(
-    arch: str, classes: int, size: int = 128, weights: str = "none", activation: str = "linear"
+    arch: str,
+    classes: int,
+    size: int | None = None,
+    weights: str = "none",
+    head: str | None = None,
+    *,
+    output: str = "softmax",
+    channels: str = "rgb",
+    dropout: float | None = None,
+    activation: str = "linear",
 ) -> keras.Model:
     """An untrained or pretrained network.
 
     Args:
         arch: a name from `ARCHITECTURES`.
-        classes: how many probabilities come out.
-        size: side of the square input, in pixels.
-        weights: "imagenet" (downloaded by Keras), "none", or a path to a weights file without
-            top.
+        classes: how many there are.
+        size: side of the square input, in pixels; None for the architecture's own.
+        weights: of the backbone: "imagenet" (downloaded by Keras), "noisy-student", "none", or a
+            path to a weights file without top.
+        head: a name from `heads.HEADS`; None for the architecture's own.
+        output: "softmax" for a probability per class; "sigmoid" for one, of the first of two.
+        channels: "rgb", or one of them, which then stands in for all three.
+        dropout: instead of the head's own rates.
         activation: of the baseline's hidden layers, "linear" or "relu".
 
     Returns:
-        A model from (n, size, size, 3) RGB of 0 to 255 to (n, classes) probabilities.
+        A model from (n, size, size, 3) RGB of 0 to 255 to (n, classes) or (n, 1) probabilities.
 
     Raises:
-        ModelError: unknown names, or weights that cannot be had or do not fit.
+        ModelError: unknown names, settings that contradict each other, or weights that cannot be
+            had or do not fit.
     """
-    chosen = _chosen(arch)
-    if not chosen.pretrained and weights != "none":
-        raise ModelError(f"{arch} has no pretrained weights; leave --weights out or say none")
-    if activation != "linear" and arch != "baseline":
-        raise ModelError(f"--activation is the baseline's; {arch} has its own")
-    return chosen.build(classes, size, weights, activation)
+    import keras
+
+    chosen = chosen_arch(arch)
+    _check(chosen, classes, weights, head, output, channels, dropout, activation)
+    size = size or chosen.size
+    inputs = keras.Input((size, size, 3), name="pixels")
+    x = inputs if channels == "rgb" else _one_channel(inputs, channels)
+    if chosen.layers is None:
+        x = feature_maps(arch, x, weights)
+        layers = heads.layers(head or chosen.head or "gap", dropout)
+    elif arch == "baseline":
+        layers = chosen.layers(activation)
+    else:
+        layers = chosen.layers()
+    units = 1 if output == "sigmoid" else classes
+    # Probabilities in single precision, also where the rest is computed in half.
+    layers.append(keras.layers.Dense(units, activation=output, dtype="float32", name="probability"))
+    try:
+        for layer in layers:
+            x = layer(x)
+    except ValueError as error:
+        raise ModelError(f"{arch} has no room in an input of {size} pixels: --size") from error
+    return keras.Model(inputs, x, name=arch.replace("-", "_"))
 
 
-def default_weights(arch: str) -> str:
-    """The weights a network starts from when nobody says: "imagenet" where there are such."""
-    return "imagenet" if _chosen(arch).pretrained else "none"
+def backbone_of(model: keras.Model) -> keras.Model | None:
+    """The pretrained part of a built network; None where it has none."""
+    import keras
+
+    return next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
 
 
-def _chosen(arch: str) -> Architecture:
-    if arch not in ARCHITECTURES:
-        raise ModelError(f"unknown architecture {arch!r}; choose from {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[arch]
+def freeze(model: keras.Model, what: str, batch_norm: bool) -> None:
+    """Choose which layers of a built network's backbone are trained.
+
+    Args:
+        model: as `build` returns it.
+        what: "none", "all", or how many layers from the input on keep their weights; negative
+            for all but so many, as in a Python slice.
+        batch_norm: whether batch normalisation keeps its statistics and weights everywhere.
+
+    Raises:
+        ModelError: nothing to freeze, or no such number.
+    """
+    import keras
+
+    backbone = backbone_of(model)
+    if backbone is None:
+        if what != "none" or batch_norm:
+            raise ModelError("only networks with a backbone can be frozen; leave --freeze out")
+        return
+    frozen = len(backbone.layers[: _frozen_layers(what, len(backbone.layers))])
+    for position, layer in enumerate(backbone.layers):
+        keeps = batch_norm and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = position >= frozen and not keeps
+
+
+def _frozen_layers(what: str, there: int) -> int | None:
+    if what in ("none", "all"):
+        return 0 if what == "none" else None
+    if not re.fullmatch(r"-?\d+", what) or abs(int(what)) > there:
+        raise ModelError(f"--freeze takes all, none or a number up to {there}, not {what}")
+    return int(what)
+
+
+def chosen_arch(name: str) -> Architecture:
+    """The architecture called `name`.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in ARCHITECTURES:
+        raise ModelError(
+            f"unknown architecture {name!r}; `classify archs` lists all: {', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[name]
+
+
+def _check(
+    arch: Architecture,
+    classes: int,
+    weights: str,
+    head: str | None,
+    output: str,
+    channels: str,
+    dropout: float | None,
+    activation: str,
+) -> None:
+    if not arch.pretrained and weights != "none":
+        raise ModelError(f"{arch.name} has no pretrained weights; leave --weights out or say none")
+    if not arch.pretrained and (head or dropout is not None):
+        raise ModelError(f"{arch.name} ends in its own layers; leave --head and --dropout out")
+    if activation != "linear" and arch.name != "baseline":
+        raise ModelError(f"--activation is the baseline's; {arch.name} has its own")
+    for option, value, known in (("output", output, OUTPUTS), ("channels", channels, CHANNELS)):
+        if value not in known:
+            raise ModelError(f"unknown {option} {value!r}; choose from {', '.join(known)}")
+    if output == "sigmoid" and classes != 2:
+        raise ModelError(f"one sigmoid tells two classes apart, not {classes}; use softmax")
+
+
+def _one_channel(pixels: keras.KerasTensor, channel: str) -> keras.KerasTensor:
+    """One colour in place of all three: pretrained networks want three."""
+    import keras
+
+    position = "rgb".index(channel)
+    one = pixels[..., position : position + 1]
+    return keras.layers.Concatenate()([one, one, one])

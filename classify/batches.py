@@ -1,0 +1,139 @@
+"""What the network is shown: which crops, in which order, changed how, with which weight."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from classify.augment import Augmentation
+from classify.pack import Packed
+
+IN_ORDER = "in order"
+CLIP = ["class", "category", "compression", "clip"]
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of packed crops, made ahead by two threads.
+
+    What batch k of epoch e holds follows from the seed alone, so that a training that was cut short
+    goes on exactly as it would have.
+    """
+
+    def __init__(
+        self,
+        data: Packed,
+        targets: npt.NDArray[np.float32],
+        batch_size: int,
+        seed: int,
+        augment: Augmentation | None = None,
+        *,
+        sampling: str = "all",
+        weights: npt.NDArray[np.float32] | None = None,
+        epoch: int = 0,
+        devices: int = 1,
+        on_device: bool = False,
+    ) -> None:
+        """Cut packed crops into batches.
+
+        Args:
+            data: the crops.
+            targets: what the network is to say of each, a row per crop.
+            batch_size: of all but perhaps the last batch.
+            seed: of order and augmentation.
+            augment: how to change them; None to show them as they are.
+            sampling: one of `settings.SAMPLINGS`, or `IN_ORDER`. "all" shows each crop once an
+                epoch; "balanced" draws as many, each from a random class, of that a random clip (a
+                still is its own), of that a random crop; `IN_ORDER` shows each once, always in the
+                manifest's order, to judge by.
+            weights: (n,) how much each crop counts in the loss.
+            epoch: the first one.
+            devices: that share a batch, in equal parts: a last batch that cannot be shared out is
+                cut short by less than so many crops, or, in order, filled up with crops that
+                count nothing.
+            on_device: warp on the accelerator rather than on the host.
+        """
+        super().__init__(workers=2, max_queue_size=8)
+        self._data = data
+        self._targets = targets
+        self._batch_size = batch_size
+        self._seed = seed
+        self._augment = augment
+        self._sampling = sampling
+        self._epoch = epoch
+        self._on_device = on_device
+        self._clips = _by_class_and_clip(data) if sampling == "balanced" else []
+        count = len(targets)
+        self._shown = count - count % devices
+        if sampling == IN_ORDER and count % devices:
+            self._shown += devices
+            weights = np.ones(count, np.float32)
+        self._weights = weights
+        self._order = lru_cache(maxsize=2)(self._draw)
+
+    def __len__(self) -> int:
+        return math.ceil(self._shown / self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        rows = self.rows(self._epoch, index)
+        images = self._data.images[rows]
+        if self._augment is not None:
+            rng = np.random.default_rng((self._seed, self._epoch, index))
+            images = self._augment(images, rng, self._on_device)
+        if self._weights is None:
+            return images, self._targets[rows]
+        weights = self._weights[rows]
+        if self._sampling == IN_ORDER:
+            positions = np.arange(len(rows)) + index * self._batch_size
+            weights = weights * (positions < len(self._targets))
+        return images, self._targets[rows], weights
+
+    def on_epoch_end(self) -> None:
+        """Draw anew."""
+        self._epoch += 1
+
+    def rows(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
+        """Which crops a batch shows."""
+        start = index * self._batch_size
+        return self._order(epoch)[start : start + self._batch_size]
+
+    def face_ids(self, epoch: int, index: int) -> list[str]:
+        """The names of the crops that a batch shows."""
+        return list(self._data.samples["face_id"].iloc[self.rows(epoch, index)])
+
+    def _draw(self, epoch: int) -> npt.NDArray[np.int64]:
+        count = len(self._targets)
+        if self._sampling == IN_ORDER:
+            return np.resize(np.arange(count), self._shown)
+        rng = np.random.default_rng((self._seed, epoch))
+        if self._sampling == "all":
+            return rng.permutation(count)[: self._shown]
+        drawn = np.empty(self._shown, np.int64)
+        for position, (of_class, of_clip, of_crop) in enumerate(rng.random((self._shown, 3))):
+            clips = self._clips[int(of_class * len(self._clips))]
+            crops = clips[int(of_clip * len(clips))]
+            drawn[position] = crops[int(of_crop * len(crops))]
+        return drawn
+
+
+def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
+    """For each class, for each of its clips: the positions of its crops."""
+    classes: dict[str, list[npt.NDArray[np.int64]]] = {}
+    for (name, *_), positions in data.samples.groupby(CLIP).indices.items():
+        classes.setdefault(name, []).append(positions)
+    return list(classes.values())
+
+
+def class_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+    """A weight per crop, so that every class that is there counts the same in sum.
+
+    >>> class_weights(np.array([0, 0, 0, 1]), 2).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    there = np.count_nonzero(counts)
+    return (len(labels) / (there * counts[labels])).astype(np.float32)

@@ -1,0 +1,161 @@
+"""Callbacks of a training: one keeps its state after every epoch, one watches the loss."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from classify import checkpoints
+from classify.batches import Batches
+from classify.checkpoints import Epoch
+from classify.errors import ClassifyError
+from classify.settings import TrainSettings, phases
+
+PLATEAU_PATIENCE = 2  # epochs without a lower validation loss before the rate falls
+PLATEAU_FACTOR = 0.5
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the log and the checkpoints, and ends the training when it stands still.
+
+    All it decides follows from the epochs so far and the settings, and dropout is seeded anew for
+    every epoch: that is why an interrupted training goes on as if nothing had been.
+    """
+
+    async_safe = True  # nothing is waited for after a batch
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: TrainSettings,
+        network: keras.Model,
+        epochs: list[Epoch],
+        trainer: keras.Model | None = None,
+    ) -> None:
+        """Keep the state of a training.
+
+        Args:
+            folder: of the run.
+            settings: of the run.
+            network: what best.keras is to hold.
+            epochs: those that are finished already.
+            trainer: the same network with its optimizer, as after the last of them.
+        """
+        super().__init__()
+        self.network = network
+        self.epochs = epochs
+        self.trainer = trainer
+        self.phases = phases(settings)
+        self._folder = folder
+        self._settings = settings
+        self._clock = _Clock()
+
+    def has_ended(self) -> bool:
+        """Whether nothing is left to train."""
+        first = self.phases[-1].first
+        finished = len(self.epochs) >= self._settings.epochs
+        return finished or checkpoints.stalled(self.epochs, first, self._settings.patience)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Set what would otherwise depend on the epochs this process has seen."""
+        self._clock = _Clock()
+        states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+        for number, state in enumerate(states):
+            seeds = np.random.SeedSequence((self._settings.seed, epoch, number))
+            state.assign(seeds.generate_state(state.shape[0]).astype(state.dtype))
+        if self._settings.schedule == "plateau":
+            phase = next(p for p in self.phases if epoch < p.end)
+            seen = [e for e in self.epochs if e.epoch >= phase.first]
+            drops = checkpoints.plateau_drops(seen, PLATEAU_PATIENCE)
+            self.model.optimizer.learning_rate = phase.rate * PLATEAU_FACTOR**drops
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Count."""
+        self._clock.batches = max(self._clock.batches, batch + 1)
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """The training part of the epoch is over."""
+        self._clock.trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Log the epoch and save it, under temporary names first."""
+        measured: dict[str, Any] = dict(logs or {})
+        if not math.isfinite(measured["loss"]):
+            return  # the guard tells, and what was good stays
+        now = time.perf_counter()
+        training = (self._clock.trained or now) - self._clock.started
+        images = self._clock.batches * self._settings.batch_size
+        row = Epoch(
+            epoch=epoch,
+            loss=measured["loss"],
+            accuracy=measured["accuracy"],
+            val_loss=measured.get("val_loss"),
+            val_accuracy=measured.get("val_accuracy"),
+            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            images_per_second=round(images / training, 2),
+            seconds=round(now - self._clock.started, 3),
+        )
+        self.epochs.append(row)
+        if checkpoints.is_best(self.epochs):
+            checkpoints.save_best(self._folder, self.network)
+        log = checkpoints.write_log(self._folder, self.epochs)
+        checkpoints.save_last(self._folder, self.model, log)
+        if self.has_ended():
+            # Nothing goes on from here: the optimizer's state, twice the weights, is not needed.
+            checkpoints.save_last(self._folder, self.network, log)
+            self.model.stop_training = True
+
+
+class Guard(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops a training whose loss is no longer finite, and tells at which crops."""
+
+    async_safe = True
+
+    def __init__(self, batches: Batches, folder: Path) -> None:
+        super().__init__()
+        self._batches = batches
+        self._folder = folder
+        self._epoch = 0
+        self._bad: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Remember which epoch it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the mean loss so far, which one bad batch spoils for good."""
+        if logs and not math.isfinite(logs["loss"]):
+            self._bad = batch if self._bad is None else min(batch, self._bad)
+            self.model.stop_training = True
+
+    def check(self) -> None:
+        """Raise what was seen.
+
+        Raises:
+            ClassifyError: the loss of some batch was not finite; a file names its crops.
+        """
+        if self._bad is None:
+            return
+        names = self._batches.face_ids(self._epoch, self._bad)
+        path = self._folder / "not-finite.txt"
+        path.write_text("\n".join(names) + "\n", encoding="utf-8")
+        raise ClassifyError(
+            f"the loss is not finite after batch {self._bad + 1} of epoch {self._epoch + 1}, "
+            f"whose crops are {', '.join(names[:3])}, … (all {len(names)} in {path}). Try a lower "
+            f"--learning-rate; without --mixed-precision if it is on. The epochs before are kept."
+        )
+
+
+@dataclass
+class _Clock:
+    """What an epoch has taken so far."""
+
+    started: float = field(default_factory=time.perf_counter)
+    trained: float | None = None
+    batches: int = 0

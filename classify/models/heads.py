@@ -1,0 +1,61 @@
+"""What stands between a backbone's feature maps and its probabilities, by what it is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from classify.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+HEADS = {
+    "max-300-300-l1l2": "max pooling, twice Dense 300 with L1L2 0.001 and dropout 0.2: the paper's",
+    "flatten-758-512-256": "Dense 758, 512, 256 with dropout 0.5, 0.3: the 29 backbones' (2022)",
+    "flatten-1024": "Dense 1024: the InceptionResNetV2 study's on the 140k faces (2024)",
+    "flatten": "nothing but the probabilities: the frozen VGG16 proposal's",
+    "gap": "global average pooling: the DCGAN study's",
+}
+
+
+def layers(head: str, dropout: float | None = None) -> list[keras.Layer]:
+    """A head's layers up to the probabilities, which `build` adds.
+
+    Args:
+        head: a name from `HEADS`.
+        dropout: instead of the head's own rates; a head that has none gets one at its end.
+
+    Raises:
+        ModelError: there is no head of that name.
+    """
+    import keras
+
+    def rate(own: float) -> float:
+        return own if dropout is None else dropout
+
+    if head not in HEADS:
+        raise ModelError(f"unknown head {head!r}; choose from {', '.join(HEADS)}")
+    if head == "max-300-300-l1l2":
+        made = [keras.layers.GlobalMaxPooling2D()]
+        for _ in range(2):
+            penalty = keras.regularizers.L1L2(l1=0.001, l2=0.001)
+            made += [
+                keras.layers.Dense(300, activation="relu", kernel_regularizer=penalty),
+                keras.layers.Dropout(rate(0.2)),
+            ]
+        return made
+    if head == "flatten-758-512-256":
+        return [
+            keras.layers.Flatten(),
+            keras.layers.Dense(758, activation="relu"),
+            keras.layers.Dropout(rate(0.5)),
+            keras.layers.Dense(512, activation="relu"),
+            keras.layers.Dropout(rate(0.3)),
+            keras.layers.Dense(256, activation="relu"),
+        ]
+    made = [
+        keras.layers.GlobalAveragePooling2D() if head == "gap" else keras.layers.Flatten(),
+    ]
+    if head == "flatten-1024":
+        made.append(keras.layers.Dense(1024, activation="relu"))
+    return [*made, keras.layers.Dropout(dropout)] if dropout else made

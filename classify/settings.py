@@ -1,0 +1,171 @@
+"""What decides a training besides its data, and the TOML file that says it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from classify.augment import PRESETS
+from classify.errors import ClassifyError
+
+SCHEDULES = ("constant", "cosine", "plateau")
+SAMPLINGS = ("all", "balanced")
+JIT = ("auto", "on", "off")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All that decides a training besides its data; the defaults are the paper's.
+
+    What is None is left to the architecture, and known after `classify.train.resolved`.
+    """
+
+    arch: str = "efficientnetb0"
+    weights: str | None = None  # "imagenet", "noisy-student", "none" or a file
+    head: str | None = None  # a name from `heads.HEADS`
+    output: str = "softmax"  # or "sigmoid": one probability, for two classes
+    channels: str = "rgb"  # or one of r, g, b, in place of all three
+    dropout: float | None = None  # instead of the head's own
+    activation: str = "linear"  # of the baseline's hidden layers
+    size: int | None = None  # side of the input, in pixels
+    freeze: str = "none"  # "all", or so many layers of the backbone, counted as in a slice
+    freeze_batch_norm: bool = False  # keep the backbone's statistics as they are
+    head_epochs: int = 0  # first epochs, in which the head alone is trained
+    fine_tuning_rate: float | None = None  # of the epochs after them; None: learning_rate / 10
+    epochs: int = 10  # at most, those of the head included
+    batch_size: int = 64
+    learning_rate: float = 0.001  # of Adam
+    schedule: str = "constant"  # of the rate: constant, cosine or plateau
+    warmup_epochs: float = 0.0  # in which a cosine's rate rises from zero
+    patience: int = 5  # epochs without a lower validation loss before stopping
+    augment: str = "paper"  # a name from `augment.PRESETS`
+    class_weights: bool = False  # every class counts the same in the loss
+    sampling: str = "all"  # or "balanced": by class, clip and crop
+    refit: bool = False  # train on val too and keep the last epoch; nothing is selected
+    mixed_precision: bool = False  # compute in half precision, for GPUs
+    jit: str = "auto"  # "on" or "off": compile the training step
+    seed: int = 0  # of weights, order, dropout and augmentation
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for field in fields(self):
+            _check_type(field.name, str(field.type), getattr(self, field.name))
+        least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}
+        for name, at_least in (least | {"head_epochs": 0, "warmup_epochs": 0}).items():
+            value = getattr(self, name)
+            if value is not None and not value >= at_least:
+                raise ClassifyError(f"{name} ({value}) must be at least {at_least}")
+        for name in ("learning_rate", "fine_tuning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ClassifyError(f"{name} ({value}) must be above 0")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ClassifyError(f"dropout ({self.dropout}) must be from 0 to below 1")
+        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "augment": tuple(PRESETS)}
+        for name, known in (choices | {"jit": JIT}).items():
+            if getattr(self, name) not in known:
+                raise ClassifyError(
+                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
+                )
+        if self.head_epochs >= self.epochs:
+            raise ClassifyError(
+                f"head_epochs ({self.head_epochs}) leave none of {self.epochs} epochs for the rest"
+            )
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ClassifyError("warmup_epochs belong to schedule cosine")
+        if self.refit and self.schedule == "plateau":
+            raise ClassifyError("a refit has no validation loss for schedule plateau to follow")
+
+    def table(self) -> dict[str, Any]:
+        """As a table of TOML, which has no word for None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def changed(self, **given: Any) -> TrainSettings:
+        """These settings with those that are not None put over them."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs in which the same layers are trained."""
+
+    first: int
+    end: int  # the first epoch after it
+    freeze: str
+    freeze_batch_norm: bool
+    rate: float
+
+
+def phases(settings: TrainSettings) -> list[Phase]:
+    """The head alone, if that is asked for, and then what `freeze` leaves free.
+
+    After a head, batch normalisation stays in inference mode: its statistics are the pretrained
+    ones, and the new weights rest on them.
+    """
+    tuning = settings.fine_tuning_rate or settings.learning_rate / 10
+    if not settings.head_epochs:
+        frozen, rate = settings.freeze_batch_norm, settings.learning_rate
+        return [Phase(0, settings.epochs, settings.freeze, frozen, rate)]
+    return [
+        Phase(0, settings.head_epochs, "all", True, settings.learning_rate),
+        Phase(settings.head_epochs, settings.epochs, settings.freeze, True, tuning),
+    ]
+
+
+def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
+    """The settings and the manifest that a TOML file names, such as a run's config.toml.
+
+    Returns:
+        The table `training`, and `path` of the table `manifest` if there is one; paths in the file
+        start from its folder.
+
+    Raises:
+        ClassifyError: no such file, not TOML, or keys and values that are not known.
+    """
+    try:
+        config = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ClassifyError(f"{path}: not readable as TOML ({error})") from error
+    settings = settings_of(config.get("training", {}), path)
+    manifest = config.get("manifest", {})
+    if not isinstance(manifest, dict):
+        raise ClassifyError(f"{path}: manifest is a table with a path")
+    found = manifest.get("path")
+    return settings, (path.parent / found) if isinstance(found, str) else None
+
+
+def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
+    """Settings from a table of a TOML file at `path`, from whose folder a weights file is found.
+
+    Raises:
+        ClassifyError: unknown keys, or values that are not allowed.
+    """
+    known = [field.name for field in fields(TrainSettings)]
+    if not isinstance(table, Mapping):
+        raise ClassifyError(f"{path}: training is a table")
+    if unknown := [key for key in table if key not in known]:
+        raise ClassifyError(
+            f"{path}: [training] knows no {', '.join(unknown)}; it knows {', '.join(known)}"
+        )
+    values: dict[str, Any] = {k: str(v) if k == "freeze" else v for k, v in table.items()}
+    try:
+        settings = TrainSettings(**values)
+    except ClassifyError as error:
+        raise ClassifyError(f"{path}: {error}") from error
+    if settings.weights in (None, "imagenet", "noisy-student", "none"):
+        return settings
+    return replace(settings, weights=str((path.parent.resolve() / str(settings.weights)).resolve()))
+
+
+def _check_type(name: str, wanted: str, value: object) -> None:
+    kind, _, rest = wanted.partition(" | ")
+    fits = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[kind]
+    if value is None and rest:
+        return
+    if not isinstance(value, fits) or (isinstance(value, bool) and kind != "bool"):
+        raise ClassifyError(f"{name} ({value!r}) must be of type {kind}")

@@ -1,0 +1,188 @@
+"""Weights files: read as arrays, fitted layer by layer, or refused by name."""
+
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from classify.errors import ModelError
+from classify.models import ARCHITECTURES, backbone_of, build
+from classify.models.backbones import BACKBONES
+from classify.models.weights import load
+
+
+def network(name, size=80):
+    make = getattr(keras.applications, BACKBONES[name].keras_name)
+    return make(include_top=False, weights=None, input_shape=(size, size, 3))
+
+
+def write_legacy(model, path):
+    """What Keras 2 wrote, and what keras.applications and efficientnet still publish."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{i}:0".encode() for i in range(len(layer.weights))]
+            group.attrs["weight_names"] = names
+            for name, value in zip(names, layer.get_weights(), strict=True):
+                group[name.decode()] = value
+
+
+def randomised(model, seed=0):
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.uniform(0.1, 1, w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("kind", ["weights.h5", "keras", "h5"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "densenet121", "xception", "inceptionv3"])
+def test_every_kind_of_file_gives_back_its_weights(name, kind, tmp_path):
+    donor, path = randomised(network(name)), tmp_path / f"donor.{kind}"
+    if kind == "weights.h5":
+        donor.save_weights(path)
+    elif kind == "keras":
+        donor.save(path)
+    else:
+        write_legacy(donor, path)
+    model = network(name)
+    load(model, path)
+    for mine, theirs in zip(model.get_weights(), donor.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_trained_run_lends_its_backbone(tmp_path):
+    donor = build("mobilenetv2", 5, size=48, head="gap")
+    randomised(backbone_of(donor))
+    donor.save(tmp_path / "best.keras")
+    weights = str(tmp_path / "best.keras")
+    model = build("mobilenetv2", 2, size=64, weights=weights, head="flatten")
+    theirs = backbone_of(donor).get_weights()
+    for mine, other in zip(backbone_of(model).get_weights(), theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("donor", "model", "message"),
+    [
+        (
+            "mobilenet",
+            "mobilenetv2",
+            r"layer Conv1 has weights of \[\(3, 3, 3, 32\)\]|does not fit",
+        ),
+        ("efficientnetb1", "efficientnetb0", "layer block1b"),
+        ("efficientnetb0", "efficientnetb1", "does not fit: layer block2a"),
+        ("resnet50", "resnet101", "does not fit"),
+        ("vgg16", "vgg19", "layer block4_conv1"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["weights.h5", "h5"])
+def test_weights_of_another_network_are_refused_by_the_first_layer(
+    donor, model, message, kind, tmp_path
+):
+    path = tmp_path / f"w.{kind}"
+    network(donor).save_weights(path) if kind == "weights.h5" else write_legacy(
+        network(donor), path
+    )
+    with pytest.raises(ModelError, match="does not fit") as refused:
+        load(network(model), path)
+    assert "first" in str(refused.value) or "layer " in str(refused.value)
+
+
+def test_a_file_of_another_network_leaves_the_weights_alone(tmp_path):
+    network("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
+    model = network("vgg19", 32)
+    before = [w.copy() for w in model.get_weights()]
+    with pytest.raises(ModelError):
+        load(model, tmp_path / "w.weights.h5")
+    for mine, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, kept)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04garbage"])
+def test_garbage_is_named(content, tmp_path):
+    path = tmp_path / "garbage.weights.h5"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="garbage"):
+        build("efficientnetb0", 2, size=32, weights=str(path))
+
+
+def test_an_archive_without_weights_is_named(tmp_path):
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ModelError, match=r"m\.keras"):
+        build("efficientnetb0", 2, size=32, weights=str(path))
+
+
+def test_without_a_network_the_error_says_what_to_fetch_and_how_to_pass_it(monkeypatch):
+    def offline(*args, origin=None, **kwargs):
+        raise Exception(f"URL fetch failure on {origin or args[1]}: None -- no network")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", offline)
+    monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", offline)
+    monkeypatch.setattr("keras.utils.get_file", offline)
+    with pytest.raises(ModelError, match=r"https://\S*efficientnetb0_notop\.h5 .*--weights PATH"):
+        build("efficientnetb0", 2, size=32, weights="imagenet")
+    with pytest.raises(ModelError, match=r"efficientnet-b0_noisy-student_notop\.h5 .*--weights"):
+        build("efficientnetb0", 2, size=32, weights="noisy-student")
+
+
+def pixel_after_normalisation(model, value):
+    """What B0's first convolution sees of a grey image, per channel."""
+    backbone = backbone_of(model)
+    stem = next(x for x in backbone.layers if x.name == "stem_conv_pad")
+    head = keras.Model(backbone.input, stem.input)
+    grey = np.full((1, *backbone.input.shape[1:]), value, np.float32)
+    return keras.ops.convert_to_numpy(head(grey))[0, 0, 0]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_weights_file_normalises_right_whether_it_holds_deviations_or_variances(tmp_path, power):
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    donor = keras.applications.EfficientNetB0(include_top=False, weights=None)
+    layer = next(x for x in donor.layers if isinstance(x, keras.layers.Normalization))
+    layer.set_weights([mean, deviation**power, np.array(0)])
+    path = tmp_path / "b0.weights.h5"
+    donor.save_weights(path)
+    model = build("efficientnetb0", 2, size=32, weights=str(path))
+    expected = (200 / 255 - mean) / deviation
+    np.testing.assert_allclose(pixel_after_normalisation(model, 200), expected, rtol=1e-3)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(pixel_after_normalisation(again, 200), expected, rtol=1e-3)
+
+
+def test_noisy_student_weights_of_the_efficientnet_package_compute_the_same_here(tmp_path):
+    # Their layout, made from the package's own network; it builds on tensorflow.keras.
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the efficientnet package needs the TensorFlow backend")
+    from efficientnet.tfkeras import EfficientNetB0, preprocess_input
+
+    theirs = EfficientNetB0(weights=None, input_shape=(64, 64, 3), include_top=False)
+    rng = np.random.default_rng(0)
+    kept = [w + 0.01 * rng.normal(size=w.shape) for w in theirs.get_weights()]
+    theirs.set_weights([np.abs(w) if w.ndim == 1 else w for w in kept])
+    path = tmp_path / "efficientnet-b0_noisy-student_notop.h5"
+    write_legacy(theirs, path)
+    model = build("efficientnetb0", 2, size=64, weights=str(path))
+    images = rng.uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    expected = theirs(preprocess_input(images.copy()), training=False).numpy()
+    found = keras.ops.convert_to_numpy(backbone_of(model)(images, training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_imagenet_weights_at_hand_fit(real_data):
+    path = real_data / "weights/efficientnetb0_imagenet_notop.weights.h5"
+    pretrained = build("efficientnetb0", 2, size=64, weights=str(path))
+    random = build("efficientnetb0", 2, size=64, weights="none")
+    kernels = [
+        next(x for x in backbone_of(m).layers if x.name == "stem_conv").get_weights()[0]
+        for m in (pretrained, random)
+    ]
+    assert kernels[0].shape == (3, 3, 3, 32)
+    expected = (200 / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(pixel_after_normalisation(pretrained, 200), expected, rtol=1e-3)
+    assert not np.allclose(*kernels)
+    assert ARCHITECTURES["efficientnetb0"].pretrained
