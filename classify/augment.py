@@ -32,7 +32,7 @@ class Warp:
         """Random (count, 2, 3) maps from output to input pixels (x, y) of square images.
 
         About the centre, in ImageDataGenerator's order: rotation · shift · shear · zoom, and the
-        flip of the result. Its matrices are for (row, column), these for (x, y).
+        flip of the result.
         """
         angle, shear = (
             np.deg2rad(rng.uniform(-limit, limit, count)) for limit in (self.rotation, self.shear)
@@ -40,8 +40,8 @@ class Warp:
         shift = rng.uniform(-self.shift, self.shift, (count, 2)) * size
         zoom = rng.uniform(1 - self.zoom, 1 + self.zoom, (count, 2))
         sign = np.where(rng.random(count) < 0.5, -1.0, 1.0) if self.flip else np.ones(count)
-        rotation = _matrices([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        shearing = _matrices([[np.cos(shear), np.zeros(count)], [-np.sin(shear), np.ones(count)]])
+        rotation = _matrices([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        shearing = _matrices([[np.ones(count), -np.sin(shear)], [np.zeros(count), np.cos(shear)]])
         linear = rotation @ shearing
         linear[..., 0] *= (zoom[:, 0] * sign)[:, None]
         linear[..., 1] *= zoom[:, 1, None]

@@ -99,7 +99,7 @@ def _is_right(path: Path, crops: list[_Crop], size: int) -> bool:
     """Whether the array is there, whole, and holds what its crops hold, as far as some tell."""
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):  # none, or not a whole array
+    except (OSError, EOFError, ValueError):  # none, or not a whole array
         return False
     if images.shape != (len(crops), size, size, 3):
         return False

@@ -51,6 +51,17 @@ class Run:
         text = json.dumps(environment, indent=2) + "\n"
         write_atomically(self.folder / "environment.json", text.encode())
 
+    def note_resumption(self, epochs: int) -> None:
+        """Add to environment.json that, and with what, the training went on after `epochs`."""
+        path = self.folder / "environment.json"
+        try:
+            environment = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):  # what it tells is lost, the training is not
+            environment = {}
+        again = {"after_epochs": epochs, **_environment()}
+        environment["resumed"] = [*environment.get("resumed", []), again]
+        write_atomically(path, (json.dumps(environment, indent=2) + "\n").encode())
+
     @classmethod
     def read(cls, folder: Path) -> Run:
         """The run in `folder`.

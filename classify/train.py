@@ -112,7 +112,9 @@ def resume(
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
         if keeper.has_ended():
             raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
-    _fit(run, manifest, _packed(manifest, run.settings, progress), keeper, callbacks)
+    data = _packed(manifest, run.settings, progress)
+    run.note_resumption(len(keeper.epochs))
+    _fit(run, manifest, data, keeper, callbacks)
     return run
 
 

@@ -1,9 +1,10 @@
+import cv2
+import keras
 import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
-from classify.augment import PRESETS, Augmentation, preset
-from classify.errors import ClassifyError
+from classify.augment import PRESETS, Augmentation, Quality, Warp, warp_on_device, warp_on_host
 
 RNG = np.random.default_rng
 
@@ -19,18 +20,30 @@ def images(count=4, size=48):
     return columns.astype(np.uint8)
 
 
-def generators_warp(image, shear, zoom_x, zoom_y, flip):
-    """What ImageDataGenerator does: its matrices in (row, column), scipy, then the flip.
+def generators_matrix(rotation, shift, shear, zoom, size):
+    """ImageDataGenerator's map of (x, y), as its `apply_affine_transform` makes it."""
+    turn, slant = np.deg2rad(rotation), np.deg2rad(shear)
+    rotate = np.array(
+        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+    )
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]])
+    slanted = np.array([[1, -np.sin(slant), 0], [0, np.cos(slant), 0], [0, 0, 1]])
+    scale = np.diag([zoom[0], zoom[1], 1])
+    half = (size - 1) / 2
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = half, -half
+    return there @ rotate @ move @ slanted @ scale @ back
 
-    Keras's `apply_affine_transform` with zx along the rows, followed by `flip_axis`.
+
+def generators_warp(image, matrix, flip):
+    """What ImageDataGenerator makes of an image: scipy, channel by channel, then the flip.
+
+    scipy wants (row, column), so x and y change places.
     """
-    angle = np.deg2rad(shear)
-    shear_matrix = np.array([[1, -np.sin(angle)], [0, np.cos(angle)]])
-    linear = shear_matrix @ np.diag([zoom_x, zoom_y])
-    centre = np.full(2, (image.shape[0] - 1) / 2)
+    matrix = matrix[[1, 0, 2]][:, [1, 0, 2]]
     channels = [
         affine_transform(
-            image[..., c].astype(float), linear, centre - linear @ centre, order=1, mode="nearest"
+            image[..., c].astype(float), matrix[:2, :2], matrix[:2, 2], order=1, mode="nearest"
         )
         for c in range(3)
     ]
@@ -38,25 +51,44 @@ def generators_warp(image, shear, zoom_x, zoom_y, flip):
     return warped[:, ::-1] if flip else warped
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-text"])
-def test_one_warp_equals_image_data_generators_steps(name):
-    augmentation = preset(name)
+@pytest.mark.parametrize("name", ["paper", "paper-text", "rotate-shift", "flip"])
+@pytest.mark.parametrize("warp", [warp_on_host, warp_on_device])
+def test_one_warp_equals_image_data_generators_steps(name, warp):
+    ranges = PRESETS[name].warp
     batch = images()
-    changed = augmentation(batch, RNG(3))
-    rng, flips = RNG(3), 0
-    for image, out in zip(batch, changed, strict=True):
-        shear = rng.uniform(-augmentation.shear, augmentation.shear)
-        zoom_columns, zoom_rows = rng.uniform(1 - augmentation.zoom, 1 + augmentation.zoom, 2)
-        flip = rng.random() < 0.5
-        flips += flip
-        expected = generators_warp(image, shear, zoom_rows, zoom_columns, flip)
-        assert np.abs(out - expected).max() <= 3  # grey levels, at bilinear precision
-    assert 0 < flips < len(batch)
+    matrices = ranges.matrices(RNG(3), len(batch), 48)
+    found = keras.ops.convert_to_numpy(warp(batch, matrices))
+    assert found.dtype == np.uint8
+    # The same draws, in the order in which `matrices` makes them.
+    rng, count = RNG(3), len(batch)
+    rotation, shear = (
+        rng.uniform(-limit, limit, count) for limit in (ranges.rotation, ranges.shear)
+    )
+    shift = rng.uniform(-ranges.shift, ranges.shift, (count, 2)) * 48
+    zoom = rng.uniform(1 - ranges.zoom, 1 + ranges.zoom, (count, 2))
+    flips = rng.random(count) < 0.5
+    assert 0 < flips.sum() < count
+    for i in range(count):
+        matrix = generators_matrix(rotation[i], shift[i], shear[i], zoom[i], 48)
+        expected = generators_warp(batch[i], matrix, flips[i])
+        assert np.abs(found[i] - expected).max() <= 3  # grey levels, at bilinear precision
+
+
+def test_the_generators_matrix_is_that_of_keras_own_generator():
+    # The reference of the test above, checked against the real thing where it is at hand.
+    generator = pytest.importorskip("tensorflow.keras.preprocessing.image")
+    image = images(1)[0].astype(float)
+    changes = {"theta": 25, "tx": 3, "ty": -5, "shear": 12, "zx": 0.9, "zy": 1.2}
+    theirs = generator.apply_affine_transform(
+        image, **changes, row_axis=0, col_axis=1, channel_axis=2, order=1
+    )
+    matrix = generators_matrix(25, (3, -5), 12, (0.9, 1.2), 48)
+    np.testing.assert_allclose(theirs, generators_warp(image, matrix, flip=False), atol=0.01)
 
 
 def test_a_flip_alone_is_exact():
     batch = images(16)
-    changed = Augmentation(flip=True)(batch, RNG(0))
+    changed = Augmentation(Warp(flip=True))(batch, RNG(0))
     kinds = [
         "same" if (out == image).all() else "flipped" if (out == image[:, ::-1]).all() else "other"
         for image, out in zip(batch, changed, strict=True)
@@ -64,18 +96,67 @@ def test_a_flip_alone_is_exact():
     assert set(kinds) == {"same", "flipped"}
 
 
-def test_the_same_generator_state_gives_the_same_pixels_and_leaves_the_input_alone():
+def test_a_batch_warped_on_the_device_is_the_one_warped_on_the_host():
+    batch = images(8)
+    warp = Augmentation(Warp(rotation=20, shift=0.1, shear=10, zoom=0.2, flip=True))
+    host, device = warp(batch, RNG(1)), warp(batch, RNG(1), on_device=True)
+    difference = np.abs(host.astype(int) - keras.ops.convert_to_numpy(device))
+    assert difference.max() <= 2
+    assert difference.mean() < 0.3
+
+
+@pytest.mark.parametrize("name", ["paper", "robust"])
+def test_the_same_generator_state_gives_the_same_pixels_and_leaves_the_input_alone(name):
     batch = images()
     kept = batch.copy()
-    first, second = (PRESETS["paper"](batch, RNG(5)) for _ in range(2))
+    first, second = (PRESETS[name](batch, RNG(5)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(batch, kept)
-    assert not np.array_equal(first, PRESETS["paper"](batch, RNG(6)))
+    assert not np.array_equal(first, PRESETS[name](batch, RNG(6)))
 
 
-def test_presets_are_the_papers_and_none():
-    assert preset("paper") == Augmentation(zoom=0.2, shear=0.2, flip=True)
-    assert preset("paper-text") == Augmentation(zoom=0.1, shear=0.5, flip=True)
-    assert preset("none") is None
-    with pytest.raises(ClassifyError, match="paper-text"):
-        preset("strong")
+def test_presets_are_those_of_their_sources():
+    assert PRESETS["paper"] == Augmentation(Warp(zoom=0.2, shear=0.2, flip=True))
+    assert PRESETS["paper-text"] == Augmentation(Warp(zoom=0.1, shear=0.5, flip=True))
+    assert PRESETS["rotate-shift"] == Augmentation(Warp(rotation=40, shift=0.1, flip=True))
+    batch = images()
+    assert PRESETS["none"](batch, RNG(0)) is batch
+
+
+def sharpness(image):
+    return cv2.Laplacian(image, cv2.CV_64F).var()
+
+
+def only(**wanted):
+    """A quality that always changes an image in one way, as strongly as may be."""
+    off = {"downscale": 1.0, "blur": 0.1, "noise": 0.0, "jpeg": 95}
+    return Quality(chance=1.0, **{**off, **wanted})
+
+
+def test_quality_falls_in_the_way_that_is_asked_for():
+    image = RNG(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 0.7)
+    unchanged = sharpness(only()(image, RNG(2)))
+    assert sharpness(only(blur=3.0)(image, RNG(2))) < 0.5 * unchanged
+    assert sharpness(only(downscale=0.2)(image, RNG(2))) < 0.5 * unchanged
+    assert sharpness(only(noise=60.0)(image, RNG(2))) > 1.2 * unchanged
+
+    def loss(quality):
+        changed = [quality(image, RNG(seed)).astype(int) for seed in range(8)]
+        return np.mean([np.abs(one - image).mean() for one in changed])
+
+    assert loss(only(jpeg=1)) > 1.3 * loss(only())
+
+
+def test_jpeg_keeps_red_red():
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 0] = 200
+    changed = only()(red, RNG(0))
+    assert changed.shape == red.shape
+    assert changed[..., 0].mean() > 180
+    assert changed[..., 2].mean() < 20
+
+
+def test_without_chance_an_image_stays_as_it_is():
+    image = images(1)[0]
+    assert Quality(chance=0.0)(image, RNG(0)) is image

@@ -232,7 +232,7 @@ def test_freezing_is_a_slice_of_the_backbone(what, frozen):
 
 
 def test_frozen_batch_norm_keeps_its_statistics_in_training():
-    model = build("mobilenetv2", 2, size=32, head="gap")
+    model = build("resnet50", 2, size=32, head="gap")
     freeze(model, "none", batch_norm=True)
     layers = backbone_of(model).layers
     norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]

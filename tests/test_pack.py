@@ -1,12 +1,16 @@
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from classify.errors import PackError
 from classify.pack import pack, read_image
 from ffpp_tools.crop import CropSettings
+from ffpp_tools.errors import TableError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import Workers, extract_dataset
@@ -37,7 +41,7 @@ def test_the_array_holds_the_crops_in_the_order_of_the_manifest(manifest):
 
 def test_the_second_call_maps_what_the_first_one_built(manifest):
     first = pack(manifest, "val", 32)
-    (path,) = (manifest.folder / "packed").iterdir()
+    (path,) = arrays(manifest)
     built = path.stat().st_mtime_ns
     second = pack(manifest, "val", 32)
     assert path.stat().st_mtime_ns == built
@@ -69,16 +73,106 @@ def test_crops_made_anew_under_the_same_names_never_meet_the_old_array(ffpp, tmp
     assert not np.array_equal(made[0].images, made[1].images)
 
 
-@pytest.mark.parametrize("damage", ["missing", "garbage"])
+def arrays(manifest):
+    """What lies in the folder of arrays, locks apart."""
+    return [p for p in (manifest.folder / "packed").iterdir() if p.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "another"])
 def test_a_bad_crop_is_named_and_no_array_is_left(manifest, damage):
-    path = manifest.root / manifest.samples("test")["path"][3]
+    path, other = (manifest.root / manifest.samples("test")["path"][i] for i in (3, 4))
     if damage == "missing":
         path.unlink()
-    else:
+    elif damage == "garbage":
         path.write_text("not a png")
+    else:
+        shutil.copyfile(other, path)
     with pytest.raises(PackError, match=path.name):
         pack(manifest, "test", 32)
-    assert list((manifest.folder / "packed").iterdir()) == []
+    assert arrays(manifest) == []
+
+
+def test_a_damaged_array_is_built_anew(manifest):
+    kept = np.array(pack(manifest, "test", 32).images)
+    (path,) = arrays(manifest)
+    for damage in (b"", path.read_bytes()[:1000], np.zeros(5).tobytes()):
+        path.write_bytes(damage)
+        np.testing.assert_array_equal(pack(manifest, "test", 32).images, kept)
+    images = np.load(path, mmap_mode="r+")
+    images[0] = 7  # as if a disk had lost a block
+    images.flush()
+    np.testing.assert_array_equal(pack(manifest, "test", 32).images, kept)
+
+
+def test_a_crop_that_changed_after_packing_is_named(manifest):
+    pack(manifest, "test", 32)
+    path, other = (manifest.root / manifest.samples("test")["path"][i] for i in (0, 1))
+    shutil.copyfile(other, path)
+    with pytest.raises(PackError, match=path.name):
+        pack(manifest, "test", 32)
+
+
+def test_a_dataset_that_grew_keeps_its_arrays(manifest):
+    pack(manifest, "test", 32)
+    (path,) = arrays(manifest)
+    built = path.stat().st_mtime_ns
+    faces = pd.read_parquet(manifest.root / "faces.parquet")
+    more = faces.iloc[:1].assign(face_id="Zoo/still/1/000000", path="faces/zoo.png")
+    pd.concat([faces, more]).to_parquet(manifest.root / "faces.parquet")
+    pack(manifest, "test", 32)
+    assert path.stat().st_mtime_ns == built
+
+
+def test_a_dataset_whose_crops_are_others_is_refused(manifest):
+    faces = pd.read_parquet(manifest.root / "faces.parquet")
+    faces.loc[faces["path"] == manifest.samples("test")["path"][0], "sha256"] = "0" * 64
+    faces.to_parquet(manifest.root / "faces.parquet")
+    with pytest.raises(TableError, match="other crops"):
+        pack(manifest, "test", 32)
+
+
+def test_two_splits_are_packed_as_one(manifest):
+    both = pack(manifest, "train+val", 32)
+    parts = [pack(manifest, split, 32) for split in ("train", "val")]
+    np.testing.assert_array_equal(both.images, np.concatenate([p.images for p in parts]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([p.labels for p in parts]))
+    assert list(both.samples["face_id"]) == [i for p in parts for i in p.samples["face_id"]]
+
+
+def test_two_processes_at_once_build_one_array(manifest):
+    code = (
+        "import sys; from pathlib import Path; from classify.pack import pack;"
+        "from ffpp_tools.tables import Manifest;"
+        "print(pack(Manifest.read(Path(sys.argv[1])), 'train', 96).images.sum())"
+    )
+    command = [sys.executable, "-c", code, str(manifest.folder)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    sums = {process.communicate()[0] for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sums == {f"{pack(manifest, 'train', 96).images.sum()}\n"}
+    assert len(arrays(manifest)) == 1
+
+
+def test_what_will_be_written_is_announced_before_it_is(manifest):
+    said = []
+
+    def progress(text):
+        said.append((text, arrays(manifest)))
+        return lambda items, total: items
+
+    count = len(manifest.samples("test"))
+    pack(manifest, "test", 64, progress)
+    ((text, there),) = said
+    assert text.startswith(f"packing {count} crops ({count * 64 * 64 * 3 / 1e6:.0f} MB")
+    assert [path.suffix for path in there] == [".tmp"]
+
+
+def test_a_disk_too_small_is_told_before_anything_is_written(manifest, monkeypatch):
+    usage = shutil.disk_usage(manifest.folder)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(PackError, match=r"GB are needed for \d+ crops at 64 pixels"):
+        pack(manifest, "test", 64)
+    assert arrays(manifest) == []
 
 
 def test_bare_boxes_are_stretched_to_squares(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from classify.errors import ClassifyError
 from classify.report import cell, clip_scores, judge, make_report
-from classify.runs import TrainSettings
+from classify.settings import TrainSettings
 from classify.train import train
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import MANIFEST_COLUMNS
@@ -95,7 +95,7 @@ def test_cells_are_printed_as_in_the_papers_tables(value, printed):
 def report(videos_manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "r & <b>d"
     settings = TrainSettings(arch="sepconv", size=32, epochs=2, batch_size=16)
-    run = train(videos_manifest.folder, folder, settings, verbose=0)
+    run = train(videos_manifest.folder, folder, settings)
     return make_report(run)
 
 

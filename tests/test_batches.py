@@ -1,0 +1,115 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.augment import PRESETS
+from classify.batches import IN_ORDER, Batches, class_weights
+from classify.pack import Packed
+
+RNG = np.random.default_rng(0)
+
+
+def packed(clips):
+    """Crops of 8 pixels whose values say which they are; `clips`: (class, clip, crops)."""
+    rows = [
+        {
+            "face_id": f"{name}/c40/{clip}/{i:06}",
+            "class": name,
+            "category": name,
+            "compression": "c40",
+            "clip": clip,
+        }
+        for name, clip, crops in clips
+        for i in range(crops)
+    ]
+    samples = pd.DataFrame(rows)
+    names = sorted(set(samples["class"]))
+    labels = samples["class"].map(names.index).to_numpy()
+    images = np.broadcast_to(
+        np.arange(len(rows), dtype=np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)
+    )
+    return Packed(images, labels, samples)
+
+
+DATA = packed([("A", "1", 2), ("A", "2", 20), ("B", "1", 5)])
+
+
+def targets(data):
+    return np.eye(data.labels.max() + 1, dtype=np.float32)[data.labels]
+
+
+def shown(batches):
+    """Which crops an epoch shows, in order."""
+    return np.concatenate([batches[i][0][:, 0, 0, 0] for i in range(len(batches))])
+
+
+def test_every_epoch_shows_each_crop_once_in_a_new_order():
+    batches = Batches(DATA, targets(DATA), 4, seed=0)
+    assert len(batches) == 7  # 27 crops
+    epochs = []
+    for _ in range(2):
+        epochs.append(shown(batches))
+        assert sorted(epochs[-1]) == list(range(27))
+        said = np.concatenate([batches[i][1] for i in range(len(batches))])
+        np.testing.assert_array_equal(said.argmax(axis=1), DATA.labels[epochs[-1]])
+        batches.on_epoch_end()
+    assert list(epochs[0]) != list(epochs[1])
+
+
+def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
+    noisy = Packed(RNG.integers(0, 256, (27, 16, 16, 3), np.uint8), DATA.labels, DATA.samples)
+    first = Batches(noisy, targets(DATA), 4, 3, PRESETS["robust"])
+    for _ in range(5):
+        first.on_epoch_end()
+    fresh = Batches(noisy, targets(DATA), 4, 3, PRESETS["robust"], epoch=5)
+    np.testing.assert_array_equal(first[2][0], fresh[2][0])
+    np.testing.assert_array_equal(first[2][1], fresh[2][1])
+    other = Batches(noisy, targets(DATA), 4, 4, PRESETS["robust"], epoch=5)
+    assert not np.array_equal(fresh[2][0], other[2][0])
+
+
+def test_in_order_is_the_manifests_order_in_every_epoch():
+    batches = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER)
+    for _ in range(2):
+        assert list(shown(batches)) == list(range(27))
+        batches.on_epoch_end()
+
+
+def test_balanced_draws_classes_alike_and_in_them_clips_alike():
+    batches = Batches(DATA, targets(DATA), 27, 0, sampling="balanced")
+    drawn = []
+    for _ in range(200):
+        drawn.append(shown(batches))
+        batches.on_epoch_end()
+    assert len(drawn[0]) == 27
+    rows = DATA.samples.iloc[np.concatenate(drawn)]
+    share = rows.groupby(["class", "clip"]).size() / len(rows)
+    assert share[("A", "1")] == pytest.approx(0.25, abs=0.03)  # of 2 crops
+    assert share[("A", "2")] == pytest.approx(0.25, abs=0.03)  # of 20
+    assert share[("B", "1")] == pytest.approx(0.5, abs=0.03)
+
+
+def test_class_weights_make_classes_count_alike():
+    weights = class_weights(DATA.labels, 2)
+    sums = [weights[DATA.labels == label].sum() for label in (0, 1)]
+    assert sums == pytest.approx([13.5, 13.5])
+    batches = Batches(DATA, targets(DATA), 4, 0, weights=weights)
+    images, _, given = batches[0]
+    np.testing.assert_array_equal(given, weights[images[:, 0, 0, 0]])
+
+
+def test_devices_get_equal_parts_of_every_batch():
+    training = Batches(DATA, targets(DATA), 4, 0, devices=2)
+    sizes = [len(training[i][0]) for i in range(len(training))]
+    assert sizes == [4, 4, 4, 4, 4, 4, 2]  # one of 27 waits for another epoch
+    judging = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, devices=2)
+    assert [len(judging[i][0]) for i in range(len(judging))] == [4] * 7
+    weights = np.concatenate([judging[i][2] for i in range(len(judging))])
+    assert weights.sum() == 27
+    assert list(shown(judging)[weights > 0]) == list(range(27))
+
+
+def test_a_batch_names_its_crops():
+    batches = Batches(DATA, targets(DATA), 4, 0)
+    images = batches[1][0][:, 0, 0, 0]
+    assert batches.face_ids(0, 1) == list(DATA.samples["face_id"].iloc[images])

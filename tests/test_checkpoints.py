@@ -1,0 +1,118 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from classify.checkpoints import (
+    Epoch,
+    is_best,
+    plateau_drops,
+    read_last,
+    save_best,
+    save_last,
+    stalled,
+    write_log,
+)
+from classify.errors import RunError
+
+
+def epochs(*losses):
+    """Epochs with these validation losses; None without validation."""
+    return [
+        Epoch(i, 1.0, 0.5, loss, None if loss is None else 0.5, 0.001, 20.0, 3.0)
+        for i, loss in enumerate(losses)
+    ]
+
+
+def bests(*losses):
+    return [is_best(epochs(*losses)[: i + 1]) for i in range(len(losses))]
+
+
+def test_the_best_epoch_has_the_lowest_validation_loss_so_far():
+    assert bests(3.0, 1.0, 2.0, 0.5, 0.5) == [True, True, False, True, False]
+
+
+def test_a_loss_that_is_not_finite_is_never_the_best_and_does_not_stand_in_the_way():
+    assert bests(math.nan, 2.0, math.inf, 1.0) == [False, True, False, True]
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    assert bests(None, None, None) == [True, True, True]
+    assert not stalled(epochs(None, None, None, None), 0, patience=1)
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ((3.0, 2.0, 2.1, 2.2), 2, True),
+        ((3.0, 2.0, 2.1), 2, False),
+        ((3.0, 2.0, 2.0, 2.0), 2, True),  # as low is not lower
+        ((1.0, math.nan, math.nan), 2, True),
+        ((1.0, 2.0), 0, True),
+        ((2.0, 1.0), 0, False),
+    ],
+)
+def test_a_training_stands_still_when_its_loss_has_not_fallen_for_so_long(
+    losses, patience, expected
+):
+    assert stalled(epochs(*losses), 0, patience) is expected
+
+
+def test_what_the_head_reached_does_not_stop_the_fine_tuning():
+    assert stalled(epochs(1.0, 5.0, 5.1, 5.2), 0, 2)
+    assert not stalled(epochs(1.0, 5.0, 4.9, 4.8), 1, 2)
+
+
+def test_a_plateau_is_counted_anew_after_every_drop():
+    assert plateau_drops(epochs(1.0, 1.1, 1.2), 2) == 1
+    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2) == 1
+    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2) == 2
+    assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2) == 0
+
+
+@pytest.fixture
+def trained():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse", jit_compile=False)
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("val_loss", [0.25, None])
+def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_loss):
+    log = write_log(tmp_path, epochs(val_loss, val_loss))
+    save_last(tmp_path, trained, log)
+    found, rows = read_last(tmp_path)
+    assert rows == epochs(val_loss, val_loss)
+    for mine, kept in zip(found.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, kept)
+    kept = [keras.ops.convert_to_numpy(v) for v in trained.optimizer.variables]
+    for mine, old in zip(found.optimizer.variables, kept, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(mine), old)
+    assert {p.name for p in tmp_path.iterdir()} == {"log.csv", "last.keras"}
+
+
+def test_the_best_is_kept_without_the_optimizer(trained, tmp_path):
+    network = keras.Model(trained.inputs, trained.outputs)
+    save_best(tmp_path, network)
+    save_last(tmp_path, trained, b"")
+    assert not keras.models.load_model(tmp_path / "best.keras").compiled
+    sizes = [(tmp_path / name).stat().st_size for name in ("best.keras", "last.keras")]
+    assert sizes[0] < sizes[1]
+
+
+def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, monkeypatch):
+    save_last(tmp_path, trained, write_log(tmp_path, epochs(1.0)))
+    monkeypatch.setattr("zipfile.ZipFile.writestr", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save_last(tmp_path, trained, b"other")
+    monkeypatch.undo()
+    assert read_last(tmp_path)[1] == epochs(1.0)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    assert read_last(tmp_path) == (None, [])
+    (tmp_path / "last.keras").write_bytes(b"garbage")
+    with pytest.raises(RunError, match=r"last\.keras: damaged"):
+        read_last(tmp_path)
