@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.augment import Augmentation
+from classify.errors import ClassifyError
 from classify.pack import Packed
 
 IN_ORDER = "in order"
+THREADS = 2  # that make batches
+AHEAD = 8  # batches that are made at a time, the one in use included
 CLIP = ["class", "category", "compression", "clip"]
 
 
@@ -21,7 +25,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of packed crops, made ahead by two threads.
 
     What batch k of epoch e holds follows from the seed alone, so that a training that was cut short
-    goes on exactly as it would have.
+    goes on exactly as it would have. Whoever trains sets `epoch`: Keras's own hooks and queues
+    also run when it only looks at the data, and carry batches from one epoch into the next.
     """
 
     def __init__(
@@ -52,37 +57,56 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
                 manifest's order, to judge by.
             weights: (n,) how much each crop counts in the loss.
             epoch: the first one.
-            devices: that share a batch, in equal parts: a last batch that cannot be shared out is
-                cut short by less than so many crops, or, in order, filled up with crops that
-                count nothing.
+            devices: that share a batch. More than one want whole batches: crops that would make
+                the last one smaller wait for another epoch or, in order, are filled up with such
+                as count nothing.
             on_device: warp on the accelerator rather than on the host.
+
+        Raises:
+            ClassifyError: a batch cannot be shared out evenly.
         """
-        super().__init__(workers=2, max_queue_size=8)
+        if batch_size % devices:
+            raise ClassifyError(
+                f"batch_size ({batch_size}) must be a multiple of {devices} devices"
+            )
+        super().__init__()
+        self.epoch = epoch
         self._data = data
         self._targets = targets
         self._batch_size = batch_size
         self._seed = seed
         self._augment = augment
         self._sampling = sampling
-        self._epoch = epoch
         self._on_device = on_device
         self._clips = _by_class_and_clip(data) if sampling == "balanced" else []
-        count = len(targets)
-        self._shown = count - count % devices
-        if sampling == IN_ORDER and count % devices:
-            self._shown += devices
-            weights = np.ones(count, np.float32)
+        self._shown = count = len(targets)
+        if devices > 1 and sampling == IN_ORDER:
+            self._shown += -count % batch_size
+            # Keras divides a batch's loss by all its crops: those that count make up for the rest.
+            weights = np.full(count, self._shown / count, np.float32)
+        elif devices > 1:
+            self._shown = max(count - count % batch_size, batch_size)
         self._weights = weights
         self._order = lru_cache(maxsize=2)(self._draw)
+        self._threads = ThreadPoolExecutor(THREADS)
+        self._made: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
 
     def __len__(self) -> int:
         return math.ceil(self._shown / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        rows = self.rows(self._epoch, index)
+        wanted = [(self.epoch, i) for i in range(index, min(index + AHEAD, len(self)))]
+        made = {
+            key: self._made.get(key) or self._threads.submit(self._make, *key) for key in wanted
+        }
+        self._made = made
+        return made[self.epoch, index].result()
+
+    def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
+        rows = self.rows(epoch, index)
         images = self._data.images[rows]
         if self._augment is not None:
-            rng = np.random.default_rng((self._seed, self._epoch, index))
+            rng = np.random.default_rng((self._seed, epoch, index))
             images = self._augment(images, rng, self._on_device)
         if self._weights is None:
             return images, self._targets[rows]
@@ -91,10 +115,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             positions = np.arange(len(rows)) + index * self._batch_size
             weights = weights * (positions < len(self._targets))
         return images, self._targets[rows], weights
-
-    def on_epoch_end(self) -> None:
-        """Draw anew."""
-        self._epoch += 1
 
     def rows(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
         """Which crops a batch shows."""
@@ -111,7 +131,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return np.resize(np.arange(count), self._shown)
         rng = np.random.default_rng((self._seed, epoch))
         if self._sampling == "all":
-            return rng.permutation(count)[: self._shown]
+            return np.resize(rng.permutation(count), self._shown)
         drawn = np.empty(self._shown, np.int64)
         for position, (of_class, of_clip, of_crop) in enumerate(rng.random((self._shown, 3))):
             clips = self._clips[int(of_class * len(self._clips))]

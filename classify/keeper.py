@@ -113,7 +113,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Guard(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops a training whose loss is no longer finite, and tells at which crops."""
+    """Leads the batches through the epochs; stops when the loss is no longer finite.
+
+    It then tells at which crops.
+    """
 
     async_safe = True
 
@@ -121,12 +124,11 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._batches = batches
         self._folder = folder
-        self._epoch = 0
         self._bad: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Remember which epoch it is."""
-        self._epoch = epoch
+        """Draw anew."""
+        self._batches.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the mean loss so far, which one bad batch spoils for good."""
@@ -142,11 +144,12 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         """
         if self._bad is None:
             return
-        names = self._batches.face_ids(self._epoch, self._bad)
+        epoch = self._batches.epoch
+        names = self._batches.face_ids(epoch, self._bad)
         path = self._folder / "not-finite.txt"
         path.write_text("\n".join(names) + "\n", encoding="utf-8")
         raise ClassifyError(
-            f"the loss is not finite after batch {self._bad + 1} of epoch {self._epoch + 1}, "
+            f"the loss is not finite after batch {self._bad + 1} of epoch {epoch + 1}, "
             f"whose crops are {', '.join(names[:3])}, … (all {len(names)} in {path}). Try a lower "
             f"--learning-rate; without --mixed-precision if it is on. The epochs before are kept."
         )

@@ -1,0 +1,126 @@
+"""The same training under every Keras backend, and over several devices.
+
+A backend is chosen when Keras is first imported, so each runs in a process of its own. TensorFlow
+comes with the project; the others are tried where they are installed.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import classify
+
+BACKENDS = ("tensorflow", "torch", "jax")
+
+TRAIN = """
+import sys, json
+import numpy as np, keras
+from pathlib import Path
+from classify.runs import Run, load_model
+from classify.predict import predict
+from classify.settings import TrainSettings
+from classify.train import train
+manifest, folder = map(Path, sys.argv[1:])
+settings = TrainSettings(arch="sepconv", size=32, batch_size=32, epochs=2, augment="paper",
+    class_weights=True, schedule="cosine", warmup_epochs=0.5)
+run = train(manifest, folder, settings)
+images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+print(json.dumps([keras.backend.backend(), predict(run.best_model(), images).tolist()]))
+"""
+
+PREDICT = """
+import sys, json
+import numpy as np, keras
+from pathlib import Path
+from classify.predict import predict
+from classify.runs import load_model
+images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+model = load_model(Path(sys.argv[1]))
+print(json.dumps([keras.backend.backend(), predict(model, images).tolist()]))
+"""
+
+# No batch norm and no dropout, whose statistics and masks differ by their nature where a batch is
+# shared; the last batch is odd, and so is the validation split.
+DEVICES = """
+import sys, json
+from pathlib import Path
+if "tensorflow" in sys.argv[3]:
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[4])
+    tf.config.set_logical_device_configuration(cpu, parts)
+import numpy as np, keras
+from classify import backend
+from classify.models import build
+from classify.runs import load_model
+from classify.settings import TrainSettings
+from classify.train import train
+assert backend.replicas() == int(sys.argv[4]), backend.devices()
+settings = TrainSettings(arch="baseline", size=32, batch_size=10, epochs=2, augment="paper",
+    learning_rate=1e-4)
+run = train(Path(sys.argv[1]), Path(sys.argv[2]), settings)
+keras.utils.set_random_seed(settings.seed)
+models = (build("baseline", 5, 32), load_model(run.folder / "last.keras"))
+weights = [[w.ravel().tolist() for w in model.get_weights()] for model in models]
+print(json.dumps([*weights, run.log[["val_loss", "val_accuracy"]].to_dict("list")]))
+"""
+
+
+def python(code, *arguments, backend, **environment):
+    """What a process prints on its last line, as JSON."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": backend, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_trained_under_one_backend_predicts_the_same_under_the_others(
+    backend, videos_manifest, tmp_path
+):
+    used, trained = python(TRAIN, videos_manifest.folder, tmp_path / "r", backend=backend)
+    assert used == backend
+    np.testing.assert_allclose(np.sum(trained, axis=1), 1, atol=1e-5)
+    for other in BACKENDS:
+        if importlib.util.find_spec(other) is not None:
+            used, found = python(PREDICT, tmp_path / "r/best.keras", backend=other)
+            assert used == other
+            np.testing.assert_allclose(found, trained, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_two_devices_train_the_network_of_one(backend, videos_manifest, tmp_path):
+    results = []
+    for devices in (1, 2):
+        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        folder = tmp_path / str(devices)
+        arguments = (videos_manifest.folder, folder, backend, devices)
+        results.append(python(DEVICES, *arguments, backend=backend, **flags))
+    (before, one, one_log), (_, two, two_log) = results
+    # Adam divides by the size of a gradient, so rounding moves weights of next to none: hundredths
+    # of the way that the weights have gone.
+    for mine, other, start in zip(one, two, before, strict=True):
+        apart = np.linalg.norm(np.subtract(mine, other))
+        assert apart < 0.03 * np.linalg.norm(np.subtract(mine, start))
+    np.testing.assert_allclose(one_log["val_loss"], two_log["val_loss"], rtol=1e-4)
+    np.testing.assert_allclose(one_log["val_accuracy"], two_log["val_accuracy"], atol=1e-6)
+
+
+def test_nothing_in_classify_but_the_backend_module_imports_a_backend():
+    for path in Path(classify.__file__).parent.rglob("*.py"):
+        text = path.read_text()
+        for name in BACKENDS:
+            assert path.name == "backend.py" or f"import {name}" not in text, path
