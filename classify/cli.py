@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,10 @@ def _option(about: str) -> typer.models.OptionInfo:
 
 @typer_app.command()
 def archs() -> None:
-    """List the networks that can be trained, and the heads to put on them."""
+    """List the networks that can be trained, and the heads to put on them.
+
+    Example: classify archs
+    """
     from classify.models import ARCHITECTURES
     from classify.models.heads import HEADS
 
@@ -168,6 +172,8 @@ def train(
         say("mixed precision on a CPU is slower, not faster", style="yellow")
     callbacks: list[keras.callbacks.Callback] = [Display(settings.epochs, settings.batch_size)]
     if tensorboard:
+        if find_spec("tensorboard") is None:
+            raise ClassifyError("--tensorboard needs the package tensorboard: pip install it")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     say(f"run: {folder}")
     if manifest is None:

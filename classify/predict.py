@@ -60,7 +60,8 @@ def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDA
     Returns:
         (n, classes) probabilities; one sigmoid becomes two columns.
     """
-    model.compile(jit_compile=jit_compile())
+    if not model.compiled:
+        model.compile(jit_compile=jit_compile())
     batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     found = np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
     return np.hstack([found, 1 - found]) if found.shape[1] == 1 else found

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import cv2
+import pandas as pd
 import pytest
 
 from data_manifests import modes
@@ -24,6 +26,7 @@ COMMANDS = [
     ("ffpp-audit",),
     ("ffpp-demo",),
     ("classify",),
+    ("classify", "archs"),
     ("classify", "train"),
     ("classify", "report"),
 ]
@@ -296,3 +299,63 @@ def test_stills_may_be_taken_whole_scaled_and_as_jpeg(command, world, tmp_path):
         )
         assert wrong.returncode == 1
         assert value in wrong.stderr
+
+
+def test_the_networks_and_heads_are_listed_without_starting_keras(command):
+    listed = command("classify", "archs", COLUMNS="200")
+    assert listed.returncode == 0, listed.stderr
+    assert "Keras" not in listed.stdout
+    for name in ("baseline", "efficientnetb7", "densenet201", "cnn9", "flatten-758-512-256"):
+        assert f" {name} " in listed.stdout
+    assert "54,336,736" in listed.stdout
+
+
+def test_a_configuration_is_trained_with_options_over_it(command, videos_manifest, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        f'[manifest]\npath = "{videos_manifest.folder}"\n'
+        '[training]\narch = "sepconv"\nsize = 32\nepochs = 5\nbatch_size = 16\n'
+    )
+    asked = ("--config", "mine.toml", "--epochs", 1, "--out", "r", "--tensorboard")
+    trained = command("classify", "train", *asked)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 1/1  loss " in trained.stdout
+    config = tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]
+    assert (config["arch"], config["size"], config["epochs"]) == ("sepconv", 32, 1)
+    assert list((tmp_path / "r/tensorboard").rglob("events*"))
+    assert (tmp_path / "r/learning.png").is_file()
+    again = command("classify", "train", "--config", "r/config.toml", "--out", "again")
+    assert again.returncode == 0, again.stderr
+    logs = [pd.read_csv(tmp_path / name / "log.csv")["val_loss"][0] for name in ("r", "again")]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+    over = command("classify", "train", "--resume", "r")
+    assert over.returncode == 1
+    assert "has ended after 1 epochs" in over.stderr
+    mixed = command("classify", "train", "--resume", "r", "--epochs", 9)
+    assert mixed.returncode == 1
+    assert "keeps the run's own settings" in mixed.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--config", "none.toml"), "none.toml: cannot be read"),
+        (("--resume", "nowhere"), "no run at nowhere"),
+        (("--arch", "resnet1000"), "classify archs"),
+        (("--arch", "sepconv", "--freeze", "all"), "backbone"),
+        (("--arch", "vgg16", "--weights", "none", "--freeze", "x"), "all, none or a number"),
+        (("--augment", "wild"), "rotate-shift"),
+        (("--arch", "sepconv", "--output", "sigmoid"), "use softmax"),
+        (("--weights", "/no/such.h5"), "/no/such.h5 does not exist"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
+    command, videos_manifest, tmp_path, options, message
+):
+    asked = ("--manifest", videos_manifest.folder, "--out", "r")
+    if "--config" not in options and "--resume" not in options:
+        options = (*asked, *options)
+    refused = command("classify", "train", *options)
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "r").exists()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from classify.backend import devices, jit_compile
+from classify.checkpoints import Epoch
 from classify.errors import ClassifyError, ModelError, RunError
+from classify.keeper import Keeper
 from classify.models import build
 from classify.pack import pack
 from classify.predict import predict_split
@@ -226,3 +228,59 @@ def test_a_missing_crop_stops_training_before_a_folder_is_made(dataset, tmp_path
 )
 def test_xla_stays_off_for_tensorflow_on_a_cpu():
     assert jit_compile() is False
+
+
+def test_half_precision_trains_and_gives_probabilities_in_single(videos_manifest, tmp_path):
+    mixed = train_tiny(videos_manifest.folder, tmp_path / "r", mixed_precision=True, epochs=1)
+    model = mixed.best_model()
+    convolution = next(x for x in model.layers if isinstance(x, keras.layers.Conv2D))
+    assert convolution.compute_dtype == "float16"
+    assert convolution.kernel.dtype == "float32"
+    table = predict_split(mixed, "test").filter(like="p_").to_numpy()
+    assert table.dtype == np.float32
+    np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+    assert keras.config.dtype_policy().name == "float32"  # only the run was in half
+
+
+def test_one_sigmoid_is_trained_and_reported_as_two_classes(dataset, tmp_path):
+    settings = SplitSettings(mode="binary", ratios=(50, 25, 25))
+    manifest = make_manifest(dataset, tmp_path / "m", settings)
+    trained = train_tiny(
+        manifest.folder, tmp_path / "r", output="sigmoid", epochs=8, augment="none", patience=8
+    )
+    assert trained.log["accuracy"].iloc[-1] > 0.7
+    table = predict_split(trained, "train")
+    np.testing.assert_allclose(table["p_fake"] + table["p_real"], 1, atol=1e-6)
+    right = (table["p_fake"] > 0.5) == (table["label"] == "fake")
+    assert right.mean() > 0.7
+
+
+def test_a_model_file_that_would_run_code_is_refused(run, tmp_path):
+    folder = tmp_path / "r"
+    shutil.copytree(run.folder, folder)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(folder / "best.keras")
+    with pytest.raises(RunError, match=r"best\.keras: not a Keras model that can be loaded safely"):
+        Run.read(folder).best_model()
+
+
+def test_a_cosine_rises_and_falls(videos_manifest, tmp_path):
+    trained = train_tiny(
+        videos_manifest.folder, tmp_path / "r", schedule="cosine", warmup_epochs=1.0, epochs=4
+    )
+    rates = trained.log["learning_rate"]
+    assert rates.iloc[0] == pytest.approx(0.001, rel=0.2)
+    assert rates.is_monotonic_decreasing
+    assert rates.iloc[-1] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_plateau_halves_the_rate(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    settings = TrainSettings(arch="sepconv", schedule="plateau", learning_rate=0.5, epochs=20)
+    epochs = [Epoch(i, 1.0, 0.5, loss, 0.5, 0.5, 1.0, 1.0) for i, loss in enumerate([2, 1, 1, 1])]
+    for finished, rate in ((0, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)):
+        keeper = Keeper(tmp_path, settings, model, epochs[:finished])
+        keeper.set_model(model)
+        keeper.on_epoch_begin(finished)
+        assert float(model.optimizer.learning_rate) == pytest.approx(rate)

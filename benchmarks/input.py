@@ -1,0 +1,132 @@
+"""How fast crops reach the network: the paper's ImageDataGenerator, and ours.
+
+    python benchmarks/input.py data_manifests/videos
+
+Both feed the same `fit` of a network that does next to nothing, with the paper's zoom, shear and
+flip on the CPU. Then what our input costs the host alone: packed crops as they are, augmented on
+the CPU, and with the warp left to the accelerator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+from classify.augment import PRESETS, warp_on_device
+from classify.batches import Batches
+from classify.pack import Packed, pack
+from ffpp_tools.tables import Manifest
+
+PAPER = PRESETS["paper"]
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    manifest = Manifest.read(options.manifest)
+    data = pack(manifest, "train", options.size)
+    classes = len(manifest.classes)
+    targets = np.eye(classes, dtype=np.float32)[data.labels]
+
+    def batches(augment: object = PAPER, **settings: object) -> Batches:
+        return Batches(data, targets, options.batch_size, 0, augment, **settings)
+
+    with tempfile.TemporaryDirectory() as folder:
+        flow = generator(manifest, data, Path(folder), options)
+        ways = {
+            "fit on ImageDataGenerator": fitted(flow, classes, options.size),
+            "fit on our batches": fitted(batches(), classes, options.size),
+            "host: packed crops as they are": lambda: consume(batches(None)),
+            "host: augmented on the CPU": lambda: consume(batches()),
+            "host: matrices only, warp elsewhere": lambda: prepare(data, options.batch_size),
+            "device: the warp of a batch": lambda: warp(data, options.batch_size),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(options.repeat):
+            for name, way in ways.items():
+                start = time.perf_counter()
+                images = way()
+                rates[name].append(images / (time.perf_counter() - start))
+    print(f"{len(targets)} crops at {options.size} pixels, batches of {options.batch_size}")
+    print(f"{'':36} {'images/s':>9} {'ratio':>7}")
+    first = rates["fit on ImageDataGenerator"]
+    for name, measured in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(measured, first, strict=True))
+        print(f"{name:36} {statistics.median(measured):9.0f} {ratio:7.1f}")
+
+
+def generator(
+    manifest: Manifest, data: Packed, folder: Path, options: argparse.Namespace
+) -> keras.utils.PyDataset:
+    """The paper's pipeline on the same crops, which it wants in a folder per class."""
+    for row in data.samples.itertuples():
+        path = folder / row.category / row.face_id.replace("/", "-")
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".png").symlink_to(manifest.root / row.path)
+    changed = ImageDataGenerator(
+        rescale=1 / 255, zoom_range=0.2, shear_range=0.2, horizontal_flip=True
+    )
+    size = (options.size, options.size)
+    return changed.flow_from_directory(
+        str(folder), target_size=size, batch_size=options.batch_size, class_mode="categorical"
+    )
+
+
+def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[[], int]:
+    """A function that fits an epoch, compiled already; it returns how many images it showed."""
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(classes, "softmax")]
+    model = keras.Sequential([keras.Input((size, size, 3)), *layers])
+    model.compile("adam", "categorical_crossentropy", jit_compile=False)
+    model.fit(dataset, steps_per_epoch=2, verbose=0)
+    images = sum(len(dataset[i][1]) for i in range(len(dataset)))
+
+    def epoch() -> int:
+        model.fit(dataset, verbose=0, shuffle=False)
+        return images
+
+    return epoch
+
+
+def consume(batches: Batches) -> int:
+    """Take an epoch's batches."""
+    return sum(len(batches[i][0]) for i in range(len(batches)))
+
+
+def prepare(data: Packed, batch_size: int) -> int:
+    """What the host does where the accelerator warps: pick crops, draw matrices."""
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(data.images))
+    for start in range(0, len(order), batch_size):
+        images = data.images[order[start : start + batch_size]]
+        PAPER.warp.matrices(rng, len(images), images.shape[1])
+    return len(order)
+
+
+def warp(data: Packed, batch_size: int) -> int:
+    """Warp batches as one operation of the backend each."""
+    rng = np.random.default_rng(0)
+    images = np.array(data.images[:batch_size])
+    for _ in range(5):
+        matrices = PAPER.warp.matrices(rng, len(images), images.shape[1])
+        keras.ops.convert_to_numpy(warp_on_device(images, matrices))
+    return 5 * len(images)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""What feeding costs a training, what a training costs next to plain Keras, and its memory.
+
+    python benchmarks/train.py data_manifests/videos --arch efficientnetb0
+
+Training with real, augmented input over training on one constant batch, which is the fastest that
+a plain `fit` of the same network can be; the same of inference against `predict`. Each pair takes
+turns, so that a noisy machine disturbs both. Then the peak memory of a whole training process on
+ten times as many crops, without the pages of mapped files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pandas as pd
+
+from classify.augment import PRESETS
+from classify.backend import jit_compile, warps_on_device
+from classify.batches import Batches
+from classify.models import build
+from classify.pack import Packed, pack
+from classify.predict import predict
+from ffpp_tools.tables import Manifest, write_manifest
+
+MEMORY = """
+import sys, threading, time
+from pathlib import Path
+from classify.settings import TrainSettings
+from classify.train import train
+peak, done = 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.02):
+        status = Path("/proc/self/status").read_text()
+        peak = max(peak, int(status.split("RssAnon:")[1].split()[0]))
+thread = threading.Thread(target=watch); thread.start()
+train(Path(sys.argv[1]), Path(sys.argv[2]), TrainSettings(arch="sepconv", size=64, epochs=1))
+done.set(); thread.join()
+print(peak / 1000)
+"""
+
+
+class Constant(keras.utils.PyDataset):
+    """The same batch again and again."""
+
+    def __init__(self, batch: tuple[np.ndarray, ...], count: int) -> None:
+        super().__init__()
+        self._batch = batch
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        return self._batch
+
+
+def main() -> None:
+    """Measure, and print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--arch", default="efficientnetb0")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64])
+    parser.add_argument("--mixed-precision", action="store_true")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--memory", type=int, help="crops of the smaller training", default=4000)
+    options = parser.parse_args()
+    manifest = Manifest.read(options.manifest)
+    data = pack(manifest, "train", options.size)
+    if options.mixed_precision:
+        keras.config.set_dtype_policy("mixed_float16")
+    print(f"{options.arch} at {options.size} pixels, {keras.backend.backend()}")
+    for batch_size in options.batch_sizes:
+        training(data, len(manifest.classes), batch_size, options)
+    if options.memory and Path("/proc/self/status").exists():
+        memory(manifest, options.memory)
+
+
+def training(data: Packed, classes: int, batch_size: int, options: argparse.Namespace) -> None:
+    """Print images/s of training and inference, ours and plain, and their ratios."""
+    order = np.resize(np.arange(len(data.labels)), 4 * batch_size)
+    images, targets = data.images[order], np.eye(classes, dtype=np.float32)[data.labels[order]]
+    some = Packed(images, data.labels[order], data.samples.iloc[order])
+    real = Batches(some, targets, batch_size, 0, PRESETS["paper"], on_device=warps_on_device())
+    constant = Constant((images[:batch_size], targets[:batch_size]), len(real))
+    model = build(options.arch, classes, options.size)
+    loss = "categorical_crossentropy"
+    model.compile("adam", loss, weighted_metrics=["accuracy"], jit_compile=jit_compile())
+    ours, plain = alternately(
+        lambda: model.fit(real, verbose=0, shuffle=False),
+        lambda: model.fit(constant, verbose=0, shuffle=False),
+        options.repeat,
+    )
+    print_pair(f"training, batch {batch_size}", "a constant batch", ours, plain, len(images))
+    ours, plain = alternately(
+        lambda: predict(model, images, batch_size),
+        lambda: model.predict(images, batch_size=batch_size, verbose=0),
+        options.repeat,
+    )
+    print_pair(f"inference, batch {batch_size}", "Keras's predict", ours, plain, len(images))
+
+
+def alternately(
+    one: Callable[[], object], other: Callable[[], object], repeat: int
+) -> tuple[list[float], list[float]]:
+    """Seconds that each of two things takes, in turns, after once without the clock."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    one()
+    other()
+    for number in range(2 * repeat):
+        which = number % 2 if number % 4 < 2 else 1 - number % 2  # one, other, other, one
+        start = time.perf_counter()
+        (one, other)[which]()
+        seconds[which].append(time.perf_counter() - start)
+    return seconds
+
+
+def print_pair(what: str, beside: str, ours: list[float], plain: list[float], images: int) -> None:
+    """A line: images/s of both, and the ratio of their medians."""
+    middle = statistics.median
+    print(
+        f"{what:24} {images / middle(ours):8.1f} images/s, on {beside} "
+        f"{images / middle(plain):8.1f}: ratio {middle(plain) / middle(ours):.3f}",
+        flush=True,
+    )
+
+
+def memory(manifest: Manifest, count: int) -> None:
+    """Print the peak anonymous memory of a training, and of one on ten times as many crops."""
+    peaks = []
+    with tempfile.TemporaryDirectory() as name:
+        for crops in (count, 10 * count):
+            folder = Path(name) / str(crops)
+            rows = pd.concat([manifest.samples("train")] * (crops // 100), ignore_index=True)
+            rows = rows.head(crops)
+            hashes = manifest.crop_hashes("train")
+            rows["sha256"] = rows["path"].map(hashes)
+            info = {**manifest.info, "root": os.path.relpath(manifest.root, folder.resolve())}
+            write_manifest(folder, dict.fromkeys(("train", "val", "test"), rows), info)
+            command = [sys.executable, "-c", MEMORY, str(folder), str(folder / "run")]
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            peaks.append(float(output.splitlines()[-1]))
+    small, large = peaks
+    print(
+        f"peak memory of a training: {small:.0f} MB on {count} crops, {large:.0f} MB on "
+        f"{10 * count}: {100 * (large / small - 1):+.1f} %"
+    )
+
+
+if __name__ == "__main__":
+    main()
