@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import keras
@@ -16,13 +16,12 @@ from classify.errors import ClassifyError
 from classify.pack import Packed
 
 IN_ORDER = "in order"
-THREADS = 2  # that make batches
 AHEAD = 8  # batches that are made at a time, the one in use included
 CLIP = ["class", "category", "compression", "clip"]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of packed crops, made ahead by two threads.
+    """Batches of packed crops, made ahead by threads.
 
     What batch k of epoch e holds follows from the seed alone, so that a training that was cut short
     goes on exactly as it would have. Whoever trains sets `epoch`: Keras's own hooks and queues
@@ -87,9 +86,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         elif devices > 1:
             self._shown = max(count - count % batch_size, batch_size)
         self._weights = weights
-        self._order = lru_cache(maxsize=2)(self._draw)
-        self._threads = ThreadPoolExecutor(THREADS)
+        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
         self._made: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
+
+    @property
+    def shown(self) -> int:
+        """How many crops an epoch shows."""
+        return self._shown
 
     def __len__(self) -> int:
         return math.ceil(self._shown / self._batch_size)
@@ -106,7 +110,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         rows = self.rows(epoch, index)
         images = self._data.images[rows]
         if self._augment is not None:
-            rng = np.random.default_rng((self._seed, epoch, index))
+            rng = np.random.default_rng((self._seed, epoch, index + 1))
             images = self._augment(images, rng, self._on_device)
         if self._weights is None:
             return images, self._targets[rows]
@@ -119,7 +123,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def rows(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
         """Which crops a batch shows."""
         start = index * self._batch_size
-        return self._order(epoch)[start : start + self._batch_size]
+        order = self._orders.get(epoch)
+        if order is None:
+            order = self._draw(epoch)
+            self._orders = {epoch: order}
+        return order[start : start + self._batch_size]
 
     def face_ids(self, epoch: int, index: int) -> list[str]:
         """The names of the crops that a batch shows."""
@@ -129,7 +137,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         count = len(self._targets)
         if self._sampling == IN_ORDER:
             return np.resize(np.arange(count), self._shown)
-        rng = np.random.default_rng((self._seed, epoch))
+        rng = np.random.default_rng((self._seed, epoch, 0))
         if self._sampling == "all":
             return np.resize(rng.permutation(count), self._shown)
         drawn = np.empty(self._shown, np.int64)

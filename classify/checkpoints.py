@@ -6,8 +6,9 @@ import io
 import math
 import os
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import pandas as pd
@@ -33,12 +34,16 @@ class Epoch:
     seconds: float  # of the whole epoch
 
 
-def write_log(folder: Path, epochs: list[Epoch]) -> bytes:
-    """Write log.csv, and return its bytes."""
-    table = pd.DataFrame([asdict(epoch) for epoch in epochs]).dropna(axis="columns", how="all")
-    text = table.to_csv(index=False, lineterminator="\n").encode()
-    write_atomically(folder / LOG, text)
-    return text
+def write_log(folder: Path, epochs: list[Epoch]) -> None:
+    """Write log.csv."""
+    write_atomically(folder / LOG, _csv(epochs))
+
+
+def _csv(epochs: list[Epoch]) -> bytes:
+    table = pd.DataFrame([asdict(epoch) for epoch in epochs])
+    if epochs[-1].val_loss is None:
+        table = table.drop(columns=["val_loss", "val_accuracy"])
+    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def save_best(folder: Path, network: keras.Model) -> None:
@@ -48,7 +53,7 @@ def save_best(folder: Path, network: keras.Model) -> None:
     _replace(temporary, folder / "best.keras")
 
 
-def save_last(folder: Path, trainer: keras.Model, log: bytes) -> None:
+def save_last(folder: Path, trainer: keras.Model, epochs: list[Epoch]) -> None:
     """Write last.keras: network, optimizer and, as one more member of the archive, the log.
 
     The log in it is that of the very epoch: what goes on from the file can never meet another's.
@@ -56,7 +61,7 @@ def save_last(folder: Path, trainer: keras.Model, log: bytes) -> None:
     temporary = folder / "saving-last.keras"
     trainer.save(temporary)
     with zipfile.ZipFile(temporary, "a") as archive:
-        archive.writestr(LOG, log)
+        archive.writestr(LOG, _csv(epochs))
     _replace(temporary, folder / "last.keras")
 
 
@@ -74,11 +79,10 @@ def read_last(folder: Path) -> tuple[keras.Model | None, list[Epoch]]:
     try:
         with zipfile.ZipFile(path) as archive:
             table = pd.read_csv(io.BytesIO(archive.read(LOG)))
-        rows = table.reindex(columns=[field.name for field in fields(Epoch)])
-        epochs = [
-            Epoch(**row) for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
-        ]
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        unvalidated = {} if "val_loss" in table else {"val_loss": None, "val_accuracy": None}
+        rows: list[dict[str, Any]] = table.to_dict("records")
+        epochs = [Epoch(**{**unvalidated, **row}) for row in rows]
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
     return load_model(path, compiled=True), epochs
 
@@ -105,8 +109,10 @@ def plateau_drops(epochs: list[Epoch], patience: int) -> int:
     """How often the validation loss stood still for `patience` epochs, counted anew after each."""
     drops, waited, lowest = 0, 0, math.inf
     for loss in _losses(epochs):
-        waited = 0 if loss < lowest else waited + 1
-        lowest = min(loss, lowest)
+        if loss < lowest:
+            lowest, waited = loss, 0
+        else:  # also where it is not a number
+            waited += 1
         if waited >= patience:
             drops, waited = drops + 1, 0
     return drops

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
@@ -34,9 +34,9 @@ def app() -> None:
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
 
 
-def _option(about: str) -> typer.models.OptionInfo:
-    """An option of `train` whose default stands in `TrainSettings`."""
-    return typer.Option(help=about)
+def _option(about: str, default: object) -> Any:
+    """An option of `train` whose default, that of `TrainSettings`, goes under a configuration's."""
+    return typer.Option(help=f"{about}.", show_default=str(default))
 
 
 @typer_app.command()
@@ -63,68 +63,76 @@ def archs() -> None:
 def train(
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Folder that ffpp-split wrote [default: data_manifests/multiclass]."),
+        typer.Option(
+            help="Folder that ffpp-split wrote.", show_default="data_manifests/multiclass"
+        ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with settings, as config.toml of a run; options go before."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder [default: runs/<arch>-<mode>, or the next].")
+        Path | None,
+        typer.Option(help="Run folder.", show_default="runs/<arch>-<mode>, or the next"),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run, which was interrupted.")
     ] = None,
-    arch: Annotated[str | None, _option("Network; `classify archs` lists them")] = None,
+    arch: Annotated[
+        str | None, _option("Network; `classify archs` lists them", "efficientnetb0")
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            help="imagenet, noisy-student, none or a file [default: imagenet where there is one]."
+            help="imagenet, noisy-student, none or a file.",
+            show_default="imagenet where there is one",
         ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Of a backbone [default: as `classify archs` says].")
+        str | None, typer.Option(help="Of a backbone.", show_default="as `classify archs` says")
     ] = None,
-    output: Annotated[str | None, _option("softmax, or sigmoid for two classes")] = None,
-    channels: Annotated[str | None, _option("rgb, or one of r, g, b")] = None,
+    output: Annotated[str | None, _option("softmax, or sigmoid for two classes", "softmax")] = None,
+    channels: Annotated[str | None, _option("rgb, or one of r, g, b", "rgb")] = None,
     dropout: Annotated[float | None, typer.Option(help="Instead of the head's own.")] = None,
     activation: Annotated[
-        str | None, _option("Of the baseline's hidden layers: linear or relu")
+        str | None, _option("Of the baseline's hidden layers: linear or relu", "linear")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels [default: the network's].")
+        int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
     ] = None,
     freeze: Annotated[
         str | None,
-        _option("all, none, or so many layers of the backbone; -20: all but the last 20"),
+        _option("all, none, or so many layers of the backbone; -20: all but the last 20", "none"),
     ] = None,
     freeze_batch_norm: Annotated[
         bool | None, typer.Option(help="Keep the backbone's batch normalisation as it is.")
     ] = None,
     head_epochs: Annotated[
-        int | None, _option("First so many epochs of the head alone, then as --freeze says")
+        int | None, _option("First so many epochs of the head alone, then as --freeze says", 0)
     ] = None,
     fine_tuning_rate: Annotated[
-        float | None, typer.Option(help="After these [default: a tenth of --learning-rate].")
+        float | None, typer.Option(help="After these.", show_default="a tenth of --learning-rate")
     ] = None,
-    epochs: Annotated[int | None, _option("At most so many, the head's included")] = None,
-    batch_size: Annotated[int | None, _option("Images per step, over all devices")] = None,
-    learning_rate: Annotated[float | None, _option("Of Adam")] = None,
-    schedule: Annotated[str | None, _option("Of the rate: constant, cosine or plateau")] = None,
+    epochs: Annotated[int | None, _option("At most so many, the head's included", 10)] = None,
+    batch_size: Annotated[int | None, _option("Images per step, over all devices", 64)] = None,
+    learning_rate: Annotated[float | None, _option("Of Adam", 0.001)] = None,
+    schedule: Annotated[
+        str | None, _option("Of the rate: constant, cosine or plateau", "constant")
+    ] = None,
     warmup_epochs: Annotated[
-        float | None, _option("In which a cosine's rate rises from zero")
+        float | None, _option("In which a cosine's rate rises from zero", 0)
     ] = None,
     patience: Annotated[
-        int | None, _option("Epochs without a lower validation loss before stopping")
+        int | None, _option("Epochs without a lower validation loss before stopping", 5)
     ] = None,
     augment: Annotated[
-        str | None, _option("paper, paper-text, rotate-shift, flip, robust or none")
+        str | None, _option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
     ] = None,
     class_weights: Annotated[
         bool | None, typer.Option(help="Every class counts the same in the loss.")
     ] = None,
     sampling: Annotated[
-        str | None, _option("all, or balanced: by class, then clip, then crop")
+        str | None, _option("all, or balanced: by class, then clip, then crop", "all")
     ] = None,
     refit: Annotated[
         bool | None, typer.Option(help="Train on val too and keep the last epoch.")
@@ -132,8 +140,10 @@ def train(
     mixed_precision: Annotated[
         bool | None, typer.Option(help="Compute in half precision: for GPUs.")
     ] = None,
-    jit: Annotated[str | None, _option("Compile the training step: auto, on or off")] = None,
-    seed: Annotated[int | None, _option("Of weights, order, dropout and augmentation")] = None,
+    jit: Annotated[
+        str | None, _option("Compile the training step: auto, on or off", "auto")
+    ] = None,
+    seed: Annotated[int | None, _option("Of weights, order, dropout and augmentation", 0)] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
     ] = False,
@@ -170,16 +180,18 @@ def train(
 
     if settings.mixed_precision and not on_gpu():
         say("mixed precision on a CPU is slower, not faster", style="yellow")
-    callbacks: list[keras.callbacks.Callback] = [Display(settings.epochs, settings.batch_size)]
+    callbacks: list[keras.callbacks.Callback] = []
     if tensorboard:
         if find_spec("tensorboard") is None:
             raise ClassifyError("--tensorboard needs the package tensorboard: pip install it")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     say(f"run: {folder}")
-    if manifest is None:
-        run = training.resume(folder, callbacks, progress)
-    else:
-        run = training.train(manifest, folder, settings, callbacks, progress)
+    with Display(settings.epochs, settings.batch_size) as display:
+        callbacks.append(display)
+        if manifest is None:
+            run = training.resume(folder, callbacks, progress)
+        else:
+            run = training.train(manifest, folder, settings, callbacks, progress)
     log = run.log
     best = best_epoch(log)
     shown = log.loc[best - 1].filter(regex="loss|accuracy")

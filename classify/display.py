@@ -12,7 +12,10 @@ from ffpp_tools.console import console, say
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
-    """Images per second, loss and accuracy, and how long it may still take."""
+    """Images per second, loss and accuracy, and how long it may still take.
+
+    A context: outside of it the terminal is as it was, whatever happened.
+    """
 
     async_safe = True
 
@@ -34,10 +37,6 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self._task = self._bar.add_task("", text="", visible=False)
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Show the bar."""
-        self._bar.start()
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start at the left again."""
         self._started = time.perf_counter()
@@ -48,7 +47,8 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move on."""
         took = time.perf_counter() - self._started
-        rate = (batch + 1) * self._batch_size / took
+        whole = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
+        rate = whole * self._batch_size / took
         left = took / (batch + 1) * (self.params["steps"] - batch - 1)
         text = f"{rate:.0f} images/s  {_measures(logs or {})}  {_duration(left)} left of the epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
@@ -62,8 +62,11 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         line += f"  {self._took[-1]:.0f} s"
         say(f"{line}, at most {_duration(left)} left" if remaining else line)
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Take the bar away."""
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from classify.batches import Batches
 from classify.checkpoints import Epoch
 from classify.errors import ClassifyError
 from classify.settings import TrainSettings, phases
+from ffpp_tools.files import write_atomically
 
 PLATEAU_PATIENCE = 2  # epochs without a lower validation loss before the rate falls
 PLATEAU_FACTOR = 0.5
@@ -27,8 +27,6 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     All it decides follows from the epochs so far and the settings, and dropout is seeded anew for
     every epoch: that is why an interrupted training goes on as if nothing had been.
     """
-
-    async_safe = True  # nothing is waited for after a batch
 
     def __init__(
         self,
@@ -51,10 +49,11 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self.network = network
         self.epochs = epochs
         self.trainer = trainer
+        self.batches: Batches | None = None  # what the present phase shows
         self.phases = phases(settings)
         self._folder = folder
         self._settings = settings
-        self._clock = _Clock()
+        self._started = self._trained = 0.0
 
     def has_ended(self) -> bool:
         """Whether nothing is left to train."""
@@ -62,12 +61,19 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         finished = len(self.epochs) >= self._settings.epochs
         return finished or checkpoints.stalled(self.epochs, first, self._settings.patience)
 
+    def save_again(self) -> None:
+        """Make best.keras that of the epochs so far, should a crash have come between the two."""
+        if checkpoints.is_best(self.epochs):
+            checkpoints.save_best(self._folder, self.network)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Set what would otherwise depend on the epochs this process has seen."""
-        self._clock = _Clock()
+        self._started, self._trained = time.perf_counter(), 0.0
+        if self.batches is not None:
+            self.batches.epoch = epoch
         states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
         for number, state in enumerate(states):
-            seeds = np.random.SeedSequence((self._settings.seed, epoch, number))
+            seeds = np.random.SeedSequence((self._settings.seed, epoch, number, 1))
             state.assign(seeds.generate_state(state.shape[0]).astype(state.dtype))
         if self._settings.schedule == "plateau":
             phase = next(p for p in self.phases if epoch < p.end)
@@ -75,13 +81,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             drops = checkpoints.plateau_drops(seen, PLATEAU_PATIENCE)
             self.model.optimizer.learning_rate = phase.rate * PLATEAU_FACTOR**drops
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Count."""
-        self._clock.batches = max(self._clock.batches, batch + 1)
-
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """The training part of the epoch is over."""
-        self._clock.trained = time.perf_counter()
+        self._trained = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Log the epoch and save it, under temporary names first."""
@@ -89,8 +91,8 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(measured["loss"]):
             return  # the guard tells, and what was good stays
         now = time.perf_counter()
-        training = (self._clock.trained or now) - self._clock.started
-        images = self._clock.batches * self._settings.batch_size
+        training = (self._trained or now) - self._started
+        images = self.batches.shown if self.batches is not None else 0
         row = Epoch(
             epoch=epoch,
             loss=measured["loss"],
@@ -99,24 +101,20 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             val_accuracy=measured.get("val_accuracy"),
             learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             images_per_second=round(images / training, 2),
-            seconds=round(now - self._clock.started, 3),
+            seconds=round(now - self._started, 3),
         )
         self.epochs.append(row)
-        if checkpoints.is_best(self.epochs):
-            checkpoints.save_best(self._folder, self.network)
-        log = checkpoints.write_log(self._folder, self.epochs)
-        checkpoints.save_last(self._folder, self.model, log)
+        # Nothing goes on from the end: the optimizer's state, twice the weights, is left out.
+        kept = self.network if self.has_ended() else self.model
+        checkpoints.save_last(self._folder, kept, self.epochs)
+        self.save_again()
+        checkpoints.write_log(self._folder, self.epochs)
         if self.has_ended():
-            # Nothing goes on from here: the optimizer's state, twice the weights, is not needed.
-            checkpoints.save_last(self._folder, self.network, log)
             self.model.stop_training = True
 
 
 class Guard(keras.callbacks.Callback):  # type: ignore[misc]
-    """Leads the batches through the epochs; stops when the loss is no longer finite.
-
-    It then tells at which crops.
-    """
+    """Stops a training whose loss is no longer finite, and tells at which crops."""
 
     async_safe = True
 
@@ -125,10 +123,6 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         self._batches = batches
         self._folder = folder
         self._bad: int | None = None
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Draw anew."""
-        self._batches.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Look at the mean loss so far, which one bad batch spoils for good."""
@@ -147,18 +141,9 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         epoch = self._batches.epoch
         names = self._batches.face_ids(epoch, self._bad)
         path = self._folder / "not-finite.txt"
-        path.write_text("\n".join(names) + "\n", encoding="utf-8")
+        write_atomically(path, ("\n".join(names) + "\n").encode())
         raise ClassifyError(
             f"the loss is not finite after batch {self._bad + 1} of epoch {epoch + 1}, "
             f"whose crops are {', '.join(names[:3])}, … (all {len(names)} in {path}). Try a lower "
             f"--learning-rate; without --mixed-precision if it is on. The epochs before are kept."
         )
-
-
-@dataclass
-class _Clock:
-    """What an epoch has taken so far."""
-
-    started: float = field(default_factory=time.perf_counter)
-    trained: float | None = None
-    batches: int = 0

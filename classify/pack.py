@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.errors import PackError
-from ffpp_tools.files import below
+from ffpp_tools.files import below, locked
 from ffpp_tools.tables import Manifest
 
-INTERPOLATION = "area, cubic"  # what `_scaled` does; part of an array's name
+INTERPOLATION = "area, cubic"  # what `scaled` does; part of an array's name
 CHECKED = 16  # crops of an array that are compared with their files before it is used
 CHUNK = 64  # crops that a thread takes at a time
 
@@ -52,9 +50,9 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
 
     The array lies in the manifest's folder under `packed/`, named by a fingerprint of the split's
     crops (names and content), the size and the interpolation, so that neither another manifest nor
-    crops made anew ever meet an old array. Before an array is used, some of its crops are compared
-    with their files. Crops that are not square are stretched,
-    as the paper's are.
+    crops made anew ever meet an old array. While it is built, every crop is compared with the hash
+    it had; before it is used again, some are compared with their files. Crops that are not square
+    are stretched, as the paper's are.
 
     Args:
         manifest: whose crops.
@@ -77,22 +75,25 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
         for part in splits
         for crop, sha in manifest.crop_hashes(part).items()
     ]
-    with _locked(path):
-        if not _is_right(path, crops, size):
-            _build(path, crops, size, progress)
+    if not _is_right(path, crops, size):
+        with locked(path.with_suffix(".lock")):  # one process builds, others wait and find it
+            if not _is_right(path, crops, size):
+                _build(path, crops, size, progress)
+                for old in path.parent.glob(f"{split}-{size}-*.npy"):
+                    if old != path:  # of a manifest that was here before
+                        old.unlink()
     images = np.load(path, mmap_mode="r", allow_pickle=False)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
 
 
-def read_image(path: Path, size: int) -> npt.NDArray[np.uint8]:
-    """An image file at `size` × `size`: (size, size, 3) uint8 RGB.
+def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """A picture at `size` × `size`, stretched if it is no square.
 
     Shrinks by averaging over areas, enlarges by cubic interpolation.
-
-    Raises:
-        PackError: missing or unreadable.
     """
-    return _scaled(path, _bytes(path), size)
+    shrinks = min(image.shape[:2]) >= size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=how)
 
 
 def _is_right(path: Path, crops: list[_Crop], size: int) -> bool:
@@ -120,6 +121,7 @@ def _build(path: Path, crops: list[_Crop], size: int, progress: Progress | None)
         )
     try:
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(temporary)
 
         def fill(start: int) -> range:
             positions = range(start, min(start + CHUNK, len(crops)))
@@ -144,42 +146,28 @@ def _build(path: Path, crops: list[_Crop], size: int, progress: Progress | None)
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time look for this array or build it; the others wait."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except PermissionError as error:
-        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
+def _reserve(path: Path) -> None:
+    """Claim the disk space of a file, so that a disk that fills up is an error, not a crash."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _read(crop: _Crop, size: int) -> npt.NDArray[np.uint8]:
-    data = _bytes(crop.path)
+    """A crop at `size` × `size`: (size, size, 3) uint8 RGB."""
+    try:
+        data = crop.path.read_bytes()
+    except OSError as error:
+        raise PackError(
+            f"{crop.path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
+            f"make the manifest again with `ffpp-split`."
+        ) from error
     if hashlib.sha256(data).hexdigest() != crop.sha256:
         raise PackError(
             f"{crop.path}: not the crop it was when the dataset was made; extract it again "
             f"(`ffpp-extract --verify` lists all that differ)"
         )
-    return _scaled(crop.path, data, size)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PackError(
-            f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-            f"make the manifest again with `ffpp-split`."
-        ) from error
-
-
-def _scaled(path: Path, data: bytes, size: int) -> npt.NDArray[np.uint8]:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise PackError(f"{path}: not a readable image; extract it again")
-    shrinks = min(image.shape[:2]) >= size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(image, (size, size), interpolation=how)[..., ::-1]
+        raise PackError(f"{crop.path}: not a readable image; extract it again")
+    return scaled(np.asarray(image, np.uint8), size)[..., ::-1]

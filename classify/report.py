@@ -166,7 +166,8 @@ def _provenance(run: Run, manifest: Manifest, split: str) -> str:
     chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
     groups = manifest.info["groups"][split]
     behind = [f"its {kind} show {n} group(s) of people" for kind, n in groups.items() if n]
-    return f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {chosen[split]}"
+    said = f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {chosen[split]}"
+    return f"{said} {run.borrowed}".strip()
 
 
 def _write(report: Report) -> None:

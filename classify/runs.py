@@ -43,6 +43,8 @@ class Run:
             weights = Path(self.settings.weights).resolve()
             settings["weights"] = os.path.relpath(weights, self.folder.resolve())
             environment["weights_sha256"] = sha256(weights)
+            if weights.suffix == ".keras":
+                environment["weights_manifest_sha256"] = _manifest_behind(weights)
         config = {
             "manifest": {"path": self.manifest_path, "sha256": self.manifest_sha256},
             "training": settings,
@@ -51,13 +53,41 @@ class Run:
         text = json.dumps(environment, indent=2) + "\n"
         write_atomically(self.folder / "environment.json", text.encode())
 
+    def check_weights(self) -> None:
+        """Refuse to start from another weights file than the one the run was made with.
+
+        Raises:
+            RunError: the file has changed.
+        """
+        noted = self.environment.get("weights_sha256")
+        if noted and sha256(Path(str(self.settings.weights))) != noted:
+            raise RunError(
+                f"{self.settings.weights} is not what it was when {self.folder} was made"
+            )
+
+    @property
+    def borrowed(self) -> str:
+        """A sentence on weights of a network that may know people of this run's splits, or ""."""
+        if "weights_manifest_sha256" not in self.environment:
+            return ""
+        if self.environment["weights_manifest_sha256"] == self.manifest_sha256:
+            return "It started from a run on the same manifest."
+        return (
+            f"IT STARTED FROM {Path(str(self.settings.weights)).name} OF ANOTHER TRAINING, which "
+            f"may have seen people of this split."
+        )
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says; nothing where it is gone or damaged."""
+        try:
+            return dict(json.loads((self.folder / "environment.json").read_text("utf-8")))
+        except (OSError, ValueError):
+            return {}
+
     def note_resumption(self, epochs: int) -> None:
         """Add to environment.json that, and with what, the training went on after `epochs`."""
-        path = self.folder / "environment.json"
-        try:
-            environment = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):  # what it tells is lost, the training is not
-            environment = {}
+        path, environment = self.folder / "environment.json", self.environment
         again = {"after_epochs": epochs, **_environment()}
         environment["resumed"] = [*environment.get("resumed", []), again]
         write_atomically(path, (json.dumps(environment, indent=2) + "\n").encode())
@@ -147,6 +177,14 @@ def load_model(path: Path, compiled: bool = False) -> keras.Model:
 def best_epoch(log: pd.DataFrame) -> int:
     """The epoch, counted from 1, that best.keras holds."""
     return int(log["val_loss"].idxmin()) + 1 if "val_loss" in log else len(log)
+
+
+def _manifest_behind(weights: Path) -> str:
+    """The hash of the manifest that the run of a checkpoint was trained on; "" where unknown."""
+    try:
+        return Run.read(weights.parent).manifest_sha256
+    except ClassifyError:
+        return ""
 
 
 def check_free(folder: Path) -> None:

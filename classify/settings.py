@@ -64,8 +64,8 @@ class TrainSettings:
                 raise ClassifyError(f"{name} ({value}) must be above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ClassifyError(f"dropout ({self.dropout}) must be from 0 to below 1")
-        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "augment": tuple(PRESETS)}
-        for name, known in (choices | {"jit": JIT}).items():
+        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT}
+        for name, known in (choices | {"augment": tuple(PRESETS)}).items():
             if getattr(self, name) not in known:
                 raise ClassifyError(
                     f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
@@ -76,6 +76,17 @@ class TrainSettings:
             )
         if self.warmup_epochs and self.schedule != "cosine":
             raise ClassifyError("warmup_epochs belong to schedule cosine")
+        shortest = min(phase.end - phase.first for phase in phases(self))
+        if not self.warmup_epochs < shortest:
+            raise ClassifyError(
+                f"warmup_epochs ({self.warmup_epochs}) must be below the {shortest} that follow"
+            )
+        if self.fine_tuning_rate and not self.head_epochs:
+            raise ClassifyError("fine_tuning_rate is for after head_epochs; say learning_rate")
+        if self.class_weights and self.sampling == "balanced":
+            raise ClassifyError("class_weights and sampling balanced do the same: take one")
+        if self.seed >= 2**32:
+            raise ClassifyError(f"seed ({self.seed}) must be below 2**32")
         if self.refit and self.schedule == "plateau":
             raise ClassifyError("a refit has no validation loss for schedule plateau to follow")
 

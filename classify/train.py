@@ -23,7 +23,7 @@ from classify.models import build, chosen_arch, freeze
 from classify.pack import Packed, Progress, pack
 from classify.runs import Run, check_free
 from classify.settings import Phase, TrainSettings, phases
-from ffpp_tools.files import sha256
+from ffpp_tools.files import locked, sha256
 from ffpp_tools.tables import Manifest
 
 
@@ -72,6 +72,10 @@ def train(
     manifest = Manifest.read(manifest_folder)
     settings = resolved(settings)
     # Everything that can fail for want of data or weights comes before the folder is made.
+    if settings.batch_size % replicas():
+        raise ClassifyError(
+            f"batch_size ({settings.batch_size}) must be a multiple of the {replicas()} devices"
+        )
     network = _network(settings, len(manifest.classes))
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
@@ -103,17 +107,18 @@ def resume(
     """
     run = Run.read(folder)
     manifest = run.manifest
-    with _policy(run.settings):
-        trainer, epochs = checkpoints.read_last(folder)
+    trainer, epochs = checkpoints.read_last(folder)
     if trainer is None:
+        run.check_weights()
         keeper = Keeper(folder, run.settings, _network(run.settings, len(manifest.classes)), [])
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
         if keeper.has_ended():
             raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
+        _compile(trainer, trainer.optimizer, run.settings)  # for this machine
+        keeper.save_again()
     data = _packed(manifest, run.settings, progress)
-    run.note_resumption(len(keeper.epochs))
     _fit(run, manifest, data, keeper, callbacks)
     return run
 
@@ -163,8 +168,35 @@ def _fit(
     keeper: Keeper,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Train to the end, phase by phase, from where the keeper stands."""
+    """Train to the end, phase by phase, from where the keeper stands.
+
+    Raises:
+        RunError: another process trains in this folder.
+        ClassifyError: the loss of a batch, or of validation in every epoch, is not finite.
+    """
+    try:
+        with locked(run.folder / ".lock", wait=False):
+            _train_phases(run, manifest, data, keeper, callbacks)
+    except BlockingIOError as error:
+        raise RunError(f"{run.folder}: another process is training it") from error
+    if not (run.folder / "best.keras").exists():
+        raise ClassifyError(
+            f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
+        )
+    (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
+    learning_figure(run.log).savefig(run.folder / "learning.png", dpi=140)
+
+
+def _train_phases(
+    run: Run,
+    manifest: Manifest,
+    data: tuple[Packed, Packed | None],
+    keeper: Keeper,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
     settings = run.settings
+    if keeper.epochs:
+        run.note_resumption(len(keeper.epochs))
     train_data, val_data = data
     classes = len(manifest.classes)
     validation = None
@@ -192,6 +224,7 @@ def _fit(
         )
         if keeper.trainer is None or start == phase.first:
             keeper.trainer = _compiled(keeper.network, phase, settings, len(batches))
+        keeper.batches = batches
         guard = Guard(batches, run.folder)
         keeper.trainer.fit(
             batches,
@@ -200,17 +233,11 @@ def _fit(
             epochs=phase.end,
             shuffle=False,
             verbose=0,
-            callbacks=[guard, keeper, *callbacks],
+            callbacks=[keeper, guard, *callbacks],
         )
         guard.check()
         if keeper.has_ended():
             break
-    if not (run.folder / "best.keras").exists():
-        raise ClassifyError(
-            f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
-        )
-    figure = learning_figure(run.log)
-    figure.savefig(run.folder / "learning.png", dpi=140)
 
 
 def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:
@@ -226,14 +253,20 @@ def _compiled(
     freeze(network, phase.freeze, phase.freeze_batch_norm)
     with _policy(settings):
         trainer = keras.Model(network.inputs, network.outputs, name=network.name)
-        entropy = "binary" if settings.output == "sigmoid" else "categorical"
-        trainer.compile(
-            optimizer=keras.optimizers.Adam(_rate(phase, settings, steps)),
-            loss=f"{entropy}_crossentropy",
-            weighted_metrics=["accuracy"],
-            jit_compile=jit_compile(settings.jit),
-        )
+        _compile(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
     return trainer
+
+
+def _compile(
+    trainer: keras.Model, optimizer: keras.optimizers.Optimizer, settings: TrainSettings
+) -> None:
+    entropy = "binary" if settings.output == "sigmoid" else "categorical"
+    trainer.compile(
+        optimizer=optimizer,
+        loss=f"{entropy}_crossentropy",
+        weighted_metrics=["accuracy"],
+        jit_compile=jit_compile(settings.jit),
+    )
 
 
 def _rate(

@@ -27,7 +27,7 @@ Align = Annotated[
     bool, typer.Option("--align", help="Turn and scale to fixed eyes, 256 pixels square.")
 ]
 Size = Annotated[
-    str, typer.Option(help="Scale every crop, such as to 480x320 [default: as it is].")
+    str, typer.Option(help="Scale every crop, such as to 480x320.", show_default="as it is")
 ]
 Format = Annotated[str, typer.Option("--format", help="png, or jpg.")]
 DetectorName = Annotated[str, typer.Option(help="hog, or cnn (finds turned faces; wants a GPU).")]
@@ -64,13 +64,14 @@ def extract(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder of FF++, Celeb-DF or DFDC [default: $FFPP_DATA, else "
-            "./data/FaceForensics++]."
+            help="Folder of FF++, Celeb-DF or DFDC.",
+            show_default="$FFPP_DATA, else ./data/FaceForensics++",
         ),
     ] = None,
     out: Out = Path("dataset"),
     every: Annotated[
-        int | None, typer.Option(min=1, help="Take every Nth frame from frame 0 [default: 25].")
+        int | None,
+        typer.Option(min=1, help="Take every Nth frame from frame 0.", show_default="25"),
     ] = None,
     frames_per_clip: Annotated[
         int | None, typer.Option(min=1, help="Take so many frames, spread evenly, instead.")
@@ -249,7 +250,7 @@ def identify(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     distance: Annotated[
         float | None,
-        typer.Option(help="Up to which two faces are taken for one person's [default: 0.36]."),
+        typer.Option(help="Up to which two faces are taken for one person's.", show_default="0.36"),
     ] = None,
     workers: Processes = CPUS,
 ) -> None:
@@ -271,7 +272,7 @@ def split(
     mode: Annotated[
         str | None,
         typer.Option(
-            help="Label space: multiclass (7), videos (5) or binary [default: multiclass]."
+            help="Label space: multiclass (7), videos (5) or binary.", show_default="multiclass"
         ),
     ] = None,
     recipe: Annotated[
@@ -283,11 +284,11 @@ def split(
     ] = "grouped",
     out: Annotated[
         Path | None,
-        typer.Option(help="Manifest folder [default: in data_manifests, by mode and recipe]."),
+        typer.Option(help="Manifest folder.", show_default="in data_manifests, by mode and recipe"),
     ] = None,
     ratios: Annotated[
         str | None,
-        typer.Option(help="train/val/test [default: 80/5/15 for binary, else 84/4/12]."),
+        typer.Option(help="train/val/test.", show_default="80/5/15 for binary, else 84/4/12"),
     ] = None,
     per_class: Annotated[
         int | None, typer.Option(min=3, help="So many samples of each class in all.")
@@ -389,7 +390,7 @@ def demo(
     people: Annotated[int, typer.Option(min=6, help="How many people; even.")] = 20,
     seconds: Annotated[float, typer.Option(min=1, help="About how long a clip lasts.")] = 4.0,
     compression: Annotated[
-        list[str] | None, typer.Option(help="raw, c23 or c40; may be repeated [default: c23].")
+        list[str] | None, typer.Option(help="raw, c23 or c40; may be repeated.", show_default="c23")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
     workers: Processes = CPUS,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from ffpp_tools.errors import FfppError
@@ -51,6 +53,24 @@ def flush(folder: Path) -> None:
         libc.syncfs(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file, which is free again when the process ends, however it does.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and `wait` is False.
+        FfppError: the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def leads_out(path: str) -> bool:

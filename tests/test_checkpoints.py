@@ -1,4 +1,5 @@
 import math
+import zipfile
 
 import keras
 import numpy as np
@@ -69,6 +70,8 @@ def test_a_plateau_is_counted_anew_after_every_drop():
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2) == 1
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2) == 2
     assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2) == 0
+    assert plateau_drops(epochs(math.nan, 3.0, 2.0, 1.0, 0.9, 0.8), 2) == 0
+    assert plateau_drops(epochs(3.0, math.nan, 2.0, 1.0, 0.9), 2) == 0
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ def trained():
 
 @pytest.mark.parametrize("val_loss", [0.25, None])
 def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_loss):
-    log = write_log(tmp_path, epochs(val_loss, val_loss))
-    save_last(tmp_path, trained, log)
+    write_log(tmp_path, epochs(val_loss, val_loss))
+    save_last(tmp_path, trained, epochs(val_loss, val_loss))
     found, rows = read_last(tmp_path)
     assert rows == epochs(val_loss, val_loss)
     for mine, kept in zip(found.get_weights(), trained.get_weights(), strict=True):
@@ -93,20 +96,48 @@ def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_los
     assert {p.name for p in tmp_path.iterdir()} == {"log.csv", "last.keras"}
 
 
+def test_a_validation_loss_that_was_not_finite_stays_so(trained, tmp_path):
+    save_last(tmp_path, trained, epochs(2.0, math.nan, 1.0))
+    _, rows = read_last(tmp_path)
+    assert math.isnan(rows[1].val_loss)
+    assert is_best(rows)
+    save_last(tmp_path, trained, epochs(math.nan))
+    _, rows = read_last(tmp_path)
+    assert rows[0].val_loss is not None
+    assert not is_best(rows)
+
+
+def test_an_optimizer_that_cannot_go_on_is_refused(trained, tmp_path):
+    save_last(tmp_path, trained, epochs(1.0))
+    trained.optimizer = keras.optimizers.SGD()
+    other = tmp_path / "other"
+    other.mkdir()
+    save_last(other, trained, epochs(1.0))
+    with zipfile.ZipFile(other / "last.keras") as donor:
+        weights = donor.read("model.weights.h5")
+    with zipfile.ZipFile(tmp_path / "last.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "last.keras", "w") as archive:
+        for name, data in (members | {"model.weights.h5": weights}).items():
+            archive.writestr(name, data)
+    with pytest.raises(RunError, match="optimizer"):
+        read_last(tmp_path)
+
+
 def test_the_best_is_kept_without_the_optimizer(trained, tmp_path):
     network = keras.Model(trained.inputs, trained.outputs)
     save_best(tmp_path, network)
-    save_last(tmp_path, trained, b"")
+    save_last(tmp_path, trained, epochs(1.0))
     assert not keras.models.load_model(tmp_path / "best.keras").compiled
     sizes = [(tmp_path / name).stat().st_size for name in ("best.keras", "last.keras")]
     assert sizes[0] < sizes[1]
 
 
 def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, monkeypatch):
-    save_last(tmp_path, trained, write_log(tmp_path, epochs(1.0)))
+    save_last(tmp_path, trained, epochs(1.0))
     monkeypatch.setattr("zipfile.ZipFile.writestr", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save_last(tmp_path, trained, b"other")
+        save_last(tmp_path, trained, epochs(1.0, 2.0))
     monkeypatch.undo()
     assert read_last(tmp_path)[1] == epochs(1.0)
 

@@ -1,5 +1,6 @@
 """The commands as a person types them."""
 
+import dataclasses
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import get_type_hints
 
 import cv2
 import pandas as pd
@@ -359,3 +361,20 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "r").exists()
+
+
+def test_the_defaults_that_train_shows_are_those_it_has():
+    from classify.cli import train
+    from classify.settings import TrainSettings
+
+    hints = get_type_hints(train, include_extras=True)
+    shown = {
+        name: hint.__metadata__[0].show_default for name, hint in hints.items() if name != "return"
+    }
+    for name, default in dataclasses.asdict(TrainSettings()).items():
+        if default is not None and default is not False:
+            assert (
+                float(shown[name]) == default
+                if isinstance(default, float)
+                else shown[name] == str(default)
+            )

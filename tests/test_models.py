@@ -254,6 +254,7 @@ def test_frozen_batch_norm_keeps_its_statistics_in_training():
         ({"arch": "sepconv", "weights": "imagenet"}, "no pretrained weights"),
         ({"arch": "efficientnetb0", "weights": "/no/such.h5"}, "/no/such.h5"),
         ({"arch": "sepconv", "activation": "relu"}, "baseline"),
+        ({"arch": "baseline", "activation": "tanh"}, "linear, relu"),
         ({"arch": "sepconv", "head": "gap"}, "its own layers"),
         ({"arch": "vgg16", "head": "gapp"}, "flatten-1024"),
         ({"arch": "vgg16", "channels": "x"}, "rgb"),

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from classify.errors import PackError
-from classify.pack import pack, read_image
+from classify.pack import pack, scaled
 from ffpp_tools.crop import CropSettings
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import Workers, extract_dataset
@@ -175,11 +175,34 @@ def test_a_disk_too_small_is_told_before_anything_is_written(manifest, monkeypat
     assert arrays(manifest) == []
 
 
-def test_bare_boxes_are_stretched_to_squares(tmp_path):
+def test_bare_boxes_are_stretched_to_squares():
     image = np.zeros((100, 50, 3), np.uint8)
-    image[:50, :, 2] = 200  # red above
-    cv2.imwrite(str(tmp_path / "a.png"), image)
-    small = read_image(tmp_path / "a.png", 40)
+    image[:50, :, 0] = 200  # red above
+    small = scaled(image, 40)
     assert small.shape == (40, 40, 3)
     assert small[10, 20].tolist() == [200, 0, 0]
     assert small[30, 20].tolist() == [0, 0, 0]
+
+
+def test_an_array_that_is_there_is_used_without_writing_anything(manifest, monkeypatch):
+    kept = np.array(pack(manifest, "test", 32).images)
+    (path,) = arrays(manifest)
+    for lock in path.parent.glob("*.lock"):
+        lock.unlink()
+    before = sorted(p.name for p in path.parent.iterdir())
+    np.testing.assert_array_equal(pack(manifest, "test", 32).images, kept)
+    assert sorted(p.name for p in path.parent.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(manifest):
+    (manifest.folder / "packed").write_text("a file in the way")
+    with pytest.raises(FfppError, match=r"test-48-\w+\.lock: cannot be written"):
+        pack(manifest, "test", 48)
+
+
+def test_arrays_of_a_manifest_that_was_here_before_are_deleted(manifest):
+    pack(manifest, "test", 32)
+    pack(manifest, "test", 48)
+    make_manifest(manifest.root, manifest.folder, SplitSettings(mode="videos", seed=2))
+    pack(Manifest.read(manifest.folder), "test", 32)
+    assert sorted(p.name.rsplit("-", 1)[0] for p in arrays(manifest)) == ["test-32", "test-48"]

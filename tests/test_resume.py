@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -32,14 +33,14 @@ SETTINGS = {
     "sampling": "balanced",
     "schedule": "cosine",
     "warmup_epochs": 1.0,
-    "class_weights": True,
 }
+MIXED = SETTINGS | {"mixed_precision": True, "sampling": "all", "class_weights": True}
 TWO_PHASES = {
     "arch": "mobilenetv2",
     "weights": "none",
     "size": 32,
     "batch_size": 32,
-    "epochs": 4,
+    "epochs": 5,
     "head_epochs": 2,
     "dropout": 0.3,
     "schedule": "plateau",
@@ -65,9 +66,8 @@ def killed_after(epochs, manifest, settings, folder):
     process = subprocess.Popen(
         [*command, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    log = folder / "log.csv"
     deadline = time.monotonic() + 240
-    while not (log.exists() and len(log.read_text().splitlines()) > epochs):
+    while saved_epochs(folder) < epochs:
         assert process.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -75,15 +75,35 @@ def killed_after(epochs, manifest, settings, folder):
     assert process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(("settings", "epochs"), [(SETTINGS, 1), (TWO_PHASES, 2), (TWO_PHASES, 3)])
+def saved_epochs(folder):
+    """How many epochs the checkpoint, renamed into its place, has seen."""
+    try:
+        with zipfile.ZipFile(folder / "last.keras") as archive:
+            return len(archive.read("log.csv").splitlines()) - 1
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        (SETTINGS, 2),
+        pytest.param(MIXED, 2, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 1, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 2, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 4, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_training_goes_on_to_the_same_weights(
     settings, epochs, videos_manifest, tmp_path, undisturbed
 ):
     whole = undisturbed(settings)
     cut = tmp_path / "cut"
     killed_after(epochs, videos_manifest, settings, cut)
-    assert len(pd.read_csv(cut / "log.csv")) < settings["epochs"]
     run = resume(cut)
+    (again,) = json.loads((cut / "environment.json").read_text())["resumed"]
+    assert again["after_epochs"] == epochs
+    assert again["backend"] == keras.backend.backend()
     assert len(run.log) == settings["epochs"]
     pd.testing.assert_frame_equal(measured(cut), measured(whole))
     for name in ("last.keras", "best.keras"):
@@ -97,7 +117,7 @@ def undisturbed(videos_manifest, tmp_path_factory):
     made = {}
 
     def run(settings):
-        key = settings["arch"]
+        key = f"{settings['arch']}-{settings.get('mixed_precision', False)}"
         if key not in made:
             folder = tmp_path_factory.mktemp("whole") / key
             made[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
@@ -116,15 +136,41 @@ def test_a_training_killed_in_its_first_epoch_starts_again(videos_manifest, tmp_
     pd.testing.assert_frame_equal(measured(cut), measured(whole.folder))
 
 
-def test_what_went_on_says_where_in_its_environment(videos_manifest, tmp_path, undisturbed):
+def test_a_crash_between_last_and_best_is_made_good(videos_manifest, tmp_path):
+    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
-    cut.mkdir()
-    for name in ("config.toml", "environment.json"):
-        shutil.copy(undisturbed(SETTINGS) / name, cut / name)
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, cut, TINY, [StopAfter(1)])
+    (cut / "best.keras").write_bytes(b"of an epoch that no log knows")
     resume(cut)
-    environment = json.loads((cut / "environment.json").read_text())
-    assert environment["resumed"][0]["backend"] == keras.backend.backend()
-    assert environment["resumed"][0]["after_epochs"] == 0
+    for mine, kept in zip(
+        weights_of(cut, "best.keras"), weights_of(whole.folder, "best.keras"), strict=True
+    ):
+        np.testing.assert_array_equal(mine, kept)
+
+
+def test_two_processes_do_not_train_in_one_folder(videos_manifest, tmp_path):
+    folder = tmp_path / "r"
+
+    class Second(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            with pytest.raises(RunError, match="another process is training it"):
+                resume(folder)
+
+    train(videos_manifest.folder, folder, dataclasses.replace(TINY, epochs=2), [Second()])
+
+
+def test_other_weights_than_those_it_was_made_with_are_refused(videos_manifest, tmp_path):
+    donor = keras.applications.MobileNetV2(include_top=False, weights=None)
+    donor.save_weights(tmp_path / "w.weights.h5")
+    settings = TrainSettings(
+        arch="mobilenetv2", weights=str(tmp_path / "w.weights.h5"), size=32, epochs=1
+    )
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, tmp_path / "r", settings, [StopAfter(0)])
+    (tmp_path / "w.weights.h5").write_bytes(b"other")
+    with pytest.raises(RunError, match="is not what it was when"):
+        resume(tmp_path / "r")
 
 
 def test_a_training_that_has_ended_is_left_alone(undisturbed):

@@ -64,6 +64,11 @@ def test_a_number_of_layers_to_freeze_may_be_a_number(tmp_path):
         ({"jit": "maybe"}, "auto, on, off"),
         ({"head_epochs": 10}, "leave none"),
         ({"warmup_epochs": 1.0}, "schedule cosine"),
+        ({"warmup_epochs": 10.0, "schedule": "cosine"}, "below the 10"),
+        ({"warmup_epochs": float("inf"), "schedule": "cosine"}, "below the 10"),
+        ({"fine_tuning_rate": 0.1}, "head_epochs"),
+        ({"class_weights": True, "sampling": "balanced"}, "take one"),
+        ({"seed": 2**32}, "below"),
         ({"refit": True, "schedule": "plateau"}, "no validation loss"),
     ],
 )

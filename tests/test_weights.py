@@ -66,15 +66,9 @@ def test_a_trained_run_lends_its_backbone(tmp_path):
 @pytest.mark.parametrize(
     ("donor", "model", "message"),
     [
-        (
-            "mobilenet",
-            "mobilenetv2",
-            r"layer Conv1 has weights of \[\(3, 3, 3, 32\)\]|does not fit",
-        ),
-        ("efficientnetb1", "efficientnetb0", "layer block1b"),
-        ("efficientnetb0", "efficientnetb1", "does not fit: layer block2a"),
-        ("resnet50", "resnet101", "does not fit"),
-        ("vgg16", "vgg19", "layer block4_conv1"),
+        ("efficientnetb1", "efficientnetb0", "layer block2a_expand_conv has"),
+        ("efficientnetb0", "efficientnetb1", "layer block1b_dwconv has"),
+        ("vgg16", "vgg19", "layer block3_conv4 has"),
     ],
 )
 @pytest.mark.parametrize("kind", ["weights.h5", "h5"])
@@ -85,9 +79,8 @@ def test_weights_of_another_network_are_refused_by_the_first_layer(
     network(donor).save_weights(path) if kind == "weights.h5" else write_legacy(
         network(donor), path
     )
-    with pytest.raises(ModelError, match="does not fit") as refused:
+    with pytest.raises(ModelError, match=f"does not fit: {message}"):
         load(network(model), path)
-    assert "first" in str(refused.value) or "layer " in str(refused.value)
 
 
 def test_a_file_of_another_network_leaves_the_weights_alone(tmp_path):

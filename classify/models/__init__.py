@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 OUTPUTS = ("softmax", "sigmoid")
+ACTIVATIONS = ("linear", "relu")
 CHANNELS = ("rgb", "r", "g", "b")
 PAPER = "the paper"
 BACKBONES_2022 = "29 backbones on the 140k faces (2022)"
@@ -107,7 +108,7 @@ def build(
     x = inputs if channels == "rgb" else _one_channel(inputs, channels)
     if chosen.layers is None:
         x = feature_maps(arch, x, weights)
-        layers = heads.layers(head or chosen.head or "gap", dropout)
+        layers = heads.layers(head or str(chosen.head), dropout)
     elif arch == "baseline":
         layers = chosen.layers(activation)
     else:
@@ -147,7 +148,10 @@ def freeze(model: keras.Model, what: str, batch_norm: bool) -> None:
     backbone = backbone_of(model)
     if backbone is None:
         if what != "none" or batch_norm:
-            raise ModelError("only networks with a backbone can be frozen; leave --freeze out")
+            raise ModelError(
+                "this network has no backbone to freeze: leave --freeze, --freeze-batch-norm and "
+                "--head-epochs out"
+            )
         return
     frozen = len(backbone.layers[: _frozen_layers(what, len(backbone.layers))])
     for position, layer in enumerate(backbone.layers):
@@ -192,7 +196,11 @@ def _check(
         raise ModelError(f"{arch.name} ends in its own layers; leave --head and --dropout out")
     if activation != "linear" and arch.name != "baseline":
         raise ModelError(f"--activation is the baseline's; {arch.name} has its own")
-    for option, value, known in (("output", output, OUTPUTS), ("channels", channels, CHANNELS)):
+    for option, value, known in (
+        ("output", output, OUTPUTS),
+        ("channels", channels, CHANNELS),
+        ("activation", activation, ACTIVATIONS),
+    ):
         if value not in known:
             raise ModelError(f"unknown {option} {value!r}; choose from {', '.join(known)}")
     if output == "sigmoid" and classes != 2:

@@ -43,7 +43,12 @@ def downloading(arch: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Keras raises a bare Exception
-        found = re.search(r"(?:URL fetch failure on|from) (\S+\.h5)", str(error))
+        found = re.search(r"URL fetch failure on (\S+):", str(error))
+        if "Incomplete or corrupted file" in str(error):
+            raise ModelError(
+                f"the weights of {arch} that were downloaded are damaged ({error}); delete the "
+                f"file and try again"
+            ) from error
         if not found:
             raise
         raise ModelError(
