@@ -44,8 +44,8 @@ def main() -> None:
     classes = len(manifest.classes)
     targets = np.eye(classes, dtype=np.float32)[data.labels]
 
-    def batches(augment: object = PAPER, **settings: object) -> Batches:
-        return Batches(data, targets, options.batch_size, 0, augment, **settings)
+    def batches(augment: object = PAPER) -> Batches:
+        return Batches(data, targets, options.batch_size, 0, augment)
 
     with tempfile.TemporaryDirectory() as folder:
         flow = generator(manifest, data, Path(folder), options)
@@ -75,8 +75,8 @@ def generator(
     manifest: Manifest, data: Packed, folder: Path, options: argparse.Namespace
 ) -> keras.utils.PyDataset:
     """The paper's pipeline on the same crops, which it wants in a folder per class."""
-    for row in data.samples.itertuples():
-        path = folder / row.category / row.face_id.replace("/", "-")
+    for row in data.samples.rename(columns={"class": "class_name"}).itertuples():
+        path = folder / row.class_name / row.face_id.replace("/", "-")
         path.parent.mkdir(exist_ok=True)
         path.with_suffix(".png").symlink_to(manifest.root / row.path)
     changed = ImageDataGenerator(
@@ -97,6 +97,8 @@ def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[
     images = sum(len(dataset[i][1]) for i in range(len(dataset)))
 
     def epoch() -> int:
+        if isinstance(dataset, Batches):
+            dataset.epoch += 1
         model.fit(dataset, verbose=0, shuffle=False)
         return images
 

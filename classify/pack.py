@@ -37,14 +37,6 @@ class Packed:
 Progress = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
 
 
-@dataclass(frozen=True)
-class _Crop:
-    """A file, and the hash it had when the manifest was made."""
-
-    path: Path
-    sha256: str
-
-
 def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = None) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
@@ -70,15 +62,12 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
     what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
     fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
-    crops = [
-        _Crop(below(manifest.root, crop), sha)
-        for part in splits
-        for crop, sha in manifest.crop_hashes(part).items()
-    ]
-    if not _is_right(path, crops, size):
+    hashes = pd.concat([manifest.crop_hashes(part) for part in splits])
+    crops = _Crops(manifest.root, hashes, size)
+    if not _is_right(path, crops):
         with locked(path.with_suffix(".lock")):  # one process builds, others wait and find it
-            if not _is_right(path, crops, size):
-                _build(path, crops, size, progress)
+            if not _is_right(path, crops):
+                _build(path, crops, progress)
                 for old in path.parent.glob(f"{split}-{size}-*.npy"):
                     if old != path:  # of a manifest that was here before
                         old.unlink()
@@ -96,37 +85,72 @@ def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     return cv2.resize(image, (size, size), interpolation=how)
 
 
-def _is_right(path: Path, crops: list[_Crop], size: int) -> bool:
+@dataclass(frozen=True)
+class _Crops:
+    """The files behind an array."""
+
+    root: Path
+    hashes: pd.Series  # sha256 by path below the root; kept as a table, which costs little memory
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), self.size, self.size, 3
+
+    def read(self, position: int) -> npt.NDArray[np.uint8]:
+        """A crop at training size: (size, size, 3) uint8 RGB."""
+        path = below(self.root, self.hashes.index[position])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise PackError(
+                f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
+                f"make the manifest again with `ffpp-split`."
+            ) from error
+        if hashlib.sha256(data).hexdigest() != self.hashes.iloc[position]:
+            raise PackError(
+                f"{path}: not the crop it was when the dataset was made; extract it again "
+                f"(`ffpp-extract --verify` lists all that differ)"
+            )
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise PackError(f"{path}: not a readable image; extract it again")
+        return scaled(np.asarray(image, np.uint8), self.size)[..., ::-1]
+
+
+def _is_right(path: Path, crops: _Crops) -> bool:
     """Whether the array is there, whole, and holds what its crops hold, as far as some tell."""
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError):  # none, or not a whole array
         return False
-    if images.shape != (len(crops), size, size, 3):
+    if images.shape != crops.shape:
         return False
     some = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
-    return all(np.array_equal(images[i], _read(crops[i], size)) for i in some)
+    return all(np.array_equal(images[i], crops.read(i)) for i in some)
 
 
-def _build(path: Path, crops: list[_Crop], size: int, progress: Progress | None) -> None:
+def _build(path: Path, crops: _Crops, progress: Progress | None) -> None:
     """Fill the array under a temporary name, then rename: it is whole or not there."""
     temporary = path.with_suffix(".tmp")
-    shape = (len(crops), size, size, 3)
-    needed = int(np.prod(shape))
+    needed = int(np.prod(crops.shape))
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise PackError(
-            f"{path}: {needed / 1e9:.1f} GB are needed for {len(crops)} crops at {size} pixels and "
-            f"{free / 1e9:.1f} GB are free; make room, or choose a smaller --size"
+            f"{path}: {needed / 1e9:.1f} GB are needed for {len(crops)} crops at {crops.size} "
+            f"pixels and {free / 1e9:.1f} GB are free; make room, or choose a smaller --size"
         )
     try:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=crops.shape)
         _reserve(temporary)
 
         def fill(start: int) -> range:
             positions = range(start, min(start + CHUNK, len(crops)))
             for position in positions:
-                images[position] = _read(crops[position], size)
+                images[position] = crops.read(position)
             return positions
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -151,23 +175,3 @@ def _reserve(path: Path) -> None:
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-def _read(crop: _Crop, size: int) -> npt.NDArray[np.uint8]:
-    """A crop at `size` × `size`: (size, size, 3) uint8 RGB."""
-    try:
-        data = crop.path.read_bytes()
-    except OSError as error:
-        raise PackError(
-            f"{crop.path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-            f"make the manifest again with `ffpp-split`."
-        ) from error
-    if hashlib.sha256(data).hexdigest() != crop.sha256:
-        raise PackError(
-            f"{crop.path}: not the crop it was when the dataset was made; extract it again "
-            f"(`ffpp-extract --verify` lists all that differ)"
-        )
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise PackError(f"{crop.path}: not a readable image; extract it again")
-    return scaled(np.asarray(image, np.uint8), size)[..., ::-1]
