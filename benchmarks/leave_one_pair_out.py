@@ -84,8 +84,9 @@ class Study:
 
     def __init__(self, manifest: Manifest, folder: Path, weights: str) -> None:
         splits = ("train", "val", "test")
-        rows = pd.concat([manifest.samples(split) for split in splits], ignore_index=True)
-        hashes = pd.concat([manifest.crop_hashes(split) for split in splits])
+        parts = [manifest.samples(split) for split in splits]
+        rows = pd.concat(parts, ignore_index=True)
+        hashes = pd.concat(list(map(manifest.crop_hashes, splits, parts)))
         self.rows = rows.assign(sha256=rows["path"].map(hashes))
         self.info = {**manifest.info, "root": os.path.relpath(manifest.root, folder / "x/y")}
         self.folder = folder

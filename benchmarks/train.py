@@ -164,8 +164,8 @@ def memory(manifest: Manifest, count: int) -> None:
         for crops in (count, 10 * count):
             folder = Path(name) / str(crops)
             rows = manifest.samples("train")
+            hashes = manifest.crop_hashes("train", rows)
             rows = rows.iloc[np.resize(np.arange(len(rows)), crops)].reset_index(drop=True)
-            hashes = manifest.crop_hashes("train")
             rows["sha256"] = rows["path"].map(hashes)
             info = {**manifest.info, "root": os.path.relpath(manifest.root, folder.resolve())}
             few = rows.head(crops // 10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,7 +85,10 @@ def read_last(folder: Path) -> tuple[keras.Model | None, list[Epoch]]:
         epochs = [Epoch(**{**unvalidated, **row}) for row in rows]
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
-    return load_model(path, compiled=True), epochs
+    with warnings.catch_warnings():
+        # Keras only warns of an optimizer whose state does not fit, and starts it anew.
+        warnings.filterwarnings("error", "Skipping variable loading for optimizer", UserWarning)
+        return load_model(path, compiled=True), epochs
 
 
 def is_best(epochs: list[Epoch]) -> bool:

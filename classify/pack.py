@@ -58,11 +58,12 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
         TableError: the manifest is damaged, or its dataset has other crops now.
     """
     splits = split.split("+")
-    samples = pd.concat([manifest.samples(part) for part in splits], ignore_index=True)
+    parts = [manifest.samples(part) for part in splits]
+    samples = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
     fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
-    hashes = pd.concat([manifest.crop_hashes(part) for part in splits])
+    hashes = pd.concat(list(map(manifest.crop_hashes, splits, parts)))
     crops = _Crops(manifest.root, hashes, size)
     if not _is_right(path, crops):
         with locked(path.with_suffix(".lock")):  # one process builds, others wait and find it

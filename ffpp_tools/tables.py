@@ -213,8 +213,12 @@ class Manifest:
             )
         return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
 
-    def crop_hashes(self, split: str) -> pd.Series:
+    def crop_hashes(self, split: str, samples: pd.DataFrame) -> pd.Series:
         """The sha256 of every crop of a split, by its path below the root, in the CSV's order.
+
+        Args:
+            split: which one.
+            samples: its rows.
 
         Raises:
             TableError: the dataset is gone, or has other crops than when the manifest was made.
@@ -226,7 +230,7 @@ class Manifest:
                 f"with `ffpp-split`."
             )
         faces = pd.read_parquet(path, columns=["path", "sha256"]).set_index("path")["sha256"]
-        hashes = faces.reindex(self.samples(split)["path"])
+        hashes = faces.reindex(samples["path"])
         if _digest(hashes.index, hashes.fillna("")) != self.info["crops"][split]:
             raise TableError(
                 f"{path} tells of other crops than {self.folder} was made of. Make the manifest "
@@ -254,8 +258,10 @@ def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str
 
 def _digest(paths: Iterable[str], hashes: Iterable[str]) -> str:
     """One hash for a list of crops and what is in them."""
-    lines = (f"{path} {sha}\n" for path, sha in zip(paths, hashes, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for path, sha in zip(paths, hashes, strict=True):
+        digest.update(f"{path} {sha}\n".encode())
+    return digest.hexdigest()
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:
