@@ -174,70 +174,75 @@ def _fit(
         RunError: another process trains in this folder.
         ClassifyError: the loss of a batch, or of validation in every epoch, is not finite.
     """
-    try:
-        with locked(run.folder / ".lock", wait=False):
-            _train_phases(run, manifest, data, keeper, callbacks)
-    except BlockingIOError as error:
-        raise RunError(f"{run.folder}: another process is training it") from error
-    if not (run.folder / "best.keras").exists():
-        raise ClassifyError(
-            f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
-        )
-    (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
-    learning_figure(run.log).savefig(run.folder / "learning.png", dpi=140)
-
-
-def _train_phases(
-    run: Run,
-    manifest: Manifest,
-    data: tuple[Packed, Packed | None],
-    keeper: Keeper,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    settings = run.settings
-    if keeper.epochs:
-        run.note_resumption(len(keeper.epochs))
+    settings, classes = run.settings, len(manifest.classes)
     train_data, val_data = data
-    classes = len(manifest.classes)
-    validation = None
-    if val_data is not None:
-        targets = _targets(val_data, settings, classes)
-        validation = Batches(
-            val_data, targets, settings.batch_size, 0, sampling=IN_ORDER, devices=replicas()
-        )
-    for phase in phases(settings):
-        start = len(keeper.epochs)
-        if start >= phase.end:
-            continue
-        weights = class_weights(train_data.labels, classes) if settings.class_weights else None
-        batches = Batches(
-            train_data,
-            _targets(train_data, settings, classes),
-            settings.batch_size,
-            settings.seed,
-            PRESETS[settings.augment],
-            sampling=settings.sampling,
-            weights=weights,
-            epoch=start,
-            devices=replicas(),
-            on_device=warps_on_device(),
-        )
-        if keeper.trainer is None or start == phase.first:
-            keeper.trainer = _compiled(keeper.network, phase, settings, len(batches))
-        keeper.batches = batches
-        guard = Guard(batches, run.folder)
-        keeper.trainer.fit(
-            batches,
-            validation_data=validation,
-            initial_epoch=start,
-            epochs=phase.end,
-            shuffle=False,
-            verbose=0,
-            callbacks=[keeper, guard, *callbacks],
-        )
-        guard.check()
-        if keeper.has_ended():
-            break
+    validation = None if val_data is None else _in_order(val_data, settings, classes)
+    with _alone_in(run.folder):
+        if keeper.epochs:
+            run.note_resumption(len(keeper.epochs))
+        for phase in phases(settings):
+            start = len(keeper.epochs)
+            if start >= phase.end:
+                continue
+            batches = _shuffled(train_data, settings, classes, start)
+            if keeper.trainer is None or start == phase.first:
+                keeper.trainer = _compiled(keeper.network, phase, settings, len(batches))
+            keeper.batches = batches
+            guard = Guard(batches, run.folder)
+            keeper.trainer.fit(
+                batches,
+                validation_data=validation,
+                initial_epoch=start,
+                epochs=phase.end,
+                shuffle=False,
+                verbose=0,
+                callbacks=[keeper, guard, *callbacks],
+            )
+            guard.check()
+        if not (run.folder / "best.keras").exists():
+            raise ClassifyError(
+                f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
+            )
+        (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
+        learning_figure(run.log).savefig(run.folder / "learning.png", dpi=140)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Be the one process that trains in a run folder.
+
+    Raises:
+        RunError: another one does.
+    """
+    try:
+        with locked(folder / ".lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise RunError(f"{folder}: another process is training it") from error
+
+
+def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:
+    """What is trained on, from an epoch on."""
+    return Batches(
+        data,
+        _targets(data, settings, classes),
+        settings.batch_size,
+        settings.seed,
+        PRESETS[settings.augment],
+        sampling=settings.sampling,
+        weights=class_weights(data.labels, classes) if settings.class_weights else None,
+        epoch=epoch,
+        devices=replicas(),
+        on_device=warps_on_device(),
+    )
+
+
+def _in_order(data: Packed, settings: TrainSettings, classes: int) -> Batches:
+    """What validates: every crop once, as it is."""
+    targets = _targets(data, settings, classes)
+    return Batches(
+        data, targets, settings.batch_size, settings.seed, sampling=IN_ORDER, devices=replicas()
+    )
 
 
 def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:

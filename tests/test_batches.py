@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,3 +120,20 @@ def test_a_batch_names_its_crops():
     batches = Batches(DATA, targets(DATA), 4, 0)
     images = batches[1][0][:, 0, 0, 0]
     assert batches.face_ids(0, 1) == list(DATA.samples["face_id"].iloc[images])
+
+
+def test_a_network_is_fitted_on_batches_that_the_device_has_warped():
+    smooth = np.repeat(np.repeat(RNG.integers(0, 256, (27, 4, 4, 3), np.uint8), 8, 1), 8, 2)
+    data = Packed(smooth, DATA.labels, DATA.samples)
+    host = Batches(data, targets(DATA), 4, 0, PRESETS["paper"])
+    device = Batches(data, targets(DATA), 4, 0, PRESETS["paper"], on_device=True)
+    warped = keras.ops.convert_to_numpy(device[3][0])
+    assert np.abs(warped.astype(int) - host[3][0]).mean() < 1
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.GlobalAveragePooling2D()]
+    losses = []
+    for batches in (host, device):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([*layers, keras.layers.Dense(2, activation="softmax")])
+        model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+        losses.append(model.fit(batches, verbose=0, shuffle=False).history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
