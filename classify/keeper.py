@@ -61,10 +61,11 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         finished = len(self.epochs) >= self._settings.epochs
         return finished or checkpoints.stalled(self.epochs, first, self._settings.patience)
 
-    def save_again(self) -> None:
-        """Make best.keras that of the epochs so far, should a crash have come between the two."""
+    def follow_last(self) -> None:
+        """Make best.keras and log.csv those of last.keras, which is written first."""
         if checkpoints.is_best(self.epochs):
             checkpoints.save_best(self._folder, self.network)
+        checkpoints.write_log(self._folder, self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Set what would otherwise depend on the epochs this process has seen."""
@@ -107,8 +108,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         # Nothing goes on from the end: the optimizer's state, twice the weights, is left out.
         kept = self.network if self.has_ended() else self.model
         checkpoints.save_last(self._folder, kept, self.epochs)
-        self.save_again()
-        checkpoints.write_log(self._folder, self.epochs)
+        self.follow_last()
         if self.has_ended():
             self.model.stop_training = True
 

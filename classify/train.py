@@ -114,10 +114,10 @@ def resume(
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
+        keeper.follow_last()
         if keeper.has_ended():
             raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
         _compile(trainer, trainer.optimizer, run.settings)  # for this machine
-        keeper.save_again()
     data = _packed(manifest, run.settings, progress)
     _fit(run, manifest, data, keeper, callbacks)
     return run

@@ -176,8 +176,11 @@ def test_other_weights_than_those_it_was_made_with_are_refused(videos_manifest, 
 def test_a_training_that_has_ended_is_left_alone(undisturbed):
     folder = undisturbed(SETTINGS)
     before = (folder / "last.keras").stat().st_mtime_ns
+    log = (folder / "log.csv").read_bytes()
+    (folder / "log.csv").unlink()  # as if the machine had died before it was written
     with pytest.raises(RunError, match="has ended after 4 epochs"):
         resume(folder)
+    assert (folder / "log.csv").read_bytes() == log
     assert (folder / "last.keras").stat().st_mtime_ns == before
 
 
