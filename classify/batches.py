@@ -159,8 +159,8 @@ def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
 def class_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
     """A weight per crop, so that every class that is there counts the same in sum.
 
-    >>> class_weights(np.array([0, 0, 0, 1]), 2).round(2).tolist()
-    [0.67, 0.67, 0.67, 2.0]
+    >>> class_weights(np.array([0, 0, 0, 0, 1, 1]), 2).tolist()
+    [0.75, 0.75, 0.75, 0.75, 1.5, 1.5]
     """
     counts = np.bincount(labels, minlength=classes)
     there = np.count_nonzero(counts)

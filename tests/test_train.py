@@ -144,16 +144,18 @@ def test_a_run_behind_a_link_finds_its_manifest(run, videos_manifest, tmp_path):
 
 def test_a_weights_file_is_found_again_from_the_run_folder(videos_manifest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    donor = keras.applications.EfficientNetB0(include_top=False, weights=None)
-    donor.save_weights("b0.weights.h5")
-    settings = TrainSettings(weights="b0.weights.h5", size=32, epochs=1, batch_size=32)
+    donor = keras.applications.MobileNetV2(include_top=False, weights=None)
+    donor.save_weights("m2.weights.h5")
+    settings = TrainSettings(
+        arch="mobilenetv2", weights="m2.weights.h5", size=32, epochs=1, batch_size=32
+    )
     trained = train(videos_manifest.folder, tmp_path / "runs/r", settings)
     config = tomllib.loads((trained.folder / "config.toml").read_text())
-    assert config["training"]["weights"] == "../../b0.weights.h5"
+    assert config["training"]["weights"] == "../../m2.weights.h5"
     environment = json.loads((trained.folder / "environment.json").read_text())
-    assert environment["weights_sha256"] == sha256(tmp_path / "b0.weights.h5")
+    assert environment["weights_sha256"] == sha256(tmp_path / "m2.weights.h5")
     monkeypatch.chdir("/")
-    assert Run.read(trained.folder).settings.weights == str(tmp_path / "b0.weights.h5")
+    assert Run.read(trained.folder).settings.weights == str(tmp_path / "m2.weights.h5")
 
 
 def test_an_earlier_run_is_never_overwritten(run, videos_manifest):

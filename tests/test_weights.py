@@ -37,7 +37,7 @@ def randomised(model, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "h5"])
-@pytest.mark.parametrize("name", ["mobilenetv2", "densenet121", "xception", "inceptionv3"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "inceptionv3"])  # with and without names
 def test_every_kind_of_file_gives_back_its_weights(name, kind, tmp_path):
     donor, path = randomised(network(name)), tmp_path / f"donor.{kind}"
     if kind == "weights.h5":
@@ -64,16 +64,16 @@ def test_a_trained_run_lends_its_backbone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("donor", "model", "message"),
+    ("donor", "model", "kind", "message"),
     [
-        ("efficientnetb1", "efficientnetb0", "layer block2a_expand_conv has"),
-        ("efficientnetb0", "efficientnetb1", "layer block1b_dwconv has"),
-        ("vgg16", "vgg19", "layer block3_conv4 has"),
+        ("efficientnetb1", "efficientnetb0", "weights.h5", "layer block2a_expand_conv has"),
+        ("efficientnetb0", "efficientnetb1", "h5", "layer block1b_dwconv has"),
+        ("vgg16", "vgg19", "weights.h5", "layer block3_conv4 has"),
+        ("vgg16", "vgg19", "h5", "layer block3_conv4 has"),
     ],
 )
-@pytest.mark.parametrize("kind", ["weights.h5", "h5"])
 def test_weights_of_another_network_are_refused_by_the_first_layer(
-    donor, model, message, kind, tmp_path
+    donor, model, kind, message, tmp_path
 ):
     path = tmp_path / f"w.{kind}"
     network(donor).save_weights(path) if kind == "weights.h5" else write_legacy(
