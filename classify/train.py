@@ -107,7 +107,8 @@ def resume(
     """
     run = Run.read(folder)
     manifest = run.manifest
-    trainer, epochs = checkpoints.read_last(folder)
+    with _policy(run.settings):  # without it Keras forgets the scale of the loss
+        trainer, epochs = checkpoints.read_last(folder)
     if trainer is None:
         run.check_weights()
         keeper = Keeper(folder, run.settings, _network(run.settings, len(manifest.classes)), [])
