@@ -231,6 +231,7 @@ def test_freezing_is_a_slice_of_the_backbone(what, frozen):
     assert all(layer.trainable for layer in backbone_of(model).layers)
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_keeps_its_statistics_in_training():
     model = build("resnet50", 2, size=32, head="gap")
     freeze(model, "none", batch_norm=True)

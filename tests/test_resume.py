@@ -126,6 +126,7 @@ def undisturbed(videos_manifest, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_its_first_epoch_starts_again(videos_manifest, tmp_path):
     whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
@@ -184,12 +185,14 @@ def test_a_training_that_has_ended_is_left_alone(undisturbed):
     assert (folder / "last.keras").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_two_phases_train_the_head_first(undisturbed):
     log = Run.read(undisturbed(TWO_PHASES)).log
     assert log["learning_rate"].iloc[:2].tolist() == pytest.approx([1e-3, 1e-3], rel=1e-5)
     assert log["learning_rate"].iloc[2] == pytest.approx(1e-4, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_backbone_rests_while_the_head_is_trained(videos_manifest, tmp_path, monkeypatch):
     seen = {}
     original = training.build

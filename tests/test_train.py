@@ -94,6 +94,7 @@ def test_the_same_seed_gives_the_same_training(videos_manifest, tmp_path, run):
     assert not np.allclose(other.log["val_loss"], run.log["val_loss"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_path):
     # Nothing is learnt at this rate, so that the first epoch's noise stays unbeaten for long.
     stopped = train_tiny(
@@ -232,6 +233,7 @@ def test_xla_stays_off_for_tensorflow_on_a_cpu():
     assert jit_compile() is False
 
 
+@pytest.mark.slow
 def test_half_precision_trains_and_gives_probabilities_in_single(videos_manifest, tmp_path):
     mixed = train_tiny(videos_manifest.folder, tmp_path / "r", mixed_precision=True, epochs=1)
     model = mixed.best_model()
