@@ -78,25 +78,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._sampling = sampling
         self._on_device = on_device
         self._clips = _by_class_and_clip(data) if sampling == "balanced" else []
-        self._shown = count = len(targets)
+        self.shown = count = len(targets)  # crops of an epoch
         if devices > 1 and sampling == IN_ORDER:
-            self._shown += -count % batch_size
+            self.shown += -count % batch_size
             # Keras divides a batch's loss by all its crops: those that count make up for the rest.
-            weights = np.full(count, self._shown / count, np.float32)
+            weights = np.full(count, self.shown / count, np.float32)
         elif devices > 1:
-            self._shown = max(count - count % batch_size, batch_size)
+            self.shown = max(count - count % batch_size, batch_size)
         self._weights = weights
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
         self._made: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
 
-    @property
-    def shown(self) -> int:
-        """How many crops an epoch shows."""
-        return self._shown
-
     def __len__(self) -> int:
-        return math.ceil(self._shown / self._batch_size)
+        return math.ceil(self.shown / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         wanted = [(self.epoch, i) for i in range(index, min(index + AHEAD, len(self)))]
@@ -136,12 +131,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def _draw(self, epoch: int) -> npt.NDArray[np.int64]:
         count = len(self._targets)
         if self._sampling == IN_ORDER:
-            return np.resize(np.arange(count), self._shown)
+            return np.resize(np.arange(count), self.shown)
         rng = np.random.default_rng((self._seed, epoch, 0))
         if self._sampling == "all":
-            return np.resize(rng.permutation(count), self._shown)
-        drawn = np.empty(self._shown, np.int64)
-        for position, (of_class, of_clip, of_crop) in enumerate(rng.random((self._shown, 3))):
+            return np.resize(rng.permutation(count), self.shown)
+        drawn = np.empty(self.shown, np.int64)
+        for position, (of_class, of_clip, of_crop) in enumerate(rng.random((self.shown, 3))):
             clips = self._clips[int(of_class * len(self._clips))]
             crops = clips[int(of_clip * len(clips))]
             drawn[position] = crops[int(of_crop * len(crops))]

@@ -121,7 +121,7 @@ def build(
             x = layer(x)
     except ValueError as error:
         raise ModelError(f"{arch} has no room in an input of {size} pixels: --size") from error
-    return keras.Model(inputs, x, name=arch.replace("-", "_"))
+    return keras.Model(inputs, x, name=arch)
 
 
 def backbone_of(model: keras.Model) -> keras.Model | None:
