@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from classify import metrics
-from classify.predict import predict_split
+from classify.predict import score_split
 from classify.runs import Run
 from classify.settings import TrainSettings
 from classify.train import train
@@ -118,7 +118,7 @@ class Study:
             keras.backend.clear_session()
             settings = TrainSettings(weights=self.weights, refit=True, **RECIPES[recipe])
             train(folder / "manifest", run, settings)
-        return predict_split(Run.read(run), "test")
+        return score_split(Run.read(run), "test").table
 
 
 def judge(predictions: pd.DataFrame) -> tuple[float, float]:

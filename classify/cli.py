@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from classify import show
 from classify.errors import ClassifyError
 from ffpp_tools.console import console, progress, run_script, say
 from ffpp_tools.errors import FfppError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from classify.report import Report
+    import keras
 
 typer_app = typer.Typer(
     help="Train classifiers of face manipulation and judge them honestly.",
@@ -201,21 +200,59 @@ def train(
 
 @typer_app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="Run folder.", show_default="none: --predictions")
+    ] = None,
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge on this manifest: other compression, other data.",
+            show_default="the run's own",
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge a CSV file of anybody's detector instead of a run: face_id or path, and "
+            "p_fake or p_<class> for every class of --manifest."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --predictions: where to.", show_default="<file>-report beside it"),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Also on the same crops, compressed, blurred, noisy."),
+    ] = False,
 ) -> None:
-    """Judge a run: confusion per manipulation, per frame and per clip.
+    """Judge a run, or anybody's predictions: per manipulation, per frame and per clip.
 
     Example: classify report runs/b0
-    """
-    from classify.report import make_report
-    from classify.runs import Run
 
-    found = Run.read(run)
-    _start_keras()
-    made = make_report(found, split)
-    _print_report(made)
-    say(f"report: {made.folder / 'report.html'}")
+    Example: classify report runs/b0 --manifest data_manifests/videos-c23
+
+    Example: classify report --predictions theirs.csv --manifest data_manifests/videos
+    """
+    from classify.report import make_report, report_on_file
+    from classify.runs import Run
+    from ffpp_tools.tables import Manifest
+
+    other = Manifest.read(manifest) if manifest else None
+    if predictions:
+        if run or robustness:
+            raise ClassifyError("--predictions are judged without a run: leave it, or them, out")
+        if other is None:
+            raise ClassifyError("--predictions need --manifest, which says what each face is")
+        made = report_on_file(predictions, other, split, out)
+    elif run is None or out:
+        raise ClassifyError("name a run folder (its report lies in it), or --predictions FILE")
+    else:
+        found = Run.read(run)
+        _start_keras()
+        made = make_report(found, split, other, robustness)
+    show.report(made)
 
 
 def _start_keras() -> None:
@@ -241,37 +278,3 @@ def _start_keras() -> None:
         os.close(saved)
     backend = keras.backend.backend()
     say(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")
-
-
-def _print_report(report: Report) -> None:
-    from classify.report import cell, number
-
-    say(report.provenance, style="bold")
-    for a in report.shortcuts:
-        alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
-        say(f"  cheap properties alone: AUC {alone}, {a.question}")
-    for j in report.judgements:
-        say(
-            f"\nper {j.unit}: {j.samples} {j.unit}s, accuracy {number(j.accuracy)}, "
-            f"AUC fake against real {number(j.auc)}"
-        )
-        percent = j.percent.map(cell)
-        _print_table("per cent of each actual class, N/A for none", "actual ╲ predicted", percent)
-        per_class = j.per_class.astype(object)
-        for name in ("precision", "recall", "f1"):
-            per_class[name] = j.per_class[name].map(number)
-        _print_table("per class", "class", per_class)
-        shown = j.by_category.set_index("category").astype(object)
-        shown["called_fake_percent"] = (
-            j.by_category["called_fake_percent"].map("{:.1f}".format).to_numpy()
-        )
-        shown["auc_against_youtube"] = j.by_category["auc_against_youtube"].map(number).to_numpy()
-        _print_table("per manipulation, and per kind of real", "category", shown)
-
-
-def _print_table(title: str, corner: str, cells: pd.DataFrame) -> None:
-    names = [corner, *(str(c).replace("_", " ") for c in cells.columns)]
-    table = Table(*(Column(name, overflow="fold") for name in names), title=title)
-    for name, row in cells.iterrows():
-        table.add_row(str(name), *(str(value) for value in row))
-    console.print(table)

@@ -1,8 +1,14 @@
-"""Measures of a classifier, as pure functions on arrays. Fake is the positive class."""
+"""Measures of a classifier, as pure functions on arrays. Fake is the positive class.
+
+Measures that are given weights take one row of them per set of weights, (w, n), and return (w,)
+values: so a bootstrap (`classify.bootstrap`) costs one sort, whatever it draws. Where a measure
+does not exist, for want of fakes or of reals, it is nan.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +16,9 @@ import pandas as pd
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
+
+CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
+LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
 
 
 def confusion(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
@@ -27,8 +36,10 @@ def row_percent(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0) * 100
 
 
-def per_class(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall, F1 and support, a row per class.
+def per_class(
+    actual: Ints, predicted: Ints, probabilities: Floats, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Precision, recall, F1, AUC of the class against all others, and support; a row per class.
 
     0 where a class was never predicted; nan where there is none of it to be found.
     """
@@ -42,18 +53,174 @@ def per_class(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataF
         dict(zip(columns, values, strict=True)), index=pd.Index(classes, name="class")
     )
     table.loc[table["support"] == 0, ["precision", "recall", "f1"]] = np.nan
+    aucs = [auc(curve(actual == i, probabilities[:, i]))[0] for i in range(len(classes))]
+    table.insert(3, "auc", aucs)
     return table
 
 
-def accuracy(actual: Ints, predicted: Ints) -> float:
-    """Share of samples whose class is predicted."""
-    return float(np.mean(np.asarray(actual) == np.asarray(predicted)))
+def share(hits: npt.ArrayLike, weights: Floats) -> Floats:
+    """The share of hits among all: accuracy, recall, detection rate, by what is handed in."""
+    total = weights.sum(axis=1)
+    return np.divide(weights @ np.asarray(hits, float), total, where=total > 0, out=_nan(total))
 
 
-def auc(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float:
-    """Area under the ROC curve, fake positive; nan where only one kind is present."""
-    from sklearn.metrics import roc_auc_score
+def balanced_accuracy(actual: Ints, predicted: Ints, weights: Floats) -> Floats:
+    """The mean recall over the classes that are there."""
+    right = np.asarray(actual) == np.asarray(predicted)
+    recalls = [share(right[actual == c], weights[:, actual == c]) for c in np.unique(actual)]
+    there = np.isfinite(recalls)
+    return np.where(there, recalls, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
 
-    if len(np.unique(is_fake)) < 2:
-        return float("nan")
-    return float(roc_auc_score(is_fake, p_fake))
+
+@dataclass(frozen=True)
+class Curve:
+    """What is called fake at every threshold, from none to all; a row per set of weights."""
+
+    thresholds: Floats  # (k,) decreasing, from infinity; called fake is what reaches it
+    true_positives: Floats  # (w, k)
+    false_positives: Floats  # (w, k)
+
+    @property
+    def recall(self) -> Floats:
+        """The share of fakes called fake, (w, k): the true positive rate."""
+        return _ratio(self.true_positives, self.true_positives[:, -1:])
+
+    @property
+    def fpr(self) -> Floats:
+        """The share of reals called fake, (w, k)."""
+        return _ratio(self.false_positives, self.false_positives[:, -1:])
+
+    @property
+    def precision(self) -> Floats:
+        """The share of fakes among what is called fake, (w, k); 1 where nothing is."""
+        called = self.true_positives + self.false_positives
+        return np.where(called > 0, _ratio(self.true_positives, called), 1.0)
+
+
+def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None = None) -> Curve:
+    """Count what is called fake at every threshold.
+
+    Args:
+        is_fake: (n,) what each sample is.
+        p_fake: (n,) its score.
+        weights: (w, n) how often each counts; once by default.
+    """
+    fake, scores = np.asarray(is_fake, bool), np.asarray(p_fake, float)
+    weights = np.ones((1, len(fake))) if weights is None else weights
+    order = np.argsort(-scores, kind="stable")
+    fake, scores = fake[order], scores[order]
+    ends = np.flatnonzero(np.diff(scores, append=-np.inf))  # of runs of equal scores
+    sorted_weights = weights[:, order]
+
+    def counted(what: npt.NDArray[np.bool_]) -> Floats:
+        sums = np.cumsum(sorted_weights * what, axis=1)[:, ends]
+        return np.concatenate([np.zeros((len(weights), 1)), sums], axis=1)
+
+    return Curve(np.append(np.inf, scores[ends]), counted(fake), counted(~fake))
+
+
+def auc(c: Curve) -> Floats:
+    """Area under the ROC curve: the chance that a fake's score is above a real's."""
+    steps = np.diff(c.fpr, axis=1)
+    return (steps * (c.recall[:, 1:] + c.recall[:, :-1]) / 2).sum(axis=1) + _undefined(c)
+
+
+def average_precision(c: Curve) -> Floats:
+    """Area under the precision-recall curve, as a sum of steps."""
+    return (np.diff(c.recall, axis=1) * c.precision[:, 1:]).sum(axis=1) + _undefined(c)
+
+
+def eer(c: Curve) -> Floats:
+    """Equal error rate: where as many fakes are missed as reals are accused, interpolated."""
+    gap = c.fpr - (1 - c.recall)  # rises from -1 to 1
+    after = np.argmax(gap >= 0, axis=1)
+    rows = np.arange(len(gap))
+    before = np.maximum(after - 1, 0)
+    step = gap[rows, after] - gap[rows, before]
+    part = np.divide(-gap[rows, before], step, where=step > 0, out=np.zeros(len(gap)))
+    fpr = c.fpr[rows, before] + part * (c.fpr[rows, after] - c.fpr[rows, before])
+    return fpr + _undefined(c)
+
+
+def recall_at(c: Curve, fpr: float) -> Floats:
+    """The most fakes found at a threshold that accuses at most this share of reals."""
+    return np.where(c.fpr <= fpr, c.recall, 0).max(axis=1) + _undefined(c)
+
+
+def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float:
+    """The threshold of the highest balanced accuracy (Youden's index); called fake is above it.
+
+    It lies half way between two scores; of several that are as good, the nearest to 0.5, and 0.5
+    itself where no threshold is better or only fakes or only reals are there.
+    """
+    c = curve(is_fake, p_fake)
+    if np.isnan(_undefined(c)[0]):
+        return 0.5
+    scores = c.thresholds[1:]
+    between = (scores[:-1] + scores[1:]) / 2
+    gain = (c.recall - c.fpr)[0, 1:-1]
+    at_half = float((c.recall - c.fpr)[0, np.sum(scores > 0.5)])
+    candidates, gains = np.append(between, 0.5), np.append(gain, at_half)
+    best = candidates[gains >= gains.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def log_loss(actual: Ints, probabilities: Floats, weights: Floats) -> Floats:
+    """The mean of -log of the probability that was given to what it is."""
+    given = probabilities[np.arange(len(actual)), actual]
+    return share(-np.log(np.clip(given, LEAST_PROBABILITY, 1)), weights)
+
+
+def reliability(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> pd.DataFrame:
+    """How often what was given some probability happens; a row per bin that holds any.
+
+    Returns:
+        Columns `probability` and `happened` (means of the bin) and `count`.
+    """
+    p = np.asarray(probability, float)
+    bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    table = pd.DataFrame({"probability": p, "happened": np.asarray(outcome, float), "bin": bins})
+    grouped = table.groupby("bin")
+    return grouped[["probability", "happened"]].mean().assign(count=grouped.size())
+
+
+def calibration_error(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> float:
+    """Expected calibration error: the mean distance of both columns of `reliability`."""
+    bins = reliability(outcome, probability)
+    distance = (bins["probability"] - bins["happened"]).abs()
+    return float((distance * bins["count"]).sum() / bins["count"].sum())
+
+
+def tempered(probabilities: Floats, temperature: float) -> Floats:
+    """Probabilities, (n, classes), as if the logits had been divided by a temperature."""
+    logits = np.log(np.clip(probabilities, LEAST_PROBABILITY, 1)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def best_temperature(actual: Ints, probabilities: Floats) -> float:
+    """The temperature of the lowest log loss (Guo et al., 2017), from 0.05 to 20."""
+    from scipy.optimize import minimize_scalar
+
+    once = np.ones((1, len(actual)))
+
+    def loss(log_temperature: float) -> float:
+        return float(log_loss(actual, tempered(probabilities, np.exp(log_temperature)), once)[0])
+
+    limit = np.log(20)
+    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    whole = np.broadcast_to(whole, part.shape)
+    return np.divide(part, whole, where=whole > 0, out=np.zeros(part.shape))
+
+
+def _undefined(c: Curve) -> Floats:
+    """Nan for every set of weights that leaves no fakes or no reals, else 0."""
+    both = (c.true_positives[:, -1] > 0) & (c.false_positives[:, -1] > 0)
+    return np.where(both, 0.0, np.nan)
+
+
+def _nan(like: Floats) -> Floats:
+    return np.full(like.shape, np.nan)

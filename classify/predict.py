@@ -11,42 +11,53 @@ import pandas as pd
 from classify.backend import jit_compile
 from classify.pack import pack
 from classify.runs import Run
+from classify.scores import Scores, scored
 from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras
 
 Images = npt.NDArray[np.uint8]
-PREFIX = "p_"  # of the probability columns: p_Deepfakes, p_Face2Face, …
 
 
-def predict_split(run: Run, split: str) -> pd.DataFrame:
+def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Scores:
     """The best checkpoint's probabilities for every sample of a split.
 
-    Written to `predictions-<split>.parquet` and read from there until best.keras changes.
+    Of the run's own manifest they are written to `predictions-<split>.parquet` and read from there
+    until best.keras changes.
 
-    Returns:
-        The manifest's columns and one `p_<class>` column per class, float32, rows summing to 1.
+    Args:
+        run: whose network.
+        split: "train", "val" or "test".
+        manifest: another one than the run's own; its classes are found by name.
 
     Raises:
-        RunError: no epoch was finished, or the manifest changed since training.
+        ClassifyError: the other manifest has classes that the network does not know.
+        RunError: no epoch was finished, or the run's manifest changed since training.
         PackError: a crop is missing.
     """
-    manifest = run.manifest
+    own = run.manifest
+    if manifest is not None:
+        samples = manifest.samples(split)
+        scored(samples, np.zeros((len(samples), len(own.classes))), own.classes)  # or refuse now
+        return scored(samples, _probabilities(run, manifest, split), own.classes)
     path = run.folder / f"predictions-{split}.parquet"
     checkpoint = sha256(run.checkpoint)
     if path.exists():
         table = pd.read_parquet(path)
         if table.attrs.get("checkpoint") == checkpoint:
-            return table
+            return Scores(table, own.classes)
+    scores = scored(own.samples(split), _probabilities(run, own, split), own.classes)
+    scores.table.attrs["checkpoint"] = checkpoint
+    write_atomically(path, scores.table.to_parquet(index=False))
+    return scores
+
+
+def _probabilities(run: Run, manifest: Manifest, split: str) -> npt.NDArray[np.float32]:
     model = run.best_model()
     data = pack(manifest, split, model.input_shape[1])
-    probabilities = predict(model, data.images, run.settings.batch_size)
-    columns = [f"{PREFIX}{name}" for name in manifest.classes]
-    table = pd.concat([data.samples, pd.DataFrame(probabilities, columns=columns)], axis=1)
-    table.attrs["checkpoint"] = checkpoint
-    write_atomically(path, table.to_parquet(index=False))
-    return table
+    return predict(model, data.images, run.settings.batch_size)
 
 
 def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDArray[np.float32]:
@@ -62,6 +73,10 @@ def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDA
     """
     if not model.compiled:
         model.compile(jit_compile=jit_compile())
-    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    found = np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
+    found = np.empty((len(images), *model.output_shape[1:]), np.float32)
+    batch = np.zeros((batch_size, *images.shape[1:]), np.uint8)  # always as large: one trace
+    for start in range(0, len(images), batch_size):
+        count = min(batch_size, len(images) - start)
+        batch[:count] = images[start : start + count]
+        found[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
     return np.hstack([found, 1 - found]) if found.shape[1] == 1 else found

@@ -1,291 +1,337 @@
-"""Predictions to tables, a figure and one self-contained page."""
+"""What a detector is worth: tables, figures and one self-contained page in a folder."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
-from dataclasses import dataclass
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from classify import metrics
-from classify.curves import learning_figure
+from classify import figures, page, provenance
+from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.errors import ClassifyError
-from classify.predict import PREFIX, predict_split
+from classify.external import read_predictions
+from classify.judge import MEASURES, Judgement, flat, judge
+from classify.operating import Operating, chosen, operating
+from classify.predict import score_split
+from classify.robustness import Robustness, robustness
 from classify.runs import Run, best_epoch
+from classify.scores import CLIP_KEY, Scores
 from ffpp_tools import probe
-from ffpp_tools.files import write_atomically
-from ffpp_tools.rows import STILL
+from ffpp_tools.files import below, write_atomically
+from ffpp_tools.picture import Image, read_image
+from ffpp_tools.rows import SPLITS, STILL
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CLIP_KEY = ["category", "compression", "clip"]  # four fakes may share one clip name
-CHOSEN = {
-    "test": "The checkpoint was chosen by validation loss; test chose nothing.",
-    "val": "The checkpoint was chosen by the loss on this very split: these figures flatter.",
-    "train": "The network was trained on this very split: these figures say what it memorised.",
-}
-CHOSEN_OF_REFIT = {
-    "test": "The network was trained on train and val for a fixed time; nothing was chosen.",
-    "val": CHOSEN["train"],
-    "train": CHOSEN["train"],
-}
 UNITS = {
     "frame": "every crop, stills included",
     "clip": "mean over a clip's crops, stills left out",
 }
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How well one kind of unit, frames or clips, is classified."""
-
-    unit: str  # "frame" or "clip"
-    samples: int
-    accuracy: float
-    auc: float  # fake against real, fake positive
-    confusion: pd.DataFrame  # counts, row per actual class
-    per_class: pd.DataFrame  # precision, recall, f1, support
-    by_category: pd.DataFrame  # what became of each manipulation and each kind of real
-
-    @property
-    def percent(self) -> pd.DataFrame:
-        """The confusion in per cent of each row: the paper's Tables 4 and 6."""
-        return metrics.row_percent(self.confusion)
+ERRORS_LISTED, ERRORS_SHOWN = 200, 12
+SHOWN_CLIP = "{category}, {compression}, {clip}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything `classify report` says about a run."""
+    """Everything `classify report` says about a run, or about somebody's predictions."""
 
-    run: Run
+    name: str  # of the run, or of the file
+    folder: Path  # where its files lie
     split: str
     provenance: str  # what the figures may be trusted for; always the first line
+    remarks: tuple[str, ...]  # what to know besides
+    operating: Operating
     judgements: tuple[Judgement, ...]
-    shortcuts: tuple[probe.Answer, ...]  # what cheap properties alone tell, by ffpp-audit
+    manifest: Manifest  # whose split was judged
+    validation: Scores | None  # what threshold and temperature were chosen on
+    run: Run | None  # None for somebody's predictions
+    robustness: Robustness | None = None
 
     @property
-    def folder(self) -> Path:
-        """Where the report's files lie: `report`, or `report-val` and `report-train`."""
-        return self.run.folder / ("report" if self.split == "test" else f"report-{self.split}")
+    def frames(self) -> Scores:
+        """The scores of every crop."""
+        return self.judgements[0].scores
+
+    @property
+    def shortcuts(self) -> list[probe.Answer]:
+        """What cheap properties alone tell, by ffpp-audit."""
+        return probe.read(self.manifest)
 
 
-def make_report(run: Run, split: str = "test") -> Report:
+def make_report(
+    run: Run, split: str = "test", other: Manifest | None = None, robust: bool = False
+) -> Report:
     """Judge a run's best checkpoint on a split and write its report folder.
 
-    Writes report.json, report.html, the tables as CSV and the figures as PNG.
+    The folder is `report` of the run; `report-val` and `report-train` for other splits, and
+    `report-on-NAME` for another manifest.
+
+    Args:
+        run: whose network.
+        split: "test", "val" or "train".
+        other: judge on this manifest instead of the run's own, at the run's own threshold.
+        robust: also judge the same crops compressed, scaled, blurred and noisy.
 
     Raises:
-        ClassifyError: an unknown split.
+        ClassifyError: an unknown split, or classes that the network does not know.
         RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
-    if split not in CHOSEN:
-        raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(CHOSEN)}")
-    predictions = predict_split(run, split)
-    manifest = run.manifest
-    classes = manifest.classes
-    judgements = [judge(predictions, classes, "frame")]
-    clips = clip_scores(predictions)
-    if len(clips):
-        judgements.append(judge(clips, classes, "clip"))
-    shortcuts = tuple(probe.read(manifest))
-    report = Report(run, split, _provenance(run, manifest, split), tuple(judgements), shortcuts)
-    _write(report)
-    return report
+    _check_split(split)
+    manifest = run.manifest if other is None else other
+    scores = score_split(run, split, other)
+    at = operating(run)
+    name = "report" if other is None else f"report-on-{other.folder.resolve().name}"
+    folder = run.folder / (name if split == "test" else f"{name}-{split}")
+    if other is None:
+        said = provenance.of_run(run, manifest, split, at)
+    else:
+        said = provenance.of_run_elsewhere(run, other, split, at)
+    validation = None if run.settings.refit else score_split(run, "val")
+    found = _report(run.folder.name, folder, split, said, at, scores, manifest, validation, run)
+    if robust:
+        found = replace(found, robustness=robustness(run, scores, manifest, at))
+    write(found)
+    return found
 
 
-def clip_scores(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per clip: the mean probabilities of its crops. Stills are left out.
-
-    A clip is identified by category, compression and name: `000_003` alone names four fakes.
-    """
-    clips = predictions[predictions["compression"] != STILL]
-    scores = [c for c in predictions if c.startswith(PREFIX)]
-    kept = dict.fromkeys(["class", "class_index", "label"], "first")
-    return clips.groupby(CLIP_KEY, as_index=False).agg({**kept, **dict.fromkeys(scores, "mean")})
-
-
-def judge(scored: pd.DataFrame, classes: dict[str, str], unit: str) -> Judgement:
-    """Every measure of a table of probabilities.
+def report_on_file(
+    path: Path, manifest: Manifest, split: str = "test", folder: Path | None = None
+) -> Report:
+    """Judge somebody's predictions by the same rules.
 
     Args:
-        scored: rows with category, compression, label, class_index and `p_<class>` columns.
-        classes: class → "real" or "fake", in index order.
-        unit: "frame" or "clip", for the record.
+        path: as `external.read_predictions` takes it. Threshold and temperature are chosen on val
+            where it holds that too; else the threshold is 0.5.
+        manifest: that the faces are found in.
+        split: "test", "val" or "train".
+        folder: for the report; None for one beside the file, named after it.
+
+    Raises:
+        ClassifyError: an unknown split, or a file that cannot be judged.
     """
-    names = list(classes)
-    probabilities = scored[[f"{PREFIX}{name}" for name in names]].to_numpy()
-    actual = scored["class_index"].to_numpy()
-    predicted = probabilities.argmax(axis=1)
-    is_fake = (scored["label"] == "fake").to_numpy()
-    p_fake = probabilities[:, [classes[name] == "fake" for name in names]].sum(axis=1)
-    return Judgement(
-        unit=unit,
-        samples=len(scored),
-        accuracy=metrics.accuracy(actual, predicted),
-        auc=metrics.auc(is_fake, p_fake),
-        confusion=metrics.confusion(actual, predicted, names),
-        per_class=metrics.per_class(actual, predicted, names),
-        by_category=_by_category(scored.assign(p_fake=p_fake, is_fake=is_fake)),
+    _check_split(split)
+    scores, validation = read_predictions(path, manifest, split)
+    at = chosen(validation) if validation else Operating(chosen_on="nothing: no scores of val")
+    said = provenance.of_file(path, manifest, split, at)
+    folder = folder or path.with_name(f"{path.stem}-report")
+    found = _report(path.name, folder, split, said, at, scores, manifest, validation, None)
+    write(found)
+    return found
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(SPLITS[::-1])}")
+
+
+def _report(
+    name: str,
+    folder: Path,
+    split: str,
+    said: str,
+    at: Operating,
+    scores: Scores,
+    manifest: Manifest,
+    validation: Scores | None,
+    run: Run | None,
+) -> Report:
+    rates = manifest.info["audit"]["miss_rates"]
+    judgements = [judge(scores, "frame", at, rates)]
+    clips = scores.clips()
+    if len(clips):
+        judgements.append(judge(clips, "clip", at, rates))
+    remarks = tuple(provenance.remarks(judgements, manifest))
+    return Report(
+        name, folder, split, said, remarks, at, tuple(judgements), manifest, validation, run
     )
 
 
-def _by_category(scored: pd.DataFrame) -> pd.DataFrame:
-    """A row per category and compression: how often it is called fake, and its own AUC.
+def errors(scores: Scores) -> pd.DataFrame:
+    """The frames that are most confidently taken for something else, one of each clip.
 
-    Each manipulation is set against Youtube of the same compression alone: easy stills among
-    the reals would flatter every one of them.
+    Returns:
+        Columns path, class, category, compression, clip, frame, called (a class) and probability.
     """
-    rows = []
-    for (category, compression), part in scored.groupby(["category", "compression"]):
-        row = {
-            "category": category,
-            "compression": compression,
-            "label": part["label"].iloc[0],
-            "samples": len(part),
-            "called_fake_percent": 100 * float((part["p_fake"] > 0.5).mean()),
-            "auc_against_youtube": math.nan,
-        }
-        if row["label"] == "fake":
-            own = (scored["category"] == "Youtube") & (scored["compression"] == compression)
-            versus = pd.concat([part, scored[own]])
-            row["auc_against_youtube"] = metrics.auc(versus["is_fake"], versus["p_fake"])
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values(["label", "category", "compression"], ignore_index=True)
+    names = list(scores.classes)
+    table = scores.table.assign(
+        called=[names[i] for i in scores.predicted], probability=scores.probabilities.max(axis=1)
+    )
+    wrong = table[scores.predicted != scores.actual].sort_values(
+        ["probability", "face_id"], ascending=[False, True]
+    )
+    columns = ["path", "class", *CLIP_KEY, "frame", "called", "probability"]
+    return wrong.drop_duplicates(CLIP_KEY)[columns].reset_index(drop=True)
 
 
-def _provenance(run: Run, manifest: Manifest, split: str) -> str:
-    chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
-    groups = manifest.info["groups"][split]
-    behind = [f"its {kind} show {n} group(s) of people" for kind, n in groups.items() if n]
-    said = f"{manifest.info['summary']}. In {split}, {', '.join(behind)}. {chosen[split]}"
-    return f"{said} {run.borrowed}".strip()
+def worst_clips(scores: Scores) -> pd.DataFrame:
+    """The frames of the clips whose mean P(fake) is furthest from the truth, worst first.
+
+    Returns:
+        Columns `clip` (as it is to be shown), `frame`, `p_fake`.
+    """
+    table = scores.table.assign(p_fake=scores.p_fake, wrong=abs(scores.p_fake - scores.is_fake))
+    table = table[table["compression"] != STILL]
+    table = table.assign(mean=table.groupby(CLIP_KEY)["wrong"].transform("mean"))
+    table = table.sort_values(["mean", *CLIP_KEY, "frame"], ascending=[False, *[True] * 4])
+    names = [SHOWN_CLIP.format(**row) for row in table[CLIP_KEY].to_dict("records")]
+    return table.assign(clip=names)[["clip", "frame", "p_fake"]].reset_index(drop=True)
 
 
-def _write(report: Report) -> None:
+def classification_report(judgement: Judgement) -> str:
+    """Scikit-learn's table of precision, recall and F1, as plain text."""
+    from sklearn.metrics import classification_report as printed
+
+    scores, names = judgement.scores, list(judgement.scores.classes)
+    return printed(
+        scores.actual,
+        scores.predicted,
+        labels=range(len(names)),
+        target_names=names,
+        zero_division=0,
+        digits=2,
+    )
+
+
+def write(report: Report) -> None:
+    """Write report.json, report.html, the tables as CSV and the figures as PNG and SVG."""
     folder = report.folder
-    figures = {}
     for j in report.judgements:
-        for name, table in (
-            ("confusion", j.confusion),
-            ("confusion-percent", j.percent),
-            ("per-class", j.per_class),
-        ):
+        for name, table in _tables(j).items():
             write_atomically(folder / f"{name}-{j.unit}.csv", table.to_csv().encode())
-        by_category = j.by_category.to_csv(index=False)
-        write_atomically(folder / f"by-category-{j.unit}.csv", by_category.encode())
-        figures[j.unit] = confusion_figure(j)
-        write_atomically(folder / f"confusion-{j.unit}.png", _image(figures[j.unit], "png"))
-    learning = learning_figure(report.run.log)
-    write_atomically(folder / "learning.png", _image(learning, "png"))
+        printed = classification_report(j)
+        write_atomically(folder / f"classification-report-{j.unit}.txt", printed.encode())
+    write_atomically(folder / "predictions.csv", _predictions(report).to_csv(index=False).encode())
+    wrong = errors(report.frames)
+    listed = wrong.head(ERRORS_LISTED).to_csv(index=False)
+    write_atomically(folder / "errors.csv", listed.encode())
+    if report.robustness:
+        table = report.robustness.table.to_csv(index=False)
+        write_atomically(folder / "robustness.csv", table.encode())
+    drawn = _figures(report)
+    for name, figure in drawn.items():
+        page.write_figure(folder / name, figure)
     text = json.dumps(as_dict(report), indent=2, allow_nan=False) + "\n"
     write_atomically(folder / "report.json", text.encode())
-    write_atomically(folder / "report.html", _html(report, figures, learning).encode())
+    html = page.rendered(
+        "report.html",
+        report=report,
+        best_epoch=best_epoch(report.run.log) if report.run else None,
+        units=UNITS,
+        measures=MEASURES,
+        level=LEVEL,
+        few=FEW_GROUPS,
+        figures=drawn,
+        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest),
+    )
+    write_atomically(folder / "report.html", html.encode())
 
 
 def as_dict(report: Report) -> dict[str, Any]:
     """The report as plain values: what report.json holds; nan becomes null."""
-    units = {
-        j.unit: {
-            "samples": j.samples,
-            "accuracy": j.accuracy,
-            "auc_fake_against_real": _number(j.auc),
-            "confusion": j.confusion.to_dict("index"),
-            "per_class": {
-                name: {k: _number(v) for k, v in row.items()}
-                for name, row in j.per_class.to_dict("index").items()
-            },
-            "by_category": [
-                {k: _number(v) for k, v in row.items()} for row in j.by_category.to_dict("records")
-            ],
-        }
-        for j in report.judgements
-    }
-    return {
+    run = report.run
+    values: dict[str, Any] = {
         "provenance": report.provenance,
-        "run": report.run.folder.name,
-        "arch": report.run.settings.arch,
+        "remarks": report.remarks,
+        "name": report.name,
         "split": report.split,
-        "epochs": len(report.run.log),
-        "best_epoch": best_epoch(report.run.log),
-        "units": units,
+        "manifest": report.manifest.folder.resolve().name,
+        "operating": asdict(report.operating),
+        "units": {j.unit: _judgement(j) for j in report.judgements},
         "shortcuts": [
-            {"question": a.question, "auc": _number(a.auc), "auc_scaled": _number(a.auc_scaled)}
+            {"question": a.question, "auc": a.auc, "auc_scaled": a.auc_scaled}
             for a in report.shortcuts
         ],
     }
+    if run:
+        values |= {"arch": run.settings.arch, "epochs": len(run.log)}
+        values |= {"best_epoch": best_epoch(run.log)}
+    if report.robustness:
+        values["robustness"] = report.robustness.table.to_dict("records")
+    return _plain(values)
 
 
-def confusion_figure(judgement: Judgement) -> Figure:
-    """The confusion matrix in per cent as a heat map."""
-    from matplotlib.figure import Figure
-
-    percent = judgement.percent
-    side = 2.2 + 0.75 * len(percent)
-    figure = Figure(figsize=(side, side * 0.86), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(percent.fillna(0), cmap="Blues", vmin=0, vmax=100)
-    axes.set_xticks(range(len(percent)), percent.columns, rotation=35, ha="right")
-    axes.set_yticks(range(len(percent)), percent.index)
-    axes.set(xlabel="predicted", ylabel="actual")
-    axes.set_title(f"per {judgement.unit}, per cent of each row")
-    for row in range(len(percent)):
-        for column in range(len(percent)):
-            value = percent.iloc[row, column]
-            colour = "white" if value > 55 else "black"
-            axes.text(column, row, cell(value), ha="center", va="center", color=colour)
-    return figure
+def _judgement(j: Judgement) -> dict[str, Any]:
+    return {
+        "samples": j.samples,
+        "groups": j.groups,
+        "threshold": j.threshold,
+        **{name: asdict(estimate) for name, estimate in j.measures.items()},
+        "calibration_error": j.calibration_error,
+        "calibration_error_tempered": j.calibration_error_tempered,
+        "confusion": j.confusion.to_dict("index"),
+        "per_class": j.per_class.to_dict("index"),
+        "detection": j.detection.to_dict("index"),
+        "manipulations": [asdict(row) for row in j.manipulations],
+        "reals": [asdict(row) for row in j.reals],
+    }
 
 
-def cell(value: float) -> str:
-    """A percentage as the paper prints it: N/A for none.
-
-    >>> cell(98.8), cell(0), cell(100)
-    ('98.8', 'N/A', '100')
-    """
-    return "N/A" if math.isnan(value) or value == 0 else f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def number(value: float) -> str:
-    """A measure between 0 and 1 with three digits; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _number(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _image(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=140)
-    return buffer.getvalue()
+def _tables(j: Judgement) -> dict[str, pd.DataFrame]:
+    measures = pd.DataFrame({name: asdict(e) for name, e in j.measures.items()}).T
+    return {
+        "confusion": j.confusion,
+        "confusion-percent": j.percent,
+        "confusion-paper": j.in_paper_order.map(page.cell),
+        "confusion-paper-starred": j.in_paper_order.map(page.starred),
+        "per-class": j.per_class,
+        "detection": j.detection,
+        "measures": measures.rename_axis("measure"),
+        "manipulations": flat(j.manipulations).rename_axis("row"),
+        "reals": flat(j.reals).rename_axis("row"),
+    }
 
 
-def _html(report: Report, figures: dict[str, Figure], learning: Figure) -> str:
-    from jinja2 import Environment
+def _predictions(report: Report) -> pd.DataFrame:
+    """What was judged, and what the threshold was chosen on, as `--predictions` reads it."""
+    parts = [report.frames.table.assign(split=report.split)]
+    if report.validation and report.split != "val":
+        parts.append(report.validation.table.assign(split="val"))
+    columns = [f"p_{name}" for name in report.frames.classes]
+    table = pd.concat(parts)[["face_id", "path", "split", *columns]]
+    return table.astype(dict.fromkeys(columns, "float64"))  # exactly, with every digit
 
-    def data_uri(figure: Figure) -> str:
-        encoded = base64.b64encode(_image(figure, "svg")).decode()
-        return f"data:image/svg+xml;base64,{encoded}"
 
-    template = files("classify").joinpath("templates/report.html").read_text("utf-8")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
-        report=report,
-        settings=report.run.settings,
-        epochs=len(report.run.log),
-        best_epoch=best_epoch(report.run.log),
-        units=UNITS,
-        cell=cell,
-        number=number,
-        figures={unit: data_uri(figure) for unit, figure in figures.items()},
-        learning=data_uri(learning),
-    )
+def _figures(report: Report) -> dict[str, Figure]:
+    drawn: dict[str, Figure] = {}
+    for j in report.judgements:
+        title = f"per {j.unit}, per cent of each row"
+        drawn[f"confusion-{j.unit}"] = figures.heat_map(
+            j.in_paper_order, j.in_paper_order.map(page.cell), title
+        )
+        drawn[f"roc-{j.unit}"] = figures.roc(j)
+        drawn[f"precision-recall-{j.unit}"] = figures.precision_recall(j)
+        drawn[f"calibration-{j.unit}"] = figures.calibration(j, report.operating.temperature)
+    worst = worst_clips(report.frames)
+    if len(worst):
+        drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
+    if report.run:
+        drawn["learning"] = figures.learning(report.run.log)
+    if report.robustness:
+        title = "AUC against originals, loss"
+        drawn["robustness"] = figures.losses(report.robustness.losses, title)
+    return drawn
+
+
+def _with_faces(wrong: pd.DataFrame, manifest: Manifest) -> list[tuple[dict[str, Any], Image]]:
+    rows = []
+    for row in wrong.to_dict("records"):
+        face = read_image(below(manifest.root, row["path"]))
+        if face is not None:  # the tables stand without it
+            rows.append((row, face))
+    return rows

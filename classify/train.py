@@ -12,18 +12,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from classify import checkpoints
+from classify import checkpoints, figures
 from classify.augment import PRESETS
 from classify.backend import all_devices, jit_compile, replicas, warps_on_device
 from classify.batches import IN_ORDER, Batches, class_weights
-from classify.curves import learning_figure
 from classify.errors import ClassifyError, RunError
 from classify.keeper import Guard, Keeper
 from classify.models import build, chosen_arch, freeze
 from classify.pack import Packed, Progress, pack
+from classify.page import image
 from classify.runs import Run, check_free
 from classify.settings import Phase, TrainSettings, phases
-from ffpp_tools.files import locked, sha256
+from ffpp_tools.files import locked, sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
 
@@ -205,7 +205,7 @@ def _fit(
                 f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
             )
         (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
-        learning_figure(run.log).savefig(run.folder / "learning.png", dpi=140)
+        write_atomically(run.folder / "learning.png", image(figures.learning(run.log), "png"))
 
 
 @contextmanager

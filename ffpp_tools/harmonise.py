@@ -100,11 +100,16 @@ def harmonised(image: Image, face: Box, wanted_side: int, compression: str) -> I
     width, height = (max(round(n * scale / 2) * 2, 2) for n in (image.shape[1], image.shape[0]))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
-    return _compressed(scaled, CRF[compression]) if compression in CRF else scaled
+    return h264(scaled, CRF[compression]) if compression in CRF else scaled
 
 
-def _compressed(image: Image, crf: int) -> Image:
-    """The image after H.264, as the last frame of a slow pan."""
+def h264(image: Image, crf: int) -> Image:
+    """The image after H.264, as the last frame of a slow pan.
+
+    Args:
+        image: (h, w, 3) uint8 RGB with even sides.
+        crf: x264's constant rate factor.
+    """
     import av
 
     encoder = av.CodecContext.create("libx264", "w")

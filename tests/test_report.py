@@ -7,11 +7,15 @@ import pandas as pd
 import pytest
 
 from classify.errors import ClassifyError
-from classify.report import cell, clip_scores, judge, make_report
+from classify.judge import flat, judge
+from classify.operating import FILE, Operating, operating
+from classify.page import cell, starred
+from classify.report import make_report, report_on_file, worst_clips
+from classify.scores import Scores
 from classify.settings import TrainSettings
 from classify.train import train
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import MANIFEST_COLUMNS
+from ffpp_tools.tables import MANIFEST_COLUMNS, Manifest
 from tests.test_demo import hashes
 
 CLASSES = {
@@ -23,25 +27,29 @@ CLASSES = {
 
 
 def scored(*rows):
-    """Rows (category, compression, clip, probabilities in class order) as predictions."""
+    """Rows (category, compression, clip, probabilities in class order) as scores."""
     names = list(CLASSES)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
+                "face_id": f"{category}/{compression}/{clip}/{number:06d}",
                 "category": category,
                 "class": category,
                 "class_index": names.index(category),
                 "label": CLASSES[category],
                 "compression": compression,
                 "clip": clip,
+                "group": clip if compression == "still" else "Youtube/000",
+                "frame": number,
                 **{f"p_{name}": p for name, p in zip(names, probabilities, strict=True)},
             }
-            for category, compression, clip, probabilities in rows
+            for number, (category, compression, clip, probabilities) in enumerate(rows)
         ]
     )
+    return Scores(table, CLASSES)
 
 
-PREDICTIONS = scored(
+SCORES = scored(
     ("CelebA", "still", "000001", (0.9, 0.1, 0.0, 0.0)),
     ("Deepfakes", "c40", "000_003", (0.0, 0.6, 0.2, 0.2)),
     ("Deepfakes", "c40", "000_003", (0.0, 0.2, 0.2, 0.6)),
@@ -52,8 +60,15 @@ PREDICTIONS = scored(
 )
 
 
+FIXED = Operating()
+
+
+def judged(scores=SCORES, at=FIXED, unit="frame"):
+    return judge(scores, unit, at, {"Deepfakes": 0.04})
+
+
 def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
-    clips = clip_scores(PREDICTIONS).set_index(["category", "compression", "clip"])
+    clips = SCORES.clips().table.set_index(["category", "compression", "clip"])
     assert len(clips) == 5
     assert not (clips.index.get_level_values("compression") == "still").any()
     means = clips.loc[("Deepfakes", "c40", "000_003"), [f"p_{c}" for c in CLASSES]]
@@ -61,26 +76,65 @@ def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
     assert clips.loc[("FaceSwap", "c40", "000_003"), "p_FaceSwap"] == 0.8
 
 
+def test_four_fakes_of_one_name_are_four_clips():
+    methods = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+    rows = pd.concat(
+        [
+            SCORES.table.iloc[[1]].assign(category=m, **{"class": m}, p_Deepfakes=p)
+            for m, p in zip(methods, (0.1, 0.2, 0.3, 0.4), strict=True)
+        ]
+    )
+    clips = Scores(rows, CLASSES).clips().table
+    assert clips["category"].tolist() == list(methods)
+    assert clips["clip"].tolist() == ["000_003"] * 4
+    assert clips["p_Deepfakes"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert worst_clips(Scores(rows, CLASSES))["clip"].nunique() == 4
+
+
 def test_frames_are_judged_with_p_fake_summed_over_the_fake_classes():
-    judged = judge(PREDICTIONS, CLASSES, "frame")
-    assert judged.samples == 7
-    assert judged.accuracy == pytest.approx(4 / 7)
+    found = judged()
+    assert found.samples == 7
+    assert found.measures["accuracy"].value == pytest.approx(4 / 7)
     # P(fake): CelebA .1 | Deepfakes .8 .4 .1 | FaceSwap .9 | Youtube .4 .8
     # fake-real pairs in order: .8 → 2.5, .4 → 1.5, .1 → .5, .9 → 3 of 3 each
-    assert judged.auc == pytest.approx((2.5 + 1.5 + 0.5 + 3) / 12)
-    assert judged.confusion.loc["Deepfakes"].tolist() == [0, 1, 0, 2]
-    assert judged.percent.loc["Youtube"].tolist() == pytest.approx([0, 50, 0, 50])
+    assert found.measures["auc"].value == pytest.approx((2.5 + 1.5 + 0.5 + 3) / 12)
+    # without CelebA, the easy one: 1.5, .5, 0 and 2 of 2 each
+    against = found.measures["auc_against_originals"].value
+    assert against == pytest.approx((1.5 + 0.5 + 0 + 2) / 8)
+    assert found.confusion.loc["Deepfakes"].tolist() == [0, 1, 0, 2]
+    assert found.percent.loc["Youtube"].tolist() == pytest.approx([0, 50, 0, 50])
 
 
-def test_each_manipulation_is_set_against_youtube_of_its_own_compression():
-    table = judge(PREDICTIONS, CLASSES, "frame").by_category
-    table = table.set_index(["category", "compression"])
-    assert table.loc[("Deepfakes", "c40"), "auc_against_youtube"] == pytest.approx(2 / 4)
-    assert np.isnan(table.loc[("Deepfakes", "c23"), "auc_against_youtube"])
-    assert table.loc[("FaceSwap", "c40"), "auc_against_youtube"] == 1.0
-    assert table.loc[("Youtube", "c40"), "called_fake_percent"] == 50
-    assert table.loc[("CelebA", "still"), "called_fake_percent"] == 0
+def test_each_manipulation_is_set_against_its_originals_of_its_own_compression():
+    table = flat(judged().manipulations).set_index(["category", "compression"])
+    assert table.loc[("Deepfakes", "c40"), "auc"] == pytest.approx(2 / 4)
+    assert np.isnan(table.loc[("Deepfakes", "c23"), "auc"])
+    assert table.loc[("FaceSwap", "c40"), "auc"] == 1.0
+    assert table.loc[("FaceSwap", "c40"), "eer"] == 0.0
+    assert table.loc[("Deepfakes", "c40"), "auc_against_all"] == pytest.approx(4 / 6)
     assert table.loc[("Deepfakes", "c40"), "samples"] == 2
+    assert table.loc[("Deepfakes", "c40"), "missed"] == 0.04
+
+
+def test_detection_follows_the_threshold_that_validation_chose():
+    at = Operating(frame_threshold=0.35, clip_threshold=0.65)
+    found = judged(at=at)
+    assert found.detection.loc["fake"].tolist() == [3, 1]
+    assert found.detection.loc["real"].tolist() == [2, 1]
+    rates = flat(found.manipulations).set_index(["category", "compression"])["detected"]
+    assert rates["Deepfakes", "c40"] == 1.0
+    reals = flat(found.reals).set_index("category")["recognised"]
+    assert (reals["CelebA"], reals["Youtube"]) == (1.0, 0.0)
+    clips = judged(SCORES.clips(), at, "clip")
+    assert clips.threshold == 0.65
+    assert clips.detection.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
+
+
+def test_reals_come_first_in_the_papers_tables():
+    order = list(judged().in_paper_order.index)
+    assert order == ["CelebA", "Youtube", "Deepfakes", "FaceSwap"]
+    assert list(judged().confusion.index) == list(CLASSES)
+    assert [starred(v) for v in (9.99, 10, float("nan"))] == ["*", "10", "*"]
 
 
 @pytest.mark.parametrize(
@@ -111,10 +165,11 @@ def test_the_tables_on_disk_are_those_of_the_predictions(report):
     summary = json.loads((report.folder / "report.json").read_text())
     frame = summary["units"]["frame"]
     assert frame["samples"] == len(predictions)
-    assert frame["accuracy"] == pytest.approx((called == predictions["class"]).mean())
+    assert frame["accuracy"]["value"] == pytest.approx((called == predictions["class"]).mean())
     clips = predictions[["category", "clip"]].drop_duplicates()
-    assert summary["units"]["clip"]["samples"] == len(clips)
-    assert sum(r["samples"] for r in summary["units"]["clip"]["by_category"]) == len(clips)
+    clip = summary["units"]["clip"]
+    assert clip["samples"] == len(clips)
+    assert sum(r["samples"] for r in (*clip["manipulations"], *clip["reals"])) == len(clips)
 
 
 def test_the_first_line_says_what_kind_of_split_it_was(report):
@@ -173,9 +228,9 @@ def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
     assert all(address.startswith("data:") for address in page.fetched)
     assert "<script" not in html
     assert set(page.headers) == {"col", "row"}
-    assert len(page.alts) == 3
+    assert len(page.alts) >= 4 + 4 + 1 + 1  # figures per frame and per clip, over time, learning
     assert all(page.alts)
-    assert html.count("<table>") == html.count("<caption>") == 6
+    assert html.count("<table>") == html.count("<caption>") == 14
 
 
 def test_names_are_escaped(report):
@@ -185,14 +240,199 @@ def test_names_are_escaped(report):
 
 
 def test_figures_are_pictures(report):
-    for name in ("confusion-frame", "confusion-clip", "learning"):
+    names = ("confusion", "roc", "precision-recall", "calibration")
+    every = [f"{name}-{unit}" for name in names for unit in ("frame", "clip")]
+    for name in (*every, "clips-over-time", "learning"):
         assert (report.folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (report.folder / f"{name}.svg").read_bytes()
 
 
 def test_percentages_in_the_page_are_the_tables(report):
     html = (report.folder / "report.html").read_text()
-    percent = report.judgements[0].percent
+    percent = report.judgements[0].in_paper_order
+    table = html[html.index("Confusion in per cent") :]
     for name, row in percent.iterrows():
-        cells = re.search(rf'<th scope="row">{name}</th>\s*(.*?)</tr>', html, re.S)[1]
+        cells = re.search(rf'<th scope="row">{name}</th>\s*(.*?)</tr>', table, re.S)[1]
         shown = re.findall(r"<td[^>]*>([^<]*)</td>", cells)
         assert shown == [cell(v) for v in row]
+
+
+def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(report):
+    at = report.operating
+    assert at.chosen_on == "validation"
+    val = pd.read_parquet(report.run.folder / "predictions-val.parquet")
+    fakes = val[[f"p_{c}" for c, label in report.run.manifest.classes.items() if label == "fake"]]
+    called = fakes.to_numpy(float).sum(axis=1) > at.frame_threshold
+    is_fake = (val["label"] == "fake").to_numpy()
+    balanced = (called[is_fake].mean() + 1 - called[~is_fake].mean()) / 2
+    half = fakes.to_numpy(float).sum(axis=1) > 0.5
+    assert balanced >= (half[is_fake].mean() + 1 - half[~is_fake].mean()) / 2
+    written = (report.run.folder / FILE).stat().st_mtime_ns
+    assert operating(report.run) == at
+    assert (report.run.folder / FILE).stat().st_mtime_ns == written
+    (report.run.folder / FILE).write_text("{")
+    assert operating(report.run) == at
+    assert json.loads((report.run.folder / FILE).read_text())["temperature"] == at.temperature
+
+
+def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_manifest, tmp_path):
+    given = report.folder / "predictions.csv"
+    again = report_on_file(given, videos_manifest, folder=tmp_path / "again")
+    assert again.provenance.startswith("Predictions of predictions.csv: whom")
+    first, second = (
+        json.loads((folder / "report.json").read_text())
+        for folder in (report.folder, tmp_path / "again")
+    )
+    for key in ("units", "operating", "remarks"):
+        assert second[key] == first[key]
+    for name in ("confusion-paper-clip.csv", "manipulations-frame.csv", "errors.csv"):
+        assert (again.folder / name).read_text() == (report.folder / name).read_text()
+
+
+def detector(manifest, p_fake, split="test"):
+    """A CSV of a detector with P(fake) as a function of a manifest's rows."""
+    samples = pd.concat([manifest.samples(s) for s in (split, "val")])
+    return samples.assign(p_fake=p_fake(samples))[["face_id", "p_fake"]]
+
+
+def report_of(table, manifest, folder):
+    folder.mkdir()
+    table.to_csv(folder / "theirs.csv", index=False)
+    return report_on_file(folder / "theirs.csv", manifest)
+
+
+def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: 0.7)
+    report = report_of(table, videos_manifest, tmp_path / "c")
+    for j in report.judgements:
+        assert j.measures["auc"].value == 0.5
+        assert j.measures["auc_against_originals"].value == 0.5
+        assert all(m.auc.value == 0.5 and m.eer.value == 0.5 for m in j.manipulations)
+        assert np.isnan([j.measures["auc"].low, j.measures["auc"].high]).all()
+    said = " ".join(report.remarks)
+    assert "Per frame every sample gets nearly the same P(fake), 0.70 to 0.70" in said
+    assert "Every clip is called fake" in said
+    html = (report.folder / "report.html").read_text()
+    assert "decides nothing" in html
+
+
+def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_was_asked_about(
+    videos_manifest, tmp_path
+):
+    def right(samples):
+        return np.where(samples["label"] == "fake", 0.9, 0.2)
+
+    report = report_of(detector(videos_manifest, right), videos_manifest, tmp_path / "p")
+    for j in report.judgements:
+        for name in ("accuracy", "auc", "average_precision", "recall_at_1_percent"):
+            assert j.measures[name].value == 1
+        assert j.measures["eer"].value == 0
+        assert all(m.detected.value == 1 for m in j.manipulations)
+        assert j.detection.loc["fake", "real"] == j.detection.loc["real", "fake"] == 0
+    assert "not to be trusted" in " ".join(report.remarks)
+    assert (report.folder / "errors.csv").read_text().count("\n") == 1  # the headline
+
+
+def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_path):
+    asked = SplitSettings("binary", ratios=(50, 25, 25), shrink=True)
+    manifest = make_manifest(dataset, tmp_path / "m", asked)
+
+    def by_source(samples):
+        noise = np.random.default_rng(0).random(len(samples)) / 10
+        return np.where(samples["compression"] == "still", 0.1, 0.8) + noise
+
+    report = report_of(detector(manifest, by_source), manifest, tmp_path / "s")
+    frame = report.judgements[0]
+    assert frame.measures["auc"].value > 0.7
+    for m in frame.manipulations:
+        assert m.auc_against_all.value > m.auc.value + 0.1
+    reals = {r.category: r.recognised.value for r in frame.reals}
+    assert reals == {"CelebA": 1.0, "CelebA-HQ": 1.0, "Youtube": 0.0}
+    assert any("telling stills from video" in remark for remark in report.remarks)
+
+
+def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
+    videos_manifest, tmp_path
+):
+    samples = videos_manifest.samples("test")
+    rng = np.random.default_rng(0)
+    table = samples[["path"]].assign(p_fake=rng.random(len(samples)), else_what="x")
+    report = report_of(table, videos_manifest, tmp_path / "r")
+    assert report.operating.frame_threshold == 0.5
+    assert "chosen on nothing: no scores of val" in report.provenance
+    assert list(report.frames.classes) == ["fake", "real"]
+    assert report.frames.p_fake == pytest.approx(table["p_fake"])
+
+
+def with_face_twice(table):
+    return pd.concat([table, table.iloc[:1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns="face_id"), "a column face_id or path is needed"),
+        (lambda t: t.drop(columns="p_fake"), "a column p_fake is needed, or one for each class"),
+        (lambda t: t.iloc[1:], "1 of .* faces of .*test.csv are missing, such as "),
+        (with_face_twice, "stands there 2 times"),
+        (lambda t: t.assign(p_fake=[np.nan, *t["p_fake"][1:]]), "line 2: p_fake is nan"),
+        (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),
+        (lambda t: t.assign(p_fake="high"), "line 2: p_fake is high, no probability"),
+        (lambda t: t.assign(p_real=0.9), "sum up to 1.*, not 1"),
+        (lambda t: t.assign(p_Youtube=0.1, p_Somebody=0.1), "p_Somebody is of no known class"),
+    ],
+)
+def test_predictions_that_cannot_be_judged_are_refused(change, words, videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
+    with pytest.raises(ClassifyError, match=words):
+        report_of(change(table), videos_manifest, tmp_path / "r")
+    assert [p.name for p in (tmp_path / "r").iterdir()] == ["theirs.csv"]
+
+
+def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, dataset, tmp_path):
+    other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
+    found = make_report(report.run, "test", other)
+    assert found.folder == report.run.folder / "report-on-m"
+    assert found.operating == report.operating
+    # The paper's split draws frames, so that everybody is everywhere.
+    assert "PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: " in found.provenance
+    assert len(found.frames) == len(other.samples("test"))
+
+
+def test_people_that_a_run_was_not_trained_on_are_told_apart_from_those_it_was(
+    report, dataset, videos_manifest, tmp_path
+):
+    same_sides = make_manifest(
+        dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25), per_class=8)
+    )
+    own = set(videos_manifest.samples("test")["group"])
+    assert set(same_sides.samples("test")["group"]) == own
+    found = make_report(report.run, "test", same_sides)
+    assert "None of its training's people are in this split" in found.provenance
+
+
+def test_classes_that_the_network_does_not_know_are_refused(report, dataset, tmp_path):
+    stills = make_manifest(dataset, tmp_path / "m", SplitSettings("multiclass", shrink=True))
+    with pytest.raises(ClassifyError, match=r"CelebA, CelebA-HQ is none of the detector's classes"):
+        make_report(report.run, "test", stills)
+
+
+def test_a_binary_manifest_of_known_categories_is_judged_by_category(
+    report, videos_manifest, tmp_path
+):
+    labels = ["fake", "real"]
+    for split in ("train", "val", "test"):
+        samples = videos_manifest.samples(split)
+        samples["class"] = samples["label"]
+        samples["class_index"] = samples["label"].map(labels.index)
+        (tmp_path / "b").mkdir(exist_ok=True)
+        samples.to_csv(tmp_path / "b" / f"{split}.csv", index=False)
+    from ffpp_tools.files import sha256
+
+    info = dict(videos_manifest.info)
+    info["root"] = str(videos_manifest.root)
+    info["classes"] = {"fake": "fake", "real": "real"}
+    info["files"] = {f"{s}.csv": sha256(tmp_path / "b" / f"{s}.csv") for s in info["counts"]}
+    (tmp_path / "b/manifest.json").write_text(json.dumps(info))
+    found = make_report(report.run, "test", Manifest.read(tmp_path / "b"))
+    assert found.judgements[0].confusion.equals(report.judgements[0].confusion)

@@ -13,7 +13,7 @@ from classify.errors import ClassifyError, ModelError, RunError
 from classify.keeper import Keeper
 from classify.models import build
 from classify.pack import pack
-from classify.predict import predict_split
+from classify.predict import score_split
 from classify.runs import Run, new_folder
 from classify.settings import TrainSettings
 from classify.train import resolved, train
@@ -111,7 +111,7 @@ def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_pat
 
 
 def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manifest):
-    table = predict_split(run, "test")
+    table = score_split(run, "test").table
     classes = list(videos_manifest.classes)
     probabilities = table[[f"p_{c}" for c in classes]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
@@ -120,7 +120,7 @@ def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manif
     expected = keras.models.load_model(run.folder / "best.keras").predict(images, verbose=0)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     written = (run.folder / "predictions-test.parquet").stat().st_mtime_ns
-    predict_split(run, "test")
+    score_split(run, "test")
     assert (run.folder / "predictions-test.parquet").stat().st_mtime_ns == written
 
 
@@ -128,10 +128,10 @@ def test_predictions_follow_a_checkpoint_that_changes(run, videos_manifest, tmp_
     folder = run.folder.with_name("changing")
     shutil.copytree(run.folder, folder)
     changing = Run.read(folder)
-    before = predict_split(changing, "val").filter(like="p_").to_numpy()
+    before = score_split(changing, "val").table.filter(like="p_").to_numpy()
     other = build("sepconv", 5, size=TINY.size)
     other.save(folder / "best.keras")
-    after = predict_split(changing, "val").filter(like="p_").to_numpy()
+    after = score_split(changing, "val").table.filter(like="p_").to_numpy()
     images = pack(videos_manifest, "val", TINY.size).images
     np.testing.assert_allclose(after, other.predict(images, verbose=0), atol=1e-4)
     assert not np.allclose(after, before, atol=1e-3)
@@ -181,7 +181,7 @@ def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
     trained = train_tiny(folder, tmp_path / "r", epochs=1)
     make_manifest(dataset, folder, SplitSettings(mode="videos", seed=1))
     with pytest.raises(RunError, match="has changed since"):
-        predict_split(trained, "test")
+        score_split(trained, "test")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_half_precision_trains_and_gives_probabilities_in_single(videos_manifest
     convolution = next(x for x in model.layers if isinstance(x, keras.layers.Conv2D))
     assert convolution.compute_dtype == "float16"
     assert convolution.kernel.dtype == "float32"
-    table = predict_split(mixed, "test").filter(like="p_").to_numpy()
+    table = score_split(mixed, "test").table.filter(like="p_").to_numpy()
     assert table.dtype == np.float32
     np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
     assert keras.config.dtype_policy().name == "float32"  # only the run was in half
@@ -253,7 +253,7 @@ def test_one_sigmoid_is_trained_and_reported_as_two_classes(dataset, tmp_path):
         manifest.folder, tmp_path / "r", output="sigmoid", epochs=8, augment="none", patience=8
     )
     assert trained.log["accuracy"].iloc[-1] > 0.7
-    table = predict_split(trained, "train")
+    table = score_split(trained, "train").table
     np.testing.assert_allclose(table["p_fake"] + table["p_real"], 1, atol=1e-6)
     right = (table["p_fake"] > 0.5) == (table["label"] == "fake")
     assert right.mean() > 0.7

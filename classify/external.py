@@ -1,0 +1,101 @@
+"""Predictions of anybody's detector: a CSV file with a row for every face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from classify.errors import ClassifyError
+from classify.scores import BINARY, PREFIX, Scores, label_of, scored
+from ffpp_tools.tables import Manifest
+
+ROUNDED = 0.01  # how far from 1 the probabilities of a row may sum up to
+
+
+def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores, Scores | None]:
+    """The scores of a split, and of val if the file holds all of it, to choose a threshold by.
+
+    The file has `face_id` or `path` as in the manifest, and either `p_fake` or a column
+    `p_<class>` for every class; other columns and faces are left alone.
+
+    Raises:
+        ClassifyError: no such file, a column or a face of the split is missing, a face stands
+            there twice, or something is no probability.
+    """
+    table = _read(path)
+    classes = _classes(table, manifest, path)
+    key = next((k for k in ("face_id", "path") if k in table), None)
+    if key is None:
+        raise ClassifyError(f"{path}: a column face_id or path is needed, as in {manifest.folder}")
+    twice = table[key][table[key].duplicated()]
+    if len(twice):
+        raise ClassifyError(f"{path}: {twice.iloc[0]} stands there {1 + len(twice)} times or so")
+    values = _probabilities(table, classes, path).set_axis(table[key].astype("str"))
+    judged = _joined(values, manifest, split, key, classes)
+    missing = np.isnan(judged.probabilities).any(axis=1)
+    if missing.any():
+        first = judged.table[key][missing].iloc[0]
+        raise ClassifyError(
+            f"{path}: {missing.sum()} of {len(judged)} faces of {manifest.folder}/{split}.csv are "
+            f"missing, such as {first}. Give every one a probability: to leave out the hard ones "
+            f"would flatter."
+        )
+    validation = _joined(values, manifest, "val", key, classes)
+    whole = len(validation) > 0 and not np.isnan(validation.probabilities).any()
+    return judged, validation if whole and split != "val" else None
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except OSError as error:
+        raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ClassifyError(f"{path}: not a readable CSV file ({error})") from error
+
+
+def _classes(table: pd.DataFrame, manifest: Manifest, path: Path) -> dict[str, str]:
+    names = sorted(c.removeprefix(PREFIX) for c in table if str(c).startswith(PREFIX))
+    if names in (["fake"], ["fake", "real"]):
+        return BINARY
+    if not names:
+        wanted = ", ".join(f"{PREFIX}{name}" for name in manifest.classes)
+        raise ClassifyError(f"{path}: a column p_fake is needed, or one for each class: {wanted}")
+    found = {name: manifest.classes.get(name) or label_of(name) for name in names}
+    if unknown := [name for name, label in found.items() if label is None]:
+        raise ClassifyError(
+            f"{path}: {PREFIX}{unknown[0]} is of no known class, so that P(fake) is not known; "
+            f"{manifest.folder} has {', '.join(manifest.classes)}"
+        )
+    return {name: str(label) for name, label in found.items()}
+
+
+def _probabilities(table: pd.DataFrame, classes: dict[str, str], path: Path) -> pd.DataFrame:
+    if classes == BINARY and f"{PREFIX}real" not in table:
+        table = table.assign(p_real=1 - pd.to_numeric(table[f"{PREFIX}fake"], errors="coerce"))
+    values = table[[f"{PREFIX}{name}" for name in classes]].apply(pd.to_numeric, errors="coerce")
+    for name, column in values.items():
+        wrong = ~column.between(0, 1)  # also where it is nan
+        if wrong.any():
+            line = int(np.flatnonzero(wrong)[0])
+            found = table[name].iloc[line]
+            raise ClassifyError(f"{path}, line {line + 2}: {name} is {found}, no probability")
+    sums = values.sum(axis=1)
+    wrong = (sums - 1).abs() > ROUNDED
+    if wrong.any():
+        line = int(np.flatnonzero(wrong)[0])
+        raise ClassifyError(
+            f"{path}, line {line + 2}: the probabilities of {', '.join(classes)} sum up to "
+            f"{sums.iloc[line]:.3f}, not 1"
+        )
+    return values
+
+
+def _joined(
+    values: pd.DataFrame, manifest: Manifest, split: str, key: str, classes: dict[str, str]
+) -> Scores:
+    samples = manifest.samples(split)
+    found = values.reindex(samples[key])
+    return scored(samples, found.to_numpy(float), classes)

@@ -1,0 +1,174 @@
+"""What a report draws. Every function returns a figure; nothing is shown or written here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from classify import metrics
+from classify.runs import best_epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from classify.judge import Judgement
+
+CLIPS_SHOWN = 6
+# Paul Tol's bright scheme: told apart by the colour-blind and in grey.
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+
+
+def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    """An empty figure of some inches and its axes, one or an array of them."""
+    from matplotlib.figure import Figure
+
+    made = Figure((width, height), layout="constrained")
+    return made, made.subplots(rows, columns)
+
+
+def learning(log: pd.DataFrame) -> Figure:
+    """Loss and accuracy over the epochs, training and, where there is one, validation."""
+    made, panels = figure(8, 3, 1, 2)
+    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+        axes.plot(log["epoch"] + 1, log[name], marker=".", label="train")
+        if f"val_{name}" in log:
+            axes.plot(log["epoch"] + 1, log[f"val_{name}"], marker=".", label="validation")
+        axes.axvline(best_epoch(log), color="grey", linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.legend(frameon=False)
+    return made
+
+
+def heat_map(table: pd.DataFrame, cells: pd.DataFrame, title: str, top: float = 100) -> Figure:
+    """A table as colours from 0 to `top`, with its cells written into it."""
+    made, axes = figure(2.2 + 0.75 * table.shape[1], 1.8 + 0.62 * table.shape[0])
+    axes.imshow(table.fillna(0), cmap="Blues", vmin=0, vmax=top, aspect="auto")
+    axes.set_xticks(range(table.shape[1]), table.columns, rotation=35, ha="right")
+    axes.set_yticks(range(table.shape[0]), table.index)
+    axes.set(xlabel=table.columns.name, ylabel=table.index.name)
+    axes.set_title(title)
+    for row in range(table.shape[0]):
+        for column in range(table.shape[1]):
+            colour = "white" if table.iloc[row, column] > 0.55 * top else "black"
+            text = cells.iloc[row, column]
+            axes.text(column, row, text, ha="center", va="center", color=colour)
+    return made
+
+
+def roc(judgement: Judgement) -> Figure:
+    """The ROC curve of each manipulation against its originals, and of all against all."""
+    made, axes = figure(5, 4.6)
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
+    for name, curve, style in _curves(judgement):
+        axes.plot(curve.fpr[0], curve.recall[0], label=name, **style)
+    axes.set(xlabel="reals called fake", ylabel="fakes called fake", title="ROC")
+    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    return made
+
+
+def precision_recall(judgement: Judgement) -> Figure:
+    """The precision-recall curves of the same."""
+    made, axes = figure(5, 4.6)
+    for name, curve, style in _curves(judgement):
+        axes.plot(curve.recall[0], curve.precision[0], label=name, **style)
+    axes.set(xlabel="recall: fakes called fake", ylabel="precision: fakes among the called")
+    axes.set(ylim=(0, 1.05), title="Precision and recall")
+    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    return made
+
+
+def calibration(judgement: Judgement, temperature: float) -> Figure:
+    """How often what was given some P(fake) is fake, before and after temperature scaling."""
+    from classify.scores import p_fake
+
+    scores = judgement.scores
+    made, axes = figure(5, 4.6)
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
+    tempered = p_fake(metrics.tempered(scores.probabilities, temperature), scores.classes)
+    after = f"temperature {temperature:.2f}"
+    for name, values in (("as they are", scores.p_fake), (after, tempered)):
+        bins = metrics.reliability(scores.is_fake, values)
+        axes.plot(bins["probability"], bins["happened"], marker="o", label=name)
+    axes.set(xlabel="P(fake)", ylabel="share that is fake", title="Calibration")
+    axes.legend(frameon=False)
+    return made
+
+
+def over_time(frames: pd.DataFrame, threshold: float) -> Figure:
+    """P(fake) over the frames of clips, a panel for each.
+
+    Args:
+        frames: columns `clip` (its name as it is to be shown), `frame`, `p_fake`.
+        threshold: of P(fake).
+    """
+    names = list(frames["clip"].unique())[:CLIPS_SHOWN]
+    made, panels = figure(8, 1 + 1.1 * len(names), len(names), 1)
+    for axes, name in zip(np.atleast_1d(panels), names, strict=True):
+        rows = frames[frames["clip"] == name].sort_values("frame")
+        axes.plot(rows["frame"], rows["p_fake"], marker=".", color=COLOURS[0])
+        _threshold(axes, threshold)
+        axes.set_title(name, fontsize="small", loc="left")
+    np.atleast_1d(panels)[-1].set_xlabel("frame")
+    return made
+
+
+def timeline(frames: pd.DataFrame, threshold: float, unit: str) -> Figure:
+    """P(fake) of every person of one video over time.
+
+    Args:
+        frames: columns `person`, `time_s`, `p_fake`.
+        threshold: of P(fake) of a clip.
+        unit: what the horizontal axis counts.
+    """
+    made, axes = figure(8, 2.8)
+    for number, (person, rows) in enumerate(frames.groupby("person")):
+        colour = COLOURS[number % len(COLOURS)]
+        label = f"person {person}"
+        axes.plot(rows["time_s"], rows["p_fake"], marker=".", color=colour, label=label)
+    _threshold(axes, threshold)
+    axes.set(xlabel=unit, ylabel="P(fake)")
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return made
+
+
+def losses(table: pd.DataFrame, title: str) -> Figure:
+    """Bars for every row of a table, a colour for each of its columns."""
+    made, axes = figure(8, 1 + 0.34 * len(table) + 0.08 * table.size)
+    height = 0.8 / table.shape[1]
+    for number, name in enumerate(table.columns):
+        at = np.arange(len(table)) + (number - (table.shape[1] - 1) / 2) * height
+        axes.barh(at, table[name], height, label=name, color=COLOURS[number % len(COLOURS)])
+    axes.set_yticks(range(len(table)), table.index)
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_title(title)
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return made
+
+
+def _curves(judgement: Judgement) -> list[tuple[str, metrics.Curve, dict[str, Any]]]:
+    from classify.judge import originals
+
+    scores = judgement.scores
+    found = []
+    for number, row in enumerate(judgement.manipulations):
+        table = scores.table
+        own = (table["category"] == row.category) & (table["compression"] == row.compression)
+        rows = np.append(np.flatnonzero(own), originals(scores, row.category, row.compression))
+        if scores.is_fake[rows].all():
+            continue
+        curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows])
+        style = {"color": COLOURS[number % len(COLOURS)]}
+        found.append((f"{row.category} {row.compression}", curve, style))
+    everything = metrics.curve(scores.is_fake, scores.p_fake)
+    if len(set(scores.is_fake)) == 2:
+        found.append(("all, against all reals", everything, {"color": "black", "linestyle": "--"}))
+    return found
+
+
+def _threshold(axes: Axes, threshold: float) -> None:
+    axes.axhline(threshold, color="grey", linestyle=":", linewidth=1)
+    axes.set_ylim(-0.05, 1.05)

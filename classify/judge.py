@@ -1,0 +1,257 @@
+"""Scores to everything that is said about them, for frames and for clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify import metrics
+from classify.bootstrap import Estimate, estimates
+from classify.metrics import Floats
+from classify.operating import Operating
+from classify.scores import Scores
+from ffpp_tools.probe import ORIGINALS
+
+# The paper's tables list the reals first.
+PAPER_ORDER = (
+    "CelebA",
+    "CelebA-HQ",
+    "Youtube",
+    "Deepfakes",
+    "Face2Face",
+    "FaceSwap",
+    "NeuralTextures",
+)
+FALSE_POSITIVE_RATES = (0.01, 0.05)
+MEASURES = {
+    "accuracy": "share of samples whose most probable class is the right one",
+    "balanced_accuracy": "mean recall of the classes",
+    "auc": "chance that a fake scores above a real, all reals",
+    "auc_against_originals": "the same against the fakes' own originals of the same compression",
+    "average_precision": "area under the precision-recall curve of fake",
+    "eer": "error where as many fakes are missed as reals accused",
+    "recall_at_1_percent": "fakes found when one real in a hundred may be accused",
+    "recall_at_5_percent": "fakes found when five may",
+    "log_loss": "mean of -log of the probability of what it is",
+    "log_loss_tempered": "the same after temperature scaling",
+}
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """How well one kind of fakes is detected."""
+
+    category: str
+    compression: str
+    samples: int
+    groups: int  # of people
+    detected: Estimate  # share called fake, at the threshold that validation chose
+    auc: Estimate  # against its originals of the same compression; nan where there are none
+    eer: Estimate
+    auc_against_all: Estimate  # against every real: easy stills among them raise it
+    missed: float  # share of frames in which no usable face was found; nan where not known
+
+
+@dataclass(frozen=True)
+class Real:
+    """How well one kind of reals is let pass."""
+
+    category: str
+    compression: str
+    samples: int
+    groups: int
+    recognised: Estimate  # share called real
+    missed: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well one kind of unit, frames or clips, is classified."""
+
+    unit: str  # "frame" or "clip"
+    scores: Scores
+    threshold: float  # of P(fake)
+    measures: dict[str, Estimate]  # by the names in `MEASURES`
+    calibration_error: float  # of the most probable class, before temperature scaling
+    calibration_error_tempered: float
+    confusion: pd.DataFrame  # counts, row per actual class
+    per_class: pd.DataFrame  # precision, recall, f1, auc (one against the rest), support
+    detection: pd.DataFrame  # counts, rows actual fake and real, columns called fake and real
+    manipulations: tuple[Manipulation, ...]
+    reals: tuple[Real, ...]
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(self.scores)
+
+    @property
+    def groups(self) -> int:
+        """How many groups of people are behind them."""
+        return int(self.scores.table["group"].nunique())
+
+    @property
+    def fewest(self) -> tuple[str, int]:
+        """The category with the fewest groups of people, and how many these are."""
+        counts = self.scores.table.groupby("category")["group"].nunique()
+        return str(counts.idxmin()), int(counts.min())
+
+    @property
+    def percent(self) -> pd.DataFrame:
+        """The confusion in per cent of each row: the paper's Tables 4 and 6."""
+        return metrics.row_percent(self.confusion)
+
+    @property
+    def in_paper_order(self) -> pd.DataFrame:
+        """The same with the classes in the order of the paper's tables."""
+        names = list(self.confusion.index)
+        order = [n for n in PAPER_ORDER if n in names] + [n for n in names if n not in PAPER_ORDER]
+        return self.percent.loc[order, order]
+
+
+def judge(
+    scores: Scores, unit: str, operating: Operating, miss_rates: Mapping[str, float]
+) -> Judgement:
+    """Every measure of some scores.
+
+    Args:
+        scores: of frames and stills, or of clips.
+        unit: "frame" or "clip".
+        operating: the threshold and temperature that validation chose.
+        miss_rates: category → share of frames without a usable face.
+    """
+    names = list(scores.classes)
+    actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
+    threshold = operating.threshold(unit)
+    tempered = metrics.tempered(probabilities, operating.temperature)
+    called = np.where(scores.p_fake > threshold, 0, 1)
+    detection = metrics.confusion(np.where(scores.is_fake, 0, 1), called, ["fake", "real"])
+    detection.columns.name = "called"
+
+    def overall(weights: Floats) -> dict[str, Floats]:
+        curve = metrics.curve(scores.is_fake, scores.p_fake, weights)
+        return {
+            "accuracy": metrics.share(actual == predicted, weights),
+            "balanced_accuracy": metrics.balanced_accuracy(actual, predicted, weights),
+            "auc": metrics.auc(curve),
+            "auc_against_originals": _auc_of(scores, against_originals, weights),
+            "average_precision": metrics.average_precision(curve),
+            "eer": metrics.eer(curve),
+            **{
+                f"recall_at_{100 * rate:.0f}_percent": metrics.recall_at(curve, rate)
+                for rate in FALSE_POSITIVE_RATES
+            },
+            "log_loss": metrics.log_loss(actual, probabilities, weights),
+            "log_loss_tempered": metrics.log_loss(actual, tempered, weights),
+        }
+
+    parts = list(scores.table.groupby(["category", "compression"], sort=True).indices.items())
+    fakes = [(key, at) for key, at in parts if scores.is_fake[at[0]]]
+    against_originals = np.zeros(len(scores), bool)
+    for (category, compression), at in fakes:
+        against_originals[np.append(at, originals(scores, category, compression))] = True
+    right = actual == predicted
+    return Judgement(
+        unit=unit,
+        scores=scores,
+        threshold=threshold,
+        measures=estimates(scores.table["group"], scores.table["category"], overall),
+        calibration_error=metrics.calibration_error(right, probabilities.max(axis=1)),
+        calibration_error_tempered=metrics.calibration_error(right, tempered.max(axis=1)),
+        confusion=metrics.confusion(actual, predicted, names),
+        per_class=metrics.per_class(actual, predicted, probabilities, names),
+        detection=detection,
+        manipulations=tuple(
+            _manipulation(scores, category, compression, at, threshold, miss_rates)
+            for (category, compression), at in fakes
+        ),
+        reals=tuple(
+            _real(scores, category, compression, at, threshold, miss_rates)
+            for (category, compression), at in parts
+            if not scores.is_fake[at[0]]
+        ),
+    )
+
+
+def flat(rows: tuple[Manipulation, ...] | tuple[Real, ...]) -> pd.DataFrame:
+    """A table of plain columns: of an estimate `detected` also `detected_low`, `detected_high`."""
+    return pd.DataFrame([_flat(asdict(row)) for row in rows])
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            values |= {name: value["value"]}
+            values |= {f"{name}_low": value["low"], f"{name}_high": value["high"]}
+        else:
+            values[name] = value
+    return values
+
+
+def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np.intp]:
+    """Where the reals stand that a kind of fakes was made from, of the same compression."""
+    table = scores.table
+    own = (table["category"] == ORIGINALS.get(category)) & (table["compression"] == compression)
+    return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
+
+
+def _auc_of(scores: Scores, rows: npt.NDArray[Any], weights: Floats) -> Floats:
+    fake, p_fake = scores.is_fake[rows], scores.p_fake[rows]
+    return metrics.auc(metrics.curve(fake, p_fake, weights[:, rows]))
+
+
+def _manipulation(
+    scores: Scores,
+    category: str,
+    compression: str,
+    at: npt.NDArray[np.intp],
+    threshold: float,
+    miss_rates: Mapping[str, float],
+) -> Manipulation:
+    groups = scores.table["group"].to_numpy()
+    called_fake = scores.p_fake > threshold
+    versus = np.append(at, originals(scores, category, compression))
+    everything = np.append(at, np.flatnonzero(~scores.is_fake))
+
+    def against(weights: Floats) -> dict[str, Floats]:
+        curve = metrics.curve(scores.is_fake[versus], scores.p_fake[versus], weights)
+        return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
+
+    def against_all(weights: Floats) -> dict[str, Floats]:
+        curve = metrics.curve(scores.is_fake[everything], scores.p_fake[everything], weights)
+        return {"auc_against_all": metrics.auc(curve)}
+
+    return Manipulation(
+        category,
+        compression,
+        samples=len(at),
+        groups=len(set(groups[at])),
+        detected=_share(called_fake[at], groups[at]),
+        missed=miss_rates.get(category, float("nan")),
+        **estimates(groups[versus], scores.is_fake[versus], against),
+        **estimates(groups[everything], scores.is_fake[everything], against_all),
+    )
+
+
+def _real(
+    scores: Scores,
+    category: str,
+    compression: str,
+    at: npt.NDArray[np.intp],
+    threshold: float,
+    miss_rates: Mapping[str, float],
+) -> Real:
+    groups = scores.table["group"].to_numpy()[at]
+    recognised = _share(scores.p_fake[at] <= threshold, groups)
+    missed = miss_rates.get(category, float("nan"))
+    return Real(category, compression, len(at), len(set(groups)), recognised, missed)
+
+
+def _share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> Estimate:
+    return estimates(groups, "all", lambda w: {"share": metrics.share(hits, w)})["share"]

@@ -1,0 +1,75 @@
+"""Where a detector draws the line, chosen on validation and never on what it is judged by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from classify.errors import ClassifyError
+from classify.metrics import best_temperature, best_threshold
+from classify.predict import score_split
+from classify.runs import Run
+from classify.scores import Scores
+from ffpp_tools.errors import FfppError
+from ffpp_tools.files import sha256, write_atomically
+
+FILE = "operating.json"
+
+
+@dataclass(frozen=True)
+class Operating:
+    """What turns probabilities into verdicts."""
+
+    frame_threshold: float = 0.5  # a frame or still is called fake above this P(fake)
+    clip_threshold: float = 0.5  # a clip is, by the mean over its frames
+    temperature: float = 1.0  # the logits are divided by, so that probabilities are what they say
+    chosen_on: str = "nothing"  # "validation", or why not
+
+    def threshold(self, unit: str) -> float:
+        """For "frame" or "clip"."""
+        return self.clip_threshold if unit == "clip" else self.frame_threshold
+
+
+def chosen(validation: Scores) -> Operating:
+    """The thresholds of the highest balanced accuracy, and the temperature of the lowest loss."""
+    frame = best_threshold(validation.is_fake, validation.p_fake)
+    clips = validation.clips()
+    return Operating(
+        frame,
+        best_threshold(clips.is_fake, clips.p_fake) if len(clips) else frame,
+        best_temperature(validation.actual, validation.probabilities),
+        "validation",
+    )
+
+
+def operating(run: Run) -> Operating:
+    """The run's own, chosen once for every checkpoint and kept in operating.json.
+
+    A refit has been trained on its validation split, so that nothing can be chosen there.
+
+    Raises:
+        RunError: no epoch was finished.
+    """
+    if run.settings.refit:
+        return Operating(chosen_on="nothing: the network was trained on val too")
+    path = run.folder / FILE
+    checkpoint = sha256(run.checkpoint)
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        if kept.pop("checkpoint") == checkpoint:
+            return Operating(**kept)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # none yet, or damaged: choose (again)
+    found = chosen(score_split(run, "val"))
+    text = json.dumps({"checkpoint": checkpoint, **asdict(found)}, indent=2) + "\n"
+    write_atomically(path, text.encode())
+    return found
+
+
+def operating_if_known(run: Run) -> Operating:
+    """The same, also for a run that was taken away from its data before anything was chosen."""
+    try:
+        return operating(run)
+    except (ClassifyError, FfppError) as error:
+        run.checkpoint  # noqa: B018 (without one there is nothing to predict with)
+        return Operating(chosen_on=f"nothing: {error}")

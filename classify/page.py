@@ -1,0 +1,127 @@
+"""Numbers, figures and crops as they are printed; pages that open from disk and fetch nothing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from classify.bootstrap import Estimate
+from classify.pack import scaled
+from ffpp_tools.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 140
+FACE_SIDE = 112  # of a crop in a page, in pixels
+STAR_BELOW = 10  # the paper's Tables 5 and 7 print less as *
+
+
+def number(value: float) -> str:
+    """A measure with three digits; a dash where there is none.
+
+    >>> number(0.5), number(float("nan"))
+    ('0.500', '–')
+    """
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def percent(value: float) -> str:
+    """A share as a percentage; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "group"), counted(7, "clip")
+    ('1 group', '7 clips')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def with_interval(estimate: Estimate) -> str:
+    """A measure and its interval, with a question mark where that is not to be trusted.
+
+    >>> with_interval(Estimate(0.9, 0.85, 0.93, 70)), with_interval(Estimate(0.9, 0.7, 1, 4))
+    ('0.900 [0.850, 0.930]', '0.900 [0.700, 1.000]?')
+    """
+    if math.isnan(estimate.low):
+        return number(estimate.value)
+    interval = f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{number(estimate.value)} {interval}{'' if estimate.trusted else '?'}"
+
+
+def cell(value: float) -> str:
+    """A percentage as the paper prints it: N/A for none.
+
+    >>> cell(98.8), cell(0), cell(100)
+    ('98.8', 'N/A', '100')
+    """
+    return "N/A" if math.isnan(value) or value == 0 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def starred(value: float) -> str:
+    """The same as in its Tables 5 and 7: a star for less than ten per cent.
+
+    >>> starred(9.99), starred(10.0)
+    ('*', '10')
+    """
+    return "*" if math.isnan(value) or value < STAR_BELOW else cell(value)
+
+
+def image(figure: Figure, kind: str) -> bytes:
+    """A figure as a PNG or SVG file; the same figure gives the same bytes."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "classify"}):
+        when = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=when)
+    return buffer.getvalue()
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write `path` with the suffixes .png and .svg."""
+    for kind in ("png", "svg"):
+        write_atomically(path.with_suffix(f".{kind}"), image(figure, kind))
+
+
+def figure_uri(figure: Figure) -> str:
+    """A figure as an address that needs no file."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(image(figure, 'svg')).decode()}"
+
+
+def face_uri(face: npt.NDArray[np.uint8]) -> str:
+    """A crop, (h, w, 3) uint8 RGB, as a small picture in an address."""
+    small = scaled(face, FACE_SIDE)
+    data = cv2.imencode(".jpg", small[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page from a template of this package; every value is escaped."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("classify"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(
+        int=int,
+        number=number,
+        percent=percent,
+        with_interval=with_interval,
+        cell=cell,
+        counted=counted,
+        starred=starred,
+        figure_uri=figure_uri,
+        face_uri=face_uri,
+    )
+    return environment.get_template(template).render(**values)

@@ -1,0 +1,126 @@
+"""What a report's figures may be trusted for: its first line, and what to know beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from classify.bootstrap import FEW_GROUPS
+from classify.judge import Judgement
+from classify.operating import Operating
+from classify.page import counted
+from classify.runs import Run
+from ffpp_tools.audit import ties_within
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.errors import FfppError
+from ffpp_tools.groups import groups
+from ffpp_tools.tables import Manifest
+
+CHOSEN = {
+    "test": "The checkpoint was chosen by validation loss; test chose nothing.",
+    "val": "The checkpoint was chosen by the loss on this very split: these figures flatter.",
+    "train": "The network was trained on this very split: these figures say what it memorised.",
+}
+CHOSEN_OF_REFIT = {
+    "test": "The network was trained on train and val for a fixed time; nothing was chosen.",
+    "val": CHOSEN["train"],
+    "train": CHOSEN["train"],
+}
+NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
+
+
+def of_run(run: Run, manifest: Manifest, split: str, operating: Operating) -> str:
+    """Of a run on a split of its own manifest."""
+    chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
+    said = f"{_split(manifest, split)} {chosen[split]} {_threshold(operating)}"
+    return f"{said} {run.borrowed}".strip()
+
+
+def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: Operating) -> str:
+    """Of a run on another manifest than it was trained on."""
+    said = f"Judged on another manifest than it was trained on, {other.folder.resolve().name}."
+    said += f" {known_people(run, other, split)} {_split(other, split)}"
+    return f"{said} {_threshold(operating)} {run.borrowed}".strip()
+
+
+def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) -> str:
+    """Of somebody's predictions."""
+    said = f"Predictions of {path.name}: whom their detector was trained on is not known here."
+    return f"{said} {_split(manifest, split)} {_threshold(operating)}"
+
+
+def known_people(run: Run, other: Manifest, split: str) -> str:
+    """A sentence on how many people of a split the run was trained or validated on."""
+    own = run.manifest
+    if own.info["files"] == other.info["files"]:
+        return ""  # the same people on the same sides: the manifest's own summary tells
+    seen = pd.concat([own.samples(part) for part in ("train", "val")])
+    judged = other.samples(split)
+    try:
+        tied = pd.concat([Dataset.read(m.root).ties for m in (own, other)]).drop_duplicates()
+    except FfppError as error:
+        return f"Whether its training's people are in this split is not known ({error})."
+    samples = pd.concat([seen, judged], ignore_index=True)
+    group = groups(samples, ties_within(samples, tied))
+    known, asked = set(group[: len(seen)]), set(group[len(seen) :])
+    if shared := known & asked:
+        return (
+            f"PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: {len(shared)} of "
+            f"{counted(len(asked), 'group')} of people."
+        )
+    return "None of its training's people are in this split, as far as is known."
+
+
+def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
+    """What a reader of the figures should know besides, most important first."""
+    found = []
+    for j in judgements:
+        category, few = j.fewest
+        if few < FEW_GROUPS:
+            found.append(
+                f"Per {j.unit}, {category} shows {counted(few, 'group')} of people: intervals over "
+                f"fewer than {FEW_GROUPS} are not to be trusted, and other people could change "
+                f"every figure."
+            )
+        scores = j.scores.p_fake
+        if scores.max() - scores.min() < NEVER_MORE:
+            found.append(
+                f"Per {j.unit} every sample gets nearly the same P(fake), {scores.min():.2f} to "
+                f"{scores.max():.2f}: this detector decides nothing."
+            )
+        called = j.detection.sum()
+        for name, other in (("fake", "real"), ("real", "fake")):
+            if called[other] == 0:
+                found.append(
+                    f"Every {j.unit} is called {name}: finding all of {name} means nothing."
+                )
+        stills = [r for r in j.reals if r.compression == "still"]
+        clips = [r for r in j.reals if r.compression != "still"]
+        worst = min((r.recognised.value for r in clips), default=1.0)
+        if stills and worst < 0.5 < min(r.recognised.value for r in stills):
+            found.append(
+                f"Per {j.unit} stills pass as real and {1 - worst:.0%} of real video does not: "
+                f"what looks like skill is telling stills from video."
+            )
+    rates = manifest.info["audit"]["miss_rates"].values()
+    if rates and max(rates) - min(rates) > 0.05:
+        found.append(
+            "Categories differ in how often no face was found; what was not found is not judged."
+        )
+    return found
+
+
+def _split(manifest: Manifest, split: str) -> str:
+    there = manifest.info["groups"][split]
+    behind = [
+        f"{counted(n, 'group')} of people behind its {kind}" for kind, n in there.items() if n
+    ]
+    return f"{manifest.info['summary']}. In {split}: {', '.join(behind)}."
+
+
+def _threshold(operating: Operating) -> str:
+    if operating.chosen_on == "validation":
+        return "Threshold and temperature were chosen on validation."
+    return f"The threshold is 0.5, chosen on {operating.chosen_on}."

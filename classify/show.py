@@ -1,0 +1,84 @@
+"""What the `classify` command prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from ffpp_tools.console import console, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from classify.judge import Judgement
+    from classify.report import Report
+
+
+def report(made: Report) -> None:
+    """What a detector is worth, most important first."""
+    from classify.page import cell, number
+
+    say(made.provenance, style="bold")
+    for remark in made.remarks:
+        say(f"  {remark}", style="yellow")
+    for a in made.shortcuts:
+        alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
+        say(f"  cheap properties alone: AUC {alone}, {a.question}")
+    for j in made.judgements:
+        _judgement(j)
+        _print(
+            "confusion in per cent, N/A for none", "actual ╲ predicted", j.in_paper_order.map(cell)
+        )
+        if len(j.confusion) == 2:
+            shares = (f"{100 * v:.1f} % of {name}" for name, v in j.per_class["recall"].items())
+            say(f"right: {', '.join(shares)}")
+        _print("counts at the threshold", "actual ╲ called", j.detection)
+        per_class = j.per_class.astype(object)
+        for name in ("precision", "recall", "f1", "auc"):
+            per_class[name] = j.per_class[name].map(number)
+        _print("per class; AUC against the rest", "class", per_class)
+    if made.robustness:
+        losses = made.robustness.losses.map(number)
+        _print("loss of AUC against originals", "damage", losses)
+    say(f"report: {made.folder / 'report.html'}")
+
+
+def _judgement(j: Judgement) -> None:
+    from classify.page import counted, percent, with_interval
+
+    behind = counted(j.groups, "group")
+    say(f"\nper {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
+    for name in ("accuracy", "auc_against_originals", "auc"):
+        say(f"  {name.replace('_', ' ').replace('auc', 'AUC')}: {with_interval(j.measures[name])}")
+    if j.manipulations:
+        columns = ("manipulation", "", f"{j.unit}s", "detected", "AUC", "EER", "AUC, all reals")
+        table = _table("each manipulation against its originals", *columns, "missed, %")
+        for m in j.manipulations:
+            estimates = (m.detected, m.auc, m.eer, m.auc_against_all)
+            shown = (m.category, m.compression, m.samples, *map(with_interval, estimates))
+            _row(table, *shown, percent(m.missed))
+        console.print(table)
+    if j.reals:
+        table = _table("each kind of real", "source", "", f"{j.unit}s", "called real", "missed, %")
+        for r in j.reals:
+            shown = (r.category, r.compression, r.samples, with_interval(r.recognised))
+            _row(table, *shown, percent(r.missed))
+        console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    return Table(*(Column(name, overflow="fold") for name in columns), title=title)
+
+
+def _row(table: Table, *cells: object) -> None:
+    """A row of plain text: names may look like markup."""
+    table.add_row(*(Text(str(cell)) for cell in cells))
+
+
+def _print(title: str, corner: str, cells: pd.DataFrame) -> None:
+    table = _table(title, corner, *(str(c).replace("_", " ") for c in cells.columns))
+    for name, row in cells.iterrows():
+        _row(table, name, *row)
+    console.print(table)
