@@ -5,8 +5,9 @@ Here alone are backends told apart; everything else of `classify` is `keras` and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def devices() -> list[str]:
@@ -80,3 +81,33 @@ def warps_on_device() -> bool:
     import keras
 
     return on_gpu() and keras.backend.backend() != "tensorflow"
+
+
+def gradient(function: Callable[[Any], Any], values: Any) -> Any:
+    """The slope of a function, which returns one number, by each of its values.
+
+    Args:
+        function: from a tensor of the backend to a scalar of it.
+        values: where.
+
+    Returns:
+        A tensor like `values`.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            found = function(values)
+        return tape.gradient(found, values)
+    if backend == "jax":
+        import jax
+
+        return jax.grad(function)(values)
+    import torch
+
+    values = values.detach().requires_grad_(True)
+    return torch.autograd.grad(function(values), values)[0]

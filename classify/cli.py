@@ -13,8 +13,9 @@ from rich.table import Column, Table
 
 from classify import show
 from classify.errors import ClassifyError
-from ffpp_tools.console import console, progress, run_script, say
+from ffpp_tools.console import console, counted, progress, run_script, say
 from ffpp_tools.errors import FfppError
+from ffpp_tools.files import occupied
 
 if TYPE_CHECKING:
     import keras
@@ -253,6 +254,73 @@ def report(
         _start_keras()
         made = make_report(found, split, other, robustness)
     show.report(made)
+
+
+@typer_app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.")],
+    every: Annotated[
+        int | None,
+        typer.Option(
+            help="Look at every so many frames of a video.",
+            show_default="as in the data it was trained on",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="<run>/predicted, or the next"),
+    ] = None,
+) -> None:
+    """Say of pictures and videos whether the faces in them are fake, person by person.
+
+    Example: classify predict runs/b0 video.mp4 photographs/
+    """
+    from classify import provenance
+    from classify.runs import Run, new_folder
+    from classify.verdict import classifier_of, find_media, verdict
+    from classify.verdict_files import write_verdicts
+
+    found = Run.read(run)
+    media = find_media(paths)
+    folder = out or new_folder(run, "predicted")
+    if occupied(folder):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    _start_keras()
+    classifier = classifier_of(found, every)
+    made = [verdict(p, classifier) for p in progress("looking")(media, len(media))]
+    said = provenance.of_verdicts(found, classifier.operating)
+    write_verdicts(folder, made, said)
+    show.verdicts(made, said)
+    say(f"verdicts: {folder}")
+    if failed := [v for v in made if v.status == "unreadable"]:
+        raise ClassifyError(
+            f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"
+        )
+
+
+@typer_app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+) -> None:
+    """Show where a network looks: Grad-CAM maps of faces of every class, and their means.
+
+    Example: classify explain runs/b0
+    """
+    from classify import explain as explaining
+    from classify import provenance
+    from classify.explain_files import write_explanations
+    from classify.operating import operating
+    from classify.runs import Run
+
+    found = Run.read(run)
+    _start_keras()
+    folder = found.report_folder(split, "explain")
+    made = explaining.explain(found, split)
+    said = provenance.of_run(found, found.manifest, split, operating(found))
+    write_explanations(folder, made, said)
+    say(f"explained {counted(sum(e.looked for e in made), 'face')}: {folder / 'explain.html'}")
 
 
 def _start_keras() -> None:

@@ -115,13 +115,12 @@ def over_time(frames: pd.DataFrame, threshold: float) -> Figure:
     return made
 
 
-def timeline(frames: pd.DataFrame, threshold: float, unit: str) -> Figure:
+def timeline(frames: pd.DataFrame, threshold: float) -> Figure:
     """P(fake) of every person of one video over time.
 
     Args:
         frames: columns `person`, `time_s`, `p_fake`.
         threshold: of P(fake) of a clip.
-        unit: what the horizontal axis counts.
     """
     made, axes = figure(8, 2.8)
     for number, (person, rows) in enumerate(frames.groupby("person")):
@@ -129,7 +128,7 @@ def timeline(frames: pd.DataFrame, threshold: float, unit: str) -> Figure:
         label = f"person {person}"
         axes.plot(rows["time_s"], rows["p_fake"], marker=".", color=colour, label=label)
     _threshold(axes, threshold)
-    axes.set(xlabel=unit, ylabel="P(fake)")
+    axes.set(xlabel="seconds", ylabel="P(fake)")
     axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return made
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from classify.bootstrap import Estimate
 from classify.pack import scaled
+from ffpp_tools.console import counted
 from ffpp_tools.files import write_atomically
 
 if TYPE_CHECKING:
@@ -36,15 +37,6 @@ def number(value: float) -> str:
 def percent(value: float) -> str:
     """A share as a percentage; a dash where there is none."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def counted(count: int, what: str) -> str:
-    """A number and what it counts.
-
-    >>> counted(1, "group"), counted(7, "clip")
-    ('1 group', '7 clips')
-    """
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def with_interval(estimate: Estimate) -> str:

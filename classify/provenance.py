@@ -10,9 +10,9 @@ import pandas as pd
 from classify.bootstrap import FEW_GROUPS
 from classify.judge import Judgement
 from classify.operating import Operating
-from classify.page import counted
 from classify.runs import Run
 from ffpp_tools.audit import ties_within
+from ffpp_tools.console import counted
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import FfppError
 from ffpp_tools.groups import groups
@@ -49,6 +49,15 @@ def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) ->
     """Of somebody's predictions."""
     said = f"Predictions of {path.name}: whom their detector was trained on is not known here."
     return f"{said} {_split(manifest, split)} {_threshold(operating)}"
+
+
+def of_verdicts(run: Run, operating: Operating) -> str:
+    """Of what a run says of pictures and videos of anybody's."""
+    return (
+        f"By {run.folder.resolve().name} ({run.settings.arch}), which tells "
+        f"{', '.join(run.classes)} apart as it has learnt to; of other manipulations and other "
+        f"video its word is a guess. {_threshold(operating)} {run.borrowed}"
+    ).strip()
 
 
 def known_people(run: Run, other: Manifest, split: str) -> str:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from classify import figures, page, provenance
 from classify.bootstrap import FEW_GROUPS, LEVEL
-from classify.errors import ClassifyError
 from classify.external import read_predictions
 from classify.judge import MEASURES, Judgement, flat, judge
 from classify.operating import Operating, chosen, operating
@@ -24,7 +23,7 @@ from classify.scores import CLIP_KEY, Scores
 from ffpp_tools import probe
 from ffpp_tools.files import below, write_atomically
 from ffpp_tools.picture import Image, read_image
-from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.rows import STILL
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
@@ -84,12 +83,11 @@ def make_report(
         RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
-    _check_split(split)
+    name = "report" if other is None else f"report-on-{other.folder.resolve().name}"
+    folder = run.report_folder(split, name)
     manifest = run.manifest if other is None else other
     scores = score_split(run, split, other)
     at = operating(run)
-    name = "report" if other is None else f"report-on-{other.folder.resolve().name}"
-    folder = run.folder / (name if split == "test" else f"{name}-{split}")
     if other is None:
         said = provenance.of_run(run, manifest, split, at)
     else:
@@ -115,9 +113,9 @@ def report_on_file(
         folder: for the report; None for one beside the file, named after it.
 
     Raises:
-        ClassifyError: an unknown split, or a file that cannot be judged.
+        TableError: an unknown split.
+        ClassifyError: a file that cannot be judged.
     """
-    _check_split(split)
     scores, validation = read_predictions(path, manifest, split)
     at = chosen(validation) if validation else Operating(chosen_on="nothing: no scores of val")
     said = provenance.of_file(path, manifest, split, at)
@@ -125,11 +123,6 @@ def report_on_file(
     found = _report(path.name, folder, split, said, at, scores, manifest, validation, None)
     write(found)
     return found
-
-
-def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(SPLITS[::-1])}")
 
 
 def _report(

@@ -16,10 +16,17 @@ from classify.backend import devices
 from classify.errors import ClassifyError, RunError
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import occupied, sha256, write_atomically
+from ffpp_tools.people import read_settings
+from ffpp_tools.rows import SPLITS
+from ffpp_tools.run import recorded_settings
+from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras
+
+FACES = "faces.json"  # classes, and how the faces it was trained on were found and cropped
+OLDER = "missing or damaged; a run of this version has it: train again"
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,15 @@ class Run:
         write_atomically(self.folder / "config.toml", tomli_w.dumps(config).encode())
         text = json.dumps(environment, indent=2) + "\n"
         write_atomically(self.folder / "environment.json", text.encode())
+
+    def keep_faces(self, manifest: Manifest) -> None:
+        """Write faces.json: what it takes to do the same to other videos, away from the data.
+
+        Raises:
+            TableError: the dataset's settings are gone or damaged.
+        """
+        text = json.dumps({"classes": manifest.classes, **recorded_settings(manifest.root)})
+        write_atomically(self.folder / FACES, text.encode())
 
     def check_weights(self) -> None:
         """Refuse to start from another weights file than the one the run was made with.
@@ -126,6 +142,37 @@ class Run:
                 f"split may now hold people the network knows. Train again, or restore it."
             )
         return manifest
+
+    def report_folder(self, split: str, name: str = "report") -> Path:
+        """Where what is said of a split lies: `report`, and `report-val` for other splits.
+
+        Raises:
+            ClassifyError: an unknown split.
+        """
+        if split not in SPLITS:
+            raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(SPLITS[::-1])}")
+        return self.folder / (name if split == "test" else f"{name}-{split}")
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Class → "real" or "fake", in index order; also where the data is elsewhere.
+
+        Raises:
+            RunError: neither the run nor its manifest tells.
+        """
+        try:
+            return dict(json.loads((self.folder / FACES).read_text("utf-8"))["classes"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.folder / FACES}: {OLDER} ({error!r})") from error
+
+    @property
+    def face_settings(self) -> tuple[ClipSettings, StillSettings]:
+        """How the faces were found and cropped that it was trained on.
+
+        Raises:
+            TableError: the file that tells is gone or damaged.
+        """
+        return read_settings(self.folder / FACES)
 
     @property
     def log(self) -> pd.DataFrame:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 from rich.text import Text
 
-from ffpp_tools.console import console, say
+from ffpp_tools.console import console, counted, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from classify.judge import Judgement
     from classify.report import Report
+    from classify.verdict import Verdict
 
 
 def report(made: Report) -> None:
@@ -45,8 +47,25 @@ def report(made: Report) -> None:
     say(f"report: {made.folder / 'report.html'}")
 
 
+def verdicts(made: Sequence[Verdict], said: str) -> None:
+    """Everybody in some files."""
+    from classify.page import with_interval
+
+    say(said, style="bold")
+    above = sorted({f"{v.threshold:.3f} ({v.kind}s)" for v in made})
+    title = f"called fake above {', '.join(above)}"
+    table = _table(title, "file", "person", "verdict", "P(fake)", "frames")
+    for v in made:
+        for p in v.people:
+            note = "" if v.status == "ok" else f" ({v.status})"
+            _row(table, v.path, p.person, p.verdict + note, with_interval(p.p_fake), p.frames)
+        if not v.people:
+            _row(table, v.path, "", v.status, "", f"0 of {v.looked}")
+    console.print(table)
+
+
 def _judgement(j: Judgement) -> None:
-    from classify.page import counted, percent, with_interval
+    from classify.page import percent, with_interval
 
     behind = counted(j.groups, "group")
     say(f"\nper {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")

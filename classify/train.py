@@ -87,6 +87,7 @@ def train(
         manifest_sha256=sha256(manifest_folder / "manifest.json"),
     )
     run.create()
+    run.keep_faces(manifest)
     _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
     return run
 

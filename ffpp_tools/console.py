@@ -21,6 +21,15 @@ def say(text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def counted(count: int, what: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "group"), counted(7, "clip")
+    ('1 group', '7 clips')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def run_script(app: typer.Typer, errors: tuple[type[Exception], ...], interrupted: str) -> None:
     """Run a command line; an error for people becomes one line and exit status 1.
 

@@ -100,7 +100,7 @@ def _extract(
     clip: Clip, settings: ClipSettings, dataset: Path, timeout_s: float, relatives: Relatives
 ) -> Part:
     try:
-        video, frames = _open(clip, settings.plan, timeout_s)
+        video, frames = opened(clip, settings.plan, timeout_s)
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
     rows = {i: _missing(clip, video, i) for i in settings.plan.wanted(video.n_frames)}
@@ -144,7 +144,7 @@ def _look_through(
     """Keep copies of a clip without extracting it; return what could not be read of it."""
     seen = set()
     try:
-        video, frames = _open(clip, settings.plan, timeout_s)
+        video, frames = opened(clip, settings.plan, timeout_s)
         for sight in sights(clip, frames, settings, relatives):
             seen.add(sight.frame.index)
     except DecodeError as error:
@@ -153,9 +153,15 @@ def _look_through(
     return f"{clip.path}: {missing} planned frames could not be decoded" if missing else ""
 
 
-def _open(
+def opened(
     clip: Clip, plan: FramePlan, timeout_s: float
 ) -> tuple[decode.Video, Iterator[decode.Frame]]:
+    """A clip's video and its planned frames, none of which may take longer than `timeout_s`.
+
+    Raises:
+        DecodeError: not a readable video.
+    """
+
     def read() -> Iterator[decode.Video | decode.Frame]:
         source = sequence if clip.path.is_dir() else decode
         video = source.probe(clip.path)

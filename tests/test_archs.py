@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from classify.explain import cams
 from classify.models import ARCHITECTURES, BACKBONES, backbone_of, build
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), np.uint8)
@@ -50,6 +51,9 @@ def test_every_network_trains_a_step_and_predicts_the_same_in_a_fresh_process(tm
         model.save(tmp_path / f"{arch}.keras", include_optimizer=False)
         found = model(images, training=False)
         expected[arch] = keras.ops.convert_to_numpy(found)
+        maps, probabilities = cams(model, images)
+        assert maps.shape == (2, size, size), arch
+        np.testing.assert_allclose(probabilities, expected[arch], atol=1e-4, err_msg=arch)
         keras.backend.clear_session()
     paths = [str(tmp_path / f"{arch}.keras") for arch in expected]
     output = subprocess.run(

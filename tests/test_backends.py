@@ -39,11 +39,13 @@ PREDICT = """
 import sys, json
 import numpy as np, keras
 from pathlib import Path
+from classify.explain import cams
 from classify.predict import predict
 from classify.runs import load_model
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 model = load_model(Path(sys.argv[1]))
-print(json.dumps([keras.backend.backend(), predict(model, images).tolist()]))
+maps, _ = cams(model, images)
+print(json.dumps([keras.backend.backend(), predict(model, images).tolist(), maps.tolist()]))
 """
 
 # Plain gradient descent, which a wrongly scaled gradient would lead elsewhere as Adam would not. No
@@ -97,11 +99,15 @@ def test_a_network_trained_under_one_backend_predicts_the_same_under_the_others(
     used, trained = python(TRAIN, videos_manifest.folder, tmp_path / "r", backend=backend)
     assert used == backend
     np.testing.assert_allclose(np.sum(trained, axis=1), 1, atol=1e-5)
+    maps = []
     for other in BACKENDS:
         if importlib.util.find_spec(other) is not None:
-            used, found = python(PREDICT, tmp_path / "r/best.keras", backend=other)
+            used, found, seen = python(PREDICT, tmp_path / "r/best.keras", backend=other)
             assert used == other
             np.testing.assert_allclose(found, trained, atol=1e-4)
+            maps.append(seen)  # of Grad-CAM, which takes each backend's own gradient
+    for seen in maps:
+        np.testing.assert_allclose(seen, maps[0], atol=1e-2)
 
 
 @pytest.mark.slow

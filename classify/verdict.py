@@ -1,0 +1,191 @@
+"""What a trained network says of pictures and videos of anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify.bootstrap import Estimate, estimates
+from classify.errors import ClassifyError
+from classify.metrics import Floats, share
+from classify.operating import Operating, operating_if_known
+from classify.pack import scaled
+from classify.predict import predict
+from classify.runs import Run
+from classify.scores import PREFIX, p_fake
+from ffpp_tools.errors import DecodeError
+from ffpp_tools.people import Look, in_picture, in_video
+from ffpp_tools.picture import Image
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.stills import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    import keras
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
+BATCH = 16
+FACES_KEPT = 48  # of a video, to be looked at
+FRAME_COLUMNS = ("person", "frame", "time_s", "box_x", "box_y", "box_w", "box_h")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network and all it takes to use it as it was trained."""
+
+    model: keras.Model
+    classes: dict[str, str]  # class → "real" or "fake", in index order
+    operating: Operating
+    clips: ClipSettings
+    stills: StillSettings
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of a picture or video."""
+
+    person: int  # from 0
+    verdict: str  # "fake" or "real"
+    p_fake: Estimate  # the mean over the frames; the interval is over other draws of frames
+    probabilities: dict[str, float]  # of the classes, their means
+    frames: int
+    first_s: float
+    last_s: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What there is to say of one file."""
+
+    path: Path
+    kind: str  # "picture" or "video"
+    people: tuple[Person, ...]  # from the one seen in most frames to the one in fewest
+    looked: int  # how many frames were searched for faces
+    threshold: float  # of P(fake)
+    frames: pd.DataFrame  # a row per face: `FRAME_COLUMNS`, p_fake and p_<class> of every class
+    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # rows of it, with the crop
+    error: str = ""  # why the file could not be read, or not to its end
+
+    @property
+    def status(self) -> str:
+        """Such as "ok", "no face found", "unreadable"."""
+        if self.people:
+            return "incomplete" if self.error else "ok"
+        return "unreadable" if self.error else "no face found"
+
+
+def find_media(paths: Sequence[Path]) -> list[Path]:
+    """The pictures and videos among some files and below some folders, in order.
+
+    Raises:
+        ClassifyError: a path that does not exist, or nothing to look at in a folder.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            known = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+            if not below:
+                raise ClassifyError(f"{path}: no pictures or videos there ({', '.join(known)})")
+            found += below
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ClassifyError(f"{path}: there is no such file or folder")
+    return list(dict.fromkeys(found))
+
+
+def verdict(path: Path, classifier: Classifier) -> Verdict:
+    """What a network says of everybody in a picture or video.
+
+    A file that cannot be read, or not to its end, is no exception: `error` says so.
+    """
+    moving = path.suffix.lower() not in IMAGE_SUFFIXES
+    threshold = classifier.operating.threshold("clip" if moving else "frame")
+    side = classifier.model.input_shape[1]
+    rows: list[tuple[float, ...]] = []
+    crops: list[Image] = []  # at the network's size
+    looked, error = 0, ""
+    try:
+        for look in _looks(path, moving, classifier):
+            looked += 1
+            for one in look.crops:
+                box = one.box
+                place = (box.x, box.y, box.width, box.height)
+                rows.append((one.person, look.frame, look.time_s, *place))
+                crops.append(scaled(one.image, side))
+    except DecodeError as failure:
+        error = str(failure)
+    frames = _scored(rows, crops, classifier)
+    people = [
+        _person(int(str(number)), part, classifier.classes, threshold)
+        for number, part in frames.groupby("person")
+    ]
+    people.sort(key=lambda p: (-p.frames, p.person))
+    at = np.unique(np.linspace(0, len(crops) - 1, min(FACES_KEPT, len(crops))).round().astype(int))
+    kept = [(int(i), crops[i]) for i in at]
+    kind = "video" if moving else "picture"
+    return Verdict(path, kind, tuple(people), looked, threshold, frames, kept, error)
+
+
+def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[Look]:
+    if moving:
+        yield from in_video(path, classifier.clips)
+    else:
+        yield in_picture(path, classifier.stills)
+
+
+def _scored(
+    rows: list[tuple[float, ...]], crops: list[Image], classifier: Classifier
+) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(FRAME_COLUMNS))
+    images = np.stack(crops) if crops else np.empty((0, 1, 1, 3), np.uint8)
+    probabilities = (
+        predict(classifier.model, images, BATCH).astype(float)
+        if crops
+        else np.empty((0, len(classifier.classes)))
+    )
+    table["p_fake"] = p_fake(probabilities, classifier.classes)
+    columns = {f"{PREFIX}{name}": probabilities[:, i] for i, name in enumerate(classifier.classes)}
+    return table.assign(**columns)
+
+
+def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold: float) -> Person:
+    scores = rows["p_fake"].to_numpy()
+
+    def mean(weights: Floats) -> dict[str, npt.NDArray[np.floating]]:
+        return {"mean": share(scores, weights)}
+
+    found = estimates(np.arange(len(rows)), "all", mean)["mean"]
+    return Person(
+        number,
+        "fake" if found.value > threshold else "real",
+        found,
+        {name: float(rows[f"{PREFIX}{name}"].mean()) for name in classes},
+        len(rows),
+        float(rows["time_s"].min()),
+        float(rows["time_s"].max()),
+    )
+
+
+def classifier_of(run: Run, every: int | None = None) -> Classifier:
+    """A run's network with its own classes, threshold, and way to find and crop faces.
+
+    Args:
+        run: a run folder, which may have been taken away from its data.
+        every: look at every so many frames of a video instead of as many as it was trained on.
+
+    Raises:
+        RunError: no epoch was finished, or the folder is of an older version.
+        SettingsError: `every` is not at least 1.
+    """
+    clips, stills = run.face_settings
+    if every is not None:
+        clips = replace(clips, plan=FramePlan(every=every))
+    return Classifier(run.best_model(), run.classes, operating_if_known(run), clips, stills)

@@ -1,0 +1,110 @@
+"""Who is in a picture or video of anybody's, found and cropped as a dataset's faces were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ffpp_tools import crop, detect
+from ffpp_tools.clip import NATIVE, Clip
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.detect import Box, Face, FindSettings
+from ffpp_tools.errors import DecodeError, TableError
+from ffpp_tools.extract import TIMEOUT_S, opened
+from ffpp_tools.extract_stills import read_still
+from ffpp_tools.picture import Image, Picture
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.sights import Relatives, sights
+
+ALONE = Relatives(mask=None, like={}, lost="", kept=None)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The face of one person in one frame."""
+
+    person: int  # from 0, in the order in which they are first seen
+    box: Box  # in pixels of the frame
+    image: Image  # (h, w, 3) uint8 RGB
+
+
+@dataclass(frozen=True)
+class Look:
+    """A frame of a video, or a picture, and who is in it."""
+
+    frame: int  # display index, 0-based; 0 for a picture
+    time_s: float
+    crops: tuple[Crop, ...]
+
+
+def in_video(path: Path, settings: ClipSettings, timeout_s: float = TIMEOUT_S) -> Iterator[Look]:
+    """The planned frames of a video with everybody in them, followed from frame to frame.
+
+    Raises:
+        DecodeError: not a readable video, or damaged: what was decoded before comes first.
+    """
+    clip = Clip("", NATIVE, path.stem, path)
+    video, frames = opened(clip, settings.plan, timeout_s)
+    wanted, seen = len(settings.plan.wanted(video.n_frames)), 0
+    for sight in sights(clip, frames, settings, ALONE):
+        picture = sight.frame.picture
+        yield Look(sight.frame.index, sight.frame.time_s, _crops(picture, sight.faces, settings))
+        seen += 1
+    if seen < wanted:
+        raise DecodeError(f"{path}: {wanted - seen} of {wanted} frames could not be decoded")
+
+
+def in_picture(path: Path, settings: StillSettings) -> Look:
+    """Everybody in a picture, from the largest face to the smallest.
+
+    Raises:
+        DecodeError: not a readable picture, or cut short.
+    """
+    image, _, error = read_still(path)
+    if image is None:
+        raise DecodeError(f"{path}: {error}")
+    picture = Picture(image)
+    if settings.whole:
+        pixels, window = crop.whole(picture, settings.crop)
+        return Look(0, 0.0, (Crop(0, Box(0, 0, window.width, window.height), pixels),))
+    found = sorted(detect.search(picture, settings.find), key=lambda face: -face.box.area)
+    faces = [replace(face, track=number) for number, face in enumerate(found)]
+    return Look(0, 0.0, _crops(picture, faces, settings))
+
+
+def _crops(
+    picture: Picture, faces: Sequence[Face], settings: ClipSettings | StillSettings
+) -> tuple[Crop, ...]:
+    return tuple(
+        Crop(face.track, face.box, crop.cut(picture, face.box, settings.crop)[0])
+        for face in faces
+        if face.box.side >= settings.crop.min_face
+    )
+
+
+def read_settings(path: Path) -> tuple[ClipSettings, StillSettings]:
+    """How a dataset's faces were found and cropped, for pictures and videos of anybody's.
+
+    Args:
+        path: of its settings.json, or a copy. Everybody is looked at, and nothing is compared with
+            an original; stills are not made like its clips.
+
+    Raises:
+        TableError: missing, or damaged.
+    """
+    try:
+        recorded = json.loads(path.read_text("utf-8"))
+        cut, find = CropSettings(**recorded["crop"]), FindSettings(**recorded["find"])
+        clips = recorded.get("clips") or {}
+        plan = FramePlan(**clips["plan"]) if clips else FramePlan()
+        whole = bool((recorded.get("stills") or {}).get("whole"))
+        smooth = clips.get("smooth", 1)
+        moving = ClipSettings(plan, cut, find, faces="all", twins=False, smooth=smooth)
+        return moving, StillSettings(cut, find, whole=whole)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(f"{path}: damaged ({error!r})") from error

@@ -1,0 +1,205 @@
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.errors import ClassifyError, RunError
+from classify.operating import FILE
+from classify.predict import score_split
+from classify.runs import Run
+from classify.settings import TrainSettings
+from classify.train import train
+from classify.verdict import Classifier, classifier_of, find_media, verdict
+from classify.verdict_files import write_verdicts
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.errors import TableError
+from ffpp_tools.layout import find_clips
+from ffpp_tools.people import in_picture, in_video, read_settings
+from ffpp_tools.picture import read_image
+from ffpp_tools.settings import StillSettings
+from ffpp_tools.tables import read_faces
+from tests.test_decode import full_decode, shortened_with_index_first, write
+from tests.test_report import Page
+
+
+@pytest.fixture(scope="module")
+def run(videos_manifest, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    settings = TrainSettings(arch="sepconv", size=48, epochs=2, batch_size=16)
+    return train(videos_manifest.folder, folder, settings)
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return classifier_of(run)
+
+
+@pytest.fixture
+def clip(ffpp):
+    return find_clips(ffpp, categories=["Youtube"])[0].path
+
+
+def beside(*pictures):
+    height = min(p.shape[0] for p in pictures)
+    return np.concatenate([p[:height] for p in pictures], axis=1)
+
+
+def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifier):
+    found = verdict(clip, classifier)
+    faces = read_faces(dataset)
+    own = faces[faces["frame_id"].str.startswith(f"Youtube/{clip.parts[-3]}/{clip.stem}/")]
+    assert found.frames["frame"].tolist() == list(range(0, 10 * len(own), 10))
+    for name in ("box_x", "box_y", "box_w", "box_h"):
+        assert found.frames[name].tolist() == own[name].tolist()
+    assert (found.kind, found.status, len(found.people)) == ("video", "ok", 1)
+
+
+def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
+    table = score_split(run, "test").table
+    table = table[table["category"] == "Youtube"]
+    name, compression = table.iloc[0][["clip", "compression"]]
+    clips = find_clips(ffpp, categories=["Youtube"], compressions=[compression])
+    (path,) = (c.path for c in clips if c.name == name)
+    found = verdict(path, classifier).frames.set_index("frame")
+    own = table[(table["clip"] == name) & (table["compression"] == compression)]
+    for row in own.itertuples():
+        assert found.loc[row.frame, "p_Youtube"] == pytest.approx(row.p_Youtube, abs=1e-5)
+
+
+def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier):
+    mean = verdict(clip, classifier).frames["p_fake"].mean()
+    for threshold, called in ((mean - 0.01, "fake"), (mean + 0.01, "real")):
+        at = Classifier(
+            **{**vars(classifier), "operating": _with(classifier.operating, clip=threshold)}
+        )
+        (person,) = verdict(clip, at).people
+        assert person.p_fake.value == pytest.approx(mean)
+        assert person.verdict == called
+        assert person.p_fake.low <= mean <= person.p_fake.high
+        assert sum(person.probabilities.values()) == pytest.approx(1)
+
+
+def _with(operating, clip):
+    return type(operating)(**{**vars(operating), "clip_threshold": clip})
+
+
+def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
+    clips = find_clips(ffpp, categories=["Youtube"])[:2]
+    both = [beside(a, b) for a, b in zip(*(full_decode(c.path) for c in clips), strict=False)]
+    path = write(tmp_path / "two.mp4", both, crf="18")
+    found = verdict(path, classifier)
+    assert len(found.people) == 2
+    assert {p.frames for p in found.people} == {found.looked}
+    middles = found.frames.assign(x=found.frames["box_x"] + found.frames["box_w"] / 2)
+    left, right = (middles[middles["person"] == p]["x"] for p in (0, 1))
+    half = both[0].shape[1] / 2
+    assert (left.max() < half < right.min()) or (right.max() < half < left.min())
+
+
+def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
+    world, classifier, tmp_path
+):
+    photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
+    found = verdict(photograph, classifier)
+    assert (found.kind, found.status, len(found.people)) == ("picture", "ok", 1)
+    assert np.isnan(found.people[0].p_fake.low)  # of one frame there is no interval
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
+    nobody = verdict(tmp_path / "wall.png", classifier)
+    assert (nobody.status, nobody.people, nobody.looked) == ("no face found", (), 1)
+
+
+def test_a_file_that_is_no_video_is_a_verdict_with_an_error(classifier, tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"not a video")
+    found = verdict(tmp_path / "x.mp4", classifier)
+    assert found.status == "unreadable"
+    assert "x.mp4: not a readable video" in found.error
+
+
+def test_a_video_that_was_cut_short_is_judged_by_what_is_there(clip, classifier, tmp_path):
+    whole = verdict(clip, classifier)
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(shortened_with_index_first(clip, tmp_path))
+    found = verdict(path, classifier)
+    assert found.status == "incomplete"
+    there = len(found.frames)
+    assert 0 < there < len(whole.frames)
+    pd.testing.assert_frame_equal(found.frames, whole.frames[:there], atol=1e-5)
+    assert f"cut.mp4: {len(whole.frames) - there} of {len(whole.frames)} frames" in found.error
+
+
+def test_every_sets_how_many_frames_are_looked_at(run, clip):
+    few = verdict(clip, classifier_of(run, every=20))
+    assert few.frames["frame"].tolist() == list(range(0, 20 * len(few.frames), 20))
+
+
+def test_a_run_predicts_away_from_its_data(run, clip, classifier, tmp_path):
+    away = shutil.copytree(run.folder, tmp_path / "far" / "away")
+    found = classifier_of(Run.read(away))
+    assert found.operating == classifier.operating  # operating.json came along
+    (away / FILE).unlink()
+    without = classifier_of(Run.read(away))
+    assert without.operating.clip_threshold == 0.5
+    assert without.operating.chosen_on.startswith("nothing: ")
+    pd.testing.assert_frame_equal(verdict(clip, without).frames, verdict(clip, classifier).frames)
+
+
+def test_a_run_folder_without_its_faces_is_refused(run, tmp_path):
+    away = shutil.copytree(run.folder, tmp_path / "away")
+    (away / "faces.json").unlink()
+    with pytest.raises(TableError, match=r"faces\.json: cannot be read"):
+        classifier_of(Run.read(away))
+    (away / "faces.json").write_text('{"crop": {}, "find": {"detector": "hog"}}')
+    with pytest.raises(RunError, match="train again"):
+        classifier_of(Run.read(away))
+
+
+def test_media_are_found_below_folders_and_what_is_not_there_is_refused(world, clip, tmp_path):
+    found = find_media([clip, clip.parent])
+    assert found[0] == clip
+    assert len(found) == len(set(found)) == len(list(clip.parent.glob("*.mp4")))
+    with pytest.raises(ClassifyError, match="no such file"):
+        find_media([tmp_path / "nowhere.mp4"])
+    with pytest.raises(ClassifyError, match="no pictures or videos"):
+        find_media([tmp_path])
+
+
+def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifier, tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"")
+    (tmp_path / "other").mkdir()
+    same_name = shutil.copy(clip, tmp_path / "other" / clip.name)
+    files = (clip, same_name, tmp_path / "x.mp4", sorted((world / "CelebA").rglob("*.jpg"))[0])
+    made = [verdict(path, classifier) for path in map(type(clip), files)]
+    write_verdicts(tmp_path / "out", made, "By <r>.")
+    table = pd.read_csv(tmp_path / "out/verdicts.csv")
+    assert table["status"].tolist() == ["ok", "ok", "unreadable", "ok"]
+    assert table["p_fake"].tolist()[0] == made[0].people[0].p_fake.value
+    assert (tmp_path / "out/verdicts.csv").read_text().splitlines()[1].split(",")[5] == "0"
+    frames = pd.read_csv(tmp_path / "out/frames.csv")
+    assert len(frames) == sum(len(v.frames) for v in made)
+    files = json.loads((tmp_path / "out/verdicts.json").read_text())["files"]
+    assert files[0]["people"][0]["frames"] == len(made[0].frames)
+    assert files[2]["people"] == []
+    pages = sorted(p.name for p in (tmp_path / "out/videos").iterdir())
+    assert pages == [f"{clip.stem}-2.html", f"{clip.stem}.html"]
+    page = Page()
+    html = (tmp_path / "out/videos" / pages[1]).read_text()
+    page.feed(html)
+    assert "By &lt;r&gt;." in html
+    assert all(address.startswith("data:") for address in page.fetched)
+    assert len(page.alts) == 1 + len(made[0].frames)
+    assert all(page.alts)
+
+
+def test_stills_that_were_taken_whole_are_judged_whole(world):
+    photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
+    look = in_picture(photograph, StillSettings(whole=True))
+    assert np.array_equal(look.crops[0].image, read_image(photograph))
+
+
+def test_faces_below_the_smallest_are_not_judged(clip, dataset):
+    clips, _ = read_settings(dataset / "settings.json")
+    huge = type(clips)(**{**vars(clips), "crop": CropSettings(min_face=1000)})
+    assert all(look.crops == () for look in in_video(clip, huge))
