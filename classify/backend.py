@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 
 def devices() -> list[str]:
@@ -111,3 +115,11 @@ def gradient(function: Callable[[Any], Any], values: Any) -> Any:
 
     values = values.detach().requires_grad_(True)
     return torch.autograd.grad(function(values), values)[0]
+
+
+def saved_model(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """What TensorFlow itself, without Keras, makes of a SavedModel."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda images: np.asarray(loaded.serve(images))

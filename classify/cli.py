@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.util import find_spec
@@ -323,6 +324,74 @@ def explain(
     say(f"explained {counted(sum(e.looked for e in made), 'face')}: {folder / 'explain.html'}")
 
 
+@typer_app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--matrix", help="A manifest to judge every run on; say it again for every further one."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="comparison, or the next"),
+    ] = None,
+) -> None:
+    """Put runs beside each other: accuracy, recall, AUC, size, speed; or runs by manifests.
+
+    Example: classify compare runs/b0 runs/xception
+
+    Example: classify compare runs/c23 runs/c40 --matrix manifests/c23 --matrix manifests/c40
+    """
+    from classify import compare as comparing
+    from classify.compare_files import write_comparison, write_matrix
+    from classify.runs import Run, new_folder
+    from ffpp_tools.tables import Manifest
+
+    found = [Run.read(run) for run in runs]
+    manifests = [Manifest.read(path) for path in on or []]
+    folder = out or new_folder(Path(), "comparison")
+    if occupied(folder):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    _start_keras()
+    if manifests:
+        made = comparing.matrix(found, manifests)
+        write_matrix(folder, made)
+        show.matrix(made)
+    else:
+        compared = comparing.compare(found)
+        write_comparison(folder, compared)
+        show.comparison(compared)
+    say(f"comparison: {folder}")
+
+
+@typer_app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="saved-model (TensorFlow) or litert (small devices).")
+    ] = "saved-model",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="<run>/<format>, or the next"),
+    ] = None,
+) -> None:
+    """Write a network for other programs, and check it in its own runtime.
+
+    Example: classify export runs/b0 --format litert
+    """
+    from classify.runs import Run, new_folder
+
+    found = Run.read(run)
+    folder = out or new_folder(run, kind)
+    _start_keras()
+    from classify.export import export as exported
+
+    difference = exported(found, kind, folder)
+    say(f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)")
+
+
 def _start_keras() -> None:
     """Import Keras and say what it runs on, in one line instead of TensorFlow's ten.
 
@@ -332,6 +401,7 @@ def _start_keras() -> None:
     saved = os.dup(2)
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a second network
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)
         os.close(silence)

@@ -14,7 +14,7 @@ from classify import metrics
 from classify.bootstrap import Estimate, estimates
 from classify.metrics import Floats
 from classify.operating import Operating
-from classify.scores import Scores
+from classify.scores import CLIP_KEY, Scores
 from ffpp_tools.probe import ORIGINALS
 
 # The paper's tables list the reals first.
@@ -139,7 +139,7 @@ def judge(
             "accuracy": metrics.share(actual == predicted, weights),
             "balanced_accuracy": metrics.balanced_accuracy(actual, predicted, weights),
             "auc": metrics.auc(curve),
-            "auc_against_originals": _auc_of(scores, against_originals, weights),
+            "auc_against_originals": auc_of(scores, versus, weights),
             "average_precision": metrics.average_precision(curve),
             "eer": metrics.eer(curve),
             **{
@@ -150,11 +150,9 @@ def judge(
             "log_loss_tempered": metrics.log_loss(actual, tempered, weights),
         }
 
-    parts = list(scores.table.groupby(["category", "compression"], sort=True).indices.items())
+    parts = scores.table.groupby(CLIP_KEY[:2]).indices.items()
     fakes = [(key, at) for key, at in parts if scores.is_fake[at[0]]]
-    against_originals = np.zeros(len(scores), bool)
-    for (category, compression), at in fakes:
-        against_originals[np.append(at, originals(scores, category, compression))] = True
+    versus = with_originals(scores)
     right = actual == predicted
     return Judgement(
         unit=unit,
@@ -201,7 +199,17 @@ def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np
     return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
 
 
-def _auc_of(scores: Scores, rows: npt.NDArray[Any], weights: Floats) -> Floats:
+def with_originals(scores: Scores) -> npt.NDArray[np.bool_]:
+    """Which samples are fakes, or their originals of the same compression: (n,)."""
+    found = scores.is_fake.copy()
+    for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
+        if scores.is_fake[at[0]]:
+            found[originals(scores, category, compression)] = True
+    return found
+
+
+def auc_of(scores: Scores, rows: npt.NDArray[Any], weights: Floats) -> Floats:
+    """The AUC among some of the samples: (w, n) weights → (w,)."""
     fake, p_fake = scores.is_fake[rows], scores.p_fake[rows]
     return metrics.auc(metrics.curve(fake, p_fake, weights[:, rows]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -60,26 +61,38 @@ def of_verdicts(run: Run, operating: Operating) -> str:
     ).strip()
 
 
-def known_people(run: Run, other: Manifest, split: str) -> str:
-    """A sentence on how many people of a split the run was trained or validated on."""
+@dataclass(frozen=True)
+class Known:
+    """How many groups of people of a split a run has seen in training or validation."""
+
+    shared: int
+    asked: int  # groups of the split
+    why_not: str = ""  # why that could not be found out
+
+    def __str__(self) -> str:
+        if self.why_not:
+            return f"Whether its training's people are in this split is not known: {self.why_not}"
+        if not self.shared:
+            return "None of its training's people are in this split, as far as is known."
+        return (
+            f"PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: {self.shared} of "
+            f"{counted(self.asked, 'group')} of people."
+        )
+
+
+def known_people(run: Run, other: Manifest, split: str) -> Known:
+    """Whom of a split the run was trained or validated on, by the ties of both datasets."""
     own = run.manifest
-    if own.info["files"] == other.info["files"]:
-        return ""  # the same people on the same sides: the manifest's own summary tells
     seen = pd.concat([own.samples(part) for part in ("train", "val")])
     judged = other.samples(split)
     try:
         tied = pd.concat([Dataset.read(m.root).ties for m in (own, other)]).drop_duplicates()
     except FfppError as error:
-        return f"Whether its training's people are in this split is not known ({error})."
+        return Known(0, 0, str(error))
     samples = pd.concat([seen, judged], ignore_index=True)
     group = groups(samples, ties_within(samples, tied))
     known, asked = set(group[: len(seen)]), set(group[len(seen) :])
-    if shared := known & asked:
-        return (
-            f"PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: {len(shared)} of "
-            f"{counted(len(asked), 'group')} of people."
-        )
-    return "None of its training's people are in this split, as far as is known."
+    return Known(len(known & asked), len(asked))
 
 
 def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from classify import metrics
 from classify.errors import PackError
-from classify.judge import originals
+from classify.judge import auc_of, originals, with_originals
 from classify.metrics import Floats
 from classify.operating import Operating
 from classify.pack import scaled
@@ -153,18 +151,15 @@ def _after(
 def _measured(scores: Scores, threshold: float) -> pd.DataFrame:
     """AUC against originals and share called fake of each manipulation, and of all."""
     called = scores.p_fake > threshold
-    rows, everything = [], np.zeros(len(scores), bool)
+    once = np.ones((1, len(scores)))
+    rows = []
     for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
         if scores.is_fake[at[0]]:
             versus = np.append(at, originals(scores, category, compression))
-            everything[versus] = True
-            rows.append((category, compression, _auc(scores, versus), called[at].mean()))
+            auc = auc_of(scores, versus, once)[0]
+            rows.append((category, compression, auc, called[at].mean()))
     fakes = called[scores.is_fake].mean() if scores.is_fake.any() else np.nan
     reals = 1 - called[~scores.is_fake].mean() if not scores.is_fake.all() else np.nan
-    rows.append(("all", "", _auc(scores, np.flatnonzero(everything)), fakes))
+    rows.append(("all", "", auc_of(scores, with_originals(scores), once)[0], fakes))
     rows.append(("reals", "", np.nan, reals))
     return pd.DataFrame(rows, columns=["category", "compression", "auc", "detected"])
-
-
-def _auc(scores: Scores, rows: npt.NDArray[np.intp]) -> float:
-    return float(metrics.auc(metrics.curve(scores.is_fake[rows], scores.p_fake[rows]))[0])

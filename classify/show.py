@@ -13,6 +13,7 @@ from ffpp_tools.console import console, counted, say
 if TYPE_CHECKING:
     import pandas as pd
 
+    from classify.compare import Comparison, Matrix
     from classify.judge import Judgement
     from classify.report import Report
     from classify.verdict import Verdict
@@ -62,6 +63,36 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
         if not v.people:
             _row(table, v.path, "", v.status, "", f"0 of {v.looked}")
     console.print(table)
+
+
+def comparison(found: Comparison) -> None:
+    """Runs, best first."""
+    from classify.page import number, percent, with_interval
+
+    for note in found.notes:
+        say(note, style="yellow")
+    columns = ("accuracy, %", "recall of fakes, %", "AUC", "parameters", "images/s", "MB")
+    table = _table(f"per {found.unit}, best AUC first", "run", "architecture", *columns)
+    for r in found.table.itertuples():
+        shares = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
+        cost = (f"{r.parameters:,}", f"{r.images_per_second:.0f}", f"{r.megabytes:.1f}")
+        _row(table, r.run, r.arch, *shares, *cost)
+    console.print(table)
+    if found.differences:
+        gains = ", ".join(
+            f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
+            for name, gain in found.differences.items()
+        )
+        say(f"the best less the second, over the same draws of people: {gains}")
+
+
+def matrix(found: Matrix) -> None:
+    """Runs by manifests."""
+    from classify.compare_files import LEAKING, cells
+
+    _print("AUC per frame, fakes against their originals", "trained ╲ tested on", cells(found))
+    if found.leaks.to_numpy().any():
+        say(f"{LEAKING} it was trained on people of that split: the figure flatters", "yellow")
 
 
 def _judgement(j: Judgement) -> None:

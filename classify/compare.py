@@ -1,0 +1,170 @@
+"""Runs beside each other: on one test split, or each on several manifests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify.bootstrap import Estimate, estimates
+from classify.errors import ClassifyError
+from classify.judge import auc_of, with_originals
+from classify.metrics import Floats, share
+from classify.operating import Operating, operating
+from classify.predict import predict, score_split
+from classify.provenance import known_people
+from classify.runs import Run
+from classify.scores import Scores
+from ffpp_tools.tables import Manifest
+
+TIMED = 256  # images that a network is timed on
+TURNS = 3  # of which the fastest counts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs beside each other, best first.
+
+    table: a row per run; columns run, arch, accuracy, recall_of_fakes, auc (of fakes against their
+        originals; against all reals where there are none), parameters, images_per_second,
+        megabytes.
+    unit: "clip" where all runs have clips, else "frame".
+    differences: accuracy and auc of the best run less those of the second, over the same draws of
+        people; empty where they were not judged on the same samples.
+    notes: what to know besides, such as a run whose test split is another.
+    """
+
+    table: pd.DataFrame
+    unit: str
+    differences: dict[str, Estimate]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Runs by manifests.
+
+    auc: as in a comparison, per frame; a row per run, a column per manifest.
+    leaks: whether people of the run's training are in the manifest's test split.
+    """
+
+    auc: pd.DataFrame
+    leaks: pd.DataFrame
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Judge runs on the test splits of their manifests and time their networks here.
+
+    Sorted by AUC, which no choice of a threshold can raise.
+
+    Raises:
+        ClassifyError: fewer than two runs, or two of one name.
+        RunError: a run without a finished epoch, or whose manifest changed.
+        PackError: a crop is missing.
+    """
+    names = [run.folder.resolve().name for run in runs]
+    if len(runs) < 2 or len(set(names)) < len(names):
+        raise ClassifyError("name two runs or more, each once and each with its own name")
+    frames = {name: score_split(run, "test") for name, run in zip(names, runs, strict=True)}
+    unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
+    scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
+    rows = []
+    for name, run in zip(names, runs, strict=True):
+        measured = _measured(scores[name], unit, operating(run))
+        rows.append({"run": name, "arch": run.settings.arch, **measured, **_cost(run)})
+    table = pd.DataFrame(rows)
+    table = table.sort_values(["auc", "accuracy", "run"], ascending=[False, False, True])
+    table = table.reset_index(drop=True)
+    best, second = table["run"][:2]
+    notes = [
+        f"{name} was judged on another test split than {best}: its row is not comparable."
+        for name in table["run"][1:]
+        if not _same(scores[best], scores[name])
+    ]
+    notes += [f"{run.folder.name}: {run.borrowed}" for run in runs if run.borrowed]
+    leaking = [
+        name for name, run in zip(names, runs, strict=True) if run.manifest.info["audit"]["leaks"]
+    ]
+    if leaking:
+        notes.insert(0, f"People appear on several sides of the split of {', '.join(leaking)}.")
+    same = _same(scores[best], scores[second])
+    differences = _differences(scores[best], scores[second]) if same else {}
+    return Comparison(table, unit, differences, tuple(notes))
+
+
+def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
+    """Judge every run on the test split of every manifest.
+
+    Raises:
+        ClassifyError: a manifest with classes that a run does not know.
+        RunError, PackError: as `compare`.
+    """
+    rows = [run.folder.resolve().name for run in runs]
+    columns = [manifest.folder.resolve().name for manifest in manifests]
+    if len(set(rows)) < len(rows) or len(set(columns)) < len(columns):
+        raise ClassifyError("two runs, or two manifests, bear one name; name each once")
+    auc = pd.DataFrame(np.nan, pd.Index(rows, name="trained"), pd.Index(columns, name="tested on"))
+    leaks = pd.DataFrame(False, auc.index, auc.columns)
+    for row, run in enumerate(runs):
+        for column, manifest in enumerate(manifests):
+            scores = score_split(run, "test", manifest)
+            once = np.ones((1, len(scores)))
+            auc.iloc[row, column] = auc_of(scores, _compared(scores), once)[0]
+            leaks.iloc[row, column] = known_people(run, manifest, "test").shared > 0
+    return Matrix(auc, leaks)
+
+
+def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
+    once = np.ones((1, len(scores)))
+    called = scores.p_fake[scores.is_fake] > at.threshold(unit)
+    return {
+        "accuracy": float(np.mean(scores.actual == scores.predicted)),
+        "recall_of_fakes": float(called.mean()) if len(called) else np.nan,
+        "auc": float(auc_of(scores, _compared(scores), once)[0]),
+    }
+
+
+def _compared(scores: Scores) -> npt.NDArray[np.bool_]:
+    """Fakes and their originals; everything where no originals are there."""
+    rows = with_originals(scores)
+    return rows if (rows & ~scores.is_fake).any() else np.ones(len(scores), bool)
+
+
+def _cost(run: Run) -> dict[str, float]:
+    """Parameters, images a second on this machine, and the size of the file."""
+    model = run.best_model()
+    side = model.input_shape[1]
+    images = np.random.default_rng(0).integers(0, 256, (TIMED, side, side, 3), np.uint8)
+    predict(model, images[:1], run.settings.batch_size)  # compiles
+    took = []
+    for _ in range(TURNS):
+        start = time.perf_counter()
+        predict(model, images, run.settings.batch_size)
+        took.append(time.perf_counter() - start)
+    return {
+        "parameters": model.count_params(),
+        "images_per_second": TIMED / min(took),
+        "megabytes": run.checkpoint.stat().st_size / 1e6,
+    }
+
+
+def _same(one: Scores, other: Scores) -> bool:
+    """Whether two runs were judged on the same samples, in the same order."""
+    key = [c for c in ("face_id", "category", "compression", "clip") if c in one.table]
+    alike = len(one) == len(other) and one.table[key].equals(other.table[key])
+    return alike and np.array_equal(one.actual, other.actual)
+
+
+def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
+    rows = _compared(one)
+
+    def gain(weights: Floats) -> dict[str, Floats]:
+        right, other_right = (share(s.actual == s.predicted, weights) for s in (one, other))
+        auc, other_auc = (auc_of(s, rows, weights) for s in (one, other))
+        return {"accuracy": right - other_right, "auc": auc - other_auc}
+
+    return estimates(one.table["group"], one.table["category"], gain)

@@ -1,0 +1,47 @@
+"""Comparisons as CSV, JSON, a figure and a page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from classify import figures, page
+from classify.bootstrap import LEVEL
+from classify.compare import Comparison, Matrix
+from ffpp_tools.files import write_atomically
+
+LEAKING = "†"  # beside a figure of a run that has seen people of the test split
+
+
+def write_comparison(folder: Path, found: Comparison) -> None:
+    """Write comparison.csv, comparison.json and comparison.html."""
+    write_atomically(folder / "comparison.csv", found.table.to_csv(index=False).encode())
+    values = {
+        "unit": found.unit,
+        "notes": found.notes,
+        "runs": json.loads(found.table.to_json(orient="records", double_precision=15)),
+        "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
+    }
+    text = json.dumps(values, indent=2).replace("NaN", "null") + "\n"
+    write_atomically(folder / "comparison.json", text.encode())
+    html = page.rendered("comparison.html", found=found, level=LEVEL)
+    write_atomically(folder / "comparison.html", html.encode())
+
+
+def write_matrix(folder: Path, found: Matrix) -> None:
+    """Write matrix.csv, matrix-leaks.csv, matrix.html, and matrix.png and .svg."""
+    write_atomically(folder / "matrix.csv", found.auc.to_csv().encode())
+    write_atomically(folder / "matrix-leaks.csv", found.leaks.to_csv().encode())
+    shown = cells(found)
+    figure = figures.heat_map(found.auc, shown, "AUC per frame", top=1)
+    page.write_figure(folder / "matrix", figure)
+    html = page.rendered("matrix.html", found=found, cells=shown, figure=figure)
+    write_atomically(folder / "matrix.html", html.encode())
+
+
+def cells(found: Matrix) -> pd.DataFrame:
+    """The figures as they are printed, those that flatter with a mark."""
+    return found.auc.map(page.number) + found.leaks.map({True: LEAKING, False: ""}.get)

@@ -1,0 +1,133 @@
+"""A trained network as one file or folder for other programs, checked in its own runtime."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classify.backend import saved_model
+from classify.errors import ClassifyError, ModelError
+from classify.operating import operating_if_known
+from classify.predict import predict
+from classify.runs import FACES, Run
+from ffpp_tools.files import occupied, write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+Images = npt.NDArray[np.float32]
+BOUND = 1e-4  # how far a probability may be from the network's own
+CHECKED = 8  # images
+
+
+def export(run: Run, kind: str, folder: Path) -> float:
+    """Write a run's network, with its scaling of pixels inside, and about.json beside it.
+
+    The file takes (n, size, size, 3) RGB from 0 to 255 as float32 and returns the network's own
+    probabilities; about.json says what they are of, and how faces are to be cropped.
+
+    Args:
+        run: whose best checkpoint.
+        kind: "saved-model" (a folder `model`, for TensorFlow) or "litert" (`model.tflite`).
+        folder: to make.
+
+    Returns:
+        The largest difference between its probabilities and the network's, as loaded again by the
+        format's own runtime.
+
+    Raises:
+        ClassifyError: an unknown kind, a used folder, another backend than TensorFlow, or a package
+            that is missing.
+        ModelError: it does not predict as the network does; nothing is left there.
+    """
+    import keras
+
+    if kind not in KINDS:
+        raise ClassifyError(f"unknown format {kind!r}; choose from {', '.join(KINDS)}")
+    if occupied(folder):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    if keras.backend.backend() != "tensorflow":
+        raise ClassifyError("export goes by way of TensorFlow: set KERAS_BACKEND=tensorflow")
+    if kind == "litert" and find_spec("ai_edge_litert") is None:
+        raise ClassifyError("LiteRT's runtime is missing: pip install ai-edge-litert")
+    write, load = KINDS[kind]
+    model = run.best_model()
+    size = model.input_shape[1]
+    images = np.random.default_rng(0).integers(0, 256, (CHECKED, size, size, 3), np.uint8)
+    expected = predict(model, images, CHECKED)[:, : model.output_shape[1]]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found = load(write(model, folder))(images.astype(np.float32))
+        difference = float(np.abs(found - expected).max())
+        if not difference <= BOUND:
+            raise ModelError(f"as {kind}, {run.folder} predicts up to {difference:.2g} off")
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    about = _about(run, model, kind, difference)
+    write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
+    return difference
+
+
+def _about(run: Run, model: keras.Model, kind: str, difference: float) -> dict[str, Any]:
+    """What another program has to know."""
+    at = operating_if_known(run)
+    classes = run.classes
+    units = model.output_shape[1]
+    side = model.input_shape[1]
+    return {
+        "run": run.folder.resolve().name,
+        "arch": run.settings.arch,
+        "format": kind,
+        "input": f"float32 (n, {side}, {side}, 3), RGB from 0 to 255; nothing else is to be scaled",
+        "output": list(classes)[:units],
+        "classes": classes,
+        "p_fake": "the sum over the classes that are fake",
+        "frame_threshold": at.frame_threshold,
+        "clip_threshold": at.clip_threshold,
+        "chosen_on": at.chosen_on,
+        "largest_difference": difference,
+        "faces": json.loads((run.folder / FACES).read_text("utf-8")),
+    }
+
+
+def _write_saved_model(model: keras.Model, folder: Path) -> Path:
+    path = folder / "model"
+    model.export(path, format="tf_saved_model", verbose=False)
+    return path
+
+
+def _write_litert(model: keras.Model, folder: Path) -> Path:
+    path = folder / "model.tflite"
+    model.export(path, format="litert", verbose=False)
+    return path
+
+
+def _load_litert(path: Path) -> Callable[[Images], Images]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    (given,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(images: Images) -> Images:
+        interpreter.resize_tensor_input(given["index"], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], images)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(returned["index"]))
+
+    return run
+
+
+# Format → how it is written below a folder, and loaded by its own runtime.
+KINDS: dict[str, tuple[Callable[..., Path], Callable[[Path], Callable[[Images], Images]]]] = {
+    "saved-model": (_write_saved_model, saved_model),
+    "litert": (_write_litert, _load_litert),
+}

@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.compare import compare, matrix
+from classify.compare_files import cells, write_comparison, write_matrix
+from classify.errors import ClassifyError
+from classify.report import make_report
+from ffpp_tools.split import SplitSettings, make_manifest
+from tests.test_report import Page
+from tests.test_train import train_tiny
+
+
+@pytest.fixture(scope="module")
+def leaky(dataset, tmp_path_factory):
+    """The paper's split by frames, on which everybody is on every side."""
+    folder = tmp_path_factory.mktemp("manifests") / "leaky"
+    return make_manifest(dataset, folder, SplitSettings("videos", "paper", shrink=True))
+
+
+@pytest.fixture(scope="module")
+def runs(videos_manifest, leaky, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        train_tiny(videos_manifest.folder, folder / "short", epochs=1),
+        train_tiny(videos_manifest.folder, folder / "long", epochs=6),
+        train_tiny(leaky.folder, folder / "leaky", epochs=1),
+    ]
+
+
+def test_a_row_has_the_figures_of_the_runs_own_report(runs):
+    found = compare(runs[:2])
+    assert found.unit == "clip"
+    for run in runs[:2]:
+        row = found.table.set_index("run").loc[run.folder.name]
+        clip = make_report(run).judgements[1]
+        assert row["accuracy"] == clip.measures["accuracy"].value
+        assert row["auc"] == pytest.approx(clip.measures["auc_against_originals"].value)
+        detection = clip.detection.loc["fake"]
+        assert row["recall_of_fakes"] == detection["fake"] / detection.sum()
+        assert row["parameters"] == run.best_model().count_params()
+        assert row["megabytes"] == run.checkpoint.stat().st_size / 1e6
+        assert row["images_per_second"] > 0
+    assert found.table["auc"].is_monotonic_decreasing
+
+
+def test_the_two_best_are_compared_over_the_same_draws(runs):
+    found = compare(runs[:2])
+    best, second = found.table.to_dict("records")
+    gain = found.differences["auc"]
+    assert gain.value == pytest.approx(best["auc"] - second["auc"])
+    assert gain.value >= 0
+    assert np.isnan(gain.low) or gain.low <= gain.value <= gain.high
+    accuracy = found.differences["accuracy"]
+    assert accuracy.value == pytest.approx(best["accuracy"] - second["accuracy"])
+    assert found.notes == ()
+
+
+def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):
+    import shutil
+
+    from classify.runs import Run
+
+    twin = shutil.copytree(runs[1].folder, runs[1].folder.with_name("twin"))
+    gain = compare([runs[1], Run.read(twin)]).differences["auc"]
+    shutil.rmtree(twin)
+    assert gain.value == 0
+    assert np.isnan([gain.low, gain.high]).all()
+
+
+def test_runs_on_other_splits_and_on_leaking_ones_are_said_not_to_be_comparable(runs):
+    found = compare([runs[1], runs[2]])
+    assert "leaky" in found.notes[0]
+    assert "several sides" in found.notes[0]
+    assert any("not comparable" in note for note in found.notes)
+    assert found.differences == {}
+
+
+def test_one_run_is_no_comparison(runs):
+    for few in (runs[:1], [runs[0], runs[0]]):
+        with pytest.raises(ClassifyError, match="two runs or more"):
+            compare(few)
+
+
+def test_a_comparison_is_written_as_table_and_page(runs, tmp_path):
+    found = compare(runs[:2])
+    write_comparison(tmp_path, found)
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert table["auc"].tolist() == pytest.approx(found.table["auc"].tolist())
+    values = json.loads((tmp_path / "comparison.json").read_text())
+    assert [row["run"] for row in values["runs"]] == found.table["run"].tolist()
+    page = Page()
+    page.feed((tmp_path / "comparison.html").read_text())
+    assert all(address.startswith("data:") for address in page.fetched)
+    assert page.headers.count("row") == 2
+
+
+def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, leaky, tmp_path):
+    found = matrix(runs[1:], [videos_manifest, leaky])
+    assert found.auc.shape == (2, 2)
+    own = make_report(runs[1]).judgements[0].measures["auc_against_originals"].value
+    assert found.auc.loc["long", "videos"] == pytest.approx(own)
+    # The grouped run meets its own training people only in the split by frames.
+    assert found.leaks.loc["long"].tolist() == [False, True]
+    assert found.leaks.loc["leaky"].tolist() == [True, True]
+    assert cells(found).loc["long", "leaky"].endswith("†")
+    write_matrix(tmp_path, found)
+    read = pd.read_csv(tmp_path / "matrix.csv", index_col=0)
+    assert read.to_numpy() == pytest.approx(found.auc.to_numpy())
+    html = (tmp_path / "matrix.html").read_text()
+    assert html.count("†") >= 3
+    assert (tmp_path / "matrix.png").is_file()
+
+
+def test_manifests_of_one_name_are_refused(runs, videos_manifest):
+    with pytest.raises(ClassifyError, match="bear one name"):
+        matrix(runs[:1], [videos_manifest, videos_manifest])
