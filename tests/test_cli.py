@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import cv2
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,6 +32,10 @@ COMMANDS = [
     ("classify", "archs"),
     ("classify", "train"),
     ("classify", "report"),
+    ("classify", "predict"),
+    ("classify", "explain"),
+    ("classify", "compare"),
+    ("classify", "export"),
 ]
 
 
@@ -79,9 +84,41 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
     assert "report: runs/sepconv-multiclass/report/report.html" in run.stdout
     report = json.loads((tmp_path / "runs/sepconv-multiclass/report/report.json").read_text())
     assert list(report["units"]["frame"]["confusion"]) == list(modes()["multiclass"].classes)
-    categories = {row["category"] for row in report["units"]["clip"]["by_category"]}
-    assert "CelebA" not in categories
-    assert "Youtube" in categories
+    assert {r["category"] for r in report["units"]["clip"]["reals"]} == {"Youtube"}
+
+
+@pytest.mark.slow
+def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
+    command, videos_manifest, world, tmp_path
+):
+    manifest = videos_manifest.folder
+    short = ("--arch", "sepconv", "--size", 32, "--epochs", 1, "--batch-size", 16)
+    for run in ("a", "b"):
+        done = command("classify", "train", "--manifest", manifest, *short, "--out", run)
+        assert done.returncode == 0, done.stderr
+    wall = tmp_path / "wall.png"
+    cv2.imwrite(str(wall), np.zeros((99, 99, 3), np.uint8))
+    theirs = ("--predictions", "a/report/predictions.csv", "--manifest", manifest)
+    for words, said, written in (
+        (["report", "a"], "per clip", "a/report/report.html"),
+        (["report", *theirs], "Predictions of", "a/report/predictions-report/report.html"),
+        (["report", "a", "--manifest", manifest], "per clip", "a/report-on-videos/report.html"),
+        (["predict", "a", world / "CelebA", wall], "no face found", "a/predicted/verdicts.csv"),
+        (["predict", "a", wall], "no face found", "a/predicted-2/verdicts.json"),
+        (["explain", "a"], "explained", "a/explain/explain.html"),
+        (["compare", "a", "b"], "best AUC first", "comparison/comparison.html"),
+        (["compare", "a", "--matrix", manifest], "AUC", "comparison-2/matrix.csv"),
+        (["export", "a"], "within", "a/saved-model/about.json"),
+    ):
+        done = command("classify", *words)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+        assert (tmp_path / written).is_file(), words
+    (tmp_path / "x.mp4").write_bytes(b"")
+    done = command("classify", "predict", "a", "x.mp4", wall, "--out", "p")
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1].startswith("error: 1 of 2 files could not be read")
+    assert (tmp_path / "p/verdicts.csv").is_file()  # what could be read is not lost
 
 
 @pytest.mark.parametrize(
@@ -96,6 +133,12 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         (["ffpp-split", "--mode", "seven"], "multiclass"),
         (["classify", "train"], "ffpp-split"),
         (["classify", "report", "runs/none"], "classify train"),
+        (["classify", "report"], "name a run folder"),
+        (["classify", "report", "--predictions", "x.csv"], "need --manifest"),
+        (["classify", "predict", "runs/none", "x.mp4"], "classify train"),
+        (["classify", "explain", "runs/none"], "classify train"),
+        (["classify", "compare", "runs/none", "runs/one"], "classify train"),
+        (["classify", "export", "runs/none"], "classify train"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
