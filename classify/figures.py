@@ -134,8 +134,8 @@ def timeline(frames: pd.DataFrame, threshold: float) -> Figure:
 
 
 def losses(table: pd.DataFrame, title: str) -> Figure:
-    """Bars for every row of a table, a colour for each of its columns."""
-    made, axes = figure(8, 1 + 0.34 * len(table) + 0.08 * table.size)
+    """Bars for every row of a table, a colour for each column; `title` is what they count."""
+    made, axes = figure(8, 1 + 0.2 * len(table) + 0.06 * table.size)
     height = 0.8 / table.shape[1]
     for number, name in enumerate(table.columns):
         at = np.arange(len(table)) + (number - (table.shape[1] - 1) / 2) * height
@@ -143,7 +143,7 @@ def losses(table: pd.DataFrame, title: str) -> Figure:
     axes.set_yticks(range(len(table)), table.index)
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_title(title)
+    axes.set(xlabel=title)
     axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return made
 

@@ -102,9 +102,8 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
         category, few = j.fewest
         if few < FEW_GROUPS:
             found.append(
-                f"Per {j.unit}, {category} shows {counted(few, 'group')} of people: intervals over "
-                f"fewer than {FEW_GROUPS} are not to be trusted, and other people could change "
-                f"every figure."
+                f"{category} shows {counted(few, 'group')} of people: intervals over fewer than "
+                f"{FEW_GROUPS} are not to be trusted, and other people could change every figure."
             )
         scores = j.scores.p_fake
         if scores.max() - scores.min() < NEVER_MORE:
@@ -131,7 +130,7 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
         found.append(
             "Categories differ in how often no face was found; what was not found is not judged."
         )
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _split(manifest: Manifest, split: str) -> str:

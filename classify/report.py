@@ -316,7 +316,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     if report.run:
         drawn["learning"] = figures.learning(report.run.log)
     if report.robustness:
-        title = "AUC against originals, loss"
+        title = "loss of AUC against originals"
         drawn["robustness"] = figures.losses(report.robustness.losses, title)
     return drawn
 
