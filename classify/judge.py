@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -150,8 +151,10 @@ def judge(
             "log_loss_tempered": metrics.log_loss(actual, tempered, weights),
         }
 
-    parts = scores.table.groupby(CLIP_KEY[:2]).indices.items()
-    fakes = [(key, at) for key, at in parts if scores.is_fake[at[0]]]
+    parts = [
+        _Part(scores, category, compression, at, threshold, miss_rates.get(category, math.nan))
+        for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
+    ]
     versus = with_originals(scores)
     right = actual == predicted
     return Judgement(
@@ -164,14 +167,11 @@ def judge(
         confusion=metrics.confusion(actual, predicted, names),
         per_class=metrics.per_class(actual, predicted, probabilities, names),
         detection=detection,
-        manipulations=tuple(
-            _manipulation(scores, category, compression, at, threshold, miss_rates)
-            for (category, compression), at in fakes
-        ),
+        manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
         reals=tuple(
-            _real(scores, category, compression, at, threshold, miss_rates)
-            for (category, compression), at in parts
-            if not scores.is_fake[at[0]]
+            Real(**part.about, recognised=part.share(fake=False))
+            for part in parts
+            if part.label == "real"
         ),
     )
 
@@ -214,52 +214,64 @@ def auc_of(scores: Scores, rows: npt.NDArray[Any], weights: Floats) -> Floats:
     return metrics.auc(metrics.curve(fake, p_fake, weights[:, rows]))
 
 
-def _manipulation(
-    scores: Scores,
-    category: str,
-    compression: str,
-    at: npt.NDArray[np.intp],
-    threshold: float,
-    miss_rates: Mapping[str, float],
-) -> Manipulation:
-    groups = scores.table["group"].to_numpy()
-    called_fake = scores.p_fake > threshold
-    versus = np.append(at, originals(scores, category, compression))
-    everything = np.append(at, np.flatnonzero(~scores.is_fake))
+@dataclass(frozen=True)
+class _Part:
+    """The samples of one category and compression."""
 
-    def against(weights: Floats) -> dict[str, Floats]:
-        curve = metrics.curve(scores.is_fake[versus], scores.p_fake[versus], weights)
-        return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
+    scores: Scores
+    category: str
+    compression: str
+    at: npt.NDArray[np.intp]  # where they stand
+    threshold: float
+    missed: float
 
-    def against_all(weights: Floats) -> dict[str, Floats]:
-        curve = metrics.curve(scores.is_fake[everything], scores.p_fake[everything], weights)
-        return {"auc_against_all": metrics.auc(curve)}
+    @property
+    def about(self) -> dict[str, Any]:
+        """What manipulations and reals are told by alike."""
+        return {
+            "category": self.category,
+            "compression": self.compression,
+            "samples": len(self.at),
+            "groups": len(set(self.groups[self.at])),
+            "missed": self.missed,
+        }
 
-    return Manipulation(
-        category,
-        compression,
-        samples=len(at),
-        groups=len(set(groups[at])),
-        detected=_share(called_fake[at], groups[at]),
-        missed=miss_rates.get(category, float("nan")),
-        **estimates(groups[versus], scores.is_fake[versus], against),
-        **estimates(groups[everything], scores.is_fake[everything], against_all),
-    )
+    @property
+    def label(self) -> str:
+        """Whether it is "fake" or "real"."""
+        return "fake" if self.scores.is_fake[self.at[0]] else "real"
 
+    @property
+    def groups(self) -> npt.NDArray[np.object_]:
+        """Of all samples."""
+        return self.scores.table["group"].to_numpy()
 
-def _real(
-    scores: Scores,
-    category: str,
-    compression: str,
-    at: npt.NDArray[np.intp],
-    threshold: float,
-    miss_rates: Mapping[str, float],
-) -> Real:
-    groups = scores.table["group"].to_numpy()[at]
-    recognised = _share(scores.p_fake[at] <= threshold, groups)
-    missed = miss_rates.get(category, float("nan"))
-    return Real(category, compression, len(at), len(set(groups)), recognised, missed)
+    def share(self, fake: bool) -> Estimate:
+        """The share of it that is called fake, or real."""
+        hits = (self.scores.p_fake[self.at] > self.threshold) == fake
+        groups = self.groups[self.at]
+        return estimates(groups, "all", lambda w: {"share": metrics.share(hits, w)})["share"]
 
+    def manipulation(self) -> Manipulation:
+        """It as fakes, beside its originals and beside all reals."""
+        scores = self.scores
+        versus = np.append(self.at, originals(scores, self.category, self.compression))
+        everything = np.append(self.at, np.flatnonzero(~scores.is_fake))
 
-def _share(hits: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> Estimate:
-    return estimates(groups, "all", lambda w: {"share": metrics.share(hits, w)})["share"]
+        def against(weights: Floats) -> dict[str, Floats]:
+            curve = metrics.curve(scores.is_fake[versus], scores.p_fake[versus], weights)
+            return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
+
+        def against_all(weights: Floats) -> dict[str, Floats]:
+            curve = metrics.curve(scores.is_fake[everything], scores.p_fake[everything], weights)
+            return {"auc": metrics.auc(curve)}
+
+        own = estimates(self.groups[versus], scores.is_fake[versus], against)
+        wide = estimates(self.groups[everything], scores.is_fake[everything], against_all)
+        return Manipulation(
+            **self.about,
+            detected=self.share(fake=True),
+            auc=own["auc"],
+            eer=own["eer"],
+            auc_against_all=wide["auc"],
+        )
