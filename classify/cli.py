@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +32,9 @@ typer_app = typer.Typer(
 
 def app() -> None:
     """The console script."""
-    interrupted = "a training goes on after its last finished epoch: classify train --resume RUN"
+    interrupted = "what was written before stands there"
+    if sys.argv[1:2] == ["train"]:
+        interrupted = "it goes on after its last finished epoch: classify train --resume RUN"
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
 
 
@@ -70,7 +73,7 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with settings, as config.toml of a run; options go before."),
+        typer.Option(help="TOML file with settings, as config.toml of a run; options override it."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -90,38 +93,47 @@ def train(
         ),
     ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Of a backbone.", show_default="as `classify archs` says")
+        str | None,
+        typer.Option(
+            help="Layers on top of a backbone; `classify archs` lists them.",
+            show_default="the network's",
+        ),
     ] = None,
     output: Annotated[str | None, _option("softmax, or sigmoid for two classes", "softmax")] = None,
     channels: Annotated[str | None, _option("rgb, or one of r, g, b", "rgb")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Instead of the head's own.")] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Dropout rate, instead of the head's own.")
+    ] = None,
     activation: Annotated[
-        str | None, _option("Of the baseline's hidden layers: linear or relu", "linear")
+        str | None, _option("Activation of the baseline's hidden layers: linear or relu", "linear")
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
     ] = None,
     freeze: Annotated[
         str | None,
-        _option("all, none, or so many layers of the backbone; -20: all but the last 20", "none"),
+        _option("Freeze all, none or the first N layers of the backbone; -N: all but N", "none"),
     ] = None,
     freeze_batch_norm: Annotated[
         bool | None, typer.Option(help="Keep the backbone's batch normalisation as it is.")
     ] = None,
     head_epochs: Annotated[
-        int | None, _option("First so many epochs of the head alone, then as --freeze says", 0)
+        int | None, _option("Train the head alone so many epochs first, then as --freeze says", 0)
     ] = None,
     fine_tuning_rate: Annotated[
-        float | None, typer.Option(help="After these.", show_default="a tenth of --learning-rate")
+        float | None,
+        typer.Option(
+            help="Learning rate after --head-epochs.", show_default="a tenth of --learning-rate"
+        ),
     ] = None,
     epochs: Annotated[int | None, _option("At most so many, the head's included", 10)] = None,
     batch_size: Annotated[int | None, _option("Images per step, over all devices", 64)] = None,
-    learning_rate: Annotated[float | None, _option("Of Adam", 0.001)] = None,
+    learning_rate: Annotated[float | None, _option("Learning rate of Adam", 0.001)] = None,
     schedule: Annotated[
-        str | None, _option("Of the rate: constant, cosine or plateau", "constant")
+        str | None, _option("Course of the learning rate: constant, cosine or plateau", "constant")
     ] = None,
     warmup_epochs: Annotated[
-        float | None, _option("In which a cosine's rate rises from zero", 0)
+        float | None, _option("Epochs in which the rate rises from zero, for cosine", 0)
     ] = None,
     patience: Annotated[
         int | None, _option("Epochs without a lower validation loss before stopping", 5)
@@ -130,7 +142,7 @@ def train(
         str | None, _option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
     ] = None,
     class_weights: Annotated[
-        bool | None, typer.Option(help="Every class counts the same in the loss.")
+        bool | None, typer.Option(help="Weigh the loss so that every class counts the same.")
     ] = None,
     sampling: Annotated[
         str | None, _option("all, or balanced: by class, then clip, then crop", "all")
@@ -144,7 +156,9 @@ def train(
     jit: Annotated[
         str | None, _option("Compile the training step: auto, on or off", "auto")
     ] = None,
-    seed: Annotated[int | None, _option("Of weights, order, dropout and augmentation", 0)] = None,
+    seed: Annotated[
+        int | None, _option("Seed of weights, order, dropout and augmentation", 0)
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
     ] = False,
@@ -197,7 +211,7 @@ def train(
     best = best_epoch(log)
     shown = log.loc[best - 1].filter(regex="loss|accuracy")
     measures = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
-    say(f"kept of {len(log)} epochs: {best} ({measures})")
+    say(f"kept epoch {best} of {len(log)} ({measures})")
 
 
 @typer_app.command()
@@ -244,12 +258,14 @@ def report(
     other = Manifest.read(manifest) if manifest else None
     if predictions:
         if run or robustness:
-            raise ClassifyError("--predictions are judged without a run: leave it, or them, out")
+            raise ClassifyError("--predictions go with neither a run folder nor --robustness")
         if other is None:
             raise ClassifyError("--predictions need --manifest, which says what each face is")
         made = report_on_file(predictions, other, split, out)
-    elif run is None or out:
-        raise ClassifyError("name a run folder (its report lies in it), or --predictions FILE")
+    elif run is None:
+        raise ClassifyError("name a run folder, or --predictions FILE")
+    elif out:
+        raise ClassifyError("--out goes with --predictions: a run's report lies in its folder")
     else:
         found = Run.read(run)
         _start_keras()
@@ -280,7 +296,7 @@ def predict(
     from classify import provenance
     from classify.runs import Run, new_folder
     from classify.verdict import classifier_of, find_media, verdict
-    from classify.verdict_files import write_verdicts
+    from classify.verdict_files import VerdictFiles
 
     found = Run.read(run)
     media = find_media(paths)
@@ -289,9 +305,13 @@ def predict(
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     _start_keras()
     classifier = classifier_of(found, every)
-    made = [verdict(p, classifier) for p in progress("looking")(media, len(media))]
     said = provenance.of_verdicts(found, classifier.operating)
-    write_verdicts(folder, made, said)
+    files = VerdictFiles(folder, classifier, said)
+    made = []
+    for path in progress("looking")(media, len(media)):
+        one = verdict(path, classifier)
+        files.add(one)
+        made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
     show.verdicts(made, said)
     say(f"verdicts: {folder}")
     if failed := [v for v in made if v.status == "unreadable"]:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from classify.bootstrap import Estimate, estimates
 from classify.errors import ClassifyError
-from classify.judge import auc_of, with_originals
-from classify.metrics import Floats, share
+from classify.judge import auc_against_originals
+from classify.metrics import Floats, auc, curve, share
 from classify.operating import Operating, operating
 from classify.predict import predict, score_split
 from classify.provenance import known_people
@@ -49,7 +48,8 @@ class Matrix:
     """Runs by manifests.
 
     auc: as in a comparison, per frame; a row per run, a column per manifest.
-    leaks: whether people of the run's training are in the manifest's test split.
+    leaks: "yes" where people that the run was trained or validated on are in the manifest's test
+        split, "no", or "unknown" where that cannot be found out.
     """
 
     auc: pd.DataFrame
@@ -107,15 +107,19 @@ def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
     columns = [manifest.folder.resolve().name for manifest in manifests]
     if len(set(rows)) < len(rows) or len(set(columns)) < len(columns):
         raise ClassifyError("two runs, or two manifests, bear one name; name each once")
-    auc = pd.DataFrame(np.nan, pd.Index(rows, name="trained"), pd.Index(columns, name="tested on"))
-    leaks = pd.DataFrame(False, auc.index, auc.columns)
+    index, header = pd.Index(rows, name="trained"), pd.Index(columns, name="tested on")
+    table = pd.DataFrame(np.nan, index, header)
+    leaks = pd.DataFrame("no", index, header)
     for row, run in enumerate(runs):
         for column, manifest in enumerate(manifests):
             scores = score_split(run, "test", manifest)
             once = np.ones((1, len(scores)))
-            auc.iloc[row, column] = auc_of(scores, _compared(scores), once)[0]
-            leaks.iloc[row, column] = known_people(run, manifest, "test").shared > 0
-    return Matrix(auc, leaks)
+            table.iloc[row, column] = _auc(scores, once)[0]
+            known = known_people(run, manifest, "test")
+            leaks.iloc[row, column] = (
+                "unknown" if known.why_not else ("no", "yes")[known.shared > 0]
+            )
+    return Matrix(table, leaks)
 
 
 def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
@@ -124,14 +128,16 @@ def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
     return {
         "accuracy": float(np.mean(scores.actual == scores.predicted)),
         "recall_of_fakes": float(called.mean()) if len(called) else np.nan,
-        "auc": float(auc_of(scores, _compared(scores), once)[0]),
+        "auc": float(_auc(scores, once)[0]),
     }
 
 
-def _compared(scores: Scores) -> npt.NDArray[np.bool_]:
-    """Fakes and their originals; everything where no originals are there."""
-    rows = with_originals(scores)
-    return rows if (rows & ~scores.is_fake).any() else np.ones(len(scores), bool)
+def _auc(scores: Scores, weights: Floats) -> Floats:
+    """Against originals; against all reals where no originals are there."""
+    found = auc_against_originals(scores, weights)
+    if np.isfinite(found).any():
+        return found
+    return auc(curve(scores.is_fake, scores.p_fake, weights))
 
 
 def _cost(run: Run) -> dict[str, float]:
@@ -160,11 +166,9 @@ def _same(one: Scores, other: Scores) -> bool:
 
 
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
-    rows = _compared(one)
-
     def gain(weights: Floats) -> dict[str, Floats]:
         right, other_right = (share(s.actual == s.predicted, weights) for s in (one, other))
-        auc, other_auc = (auc_of(s, rows, weights) for s in (one, other))
-        return {"accuracy": right - other_right, "auc": auc - other_auc}
+        gained = _auc(one, weights) - _auc(other, weights)
+        return {"accuracy": right - other_right, "auc": gained}
 
     return estimates(one.table["group"], one.table["category"], gain)

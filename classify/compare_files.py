@@ -13,7 +13,8 @@ from classify.bootstrap import LEVEL
 from classify.compare import Comparison, Matrix
 from ffpp_tools.files import write_atomically
 
-LEAKING = "†"  # beside a figure of a run that has seen people of the test split
+# Beside a figure, whether its run has seen people of the test split.
+MARKS = {"yes": "†", "unknown": "‡", "no": ""}
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
@@ -44,4 +45,4 @@ def write_matrix(folder: Path, found: Matrix) -> None:
 
 def cells(found: Matrix) -> pd.DataFrame:
     """The figures as they are printed, those that flatter with a mark."""
-    return found.auc.map(page.number) + found.leaks.map({True: LEAKING, False: ""}.get)
+    return found.auc.map(page.number) + found.leaks.map(MARKS.get)

@@ -38,9 +38,9 @@ class Explanation:
     """Where the network looks when it sees one class."""
 
     name: str  # of the class
-    samples: pd.DataFrame  # columns of a manifest, `called` and `probability`; a row per face shown
+    samples: pd.DataFrame  # a manifest's columns, `predicted`, `probability`; a row per face
     faces: Sequence[Image]  # as the network sees them
-    maps: Sequence[npt.NDArray[np.float32]]  # (size, size), 0 to 1, for the class it was called
+    maps: Sequence[npt.NDArray[np.float32]]  # (size, size), 0 to 1, for the predicted class
     mean_face: Image
     mean_map: npt.NDArray[np.float32]  # over all faces that were looked at
     looked: int  # how many these are
@@ -49,7 +49,7 @@ class Explanation:
 def explain(run: Run, split: str = "test") -> list[Explanation]:
     """Explain a run's best checkpoint on faces of every class of a split.
 
-    Each map is for the class that the face is called, right or wrong.
+    Each map is for the class that is predicted, right or wrong.
 
     Raises:
         RunError: no epoch was finished, or the manifest changed since training.
@@ -66,10 +66,11 @@ def explain(run: Run, split: str = "test") -> list[Explanation]:
             continue
         images = np.asarray(data.images[at])
         maps, probabilities = cams(model, images)
-        called = probabilities.argmax(axis=1)
+        predicted = probabilities.argmax(axis=1)
         shown = _spread(np.arange(len(at)), FACES_OF_A_CLASS)
         samples = data.samples.iloc[at[shown]].assign(
-            called=[names[i] for i in called[shown]], probability=probabilities[shown].max(axis=1)
+            predicted=[names[i] for i in predicted[shown]],
+            probability=probabilities[shown].max(axis=1),
         )
         mean_face = np.rint(images.mean(axis=0)).astype(np.uint8)
         faces, own = [images[i] for i in shown], [maps[i] for i in shown]
@@ -86,7 +87,7 @@ def cams(
     Args:
         model: as `models.build` returns it.
         images: (n, size, size, 3) uint8 RGB.
-        classes: (n,) indices of the classes to explain; None for the ones they are called.
+        classes: (n,) indices of the classes to explain; None for the predicted ones.
 
     Returns:
         (n, size, size) maps from 0 to 1, each scaled to its own highest value, and (n, classes)

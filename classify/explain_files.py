@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classify import page
-from classify.explain import Explanation
+from classify.explain import MAX_OF_A_CLASS, Explanation
 from ffpp_tools.files import write_atomically
 from ffpp_tools.picture import Image
 
@@ -31,10 +31,12 @@ def write_explanations(folder: Path, found: Sequence[Explanation], said: str) ->
         _write_picture(folder / f"sheet-{e.name}.jpg", _sheet(pairs))
         mean = _sheet([(e.mean_face, overlaid(e.mean_face, e.mean_map))])
         _write_picture(folder / f"mean-{e.name}.png", mean)
-        columns = ["face_id", "class", "called", "probability"]
+        columns = ["face_id", "class", "predicted", "probability"]
         shown = e.samples[columns].to_csv(index=False)
         write_atomically(folder / f"shown-{e.name}.csv", shown.encode())
-    html = page.rendered("explain.html", found=found, said=said, overlaid=overlaid)
+    html = page.rendered(
+        "explain.html", found=found, said=said, overlaid=overlaid, most=MAX_OF_A_CLASS
+    )
     write_atomically(folder / "explain.html", html.encode())
 
 

@@ -92,7 +92,7 @@ def _about(run: Run, model: keras.Model, kind: str, difference: float) -> dict[s
         "p_fake": "the sum over the classes that are fake",
         "frame_threshold": at.frame_threshold,
         "clip_threshold": at.clip_threshold,
-        "chosen_on": at.chosen_on,
+        "why_fixed": at.why_fixed,
         "largest_difference": difference,
         "faces": json.loads((run.folder / FACES).read_text("utf-8")),
     }

@@ -31,7 +31,10 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
         raise ClassifyError(f"{path}: a column face_id or path is needed, as in {manifest.folder}")
     twice = table[key][table[key].duplicated()]
     if len(twice):
-        raise ClassifyError(f"{path}: {twice.iloc[0]} stands there {1 + len(twice)} times or so")
+        raise ClassifyError(
+            f"{path}: {twice.iloc[0]} is there more than once (and {len(twice) - 1} further rows "
+            f"repeat a face): give each face one row"
+        )
     values = _probabilities(table, classes, path).set_axis(table[key].astype("str"))
     judged = _joined(values, manifest, split, key, classes)
     missing = np.isnan(judged.probabilities).any(axis=1)

@@ -64,7 +64,9 @@ def roc(judgement: Judgement) -> Figure:
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
     for name, curve, style in _curves(judgement):
         axes.plot(curve.fpr[0], curve.recall[0], label=name, **style)
-    axes.set(xlabel="reals called fake", ylabel="fakes called fake", title="ROC")
+    axes.set(
+        xlabel="reals called fake", ylabel="fakes called fake", title=f"ROC, per {judgement.unit}"
+    )
     axes.legend(frameon=False, fontsize="small", loc="lower right")
     return made
 
@@ -75,7 +77,7 @@ def precision_recall(judgement: Judgement) -> Figure:
     for name, curve, style in _curves(judgement):
         axes.plot(curve.recall[0], curve.precision[0], label=name, **style)
     axes.set(xlabel="recall: fakes called fake", ylabel="precision: fakes among the called")
-    axes.set(ylim=(0, 1.05), title="Precision and recall")
+    axes.set(ylim=(0, 1.05), title=f"Precision and recall, per {judgement.unit}")
     axes.legend(frameon=False, fontsize="small", loc="lower left")
     return made
 
@@ -92,7 +94,9 @@ def calibration(judgement: Judgement, temperature: float) -> Figure:
     for name, values in (("as they are", scores.p_fake), (after, tempered)):
         bins = metrics.reliability(scores.is_fake, values)
         axes.plot(bins["probability"], bins["happened"], marker="o", label=name)
-    axes.set(xlabel="P(fake)", ylabel="share that is fake", title="Calibration")
+    axes.set(
+        xlabel="P(fake)", ylabel="share that is fake", title=f"Calibration, per {judgement.unit}"
+    )
     axes.legend(frameon=False)
     return made
 

@@ -33,11 +33,11 @@ MEASURES = {
     "accuracy": "share of samples whose most probable class is the right one",
     "balanced_accuracy": "mean recall of the classes",
     "auc": "chance that a fake scores above a real, all reals",
-    "auc_against_originals": "the same against the fakes' own originals of the same compression",
-    "average_precision": "area under the precision-recall curve of fake",
-    "eer": "error where as many fakes are missed as reals accused",
-    "recall_at_1_percent": "fakes found when one real in a hundred may be accused",
-    "recall_at_5_percent": "fakes found when five may",
+    "auc_against_originals": "mean over the manipulations of the same against their originals",
+    "average_precision": "area under the precision-recall curve of fake, all reals",
+    "eer": "error where the share of fakes missed is that of reals called fake, all reals",
+    "recall_at_1_percent": "share of fakes called fake where at most 1 % of all reals are",
+    "recall_at_5_percent": "the same where at most 5 % are",
     "log_loss": "mean of -log of the probability of what it is",
     "log_loss_tempered": "the same after temperature scaling",
 }
@@ -55,7 +55,7 @@ class Manipulation:
     auc: Estimate  # against its originals of the same compression; nan where there are none
     eer: Estimate
     auc_against_all: Estimate  # against every real: easy stills among them raise it
-    missed: float  # share of frames in which no usable face was found; nan where not known
+    missed: float  # share of the dataset's frames without a usable face; nan where not known
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Real:
     compression: str
     samples: int
     groups: int
-    recognised: Estimate  # share called real
+    called_real: Estimate  # share of it, at the same threshold
     missed: float
 
 
@@ -140,7 +140,7 @@ def judge(
             "accuracy": metrics.share(actual == predicted, weights),
             "balanced_accuracy": metrics.balanced_accuracy(actual, predicted, weights),
             "auc": metrics.auc(curve),
-            "auc_against_originals": auc_of(scores, versus, weights),
+            "auc_against_originals": auc_against_originals(scores, weights),
             "average_precision": metrics.average_precision(curve),
             "eer": metrics.eer(curve),
             **{
@@ -155,7 +155,6 @@ def judge(
         _Part(scores, category, compression, at, threshold, miss_rates.get(category, math.nan))
         for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
     ]
-    versus = with_originals(scores)
     right = actual == predicted
     return Judgement(
         unit=unit,
@@ -169,7 +168,7 @@ def judge(
         detection=detection,
         manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
         reals=tuple(
-            Real(**part.about, recognised=part.share(fake=False))
+            Real(**part.about, called_real=part.share(fake=False))
             for part in parts
             if part.label == "real"
         ),
@@ -199,19 +198,19 @@ def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np
     return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
 
 
-def with_originals(scores: Scores) -> npt.NDArray[np.bool_]:
-    """Which samples are fakes, or their originals of the same compression: (n,)."""
-    found = scores.is_fake.copy()
+def auc_against_originals(scores: Scores, weights: Floats) -> Floats:
+    """The mean AUC of the manipulations, each against its originals: (w, n) weights → (w,).
+
+    Nan where no originals are there at all.
+    """
+    found = []
     for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
-        if scores.is_fake[at[0]]:
-            found[originals(scores, category, compression)] = True
-    return found
-
-
-def auc_of(scores: Scores, rows: npt.NDArray[Any], weights: Floats) -> Floats:
-    """The AUC among some of the samples: (w, n) weights → (w,)."""
-    fake, p_fake = scores.is_fake[rows], scores.p_fake[rows]
-    return metrics.auc(metrics.curve(fake, p_fake, weights[:, rows]))
+        reals = originals(scores, category, compression)
+        if scores.is_fake[at[0]] and len(reals):
+            rows = np.append(at, reals)
+            curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
+            found.append(metrics.auc(curve))
+    return np.mean(found, axis=0) if found else np.full(len(weights), np.nan)
 
 
 @dataclass(frozen=True)

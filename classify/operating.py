@@ -23,7 +23,7 @@ class Operating:
     frame_threshold: float = 0.5  # a frame or still is called fake above this P(fake)
     clip_threshold: float = 0.5  # a clip is, by the mean over its frames
     temperature: float = 1.0  # the logits are divided by, so that probabilities are what they say
-    chosen_on: str = "nothing"  # "validation", or why not
+    why_fixed: str = ""  # why nothing could be chosen; empty where validation has chosen
 
     def threshold(self, unit: str) -> float:
         """For "frame" or "clip"."""
@@ -38,7 +38,6 @@ def chosen(validation: Scores) -> Operating:
         frame,
         best_threshold(clips.is_fake, clips.p_fake) if len(clips) else frame,
         best_temperature(validation.actual, validation.probabilities),
-        "validation",
     )
 
 
@@ -51,7 +50,7 @@ def operating(run: Run) -> Operating:
         RunError: no epoch was finished.
     """
     if run.settings.refit:
-        return Operating(chosen_on="nothing: the network was trained on val too")
+        return Operating(why_fixed="the run was trained on val too")
     path = run.folder / FILE
     checkpoint = sha256(run.checkpoint)
     try:
@@ -70,6 +69,6 @@ def operating_if_known(run: Run) -> Operating:
     """The same, also for a run that was taken away from its data before anything was chosen."""
     try:
         return operating(run)
-    except (ClassifyError, FfppError) as error:
+    except (ClassifyError, FfppError):
         run.checkpoint  # noqa: B018 (without one there is nothing to predict with)
-        return Operating(chosen_on=f"nothing: {error}")
+        return Operating(why_fixed="the validation data is not here")

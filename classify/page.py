@@ -34,21 +34,34 @@ def number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
+def title(name: str) -> str:
+    """A measure's name as it is printed.
+
+    >>> title("auc_against_originals"), title("recall_at_1_percent")
+    ('AUC against originals', 'recall at 1 %')
+    """
+    words = name.replace("_percent", " %").replace("_", " ")
+    return words.replace("auc", "AUC").replace("eer", "EER")
+
+
 def percent(value: float) -> str:
     """A share as a percentage; a dash where there is none."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
 def with_interval(estimate: Estimate) -> str:
-    """A measure and its interval, with a question mark where that is not to be trusted.
+    """A measure and its interval, with a question mark where too few people stand behind it.
 
     >>> with_interval(Estimate(0.9, 0.85, 0.93, 70)), with_interval(Estimate(0.9, 0.7, 1, 4))
-    ('0.900 [0.850, 0.930]', '0.900 [0.700, 1.000]?')
+    ('0.900 [0.850, 0.930]', '0.900 [0.700, 1.000] ?')
+    >>> with_interval(Estimate(1.0, math.nan, math.nan, 2))
+    '1.000 ?'
     """
-    if math.isnan(estimate.low):
+    if math.isnan(estimate.value):
         return number(estimate.value)
-    interval = f"[{estimate.low:.3f}, {estimate.high:.3f}]"
-    return f"{number(estimate.value)} {interval}{'' if estimate.trusted else '?'}"
+    known = not math.isnan(estimate.low)
+    interval = f" [{estimate.low:.3f}, {estimate.high:.3f}]" if known else ""
+    return f"{number(estimate.value)}{interval}{'' if estimate.trusted else ' ?'}"
 
 
 def cell(value: float) -> str:
@@ -113,6 +126,7 @@ def rendered(template: str, **values: Any) -> str:
         cell=cell,
         counted=counted,
         starred=starred,
+        title=title,
         figure_uri=figure_uri,
         face_uri=face_uri,
     )

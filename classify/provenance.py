@@ -55,9 +55,10 @@ def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) ->
 def of_verdicts(run: Run, operating: Operating) -> str:
     """Of what a run says of pictures and videos of anybody's."""
     return (
-        f"By {run.folder.resolve().name} ({run.settings.arch}), which tells "
-        f"{', '.join(run.classes)} apart as it has learnt to; of other manipulations and other "
-        f"video its word is a guess. {_threshold(operating)} {run.borrowed}"
+        f"Verdicts of run {run.folder.resolve().name} (network {run.settings.arch}), trained to "
+        f"tell {', '.join(run.classes)} apart. On other manipulations, or on video unlike what it "
+        f"was trained on, a verdict is a guess. {_threshold(operating, 'threshold was')} "
+        f"{run.borrowed}"
     ).strip()
 
 
@@ -102,8 +103,9 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
         category, few = j.fewest
         if few < FEW_GROUPS:
             found.append(
-                f"{category} shows {counted(few, 'group')} of people: intervals over fewer than "
-                f"{FEW_GROUPS} are not to be trusted, and other people could change every figure."
+                f"{category} shows {counted(few, 'group')} of people (no category fewer): with "
+                f"fewer than {FEW_GROUPS}, intervals are not to be trusted, and a test on other "
+                f"people could give very different figures."
             )
         scores = j.scores.p_fake
         if scores.max() - scores.min() < NEVER_MORE:
@@ -119,12 +121,16 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
                 )
         stills = [r for r in j.reals if r.compression == "still"]
         clips = [r for r in j.reals if r.compression != "still"]
-        worst = min((r.recognised.value for r in clips), default=1.0)
-        if stills and worst < 0.5 < min(r.recognised.value for r in stills):
+        worst = min((r.called_real.value for r in clips), default=1.0)
+        if stills and worst < 0.5 < min(r.called_real.value for r in stills):
             found.append(
                 f"Per {j.unit} stills pass as real and {1 - worst:.0%} of real video does not: "
                 f"what looks like skill is telling stills from video."
             )
+    if unknown := manifest.info["audit"]["not_known"]:
+        found.append(
+            f"Not looked at, so that people may still be on several sides: {'; '.join(unknown)}."
+        )
     rates = manifest.info["audit"]["miss_rates"].values()
     if rates and max(rates) - min(rates) > 0.05:
         found.append(
@@ -141,7 +147,7 @@ def _split(manifest: Manifest, split: str) -> str:
     return f"{manifest.info['summary']}. In {split}: {', '.join(behind)}."
 
 
-def _threshold(operating: Operating) -> str:
-    if operating.chosen_on == "validation":
-        return "Threshold and temperature were chosen on validation."
-    return f"The threshold is 0.5, chosen on {operating.chosen_on}."
+def _threshold(operating: Operating, what: str = "thresholds and temperature were") -> str:
+    if operating.why_fixed:
+        return f"The threshold is 0.5, because none could be chosen: {operating.why_fixed}."
+    return f"The {what} chosen on validation."

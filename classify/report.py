@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNITS = {
-    "frame": "every crop, stills included",
-    "clip": "mean over a clip's crops, stills left out",
+    "frame": "Every crop of the split, stills included",
+    "clip": "Means over the crops of a clip that are in the split, stills left out",
 }
 ERRORS_LISTED, ERRORS_SHOWN = 200, 12
 SHOWN_CLIP = "{category}, {compression}, {clip}"
@@ -117,7 +117,9 @@ def report_on_file(
         ClassifyError: a file that cannot be judged.
     """
     scores, validation = read_predictions(path, manifest, split)
-    at = chosen(validation) if validation else Operating(chosen_on="nothing: no scores of val")
+    at = (
+        chosen(validation) if validation else Operating(why_fixed="the file holds no scores of val")
+    )
     said = provenance.of_file(path, manifest, split, at)
     folder = folder or path.with_name(f"{path.stem}-report")
     found = _report(path.name, folder, split, said, at, scores, manifest, validation, None)
@@ -148,19 +150,19 @@ def _report(
 
 
 def errors(scores: Scores) -> pd.DataFrame:
-    """The frames that are most confidently taken for something else, one of each clip.
+    """The wrong predictions with the highest probability, one of each clip.
 
     Returns:
-        Columns path, class, category, compression, clip, frame, called (a class) and probability.
+        Columns path, class, category, compression, clip, frame, predicted (a class), probability.
     """
     names = list(scores.classes)
     table = scores.table.assign(
-        called=[names[i] for i in scores.predicted], probability=scores.probabilities.max(axis=1)
+        predicted=[names[i] for i in scores.predicted], probability=scores.probabilities.max(axis=1)
     )
     wrong = table[scores.predicted != scores.actual].sort_values(
         ["probability", "face_id"], ascending=[False, True]
     )
-    columns = ["path", "class", *CLIP_KEY, "frame", "called", "probability"]
+    columns = ["path", "class", *CLIP_KEY, "frame", "predicted", "probability"]
     return wrong.drop_duplicates(CLIP_KEY)[columns].reset_index(drop=True)
 
 
@@ -194,26 +196,25 @@ def classification_report(judgement: Judgement) -> str:
 
 
 def write(report: Report) -> None:
-    """Write report.json, report.html, the tables as CSV and the figures as PNG and SVG."""
-    folder = report.folder
+    """Write report.json, report.html, the tables as CSV and the figures as PNG and SVG.
+
+    What the report before has written there goes first, so that none of it is taken for this
+    one's; report.json names it.
+    """
+    files: dict[str, bytes] = {}
     for j in report.judgements:
         for name, table in _tables(j).items():
-            write_atomically(folder / f"{name}-{j.unit}.csv", table.to_csv().encode())
-        printed = classification_report(j)
-        write_atomically(folder / f"classification-report-{j.unit}.txt", printed.encode())
-    write_atomically(folder / "predictions.csv", _predictions(report).to_csv(index=False).encode())
+            files[f"{name}-{j.unit}.csv"] = table.to_csv().encode()
+        files[f"classification-report-{j.unit}.txt"] = classification_report(j).encode()
+    files["predictions.csv"] = _predictions(report).to_csv(index=False).encode()
     wrong = errors(report.frames)
-    listed = wrong.head(ERRORS_LISTED).to_csv(index=False)
-    write_atomically(folder / "errors.csv", listed.encode())
+    files["errors.csv"] = wrong.head(ERRORS_LISTED).to_csv(index=False).encode()
     if report.robustness:
-        table = report.robustness.table.to_csv(index=False)
-        write_atomically(folder / "robustness.csv", table.encode())
+        files["robustness.csv"] = report.robustness.table.to_csv(index=False).encode()
     drawn = _figures(report)
     for name, figure in drawn.items():
-        page.write_figure(folder / name, figure)
-    text = json.dumps(as_dict(report), indent=2, allow_nan=False) + "\n"
-    write_atomically(folder / "report.json", text.encode())
-    html = page.rendered(
+        files |= {f"{name}.{kind}": page.image(figure, kind) for kind in ("png", "svg")}
+    files["report.html"] = page.rendered(
         "report.html",
         report=report,
         best_epoch=best_epoch(report.run.log) if report.run else None,
@@ -223,8 +224,23 @@ def write(report: Report) -> None:
         few=FEW_GROUPS,
         figures=drawn,
         errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest),
-    )
-    write_atomically(folder / "report.html", html.encode())
+    ).encode()
+    values = as_dict(report) | {"files": sorted(files)}
+    files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
+    _forget(report.folder)
+    for name, data in files.items():
+        write_atomically(report.folder / name, data)
+
+
+def _forget(folder: Path) -> None:
+    """Delete what the report before has written, by its own list."""
+    try:
+        names = json.loads((folder / "report.json").read_text("utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name in names:
+        if isinstance(name, str) and Path(name).name == name:
+            (folder / name).unlink(missing_ok=True)
 
 
 def as_dict(report: Report) -> dict[str, Any]:

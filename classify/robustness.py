@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from classify import metrics
 from classify.errors import PackError
-from classify.judge import auc_of, originals, with_originals
+from classify.judge import auc_against_originals, originals
 from classify.metrics import Floats
 from classify.operating import Operating
 from classify.pack import scaled
@@ -40,8 +41,8 @@ class Robustness:
 
     table: columns damage, category, compression, auc (against originals), auc_loss, detected,
         detected_loss (shares, at the threshold for undamaged crops); a row per damage and
-        manipulation, and of category "all" for all manipulations (their AUC against all their
-        originals) and "reals" for the share of reals called real.
+        manipulation, and of category "all" for all manipulations (the mean of their AUCs) and
+        "reals" for the share of reals called real.
     """
 
     table: pd.DataFrame
@@ -92,8 +93,8 @@ DAMAGES: dict[str, Callable[[Image], Image]] = {
     **{f"JPEG {q}": partial(jpeg, quality=q) for q in (90, 70, 50, 30)},
     **{f"H.264 CRF {crf}": partial(video, crf=crf) for crf in (23, 32, 40)},
     **{f"downscaled {f}×": partial(downscaled, factor=f) for f in (2, 4)},
-    **{f"blur {sigma}": partial(blurred, sigma=sigma) for sigma in (1, 2)},
-    **{f"noise {sigma}": partial(noisy, sigma=sigma) for sigma in (5, 10)},
+    **{f"blur, sigma {sigma} px": partial(blurred, sigma=sigma) for sigma in (1, 2)},
+    **{f"noise, sigma {sigma}": partial(noisy, sigma=sigma) for sigma in (5, 10)},
 }
 
 
@@ -156,10 +157,10 @@ def _measured(scores: Scores, threshold: float) -> pd.DataFrame:
     for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
         if scores.is_fake[at[0]]:
             versus = np.append(at, originals(scores, category, compression))
-            auc = auc_of(scores, versus, once)[0]
+            auc = metrics.auc(metrics.curve(scores.is_fake[versus], scores.p_fake[versus]))[0]
             rows.append((category, compression, auc, called[at].mean()))
     fakes = called[scores.is_fake].mean() if scores.is_fake.any() else np.nan
     reals = 1 - called[~scores.is_fake].mean() if not scores.is_fake.all() else np.nan
-    rows.append(("all", "", auc_of(scores, with_originals(scores), once)[0], fakes))
+    rows.append(("all", "", auc_against_originals(scores, once)[0], fakes))
     rows.append(("reals", "", np.nan, reals))
     return pd.DataFrame(rows, columns=["category", "compression", "auc", "detected"])

@@ -83,28 +83,33 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        say(f"the best less the second, over the same draws of people: {gains}")
+        say(f"the best minus the second, over the same draws of people: {gains}")
 
 
 def matrix(found: Matrix) -> None:
     """Runs by manifests."""
-    from classify.compare_files import LEAKING, cells
+    from classify.compare_files import MARKS, cells
 
-    _print("AUC per frame, fakes against their originals", "trained ╲ tested on", cells(found))
-    if found.leaks.to_numpy().any():
-        say(f"{LEAKING} it was trained on people of that split: the figure flatters", "yellow")
+    title = "AUC per frame, fakes against their originals (all reals where there are none)"
+    _print(title, "trained ╲ tested on", cells(found))
+    values = found.leaks.to_numpy()
+    if (values == "yes").any():
+        say(f"{MARKS['yes']} trained or validated on people of that split: it flatters", "yellow")
+    if (values == "unknown").any():
+        say(f"{MARKS['unknown']} whether it was is not known: a dataset is gone", "yellow")
 
 
 def _judgement(j: Judgement) -> None:
-    from classify.page import percent, with_interval
+    from classify.page import percent, title, with_interval
 
     behind = counted(j.groups, "group")
     say(f"\nper {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
     for name in ("accuracy", "auc_against_originals", "auc"):
-        say(f"  {name.replace('_', ' ').replace('auc', 'AUC')}: {with_interval(j.measures[name])}")
+        say(f"  {title(name)}: {with_interval(j.measures[name])}")
     if j.manipulations:
-        columns = ("manipulation", "", f"{j.unit}s", "detected", "AUC", "EER", "AUC, all reals")
-        table = _table("each manipulation against its originals", *columns, "missed, %")
+        columns = ("manipulation", "", f"{j.unit}s", "called fake", "AUC", "EER", "AUC, all reals")
+        name = "each manipulation against its originals of the same compression"
+        table = _table(name, *columns, "missed, %")
         for m in j.manipulations:
             estimates = (m.detected, m.auc, m.eer, m.auc_against_all)
             shown = (m.category, m.compression, m.samples, *map(with_interval, estimates))
@@ -113,7 +118,7 @@ def _judgement(j: Judgement) -> None:
     if j.reals:
         table = _table("each kind of real", "source", "", f"{j.unit}s", "called real", "missed, %")
         for r in j.reals:
-            shown = (r.category, r.compression, r.samples, with_interval(r.recognised))
+            shown = (r.category, r.compression, r.samples, with_interval(r.called_real))
             _row(table, *shown, percent(r.missed))
         console.print(table)
 

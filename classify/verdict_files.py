@@ -1,42 +1,83 @@
-"""Verdicts as JSON and CSV, and a page for every video."""
+"""Verdicts as JSON and CSV, and a page for every video, each written as soon as it is known."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from classify import figures, page
 from classify.bootstrap import LEVEL
-from classify.verdict import Verdict
+from classify.scores import PREFIX
+from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
 from ffpp_tools.files import write_atomically
 
+FILE_COLUMNS = ("path", "kind", "status", "frames_looked_at", "threshold")
+PERSON_COLUMNS = ("person", "verdict", "p_fake", "low", "high", "frames", "first_s", "last_s")
 
-def write_verdicts(folder: Path, verdicts: Sequence[Verdict], said: str) -> None:
-    """Write verdicts.json, verdicts.csv, frames.csv, and `videos/<name>.html` for every video.
 
-    Args:
-        folder: where to.
-        verdicts: of all files.
-        said: what the network and its threshold rest on; the first line of every page.
+class VerdictFiles:
+    """verdicts.jsonl, verdicts.csv, frames.csv, and `videos/<name>.html` for every video.
+
+    A line of verdicts.jsonl is a file, of verdicts.csv a person, of frames.csv a face. Whatever
+    ends the work, what was judged before stands there.
     """
-    rows = [row for v in verdicts for row in _rows(v)]
-    people = pd.DataFrame(rows).convert_dtypes()  # whole numbers stay whole beside nobody's row
-    write_atomically(folder / "verdicts.csv", people.to_csv(index=False).encode())
-    frames = pd.concat([v.frames.assign(path=str(v.path)) for v in verdicts], ignore_index=True)
-    frames = frames[["path", *(c for c in frames if c != "path")]]
-    write_atomically(folder / "frames.csv", frames.to_csv(index=False).encode())
-    text = json.dumps({"about": said, "files": [as_dict(v) for v in verdicts]}, indent=2)
-    write_atomically(folder / "verdicts.json", (text + "\n").encode())
-    used: set[str] = set()
-    for v in verdicts:
-        if v.kind == "video" and v.people:
-            name = _free(v.path.stem, used)
-            write_atomically(folder / "videos" / f"{name}.html", _page(v, said).encode())
+
+    def __init__(self, folder: Path, classifier: Classifier, said: str) -> None:
+        """Start the files.
+
+        Args:
+            folder: where to.
+            classifier: that judges.
+            said: what it and its threshold rest on; the first line of every page.
+        """
+        self._folder, self._said = folder, said
+        self._pages: set[str] = set()
+        probabilities = [f"{PREFIX}{name}" for name in classifier.classes]
+        people = dict.fromkeys((*FILE_COLUMNS, *PERSON_COLUMNS, *probabilities, "error"))
+        faces = dict.fromkeys(("path", *FRAME_COLUMNS, "p_fake", *probabilities))
+        self._columns = {"verdicts.csv": list(people), "frames.csv": list(faces)}
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, columns in self._columns.items():
+            with (folder / name).open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(columns)
+
+    def add(self, verdict: Verdict) -> None:
+        """Write what there is to say of one more file."""
+        values = {"about": self._said, **as_dict(verdict)}
+        with (self._folder / "verdicts.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values, ensure_ascii=False) + "\n")
+        faces = verdict.frames.assign(path=str(verdict.path)).to_dict("records")
+        self._append("verdicts.csv", _people(values))
+        self._append("frames.csv", faces)
+        if verdict.kind == "video" and verdict.people:
+            name = self._free(verdict.path.stem)
+            write_atomically(self._folder / "videos" / f"{name}.html", self._page(verdict).encode())
+
+    def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
+        with (self._folder / name).open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, self._columns[name], lineterminator="\n").writerows(rows)
+
+    def _free(self, stem: str) -> str:
+        """The name of a page: two videos may bear one name in two folders."""
+        name, number = stem, 2
+        while name.lower() in self._pages:
+            name, number = f"{stem}-{number}", number + 1
+        self._pages.add(name.lower())
+        return name
+
+    def _page(self, verdict: Verdict) -> str:
+        frames = verdict.frames
+        return page.rendered(
+            "verdict.html",
+            verdict=verdict,
+            said=self._said,
+            level=LEVEL,
+            timeline=figures.timeline(frames, verdict.threshold),
+            faces=[(frames.iloc[i], face) for i, face in verdict.faces],
+        )
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:
@@ -66,32 +107,11 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rows(verdict: Verdict) -> list[dict[str, Any]]:
-    values = as_dict(verdict)
-    file = {key: values[key] for key in ("path", "kind", "status", "frames_looked_at", "threshold")}
+def _people(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row per person; of a file without anybody one row."""
+    file = {key: values[key] for key in (*FILE_COLUMNS, "error")}
     rows = []
-    for person in values["people"] or [{}]:
-        probabilities = {f"p_{k}": v for k, v in person.pop("probabilities", {}).items()}
-        rows.append({**file, **person, **probabilities, "error": verdict.error})
-    return rows
-
-
-def _free(stem: str, used: set[str]) -> str:
-    """The name of a page: two videos may bear one name in two folders."""
-    name, number = stem, 2
-    while name.lower() in used:
-        name, number = f"{stem}-{number}", number + 1
-    used.add(name.lower())
-    return name
-
-
-def _page(verdict: Verdict, said: str) -> str:
-    frames = verdict.frames
-    return page.rendered(
-        "verdict.html",
-        verdict=verdict,
-        said=said,
-        level=LEVEL,
-        timeline=figures.timeline(frames, verdict.threshold),
-        faces=[(frames.iloc[i], face) for i, face in verdict.faces],
-    )
+    for person in values["people"]:
+        probabilities = {f"{PREFIX}{k}": v for k, v in person["probabilities"].items()}
+        rows.append({**{k: v for k, v in person.items() if k != "probabilities"}, **probabilities})
+    return [{**file, **row} for row in rows or [{}]]

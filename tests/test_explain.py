@@ -101,7 +101,7 @@ def test_every_class_is_explained_on_its_own_faces(run, tmp_path):
         assert e.looked == len(own)
         assert set(e.samples["face_id"]) <= set(own["face_id"])
         assert len(e.faces) == len(e.maps) == len(e.samples) == min(12, len(own))
-        assert e.samples["called"].isin(list(run.manifest.classes)).all()
+        assert e.samples["predicted"].isin(list(run.manifest.classes)).all()
     write_explanations(tmp_path / "e", found, "Split: <b>.")
     page = Page()
     html = (tmp_path / "e/explain.html").read_text()

@@ -39,7 +39,7 @@ def test_the_exported_file_predicts_as_the_network_in_its_own_runtime(run, kind,
     assert about["output"] == list(run.manifest.classes)
     assert about["input"].startswith("float32 (n, 48, 48, 3), RGB from 0 to 255")
     assert about["faces"]["crop"]["margin"] == 1.3
-    assert about["chosen_on"] == "validation"
+    assert about["why_fixed"] == ""
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from classify.explain import explain
 from classify.explain_files import write_explanations
 from classify.report import make_report
 from classify.verdict import classifier_of, verdict
-from classify.verdict_files import write_verdicts
+from classify.verdict_files import VerdictFiles
 from ffpp_tools.layout import find_clips
 from tests.test_report import Page
 from tests.test_train import train_tiny
@@ -37,7 +37,8 @@ def pages(videos_manifest, ffpp, tmp_path_factory):
     make_report(runs[0], robust=True)
     write_explanations(folder / "e", explain(runs[0]), "Split: grouped.")
     clip = find_clips(ffpp, categories=["Youtube"])[0].path
-    write_verdicts(folder / "v", [verdict(clip, classifier_of(runs[0]))], "By a.")
+    classifier = classifier_of(runs[0])
+    VerdictFiles(folder / "v", classifier, "By a.").add(verdict(clip, classifier))
     write_comparison(folder / "c", compare(runs))
     write_matrix(folder / "m", matrix(runs, [videos_manifest]))
     return {

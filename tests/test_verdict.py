@@ -13,7 +13,7 @@ from classify.runs import Run
 from classify.settings import TrainSettings
 from classify.train import train
 from classify.verdict import Classifier, classifier_of, find_media, verdict
-from classify.verdict_files import write_verdicts
+from classify.verdict_files import VerdictFiles
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.errors import TableError
 from ffpp_tools.layout import find_clips
@@ -142,7 +142,7 @@ def test_a_run_predicts_away_from_its_data(run, clip, classifier, tmp_path):
     (away / FILE).unlink()
     without = classifier_of(Run.read(away))
     assert without.operating.clip_threshold == 0.5
-    assert without.operating.chosen_on.startswith("nothing: ")
+    assert without.operating.why_fixed == "the validation data is not here"
     pd.testing.assert_frame_equal(verdict(clip, without).frames, verdict(clip, classifier).frames)
 
 
@@ -172,14 +172,17 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
     same_name = shutil.copy(clip, tmp_path / "other" / clip.name)
     files = (clip, same_name, tmp_path / "x.mp4", sorted((world / "CelebA").rglob("*.jpg"))[0])
     made = [verdict(path, classifier) for path in map(type(clip), files)]
-    write_verdicts(tmp_path / "out", made, "By <r>.")
+    written = VerdictFiles(tmp_path / "out", classifier, "By <r>.")
+    for one in made:
+        written.add(one)
     table = pd.read_csv(tmp_path / "out/verdicts.csv")
     assert table["status"].tolist() == ["ok", "ok", "unreadable", "ok"]
     assert table["p_fake"].tolist()[0] == made[0].people[0].p_fake.value
     assert (tmp_path / "out/verdicts.csv").read_text().splitlines()[1].split(",")[5] == "0"
     frames = pd.read_csv(tmp_path / "out/frames.csv")
     assert len(frames) == sum(len(v.frames) for v in made)
-    files = json.loads((tmp_path / "out/verdicts.json").read_text())["files"]
+    lines = (tmp_path / "out/verdicts.jsonl").read_text().splitlines()
+    files = [json.loads(line) for line in lines]
     assert files[0]["people"][0]["frames"] == len(made[0].frames)
     assert files[2]["people"] == []
     pages = sorted(p.name for p in (tmp_path / "out/videos").iterdir())

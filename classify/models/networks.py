@@ -1,4 +1,4 @@
-"""Networks that are trained from nothing: the paper's baseline, a small one, the seeds' CNNs."""
+"""Networks that are trained from nothing: the paper's baseline, a small one, published CNNs."""
 
 from __future__ import annotations
 
