@@ -59,11 +59,10 @@ def estimates(
     whole = measures(np.ones((1, len(codes))))
     if count < 2:
         return {k: Estimate(float(v[0]), math.nan, math.nan, least) for k, v in whole.items()}
-    rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), DRAWS)
+    rng, each = np.random.default_rng(SEED), np.full(count, 1 / count)
     parts = [
-        measures(drawn[start : start + AT_ONCE][:, codes].astype(float))
-        for start in range(0, DRAWS, AT_ONCE)
+        measures(rng.multinomial(count, each, AT_ONCE)[:, codes].astype(float))
+        for _ in range(DRAWS // AT_ONCE)
     ]
     return {
         name: _estimate(float(value[0]), np.concatenate([part[name] for part in parts]), least)

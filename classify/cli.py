@@ -269,7 +269,7 @@ def report(
     else:
         found = Run.read(run)
         _start_keras()
-        made = make_report(found, split, other, robustness)
+        made = make_report(found, split, other, robustness, progress)
     show.report(made)
 
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from classify.bootstrap import Estimate, estimates
+from classify.bootstrap import FEW_GROUPS, Estimate, estimates
 from classify.errors import ClassifyError
-from classify.judge import auc_against_originals
+from classify.judge import auc_against_originals, with_originals
 from classify.metrics import Floats, auc, curve, share
 from classify.operating import Operating, operating
 from classify.predict import predict, score_split
 from classify.provenance import known_people
 from classify.runs import Run
 from classify.scores import Scores
+from ffpp_tools.console import counted
 from ffpp_tools.tables import Manifest
 
 TIMED = 256  # images that a network is timed on
@@ -50,10 +51,12 @@ class Matrix:
     auc: as in a comparison, per frame; a row per run, a column per manifest.
     leaks: "yes" where people that the run was trained or validated on are in the manifest's test
         split, "no", or "unknown" where that cannot be found out.
+    notes: what to know besides.
     """
 
     auc: pd.DataFrame
     leaks: pd.DataFrame
+    notes: tuple[str, ...]
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
@@ -85,7 +88,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
         for name in table["run"][1:]
         if not _same(scores[best], scores[name])
     ]
-    notes += [f"{run.folder.name}: {run.borrowed}" for run in runs if run.borrowed]
+    notes += [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
+    notes += [
+        f"{name} was trained on val too: its threshold is 0.5."
+        for name, run in zip(names, runs, strict=True)
+        if run.settings.refit
+    ]
     leaking = [
         name for name, run in zip(names, runs, strict=True) if run.manifest.info["audit"]["leaks"]
     ]
@@ -112,14 +120,28 @@ def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
     leaks = pd.DataFrame("no", index, header)
     for row, run in enumerate(runs):
         for column, manifest in enumerate(manifests):
-            scores = score_split(run, "test", manifest)
+            scores = score_split(run, "test", None if run.is_of(manifest) else manifest)
             once = np.ones((1, len(scores)))
             table.iloc[row, column] = _auc(scores, once)[0]
             known = known_people(run, manifest, "test")
             leaks.iloc[row, column] = (
                 "unknown" if known.why_not else ("no", "yes")[known.shared > 0]
             )
-    return Matrix(table, leaks)
+    return Matrix(table, leaks, _notes(runs, manifests))
+
+
+def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
+    """How few people stand behind the columns, and what the rows started from."""
+    found = [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
+    for manifest in manifests:
+        groups = manifest.samples("test").groupby("category")["group"].nunique()
+        if groups.min() < FEW_GROUPS:
+            few = counted(int(groups.min()), "group")
+            found.append(
+                f"{manifest.folder.resolve().name} shows {few} of people of {groups.idxmin()}: "
+                f"with fewer than {FEW_GROUPS}, other people could give very different figures."
+            )
+    return tuple(found)
 
 
 def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
@@ -134,9 +156,8 @@ def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
 
 def _auc(scores: Scores, weights: Floats) -> Floats:
     """Against originals; against all reals where no originals are there."""
-    found = auc_against_originals(scores, weights)
-    if np.isfinite(found).any():
-        return found
+    if with_originals(scores):
+        return auc_against_originals(scores, weights)
     return auc(curve(scores.is_fake, scores.p_fake, weights))
 
 
@@ -145,11 +166,11 @@ def _cost(run: Run) -> dict[str, float]:
     model = run.best_model()
     side = model.input_shape[1]
     images = np.random.default_rng(0).integers(0, 256, (TIMED, side, side, 3), np.uint8)
-    predict(model, images[:1], run.settings.batch_size)  # compiles
+    predict(model, images[:1])  # compiles
     took = []
     for _ in range(TURNS):
         start = time.perf_counter()
-        predict(model, images, run.settings.batch_size)
+        predict(model, images)
         took.append(time.perf_counter() - start)
     return {
         "parameters": model.count_params(),

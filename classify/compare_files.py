@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from classify import figures, page
-from classify.bootstrap import LEVEL
+from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.compare import Comparison, Matrix
 from ffpp_tools.files import write_atomically
 
@@ -23,12 +23,12 @@ def write_comparison(folder: Path, found: Comparison) -> None:
     values = {
         "unit": found.unit,
         "notes": found.notes,
-        "runs": json.loads(found.table.to_json(orient="records", double_precision=15)),
+        "runs": found.table.to_dict("records"),
         "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
     }
-    text = json.dumps(values, indent=2).replace("NaN", "null") + "\n"
+    text = json.dumps(page.plain(values), indent=2, allow_nan=False) + "\n"
     write_atomically(folder / "comparison.json", text.encode())
-    html = page.rendered("comparison.html", found=found, level=LEVEL)
+    html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS)
     write_atomically(folder / "comparison.html", html.encode())
 
 

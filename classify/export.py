@@ -16,7 +16,7 @@ from classify.backend import saved_model
 from classify.errors import ClassifyError, ModelError
 from classify.operating import operating_if_known
 from classify.predict import predict
-from classify.runs import FACES, Run
+from classify.runs import Run
 from ffpp_tools.files import occupied, write_atomically
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Images = npt.NDArray[np.float32]
 BOUND = 1e-4  # how far a probability may be from the network's own
-CHECKED = 8  # images
+CHECKED = 8  # images of each kind
 
 
 def export(run: Run, kind: str, folder: Path) -> float:
@@ -60,8 +60,9 @@ def export(run: Run, kind: str, folder: Path) -> float:
     write, load = KINDS[kind]
     model = run.best_model()
     size = model.input_shape[1]
-    images = np.random.default_rng(0).integers(0, 256, (CHECKED, size, size, 3), np.uint8)
-    expected = predict(model, images, CHECKED)[:, : model.output_shape[1]]
+    images = _images(size)
+    about = _about(run, model, kind)
+    expected = predict(model, images)[:, : model.output_shape[1]]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         found = load(write(model, folder))(images.astype(np.float32))
@@ -71,12 +72,21 @@ def export(run: Run, kind: str, folder: Path) -> float:
     except BaseException:
         shutil.rmtree(folder)
         raise
-    about = _about(run, model, kind, difference)
+    about["largest_difference"] = difference
     write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
     return difference
 
 
-def _about(run: Run, model: keras.Model, kind: str, difference: float) -> dict[str, Any]:
+def _images(size: int) -> npt.NDArray[np.uint8]:
+    """Noise, and smooth colours from dark to bright: (n, size, size, 3) RGB."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (CHECKED, size, size, 3), np.uint8)
+    ramp = np.linspace(0, 1, size)[None, :, None, None] * rng.integers(32, 256, (CHECKED, 1, 1, 3))
+    smooth = np.broadcast_to(ramp, (CHECKED, size, size, 3)).astype(np.uint8)
+    return np.concatenate([noise, smooth])
+
+
+def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
     """What another program has to know."""
     at = operating_if_known(run)
     classes = run.classes
@@ -93,8 +103,7 @@ def _about(run: Run, model: keras.Model, kind: str, difference: float) -> dict[s
         "frame_threshold": at.frame_threshold,
         "clip_threshold": at.clip_threshold,
         "why_fixed": at.why_fixed,
-        "largest_difference": difference,
-        "faces": json.loads((run.folder / FACES).read_text("utf-8")),
+        "faces": run.faces,
     }
 
 

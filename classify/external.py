@@ -25,18 +25,22 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
             there twice, or something is no probability.
     """
     table = _read(path)
-    classes = _classes(table, manifest, path)
+    samples = {name: manifest.samples(name) for name in dict.fromkeys((split, "val"))}
     key = next((k for k in ("face_id", "path") if k in table), None)
     if key is None:
         raise ClassifyError(f"{path}: a column face_id or path is needed, as in {manifest.folder}")
+    asked = pd.concat(samples.values())
+    table = table[table[key].isin(asked[key])]
     twice = table[key][table[key].duplicated()]
     if len(twice):
         raise ClassifyError(
             f"{path}: {twice.iloc[0]} is there more than once (and {len(twice) - 1} further rows "
             f"repeat a face): give each face one row"
         )
-    values = _probabilities(table, classes, path).set_axis(table[key].astype("str"))
-    judged = _joined(values, manifest, split, key, classes)
+    known = {**dict(zip(asked["category"], asked["label"], strict=True)), **manifest.classes}
+    classes = _classes(table, manifest, known, path)
+    values = _probabilities(table, classes, path).set_axis(table[key])
+    judged = _joined(values, samples[split], key, classes)
     missing = np.isnan(judged.probabilities).any(axis=1)
     if missing.any():
         first = judged.table[key][missing].iloc[0]
@@ -45,28 +49,34 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
             f"missing, such as {first}. Give every one a probability: to leave out the hard ones "
             f"would flatter."
         )
-    validation = _joined(values, manifest, "val", key, classes)
+    if split == "val":
+        return judged, None
+    validation = _joined(values, samples["val"], key, classes)
     whole = len(validation) > 0 and not np.isnan(validation.probabilities).any()
-    return judged, validation if whole and split != "val" else None
+    return judged, validation if whole else None
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype={"face_id": "str", "path": "str"})
     except OSError as error:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise ClassifyError(f"{path}: not a readable CSV file ({error})") from error
 
 
-def _classes(table: pd.DataFrame, manifest: Manifest, path: Path) -> dict[str, str]:
-    names = sorted(c.removeprefix(PREFIX) for c in table if str(c).startswith(PREFIX))
-    if names in (["fake"], ["fake", "real"]):
+def _classes(
+    table: pd.DataFrame, manifest: Manifest, known: dict[str, str], path: Path
+) -> dict[str, str]:
+    """The classes that the columns are of; of each column p_fake alone, fake and real."""
+    names = sorted(str(c).removeprefix(PREFIX) for c in table if str(c).startswith(PREFIX))
+    if "fake" in names and not set(manifest.classes) <= set(names):
         return BINARY
+    names = [name for name in names if name not in BINARY or name in manifest.classes]
     if not names:
         wanted = ", ".join(f"{PREFIX}{name}" for name in manifest.classes)
         raise ClassifyError(f"{path}: a column p_fake is needed, or one for each class: {wanted}")
-    found = {name: manifest.classes.get(name) or label_of(name) for name in names}
+    found = {name: known.get(name) or label_of(name) for name in names}
     if unknown := [name for name, label in found.items() if label is None]:
         raise ClassifyError(
             f"{path}: {PREFIX}{unknown[0]} is of no known class, so that P(fake) is not known; "
@@ -82,23 +92,20 @@ def _probabilities(table: pd.DataFrame, classes: dict[str, str], path: Path) -> 
     for name, column in values.items():
         wrong = ~column.between(0, 1)  # also where it is nan
         if wrong.any():
-            line = int(np.flatnonzero(wrong)[0])
-            found = table[name].iloc[line]
+            line, found = values.index[wrong][0], table[name][wrong].iloc[0]
             raise ClassifyError(f"{path}, line {line + 2}: {name} is {found}, no probability")
     sums = values.sum(axis=1)
     wrong = (sums - 1).abs() > ROUNDED
     if wrong.any():
-        line = int(np.flatnonzero(wrong)[0])
+        line, total = values.index[wrong][0], sums[wrong].iloc[0]
         raise ClassifyError(
             f"{path}, line {line + 2}: the probabilities of {', '.join(classes)} sum up to "
-            f"{sums.iloc[line]:.3f}, not 1"
+            f"{total:.3f}, not 1"
         )
     return values
 
 
 def _joined(
-    values: pd.DataFrame, manifest: Manifest, split: str, key: str, classes: dict[str, str]
+    values: pd.DataFrame, samples: pd.DataFrame, key: str, classes: dict[str, str]
 ) -> Scores:
-    samples = manifest.samples(split)
-    found = values.reindex(samples[key])
-    return scored(samples, found.to_numpy(float), classes)
+    return scored(samples, values.reindex(samples[key]).to_numpy(float), classes)

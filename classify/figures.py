@@ -153,21 +153,16 @@ def losses(table: pd.DataFrame, title: str) -> Figure:
 
 
 def _curves(judgement: Judgement) -> list[tuple[str, metrics.Curve, dict[str, Any]]]:
-    from classify.judge import originals
+    from classify.judge import with_originals
 
     scores = judgement.scores
     found = []
-    for number, row in enumerate(judgement.manipulations):
-        table = scores.table
-        own = (table["category"] == row.category) & (table["compression"] == row.compression)
-        rows = np.append(np.flatnonzero(own), originals(scores, row.category, row.compression))
-        if scores.is_fake[rows].all():
-            continue
+    for number, ((category, compression), rows) in enumerate(with_originals(scores)):
         curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows])
         style = {"color": COLOURS[number % len(COLOURS)]}
-        found.append((f"{row.category} {row.compression}", curve, style))
-    everything = metrics.curve(scores.is_fake, scores.p_fake)
+        found.append((f"{category} {compression}", curve, style))
     if len(set(scores.is_fake)) == 2:
+        everything = metrics.curve(scores.is_fake, scores.p_fake)
         found.append(("all, against all reals", everything, {"color": "black", "linestyle": "--"}))
     return found
 

@@ -203,14 +203,26 @@ def auc_against_originals(scores: Scores, weights: Floats) -> Floats:
 
     Nan where no originals are there at all.
     """
+    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    for _, rows in with_originals(scores):
+        curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
+        found = metrics.auc(curve)  # nan for a draw of people of whom there is none of it
+        total += np.nan_to_num(found)
+        count += np.isfinite(found)
+    return np.divide(total, count, where=count > 0, out=np.full(len(weights), np.nan))
+
+
+def with_originals(scores: Scores) -> list[tuple[tuple[str, str], npt.NDArray[np.intp]]]:
+    """Each manipulation's (category, compression), and where it and its originals stand.
+
+    Manipulations without originals in the same compression are left out.
+    """
     found = []
     for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
         reals = originals(scores, category, compression)
         if scores.is_fake[at[0]] and len(reals):
-            rows = np.append(at, reals)
-            curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
-            found.append(metrics.auc(curve))
-    return np.mean(found, axis=0) if found else np.full(len(weights), np.nan)
+            found.append(((category, compression), np.append(at, reals)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ FILE = "operating.json"
 class Operating:
     """What turns probabilities into verdicts."""
 
+    why_fixed: str  # why nothing could be chosen; empty where validation has chosen
     frame_threshold: float = 0.5  # a frame or still is called fake above this P(fake)
     clip_threshold: float = 0.5  # a clip is, by the mean over its frames
     temperature: float = 1.0  # the logits are divided by, so that probabilities are what they say
-    why_fixed: str = ""  # why nothing could be chosen; empty where validation has chosen
 
     def threshold(self, unit: str) -> float:
         """For "frame" or "clip"."""
@@ -35,6 +35,7 @@ def chosen(validation: Scores) -> Operating:
     frame = best_threshold(validation.is_fake, validation.p_fake)
     clips = validation.clips()
     return Operating(
+        "",
         frame,
         best_threshold(clips.is_fake, clips.p_fake) if len(clips) else frame,
         best_temperature(validation.actual, validation.probabilities),
@@ -69,6 +70,5 @@ def operating_if_known(run: Run) -> Operating:
     """The same, also for a run that was taken away from its data before anything was chosen."""
     try:
         return operating(run)
-    except (ClassifyError, FfppError):
-        run.checkpoint  # noqa: B018 (without one there is nothing to predict with)
-        return Operating(why_fixed="the validation data is not here")
+    except (ClassifyError, FfppError) as error:
+        return Operating(why_fixed=f"its validation split cannot be judged here ({error})")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import jit_compile
+from classify.errors import ModelError
 from classify.pack import pack
 from classify.runs import Run
 from classify.scores import Scores, scored
@@ -37,11 +38,11 @@ def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Score
         RunError: no epoch was finished, or the run's manifest changed since training.
         PackError: a crop is missing.
     """
-    own = run.manifest
     if manifest is not None:
-        samples = manifest.samples(split)
-        scored(samples, np.zeros((len(samples), len(own.classes))), own.classes)  # or refuse now
-        return scored(samples, _probabilities(run, manifest, split), own.classes)
+        samples, classes = manifest.samples(split), run.classes
+        scored(samples, np.zeros((len(samples), len(classes))), classes)  # or refuse now
+        return scored(samples, _probabilities(run, manifest, split), classes)
+    own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
     checkpoint = sha256(run.checkpoint)
     if path.exists():
@@ -70,6 +71,9 @@ def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDA
 
     Returns:
         (n, classes) probabilities; one sigmoid becomes two columns.
+
+    Raises:
+        ModelError: a probability is not a number.
     """
     if not model.compiled:
         model.compile(jit_compile=jit_compile())
@@ -79,4 +83,10 @@ def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDA
         count = min(batch_size, len(images) - start)
         batch[:count] = images[start : start + count]
         found[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
+    if not np.isfinite(found).all():
+        first = int(np.argmin(np.isfinite(found).all(axis=1)))
+        raise ModelError(
+            f"{model.name} gives no number for image {first + 1} of {len(found)}: its weights, or "
+            f"half precision, make it overflow; nothing it says can be relied on"
+        )
     return np.hstack([found, 1 - found]) if found.shape[1] == 1 else found

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from classify.bootstrap import FEW_GROUPS
+from classify.errors import ClassifyError
 from classify.judge import Judgement
 from classify.operating import Operating
-from classify.runs import Run
+from classify.runs import Run, faces_of
 from ffpp_tools.audit import ties_within
 from ffpp_tools.console import counted
 from ffpp_tools.dataset import Dataset
@@ -41,9 +42,32 @@ def of_run(run: Run, manifest: Manifest, split: str, operating: Operating) -> st
 
 def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: Operating) -> str:
     """Of a run on another manifest than it was trained on."""
-    said = f"Judged on another manifest than it was trained on, {other.folder.resolve().name}."
-    said += f" {known_people(run, other, split)} {_split(other, split)}"
-    return f"{said} {_threshold(operating)} {run.borrowed}".strip()
+    chosen = "trained for a fixed time" if run.settings.refit else "chosen by validation loss"
+    said = [
+        f"Judged on another manifest than it was trained on, {other.folder.resolve().name}.",
+        str(known_people(run, other, split)),
+        _other_crops(run, other),
+        f"{_split(other, split)} The checkpoint was {chosen} on the run's own manifest.",
+        _threshold(operating),
+        run.borrowed,
+    ]
+    return " ".join(part for part in said if part)
+
+
+def _other_crops(run: Run, other: Manifest) -> str:
+    """A sentence on faces that were found or cropped in another way than the run's, or ""."""
+    own, theirs = run.faces, faces_of(other)
+    differ = [
+        f"{name} {own[section].get(name)} and {value}"
+        for section in ("crop", "find")
+        for name, value in theirs[section].items()
+        if own[section].get(name) != value
+    ]
+    return (
+        f"ITS FACES WERE CROPPED OTHERWISE than those it was trained on ({', '.join(differ)})."
+        if differ
+        else ""
+    )
 
 
 def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) -> str:
@@ -83,12 +107,12 @@ class Known:
 
 def known_people(run: Run, other: Manifest, split: str) -> Known:
     """Whom of a split the run was trained or validated on, by the ties of both datasets."""
-    own = run.manifest
-    seen = pd.concat([own.samples(part) for part in ("train", "val")])
     judged = other.samples(split)
     try:
+        own = run.manifest
+        seen = pd.concat([own.samples(part) for part in ("train", "val")])
         tied = pd.concat([Dataset.read(m.root).ties for m in (own, other)]).drop_duplicates()
-    except FfppError as error:
+    except (ClassifyError, FfppError) as error:
         return Known(0, 0, str(error))
     samples = pd.concat([seen, judged], ignore_index=True)
     group = groups(samples, ties_within(samples, tied))
@@ -108,7 +132,8 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
                 f"people could give very different figures."
             )
         scores = j.scores.p_fake
-        if scores.max() - scores.min() < NEVER_MORE:
+        one_sided = (j.detection.sum() == 0).any()
+        if one_sided and scores.max() - scores.min() < NEVER_MORE:
             found.append(
                 f"Per {j.unit} every sample gets nearly the same P(fake), {scores.min():.2f} to "
                 f"{scores.max():.2f}: this detector decides nothing."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +11,17 @@ import pandas as pd
 
 from classify import figures, page, provenance
 from classify.bootstrap import FEW_GROUPS, LEVEL
+from classify.errors import ClassifyError
 from classify.external import read_predictions
 from classify.judge import MEASURES, Judgement, flat, judge
-from classify.operating import Operating, chosen, operating
+from classify.operating import Operating, chosen, operating, operating_if_known
+from classify.pack import Progress
 from classify.predict import score_split
 from classify.robustness import Robustness, robustness
 from classify.runs import Run, best_epoch
 from classify.scores import CLIP_KEY, Scores
 from ffpp_tools import probe
-from ffpp_tools.files import below, write_atomically
+from ffpp_tools.files import below, occupied, sha256, write_atomically
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import Manifest
@@ -45,57 +45,61 @@ class Report:
     folder: Path  # where its files lie
     split: str
     provenance: str  # what the figures may be trusted for; always the first line
-    remarks: tuple[str, ...]  # what to know besides
     operating: Operating
-    judgements: tuple[Judgement, ...]
     manifest: Manifest  # whose split was judged
-    validation: Scores | None  # what threshold and temperature were chosen on
+    frames: Scores  # of every crop
+    validation: Scores | None  # of the same manifest: what was chosen on
     run: Run | None  # None for somebody's predictions
+    judgements: tuple[Judgement, ...] = ()  # per frame, and per clip where there are clips
+    remarks: tuple[str, ...] = ()  # what to know besides
+    shortcuts: tuple[probe.Answer, ...] = ()  # what cheap properties alone tell, by ffpp-audit
     robustness: Robustness | None = None
-
-    @property
-    def frames(self) -> Scores:
-        """The scores of every crop."""
-        return self.judgements[0].scores
-
-    @property
-    def shortcuts(self) -> list[probe.Answer]:
-        """What cheap properties alone tell, by ffpp-audit."""
-        return probe.read(self.manifest)
 
 
 def make_report(
-    run: Run, split: str = "test", other: Manifest | None = None, robust: bool = False
+    run: Run,
+    split: str = "test",
+    other: Manifest | None = None,
+    robust: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """Judge a run's best checkpoint on a split and write its report folder.
 
     The folder is `report` of the run; `report-val` and `report-train` for other splits, and
-    `report-on-NAME` for another manifest.
+    `report-on-NAME`, or the next that is not of yet another one, for another manifest.
 
     Args:
         run: whose network.
         split: "test", "val" or "train".
         other: judge on this manifest instead of the run's own, at the run's own threshold.
         robust: also judge the same crops compressed, scaled, blurred and noisy.
+        progress: as `pack.pack` takes it; shows how far the damaging of crops is.
 
     Raises:
         ClassifyError: an unknown split, or classes that the network does not know.
         RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
-    name = "report" if other is None else f"report-on-{other.folder.resolve().name}"
-    folder = run.report_folder(split, name)
-    manifest = run.manifest if other is None else other
-    scores = score_split(run, split, other)
-    at = operating(run)
+    if other is not None and run.is_of(other):
+        other = None
     if other is None:
+        manifest, at = run.manifest, operating(run)
+        folder = run.report_folder(split)
         said = provenance.of_run(run, manifest, split, at)
+        validation = None if run.settings.refit else score_split(run, "val")
     else:
+        manifest, at, validation = other, operating_if_known(run), None
+        base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
+        folder = _folder_for(base, other)
         said = provenance.of_run_elsewhere(run, other, split, at)
-    validation = None if run.settings.refit else score_split(run, "val")
-    found = _report(run.folder.name, folder, split, said, at, scores, manifest, validation, run)
+    scores = score_split(run, split, other)
+    found = _judged(
+        Report(
+            run.folder.resolve().name, folder, split, said, at, manifest, scores, validation, run
+        )
+    )
     if robust:
-        found = replace(found, robustness=robustness(run, scores, manifest, at))
+        found = replace(found, robustness=robustness(run, scores, manifest, at, progress))
     write(found)
     return found
 
@@ -116,37 +120,51 @@ def report_on_file(
         TableError: an unknown split.
         ClassifyError: a file that cannot be judged.
     """
+    folder = folder or path.with_name(f"{path.stem}-report{'' if split == 'test' else f'-{split}'}")
+    if occupied(folder) and not _written(folder):
+        raise ClassifyError(f"{folder} holds something else than a report: choose another --out")
+    if folder.resolve() == path.resolve().parent:
+        raise ClassifyError(f"{folder} holds {path.name} itself: choose another --out")
     scores, validation = read_predictions(path, manifest, split)
-    at = (
-        chosen(validation) if validation else Operating(why_fixed="the file holds no scores of val")
-    )
+    why = "val is what is judged" if split == "val" else "the file does not hold all of val"
+    at = chosen(validation) if validation else Operating(why)
     said = provenance.of_file(path, manifest, split, at)
-    folder = folder or path.with_name(f"{path.stem}-report")
-    found = _report(path.name, folder, split, said, at, scores, manifest, validation, None)
+    found = _judged(Report(path.name, folder, split, said, at, manifest, scores, validation, None))
     write(found)
     return found
 
 
-def _report(
-    name: str,
-    folder: Path,
-    split: str,
-    said: str,
-    at: Operating,
-    scores: Scores,
-    manifest: Manifest,
-    validation: Scores | None,
-    run: Run | None,
-) -> Report:
-    rates = manifest.info["audit"]["miss_rates"]
-    judgements = [judge(scores, "frame", at, rates)]
-    clips = scores.clips()
+def _judged(report: Report) -> Report:
+    """The same with its judgements, and what is to be said of them."""
+    rates = report.manifest.info["audit"]["miss_rates"]
+    judgements = [judge(report.frames, "frame", report.operating, rates)]
+    clips = report.frames.clips()
     if len(clips):
-        judgements.append(judge(clips, "clip", at, rates))
-    remarks = tuple(provenance.remarks(judgements, manifest))
-    return Report(
-        name, folder, split, said, remarks, at, tuple(judgements), manifest, validation, run
+        judgements.append(judge(clips, "clip", report.operating, rates))
+    return replace(
+        report,
+        judgements=tuple(judgements),
+        remarks=tuple(provenance.remarks(judgements, report.manifest)),
+        shortcuts=tuple(probe.read(report.manifest)),
     )
+
+
+def _folder_for(folder: Path, manifest: Manifest) -> Path:
+    """The folder, or the first numbered one that holds no report on another manifest."""
+    wanted = sha256(manifest.folder / "manifest.json")
+    found, number = folder, 2
+    while (of := _written(found).get("manifest_sha256", wanted)) != wanted and of:
+        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return found
+
+
+def _written(folder: Path) -> dict[str, Any]:
+    """The report.json of a report that lies in a folder; empty where there is none."""
+    try:
+        found = json.loads((folder / "report.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("files"), list) else {}
 
 
 def errors(scores: Scores) -> pd.DataFrame:
@@ -234,11 +252,7 @@ def write(report: Report) -> None:
 
 def _forget(folder: Path) -> None:
     """Delete what the report before has written, by its own list."""
-    try:
-        names = json.loads((folder / "report.json").read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    for name in names:
+    for name in _written(folder).get("files", []):
         if isinstance(name, str) and Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
 
@@ -252,6 +266,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "name": report.name,
         "split": report.split,
         "manifest": report.manifest.folder.resolve().name,
+        "manifest_sha256": sha256(report.manifest.folder / "manifest.json"),
         "operating": asdict(report.operating),
         "units": {j.unit: _judgement(j) for j in report.judgements},
         "shortcuts": [
@@ -264,7 +279,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         values |= {"best_epoch": best_epoch(run.log)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
-    return _plain(values)
+    return page.plain(values)
 
 
 def _judgement(j: Judgement) -> dict[str, Any]:
@@ -281,14 +296,6 @@ def _judgement(j: Judgement) -> dict[str, Any]:
         "manipulations": [asdict(row) for row in j.manipulations],
         "reals": [asdict(row) for row in j.reals],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _tables(j: Judgement) -> dict[str, pd.DataFrame]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,10 +14,10 @@ import pandas as pd
 
 from classify import metrics
 from classify.errors import PackError
-from classify.judge import auc_against_originals, originals
+from classify.judge import auc_against_originals, with_originals
 from classify.metrics import Floats
 from classify.operating import Operating
-from classify.pack import scaled
+from classify.pack import Progress, scaled
 from classify.predict import predict
 from classify.runs import Run
 from classify.scores import CLIP_KEY, Scores, scored
@@ -27,12 +26,9 @@ from ffpp_tools.harmonise import h264
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.tables import MANIFEST_COLUMNS, Manifest
 
-if TYPE_CHECKING:
-    import keras
-
 UNTOUCHED = "as it is"
 NOISE_SEED = 0
-BATCH = 512  # crops that are damaged, then judged, at a time
+BATCH = 256  # crops that are damaged, then judged, at a time
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,13 @@ DAMAGES: dict[str, Callable[[Image], Image]] = {
 }
 
 
-def robustness(run: Run, scores: Scores, manifest: Manifest, operating: Operating) -> Robustness:
+def robustness(
+    run: Run,
+    scores: Scores,
+    manifest: Manifest,
+    operating: Operating,
+    progress: Progress | None = None,
+) -> Robustness:
     """Judge a run's network on damaged copies of crops.
 
     The damage is done to the crops as they lie on disk, before they are scaled for the network;
@@ -109,16 +111,15 @@ def robustness(run: Run, scores: Scores, manifest: Manifest, operating: Operatin
         scores: of the undamaged crops.
         manifest: where they lie.
         operating: the run's threshold and temperature.
+        progress: as `pack.pack` takes it.
 
     Raises:
         PackError: a crop is gone or unreadable.
     """
-    model = run.best_model()
     samples = scores.table[list(MANIFEST_COLUMNS)]
     before = _measured(scores, operating.frame_threshold)
     tables = [before.assign(damage=UNTOUCHED)]
-    for name, damage in DAMAGES.items():
-        probabilities = _after(damage, model, manifest, samples["path"].to_list())
+    for name, probabilities in _damaged(run, manifest, samples["path"].to_list(), progress):
         after = scored(samples, probabilities, scores.classes)
         tables.append(_measured(after, operating.frame_threshold).assign(damage=name))
     table = pd.concat(tables, ignore_index=True)
@@ -129,38 +130,47 @@ def robustness(run: Run, scores: Scores, manifest: Manifest, operating: Operatin
     return Robustness(table[["damage", "category", "compression", *columns]])
 
 
-def _after(
-    damage: Callable[[Image], Image], model: keras.Model, manifest: Manifest, paths: list[str]
-) -> Floats:
-    """The probabilities of damaged crops, (n, classes); few of them in memory at a time."""
+def _damaged(
+    run: Run, manifest: Manifest, paths: list[str], progress: Progress | None
+) -> Iterator[tuple[str, Floats]]:
+    """Each damage and the probabilities after it, (n, classes); few crops in memory at a time."""
+    model = run.best_model()
     side = model.input_shape[1]
 
-    def damaged(path: str) -> Image:
+    def read(path: str) -> Image:
         face = read_image(below(manifest.root, path))
         if face is None:
             raise PackError(f"{manifest.root / path}: not a readable image; extract it again")
-        return scaled(damage(face), side)
+        return face
 
-    found = []
+    found: dict[str, list[Floats]] = {name: [] for name in DAMAGES}
+    starts = range(0, len(paths), BATCH)
+    shown = progress(f"damaging {len(paths)} crops") if progress else None
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(paths), BATCH):
-            images = np.stack(list(threads.map(damaged, paths[start : start + BATCH])))
-            found.append(predict(model, images))
-    return np.concatenate(found)
+        for start in shown(starts, len(starts)) if shown else starts:
+            faces = list(threads.map(read, paths[start : start + BATCH]))
+            for name, damage in DAMAGES.items():
+                images = threads.map(lambda face, do=damage: scaled(do(face), side), faces)
+                found[name].append(predict(model, np.stack(list(images))))
+    for name, parts in found.items():
+        yield name, np.concatenate(parts)
 
 
 def _measured(scores: Scores, threshold: float) -> pd.DataFrame:
     """AUC against originals and share called fake of each manipulation, and of all."""
     called = scores.p_fake > threshold
-    once = np.ones((1, len(scores)))
-    rows = []
-    for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
-        if scores.is_fake[at[0]]:
-            versus = np.append(at, originals(scores, category, compression))
-            auc = metrics.auc(metrics.curve(scores.is_fake[versus], scores.p_fake[versus]))[0]
-            rows.append((category, compression, auc, called[at].mean()))
+    aucs = {
+        key: metrics.auc(metrics.curve(scores.is_fake[rows], scores.p_fake[rows]))[0]
+        for key, rows in with_originals(scores)
+    }
+    rows = [
+        (*key, aucs.get(key, np.nan), called[at].mean())
+        for key, at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
+        if scores.is_fake[at[0]]
+    ]
     fakes = called[scores.is_fake].mean() if scores.is_fake.any() else np.nan
     reals = 1 - called[~scores.is_fake].mean() if not scores.is_fake.all() else np.nan
-    rows.append(("all", "", auc_against_originals(scores, once)[0], fakes))
+    everything = auc_against_originals(scores, np.ones((1, len(scores))))[0]
+    rows.append(("all", "", everything, fakes))
     rows.append(("reals", "", np.nan, reals))
     return pd.DataFrame(rows, columns=["category", "compression", "auc", "detected"])

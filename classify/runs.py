@@ -15,6 +15,7 @@ import tomli_w
 from classify.backend import devices
 from classify.errors import ClassifyError, RunError
 from classify.settings import TrainSettings, read_config
+from ffpp_tools.errors import TableError
 from ffpp_tools.files import occupied, sha256, write_atomically
 from ffpp_tools.people import read_settings
 from ffpp_tools.rows import SPLITS
@@ -61,13 +62,8 @@ class Run:
         write_atomically(self.folder / "environment.json", text.encode())
 
     def keep_faces(self, manifest: Manifest) -> None:
-        """Write faces.json: what it takes to do the same to other videos, away from the data.
-
-        Raises:
-            TableError: the dataset's settings are gone or damaged.
-        """
-        text = json.dumps({"classes": manifest.classes, **recorded_settings(manifest.root)})
-        write_atomically(self.folder / FACES, text.encode())
+        """Write faces.json: what it takes to do the same to other videos, away from the data."""
+        write_atomically(self.folder / FACES, (json.dumps(faces_of(manifest)) + "\n").encode())
 
     def check_weights(self) -> None:
         """Refuse to start from another weights file than the one the run was made with.
@@ -153,15 +149,29 @@ class Run:
             raise ClassifyError(f"unknown split {split!r}; choose from {', '.join(SPLITS[::-1])}")
         return self.folder / (name if split == "test" else f"{name}-{split}")
 
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether it was trained on this very manifest."""
+        return sha256(manifest.folder / "manifest.json") == self.manifest_sha256
+
     @property
     def classes(self) -> dict[str, str]:
         """Class → "real" or "fake", in index order; also where the data is elsewhere.
 
         Raises:
-            RunError: neither the run nor its manifest tells.
+            RunError: faces.json is gone or damaged.
+        """
+        return dict(self.faces["classes"])
+
+    @property
+    def faces(self) -> dict[str, Any]:
+        """What `faces_of` said of the run's manifest.
+
+        Raises:
+            RunError: faces.json is gone or damaged.
         """
         try:
-            return dict(json.loads((self.folder / FACES).read_text("utf-8"))["classes"])
+            found = dict(json.loads((self.folder / FACES).read_text("utf-8")))
+            return {**found, "classes": dict(found["classes"]), "crop": dict(found["crop"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.folder / FACES}: {OLDER} ({error!r})") from error
 
@@ -205,6 +215,22 @@ class Run:
             RunError: no epoch was finished yet, or the file is damaged.
         """
         return load_model(self.checkpoint)
+
+
+def faces_of(manifest: Manifest) -> dict[str, Any]:
+    """A manifest's classes, and how the faces of its dataset were found and cropped.
+
+    What is settled for stills counts only where the manifest has some.
+
+    Raises:
+        TableError: the dataset's settings are gone or damaged.
+    """
+    settings = recorded_settings(manifest.root)
+    if "crop" not in settings:
+        raise TableError(f"{manifest.root}/settings.json is missing; extract the dataset again")
+    if not any(there["stills"] for there in manifest.info["groups"].values()):
+        settings.pop("stills", None)
+    return {"classes": manifest.classes, **settings}
 
 
 def load_model(path: Path, compiled: bool = False) -> keras.Model:

@@ -90,6 +90,8 @@ def matrix(found: Matrix) -> None:
     """Runs by manifests."""
     from classify.compare_files import MARKS, cells
 
+    for note in found.notes:
+        say(note, style="yellow")
     title = "AUC per frame, fakes against their originals (all reals where there are none)"
     _print(title, "trained ╲ tested on", cells(found))
     values = found.leaks.to_numpy()
@@ -124,7 +126,7 @@ def _judgement(j: Judgement) -> None:
 
 
 def _table(title: str, *columns: str) -> Table:
-    return Table(*(Column(name, overflow="fold") for name in columns), title=title)
+    return Table(*(Column(Text(name), overflow="fold") for name in columns), title=Text(title))
 
 
 def _row(table: Table, *cells: object) -> None:

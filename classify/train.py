@@ -21,7 +21,7 @@ from classify.keeper import Guard, Keeper
 from classify.models import build, chosen_arch, freeze
 from classify.pack import Packed, Progress, pack
 from classify.page import image
-from classify.runs import Run, check_free
+from classify.runs import Run, check_free, faces_of
 from classify.settings import Phase, TrainSettings, phases
 from ffpp_tools.files import locked, sha256, write_atomically
 from ffpp_tools.tables import Manifest
@@ -80,6 +80,7 @@ def train(
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
+    faces_of(manifest)
     run = Run(
         folder,
         settings,
@@ -121,6 +122,7 @@ def resume(
             raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
         _compile(trainer, trainer.optimizer, run.settings)  # for this machine
     data = _packed(manifest, run.settings, progress)
+    run.keep_faces(manifest)
     _fit(run, manifest, data, keeper, callbacks)
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from classify.errors import ClassifyError
 from classify.metrics import Floats, share
 from classify.operating import Operating, operating_if_known
 from classify.pack import scaled
+from classify.page import FACE_SIDE
 from classify.predict import predict
 from classify.runs import Run
 from classify.scores import PREFIX, p_fake
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
 BATCH = 16
-FACES_KEPT = 48  # of a video, to be looked at
+FACES_KEPT = 32  # of a person, to be looked at
 FRAME_COLUMNS = ("person", "frame", "time_s", "box_x", "box_y", "box_w", "box_h")
 
 
@@ -69,7 +71,7 @@ class Verdict:
     looked: int  # how many frames were searched for faces
     threshold: float  # of P(fake)
     frames: pd.DataFrame  # a row per face: `FRAME_COLUMNS`, p_fake and p_<class> of every class
-    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # rows of it, with the crop
+    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # some rows, with the face
     error: str = ""  # why the file could not be read, or not to its end
 
     @property
@@ -90,7 +92,11 @@ def find_media(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             known = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+            below = sorted(
+                p
+                for p in path.rglob("*")
+                if p.suffix.lower() in known and p.is_file() and not p.name.startswith(".")
+            )
             if not below:
                 raise ClassifyError(f"{path}: no pictures or videos there ({', '.join(known)})")
             found += below
@@ -105,33 +111,71 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
     """What a network says of everybody in a picture or video.
 
     A file that cannot be read, or not to its end, is no exception: `error` says so.
+
+    Raises:
+        ModelError: the network gives something else than numbers.
     """
     moving = path.suffix.lower() not in IMAGE_SUFFIXES
     threshold = classifier.operating.threshold("clip" if moving else "frame")
-    side = classifier.model.input_shape[1]
+    batch = BATCH if moving else 1
     rows: list[tuple[float, ...]] = []
-    crops: list[Image] = []  # at the network's size
+    waiting: list[Image] = []  # at the network's size
+    probabilities = [np.empty((0, len(classifier.classes)))]
+    seen = _Seen()
     looked, error = 0, ""
+
+    def judge() -> None:
+        found = predict(classifier.model, np.stack(waiting), batch)
+        probabilities.append(found.astype(float))
+        waiting.clear()
+
     try:
         for look in _looks(path, moving, classifier):
             looked += 1
-            for one in look.crops:
-                box = one.box
+            for face in look.faces:
+                box = face.box
+                seen.add(face.person, len(rows), face.image)
                 place = (box.x, box.y, box.width, box.height)
-                rows.append((one.person, look.frame, look.time_s, *place))
-                crops.append(scaled(one.image, side))
+                rows.append((face.person, look.frame, look.time_s, *place))
+                waiting.append(scaled(face.image, classifier.model.input_shape[1]))
+                if len(waiting) == batch:
+                    judge()
     except DecodeError as failure:
         error = str(failure)
-    frames = _scored(rows, crops, classifier)
+    if waiting:
+        judge()
+    frames = _table(rows, np.concatenate(probabilities), classifier.classes)
     people = [
         _person(int(str(number)), part, classifier.classes, threshold)
         for number, part in frames.groupby("person")
     ]
     people.sort(key=lambda p: (-p.frames, p.person))
-    at = np.unique(np.linspace(0, len(crops) - 1, min(FACES_KEPT, len(crops))).round().astype(int))
-    kept = [(int(i), crops[i]) for i in at]
     kind = "video" if moving else "picture"
-    return Verdict(path, kind, tuple(people), looked, threshold, frames, kept, error)
+    return Verdict(path, kind, tuple(people), looked, threshold, frames, seen.faces, error)
+
+
+class _Seen:
+    """Small pictures of everybody, evenly spread over time, however long that is."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, list[tuple[int, Image]]] = {}
+        self._every: dict[int, int] = {}
+        self._count: Counter[int] = Counter()
+
+    def add(self, person: int, row: int, face: Image) -> None:
+        """Keep the face, or not; when there are too many of a person, every second one goes."""
+        kept, every = self._kept.setdefault(person, []), self._every.setdefault(person, 1)
+        if self._count[person] % every == 0:
+            kept.append((row, scaled(face, FACE_SIDE)))
+        self._count[person] += 1
+        if len(kept) > FACES_KEPT:
+            del kept[1::2]
+            self._every[person] *= 2
+
+    @property
+    def faces(self) -> list[tuple[int, Image]]:
+        """Rows and their faces, in order of time."""
+        return sorted((one for kept in self._kept.values() for one in kept), key=lambda one: one[0])
 
 
 def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[Look]:
@@ -141,19 +185,12 @@ def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[Look]:
         yield in_picture(path, classifier.stills)
 
 
-def _scored(
-    rows: list[tuple[float, ...]], crops: list[Image], classifier: Classifier
+def _table(
+    rows: list[tuple[float, ...]], probabilities: Floats, classes: dict[str, str]
 ) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(FRAME_COLUMNS))
-    images = np.stack(crops) if crops else np.empty((0, 1, 1, 3), np.uint8)
-    probabilities = (
-        predict(classifier.model, images, BATCH).astype(float)
-        if crops
-        else np.empty((0, len(classifier.classes)))
-    )
-    table["p_fake"] = p_fake(probabilities, classifier.classes)
-    columns = {f"{PREFIX}{name}": probabilities[:, i] for i, name in enumerate(classifier.classes)}
-    return table.assign(**columns)
+    columns = {f"{PREFIX}{name}": probabilities[:, i] for i, name in enumerate(classes)}
+    return table.assign(p_fake=p_fake(probabilities, classes), **columns)
 
 
 def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold: float) -> Person:

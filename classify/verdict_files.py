@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from classify import figures, page
-from classify.bootstrap import LEVEL
+from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.scores import PREFIX
 from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
 from ffpp_tools.files import write_atomically
 
-FILE_COLUMNS = ("path", "kind", "status", "frames_looked_at", "threshold")
+FILE_COLUMNS = ("path", "kind", "status", "page", "frames_looked_at", "threshold")
+LONGEST_STEM = 60  # characters of a video's name that its page bears
 PERSON_COLUMNS = ("person", "verdict", "p_fake", "low", "high", "frames", "first_s", "last_s")
 
 
 class VerdictFiles:
-    """verdicts.jsonl, verdicts.csv, frames.csv, and `videos/<name>.html` for every video.
+    """verdicts.jsonl, verdicts.csv, frames.csv; `videos/<name>.html` for every video with a face.
 
     A line of verdicts.jsonl is a file, of verdicts.csv a person, of frames.csv a face. Whatever
     ends the work, what was judged before stands there.
@@ -46,15 +46,15 @@ class VerdictFiles:
 
     def add(self, verdict: Verdict) -> None:
         """Write what there is to say of one more file."""
-        values = {"about": self._said, **as_dict(verdict)}
+        values = {"about": self._said, "page": "", **as_dict(verdict)}
+        if verdict.kind == "video" and verdict.people:
+            values["page"] = f"videos/{self._free(verdict.path.stem[:LONGEST_STEM])}.html"
+            write_atomically(self._folder / values["page"], self._page(verdict).encode())
         with (self._folder / "verdicts.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(values, ensure_ascii=False) + "\n")
         faces = verdict.frames.assign(path=str(verdict.path)).to_dict("records")
         self._append("verdicts.csv", _people(values))
         self._append("frames.csv", faces)
-        if verdict.kind == "video" and verdict.people:
-            name = self._free(verdict.path.stem)
-            write_atomically(self._folder / "videos" / f"{name}.html", self._page(verdict).encode())
 
     def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
         with (self._folder / name).open("a", encoding="utf-8", newline="") as file:
@@ -75,6 +75,7 @@ class VerdictFiles:
             verdict=verdict,
             said=self._said,
             level=LEVEL,
+            few=FEW_GROUPS,
             timeline=figures.timeline(frames, verdict.threshold),
             faces=[(frames.iloc[i], face) for i, face in verdict.faces],
         )
@@ -87,8 +88,8 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
             "person": p.person,
             "verdict": p.verdict,
             "p_fake": p.p_fake.value,
-            "low": None if math.isnan(p.p_fake.low) else p.p_fake.low,
-            "high": None if math.isnan(p.p_fake.high) else p.p_fake.high,
+            "low": p.p_fake.low,
+            "high": p.p_fake.high,
             "frames": p.frames,
             "first_s": p.first_s,
             "last_s": p.last_s,
@@ -96,7 +97,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         }
         for p in verdict.people
     ]
-    return {
+    values = {
         "path": str(verdict.path),
         "kind": verdict.kind,
         "status": verdict.status,
@@ -105,6 +106,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         "threshold": verdict.threshold,
         "people": people,
     }
+    return dict(page.plain(values))
 
 
 def _people(values: dict[str, Any]) -> list[dict[str, Any]]:

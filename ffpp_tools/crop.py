@@ -126,18 +126,30 @@ def save(path: Path, image: Image) -> str:
     Raises:
         FfppError: the file cannot be written.
     """
-    # This filter of PNG gives smaller files than the default one, in less time.
-    options = {
-        ".png": (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
-        ".jpg": (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
-    }[path.suffix]
-    data = cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes()
+    data = _encoded(image, path.suffix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
     return hashlib.sha256(data).hexdigest()
+
+
+def as_saved(image: Image, settings: CropSettings) -> Image:
+    """What would be read again after `save`: (H, W, 3) uint8 RGB."""
+    if settings.format == "png":
+        return image
+    data = _encoded(image, f".{settings.format}")
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
+
+
+def _encoded(image: Image, suffix: str) -> bytes:
+    # This filter of PNG gives smaller files than the default one, in less time.
+    options = {
+        ".png": (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+        ".jpg": (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
+    }[suffix]
+    return cv2.imencode(suffix, image[..., ::-1], options)[1].tobytes()
 
 
 def _sized(image: Image, size: str) -> Image:

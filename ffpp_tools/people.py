@@ -23,12 +23,12 @@ ALONE = Relatives(mask=None, like={}, lost="", kept=None)
 
 
 @dataclass(frozen=True)
-class Crop:
+class Sample:
     """The face of one person in one frame."""
 
     person: int  # from 0, in the order in which they are first seen
     box: Box  # in pixels of the frame
-    image: Image  # (h, w, 3) uint8 RGB
+    image: Image  # (h, w, 3) uint8 RGB, as it would be read again from a dataset
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Look:
 
     frame: int  # display index, 0-based; 0 for a picture
     time_s: float
-    crops: tuple[Crop, ...]
+    faces: tuple[Sample, ...]
 
 
 def in_video(path: Path, settings: ClipSettings, timeout_s: float = TIMEOUT_S) -> Iterator[Look]:
@@ -51,7 +51,7 @@ def in_video(path: Path, settings: ClipSettings, timeout_s: float = TIMEOUT_S) -
     wanted, seen = len(settings.plan.wanted(video.n_frames)), 0
     for sight in sights(clip, frames, settings, ALONE):
         picture = sight.frame.picture
-        yield Look(sight.frame.index, sight.frame.time_s, _crops(picture, sight.faces, settings))
+        yield Look(sight.frame.index, sight.frame.time_s, _samples(picture, sight.faces, settings))
         seen += 1
     if seen < wanted:
         raise DecodeError(f"{path}: {wanted - seen} of {wanted} frames could not be decoded")
@@ -69,19 +69,21 @@ def in_picture(path: Path, settings: StillSettings) -> Look:
     picture = Picture(image)
     if settings.whole:
         pixels, window = crop.whole(picture, settings.crop)
-        return Look(0, 0.0, (Crop(0, Box(0, 0, window.width, window.height), pixels),))
+        box = Box(0, 0, window.width, window.height)
+        return Look(0, 0.0, (Sample(0, box, crop.as_saved(pixels, settings.crop)),))
     found = sorted(detect.search(picture, settings.find), key=lambda face: -face.box.area)
     faces = [replace(face, track=number) for number, face in enumerate(found)]
-    return Look(0, 0.0, _crops(picture, faces, settings))
+    return Look(0, 0.0, _samples(picture, faces, settings))
 
 
-def _crops(
+def _samples(
     picture: Picture, faces: Sequence[Face], settings: ClipSettings | StillSettings
-) -> tuple[Crop, ...]:
+) -> tuple[Sample, ...]:
     return tuple(
-        Crop(face.track, face.box, crop.cut(picture, face.box, settings.crop)[0])
+        Sample(face.track, face.box, crop.as_saved(pixels, settings.crop))
         for face in faces
         if face.box.side >= settings.crop.min_face
+        for pixels, _ in (crop.cut(picture, face.box, settings.crop),)
     )
 
 

@@ -177,6 +177,11 @@ def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mo
         name = labels[category] if mode.name == "binary" else category
         classes[name] = tuple(dict.fromkeys((*classes.get(name, ()), category)))
     classes = {name: classes[name] for name in sorted(classes)}
+    if {"fake", "real"} & set(classes) and len(classes) > 2:
+        raise SplitError(
+            "a class called fake or real beside others would be taken for the label: give its "
+            "stills another --category, or the recipe another name for it"
+        )
     class_of = {category: name for name, parts in classes.items() for category in parts}
     samples["class"] = samples["category"].map(class_of)
     mixed = samples.groupby("class")["label"].nunique().loc[lambda n: n > 1].index

@@ -8,6 +8,7 @@ from classify.compare import compare, matrix
 from classify.compare_files import cells, write_comparison, write_matrix
 from classify.errors import ClassifyError
 from classify.report import make_report
+from ffpp_tools.errors import TableError
 from ffpp_tools.split import SplitSettings, make_manifest
 from tests.test_report import Page
 from tests.test_train import train_tiny
@@ -112,6 +113,19 @@ def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, l
     html = (tmp_path / "matrix.html").read_text()
     assert html.count("†") >= 3
     assert (tmp_path / "matrix.png").is_file()
+
+
+def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
+    runs, leaky, tmp_path, monkeypatch
+):
+    def gone(folder):
+        raise TableError(f"{folder}: gone")
+
+    monkeypatch.setattr("classify.provenance.Dataset.read", gone)
+    found = matrix(runs[1:2], [leaky])
+    assert found.leaks.to_numpy().tolist() == [["unknown"]]
+    assert cells(found).to_numpy()[0, 0].endswith("‡")
+    assert any("group of people" in note or "groups of people" in note for note in found.notes)
 
 
 def test_manifests_of_one_name_are_refused(runs, videos_manifest):

@@ -150,6 +150,16 @@ def test_folds_test_everybody_once_and_nobody_crosses(dataset, tmp_path):
     assert "fold 2 of 4" in manifests[1].info["summary"]
 
 
+def test_a_class_that_is_called_as_a_label_is_refused_beside_others(dataset, tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text(
+        'rule = "grouped"\n[classes]\n'
+        'fake = ["Deepfakes"]\nswap = ["FaceSwap"]\nreal = ["Youtube"]\n'
+    )
+    with pytest.raises(SplitError, match="called fake or real"):
+        make_manifest(dataset, tmp_path / "m", SplitSettings(recipe=str(path)))
+
+
 def test_classes_of_ones_own_hold_one_label(dataset, tmp_path):
     frames = read_frames(dataset)
     folder = tmp_path / "mine"

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from classify.errors import ClassifyError
 from classify.judge import flat, judge
+from classify.metrics import best_temperature, best_threshold
 from classify.operating import FILE, Operating, operating
 from classify.page import cell, starred
-from classify.report import make_report, report_on_file, worst_clips
+from classify.report import errors, make_report, report_on_file, worst_clips
+from classify.runs import Run
 from classify.scores import Scores
 from classify.settings import TrainSettings
 from classify.train import train
@@ -60,7 +63,7 @@ SCORES = scored(
 )
 
 
-FIXED = Operating()
+FIXED = Operating("a test")
 
 
 def judged(scores=SCORES, at=FIXED, unit="frame"):
@@ -117,7 +120,7 @@ def test_each_manipulation_is_set_against_its_originals_of_its_own_compression()
 
 
 def test_detection_follows_the_threshold_that_validation_chose():
-    at = Operating(frame_threshold=0.35, clip_threshold=0.65)
+    at = Operating("a test", frame_threshold=0.35, clip_threshold=0.65)
     found = judged(at=at)
     assert found.detection.loc["fake"].tolist() == [3, 1]
     assert found.detection.loc["real"].tolist() == [2, 1]
@@ -128,6 +131,67 @@ def test_detection_follows_the_threshold_that_validation_chose():
     clips = judged(SCORES.clips(), at, "clip")
     assert clips.threshold == 0.65
     assert clips.detection.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
+
+
+def part_of(scores, keep):
+    return Scores(scores.table[keep(scores.table)].reset_index(drop=True), scores.classes)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda t: t["label"] == "fake",
+        lambda t: t["label"] == "real",
+        lambda t: t["compression"] == "still",
+        lambda t: t["category"] == "FaceSwap",
+    ],
+    ids=["only fakes", "only reals", "only stills", "one clip"],
+)
+def test_what_a_split_does_not_hold_has_no_measure_and_harms_no_other(keep):
+    found = judged(part_of(SCORES, keep))
+    assert np.isnan(found.measures["auc"].value)
+    assert np.isnan(found.measures["eer"].value)
+    assert np.isfinite(found.measures["accuracy"].value)
+    assert (
+        len(found.manipulations) + len(found.reals)
+        == found.scores.table.groupby(["category", "compression"]).ngroups
+    )
+
+
+def test_generated_stills_have_no_originals_and_count_only_against_all_reals():
+    table = SCORES.table.assign(category=SCORES.table["category"].replace("FaceSwap", "DCGAN"))
+    found = judged(Scores(table, CLASSES))
+    (gan,) = (m for m in found.manipulations if m.category == "DCGAN")
+    assert np.isnan(gan.auc.value)
+    assert gan.auc_against_all.value == 1.0
+    assert found.measures["auc_against_originals"].value == pytest.approx(2 / 4)  # Deepfakes alone
+
+
+def test_errors_are_the_surest_wrong_predictions_one_of_each_clip():
+    wrong = errors(
+        Scores(
+            pd.concat([SCORES.table, SCORES.table.assign(frame=9, p_Youtube=0.0)]).assign(
+                path="x", face_id=lambda t: t["face_id"] + t["frame"].astype(str)
+            ),
+            CLASSES,
+        )
+    )
+    assert wrong["probability"].is_monotonic_decreasing
+    assert not wrong.duplicated(["category", "compression", "clip"]).any()
+    first = wrong.iloc[0]
+    assert (first["class"], first["predicted"], first["probability"]) == (
+        "Deepfakes",
+        "Youtube",
+        0.9,
+    )
+    assert "CelebA" not in set(wrong["class"])  # never taken for anything else
+
+
+def test_the_clips_furthest_from_the_truth_come_first():
+    # Wrong by: c23 Deepfake .9, Youtube 003 .8, c40 Deepfake .4, Youtube 000 .4, FaceSwap .1
+    order = list(dict.fromkeys(worst_clips(SCORES)["clip"]))
+    assert order[:2] == ["Deepfakes, c23, 000_003", "Youtube, c40, 003"]
+    assert order[-1] == "FaceSwap, c40, 000_003"
 
 
 def test_reals_come_first_in_the_papers_tables():
@@ -259,14 +323,15 @@ def test_percentages_in_the_page_are_the_tables(report):
 
 def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(report):
     at = report.operating
-    assert at.why_fixed == ""
-    val = pd.read_parquet(report.run.folder / "predictions-val.parquet")
-    fakes = val[[f"p_{c}" for c, label in report.run.manifest.classes.items() if label == "fake"]]
-    called = fakes.to_numpy(float).sum(axis=1) > at.frame_threshold
-    is_fake = (val["label"] == "fake").to_numpy()
-    balanced = (called[is_fake].mean() + 1 - called[~is_fake].mean()) / 2
-    half = fakes.to_numpy(float).sum(axis=1) > 0.5
-    assert balanced >= (half[is_fake].mean() + 1 - half[~is_fake].mean()) / 2
+    val = Scores(pd.read_parquet(report.run.folder / "predictions-val.parquet"), report.run.classes)
+    clips = val.clips()
+    assert at == Operating(
+        "",
+        best_threshold(val.is_fake, val.p_fake),
+        best_threshold(clips.is_fake, clips.p_fake),
+        best_temperature(val.actual, val.probabilities),
+    )
+    assert [j.threshold for j in report.judgements] == [at.frame_threshold, at.clip_threshold]
     written = (report.run.folder / FILE).stat().st_mtime_ns
     assert operating(report.run) == at
     assert (report.run.folder / FILE).stat().st_mtime_ns == written
@@ -359,13 +424,40 @@ def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
     table = samples[["path"]].assign(p_fake=rng.random(len(samples)), else_what="x")
     report = report_of(table, videos_manifest, tmp_path / "r")
     assert report.operating.frame_threshold == 0.5
-    assert "none could be chosen: the file holds no scores of val" in report.provenance
+    assert "none could be chosen: the file does not hold all of val" in report.provenance
     assert list(report.frames.classes) == ["fake", "real"]
     assert report.frames.p_fake == pytest.approx(table["p_fake"])
 
 
 def with_face_twice(table):
     return pd.concat([table, table.iloc[:1]])
+
+
+def test_other_columns_and_faces_are_left_alone(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
+    plain = report_of(table, videos_manifest, tmp_path / "a")
+    train = videos_manifest.samples("train")[["face_id"]].assign(p_fake=np.nan)
+    more = pd.concat([table.assign(p_value=3.0, note="x"), train, train])
+    assert (
+        report_of(more, videos_manifest, tmp_path / "b")
+        .frames.table["p_fake"]
+        .equals(plain.frames.table["p_fake"])
+    )
+
+
+def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: 0.5)
+    path = tmp_path / "predictions.csv"
+    table.assign(note="mine").to_csv(path, index=False)
+    before = path.read_bytes()
+    with pytest.raises(ClassifyError, match="something else than a report"):
+        report_on_file(path, videos_manifest, folder=tmp_path)
+    report_on_file(path, videos_manifest)
+    (tmp_path / "predictions-report/notes.txt").write_text("mine")
+    report_on_file(path, videos_manifest)  # its own may be replaced
+    assert report_on_file(path, videos_manifest, "val").folder.name == "predictions-report-val"
+    assert path.read_bytes() == before
+    assert (tmp_path / "predictions-report/notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -379,7 +471,10 @@ def with_face_twice(table):
         (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),
         (lambda t: t.assign(p_fake="high"), "line 2: p_fake is high, no probability"),
         (lambda t: t.assign(p_real=0.9), "sum up to 1.*, not 1"),
-        (lambda t: t.assign(p_Youtube=0.1, p_Somebody=0.1), "p_Somebody is of no known class"),
+        (
+            lambda t: t.drop(columns="p_fake").assign(p_Youtube=0.1, p_Somebody=0.9),
+            "p_Somebody is of no known class",
+        ),
     ],
 )
 def test_predictions_that_cannot_be_judged_are_refused(change, words, videos_manifest, tmp_path):
@@ -436,3 +531,54 @@ def test_a_binary_manifest_of_known_categories_is_judged_by_category(
     (tmp_path / "b/manifest.json").write_text(json.dumps(info))
     found = make_report(report.run, "test", Manifest.read(tmp_path / "b"))
     assert found.judgements[0].confusion.equals(report.judgements[0].confusion)
+
+
+def test_the_runs_own_manifest_is_no_other_one(report, videos_manifest):
+    found = make_report(report.run, "test", videos_manifest)
+    assert found.folder == report.folder
+    assert found.provenance == report.provenance
+
+
+def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_faces_alone(
+    report, dataset, tmp_path
+):
+    other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
+    found = make_report(report.run, "test", other)
+    assert "checkpoint was chosen by validation loss on the run's own manifest" in found.provenance
+    exported = pd.read_csv(found.folder / "predictions.csv")
+    assert exported["face_id"].tolist() == other.samples("test")["face_id"].tolist()
+    another = make_manifest(
+        dataset, tmp_path / "x/m", SplitSettings("videos", "paper", shrink=True, seed=1)
+    )
+    assert make_report(report.run, "test", another).folder != found.folder
+    assert make_report(report.run, "test", other).folder == found.folder
+
+
+def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
+    away = shutil.copytree(report.run.folder, tmp_path / "far" / "away")
+    faces = json.loads((away / "faces.json").read_text())
+    faces["crop"]["margin"] = 1.0
+    (away / "faces.json").write_text(json.dumps(faces))
+    other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
+    found = make_report(Run.read(away), "test", other)  # which needs none of the run's own data
+    assert "ITS FACES WERE CROPPED OTHERWISE" in found.provenance
+    assert "(margin 1.0 and 1.3)" in found.provenance
+    assert "Whether its training's people are in this split is not known" in found.provenance
+
+
+def test_a_report_made_again_leaves_nothing_of_the_one_before(report):
+    (report.folder / "robustness.csv").write_text("old")
+    listed = json.loads((report.folder / "report.json").read_text())
+    listed["files"] += ["robustness.csv", "../log.csv"]
+    (report.folder / "report.json").write_text(json.dumps(listed))
+    (report.folder / "notes.txt").write_text("mine")
+    make_report(report.run)
+    assert not (report.folder / "robustness.csv").exists()
+    assert (report.folder / "notes.txt").exists()
+    assert (report.run.folder / "log.csv").exists()
+
+
+def test_what_the_audit_did_not_look_at_is_said(report):
+    unknown = report.manifest.info["audit"]["not_known"]
+    assert unknown
+    assert any(unknown[0] in remark for remark in report.remarks)

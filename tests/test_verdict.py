@@ -1,25 +1,28 @@
+import dataclasses
 import json
 import shutil
 
 import cv2
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from classify.errors import ClassifyError, RunError
+from classify.errors import ClassifyError, ModelError, RunError
 from classify.operating import FILE
 from classify.predict import score_split
-from classify.runs import Run
+from classify.runs import Run, faces_of
 from classify.settings import TrainSettings
 from classify.train import train
-from classify.verdict import Classifier, classifier_of, find_media, verdict
+from classify.verdict import FACES_KEPT, _Seen, classifier_of, find_media, verdict
 from classify.verdict_files import VerdictFiles
-from ffpp_tools.crop import CropSettings
+from ffpp_tools.crop import CropSettings, save
 from ffpp_tools.errors import TableError
 from ffpp_tools.layout import find_clips
 from ffpp_tools.people import in_picture, in_video, read_settings
 from ffpp_tools.picture import read_image
 from ffpp_tools.settings import StillSettings
+from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_report import Page
@@ -72,18 +75,13 @@ def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
 def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier):
     mean = verdict(clip, classifier).frames["p_fake"].mean()
     for threshold, called in ((mean - 0.01, "fake"), (mean + 0.01, "real")):
-        at = Classifier(
-            **{**vars(classifier), "operating": _with(classifier.operating, clip=threshold)}
-        )
+        moved = dataclasses.replace(classifier.operating, clip_threshold=threshold)
+        at = dataclasses.replace(classifier, operating=moved)
         (person,) = verdict(clip, at).people
         assert person.p_fake.value == pytest.approx(mean)
         assert person.verdict == called
         assert person.p_fake.low <= mean <= person.p_fake.high
         assert sum(person.probabilities.values()) == pytest.approx(1)
-
-
-def _with(operating, clip):
-    return type(operating)(**{**vars(operating), "clip_threshold": clip})
 
 
 def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
@@ -142,7 +140,7 @@ def test_a_run_predicts_away_from_its_data(run, clip, classifier, tmp_path):
     (away / FILE).unlink()
     without = classifier_of(Run.read(away))
     assert without.operating.clip_threshold == 0.5
-    assert without.operating.why_fixed == "the validation data is not here"
+    assert "cannot be judged here" in without.operating.why_fixed
     pd.testing.assert_frame_equal(verdict(clip, without).frames, verdict(clip, classifier).frames)
 
 
@@ -178,7 +176,7 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
     table = pd.read_csv(tmp_path / "out/verdicts.csv")
     assert table["status"].tolist() == ["ok", "ok", "unreadable", "ok"]
     assert table["p_fake"].tolist()[0] == made[0].people[0].p_fake.value
-    assert (tmp_path / "out/verdicts.csv").read_text().splitlines()[1].split(",")[5] == "0"
+    assert (tmp_path / "out/verdicts.csv").read_text().splitlines()[1].split(",")[6] == "0"
     frames = pd.read_csv(tmp_path / "out/frames.csv")
     assert len(frames) == sum(len(v.frames) for v in made)
     lines = (tmp_path / "out/verdicts.jsonl").read_text().splitlines()
@@ -199,10 +197,47 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
 def test_stills_that_were_taken_whole_are_judged_whole(world):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
     look = in_picture(photograph, StillSettings(whole=True))
-    assert np.array_equal(look.crops[0].image, read_image(photograph))
+    assert np.array_equal(look.faces[0].image, read_image(photograph))
 
 
 def test_faces_below_the_smallest_are_not_judged(clip, dataset):
     clips, _ = read_settings(dataset / "settings.json")
-    huge = type(clips)(**{**vars(clips), "crop": CropSettings(min_face=1000)})
-    assert all(look.crops == () for look in in_video(clip, huge))
+    huge = dataclasses.replace(clips, crop=CropSettings(min_face=1000))
+    assert all(look.faces == () for look in in_video(clip, huge))
+
+
+def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is():
+    seen = _Seen()
+    face = np.zeros((8, 8, 3), np.uint8)
+    for row in range(5000):
+        seen.add(row % 2, row, face)
+    seen.add(7, 5000, face)
+    rows = {person: [r for r, _ in seen.faces if r % 2 == person and r < 5000] for person in (0, 1)}
+    for kept in rows.values():
+        assert FACES_KEPT / 2 <= len(kept) <= FACES_KEPT
+        assert len(set(np.diff(kept))) == 1
+    assert seen.faces[-1][0] == 5000
+
+
+def test_faces_are_judged_as_a_dataset_of_their_format_would_hold_them(clip, dataset, tmp_path):
+    clips, _ = read_settings(dataset / "settings.json")
+    as_jpeg = dataclasses.replace(clips, crop=CropSettings(format="jpg"))
+    plain, lossy = next(in_video(clip, clips)).faces[0], next(in_video(clip, as_jpeg)).faces[0]
+    save(tmp_path / "x.jpg", plain.image)
+    assert np.array_equal(lossy.image, read_image(tmp_path / "x.jpg"))
+    assert not np.array_equal(lossy.image, plain.image)
+
+
+def test_what_is_settled_for_stills_counts_only_for_a_network_that_has_seen_some(
+    dataset, videos_manifest, tmp_path
+):
+    assert "stills" not in faces_of(videos_manifest)
+    asked = SplitSettings("binary", ratios=(50, 25, 25), shrink=True)
+    assert "stills" in faces_of(make_manifest(dataset, tmp_path / "m", asked))
+
+
+def test_a_network_that_gives_no_numbers_gives_no_verdict(classifier, clip):
+    broken = keras.models.clone_model(classifier.model)
+    broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
+    with pytest.raises(ModelError, match="gives no number for image 1"):
+        verdict(clip, dataclasses.replace(classifier, model=broken))
