@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from classify.backend import saved_model
 from classify.errors import ClassifyError, ModelError
+from classify.models import build
 from classify.operating import operating_if_known
 from classify.predict import predict
 from classify.runs import Run
@@ -31,7 +32,8 @@ def export(run: Run, kind: str, folder: Path) -> float:
     """Write a run's network, with its scaling of pixels inside, and about.json beside it.
 
     The file takes (n, size, size, 3) RGB from 0 to 255 as float32 and returns the network's own
-    probabilities; about.json says what they are of, and how faces are to be cropped.
+    probabilities; about.json says what they are of, and how faces are to be cropped. A network
+    that was trained in mixed precision is written, and compared, in single precision.
 
     Args:
         run: whose best checkpoint.
@@ -58,9 +60,8 @@ def export(run: Run, kind: str, folder: Path) -> float:
     if kind == "litert" and find_spec("ai_edge_litert") is None:
         raise ClassifyError("LiteRT's runtime is missing: pip install ai-edge-litert")
     write, load = KINDS[kind]
-    model = run.best_model()
-    size = model.input_shape[1]
-    images = _images(size)
+    model = _in_single_precision(run)
+    images = _images(model.input_shape[1])
     about = _about(run, model, kind)
     expected = predict(model, images)[:, : model.output_shape[1]]
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,6 +76,25 @@ def export(run: Run, kind: str, folder: Path) -> float:
     about["largest_difference"] = difference
     write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
     return difference
+
+
+def _in_single_precision(run: Run) -> keras.Model:
+    """The run's network, which LiteRT could not compute in half precision."""
+    model, settings = run.best_model(), run.settings
+    if not settings.mixed_precision:
+        return model
+    single = build(
+        settings.arch,
+        len(run.classes),
+        settings.size,
+        head=settings.head,
+        output=settings.output,
+        channels=settings.channels,
+        dropout=settings.dropout,
+        activation=settings.activation,
+    )
+    single.set_weights(model.get_weights())
+    return single
 
 
 def _images(size: int) -> npt.NDArray[np.uint8]:

@@ -102,7 +102,7 @@ def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
     for words, said, written in (
         (["report", "a"], "per clip", "a/report/report.html"),
         (["report", *theirs], "Predictions of", "a/report/predictions-report/report.html"),
-        (["report", "a", "--manifest", manifest], "per clip", "a/report-on-videos/report.html"),
+        (["report", "a", "--manifest", manifest], "per clip", "a/report/report.html"),
         (["predict", "a", world / "CelebA", wall], "no face found", "a/predicted/verdicts.csv"),
         (["predict", "a", wall], "no face found", "a/predicted-2/verdicts.jsonl"),
         (["explain", "a"], "explained", "a/explain/explain.html"),

@@ -42,6 +42,13 @@ def test_the_exported_file_predicts_as_the_network_in_its_own_runtime(run, kind,
     assert about["why_fixed"] == ""
 
 
+def test_a_network_of_half_precision_is_exported_in_single_precision(videos_manifest, tmp_path):
+    run = train_tiny(videos_manifest.folder, tmp_path / "r", epochs=1, mixed_precision=True)
+    export(run, "litert", tmp_path / "e")
+    found = KINDS["litert"][1](tmp_path / "e/model.tflite")(crops(run).astype(np.float32))
+    np.testing.assert_allclose(found, score_split(run, "test").probabilities[:5], atol=0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_efficientnetb0_is_exported_with_its_normalisation(videos_manifest, kind, tmp_path):

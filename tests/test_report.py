@@ -12,7 +12,8 @@ from classify.judge import flat, judge
 from classify.metrics import best_temperature, best_threshold
 from classify.operating import FILE, Operating, operating
 from classify.page import cell, starred
-from classify.report import errors, make_report, report_on_file, worst_clips
+from classify.report import make_report, report_on_file
+from classify.report_files import errors, worst_clips
 from classify.runs import Run
 from classify.scores import Scores
 from classify.settings import TrainSettings
