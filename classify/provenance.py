@@ -58,7 +58,7 @@ def _other_crops(run: Run, other: Manifest) -> str:
     """A sentence on faces that were found or cropped in another way than the run's, or ""."""
     own, theirs = run.faces, faces_of(other)
     differ = [
-        f"{name} {own[section].get(name)} and {value}"
+        f"{name} {own[section].get(name)} there, {value} here"
         for section in ("crop", "find")
         for name, value in theirs[section].items()
         if own[section].get(name) != value
@@ -96,7 +96,7 @@ class Known:
 
     def __str__(self) -> str:
         if self.why_not:
-            return f"Whether its training's people are in this split is not known: {self.why_not}"
+            return f"Whether its training's people are in this split is not known ({self.why_not})."
         if not self.shared:
             return "None of its training's people are in this split, as far as is known."
         return (
@@ -111,7 +111,8 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
     try:
         own = run.manifest
         seen = pd.concat([own.samples(part) for part in ("train", "val")])
-        tied = pd.concat([Dataset.read(m.root).ties for m in (own, other)]).drop_duplicates()
+        roots = dict.fromkeys((own.root, other.root))
+        tied = pd.concat([Dataset.read(root).ties for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
         return Known(0, 0, str(error))
     samples = pd.concat([seen, judged], ignore_index=True)

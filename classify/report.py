@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from classify import provenance
 from classify.errors import ClassifyError
@@ -20,9 +19,6 @@ from classify.scores import Scores
 from ffpp_tools import probe
 from ffpp_tools.files import occupied, sha256
 from ffpp_tools.tables import Manifest
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -141,6 +137,6 @@ def _folder_for(folder: Path, manifest: Manifest) -> Path:
     """The folder, or the first numbered one that holds no report on another manifest."""
     wanted = sha256(manifest.folder / "manifest.json")
     found, number = folder, 2
-    while (of := written(found).get("manifest_sha256", wanted)) != wanted and of:
+    while written(found).get("manifest_sha256", wanted) != wanted:
         found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
     return found

@@ -563,7 +563,7 @@ def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
     found = make_report(Run.read(away), "test", other)  # which needs none of the run's own data
     assert "ITS FACES WERE CROPPED OTHERWISE" in found.provenance
-    assert "(margin 1.0 and 1.3)" in found.provenance
+    assert "(margin 1.0 there, 1.3 here)" in found.provenance
     assert "Whether its training's people are in this split is not known" in found.provenance
 
 
