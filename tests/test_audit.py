@@ -107,6 +107,7 @@ def test_a_chain_through_somebody_who_is_not_there_counts(clean):
     assert [c.reason for c in found.crossings] == ["several"]
 
 
+@pytest.mark.slow
 def test_the_papers_counts_are_met_to_the_unit_at_its_own_size(tmp_path):
     write_tables(tmp_path / "dataset")
     binary = make_manifest(tmp_path / "dataset", tmp_path / "b", SplitSettings("binary", "paper"))

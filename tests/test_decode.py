@@ -42,6 +42,7 @@ def test_kept_frames_equal_those_of_a_full_decode(ffpp, step):
             np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
+@pytest.mark.slow
 def test_real_frames_equal_opencvs_full_decode(real_data):
     clips = find_clips(real_data / "data/FaceForensics++", compressions=["c40"], limit=1)
     assert {"Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"} <= {

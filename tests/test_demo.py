@@ -37,6 +37,7 @@ def mask_of(clip, ffpp):
     return ffpp / "manipulated_sequences" / clip.category / "masks/videos" / f"{clip.name}.mp4"
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_bytes_with_any_number_of_workers(world, tmp_path):
     again = draw_world(tmp_path / "again", PEOPLE, seconds=1.5, workers=1)
     assert hashes(again) == hashes(world)

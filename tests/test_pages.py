@@ -16,6 +16,7 @@ from ffpp_tools.layout import find_clips
 from tests.test_report import Page
 from tests.test_train import train_tiny
 
+pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 QUIET = (
     "--headless",

@@ -191,6 +191,7 @@ def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, t
         read(tmp_path)
 
 
+@pytest.mark.slow
 def test_real_clips_give_the_planned_frames_and_nearly_all_hold_a_face(real_data, tmp_path):
     root = real_data / "data/FaceForensics++"
     clips = find_clips(root, compressions=["c40"])

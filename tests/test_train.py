@@ -143,6 +143,7 @@ def test_a_run_behind_a_link_finds_its_manifest(run, videos_manifest, tmp_path):
     assert linked.manifest.folder == videos_manifest.folder.resolve()
 
 
+@pytest.mark.slow
 def test_a_weights_file_is_found_again_from_the_run_folder(videos_manifest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     donor = keras.applications.MobileNetV2(include_top=False, weights=None)

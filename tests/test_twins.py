@@ -21,6 +21,7 @@ def pictures(clip, indices):
     return [f.picture for f in decode.frames(decode.probe(clip.path), indices)]
 
 
+@pytest.mark.slow
 def test_a_fakes_frames_show_what_its_originals_show(ffpp):
     originals = {c.name: c for c in find_clips(ffpp, ["Youtube"])}
     fakes = [c for c in find_clips(ffpp) if c.label == "fake"]
@@ -130,6 +131,7 @@ def test_the_worse_of_two_compressions_sets_the_limit(ffpp):
     assert against["c23"].unchanged(box, "FaceSwap", "c23")
 
 
+@pytest.mark.slow
 def test_on_real_clips_every_fake_matches_and_none_is_called_unchanged(real_data):
     root = real_data / "data/FaceForensics++"
     originals = {c.name: c for c in find_clips(root, ["Youtube"])}
