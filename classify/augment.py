@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ffpp_tools.picture import through_jpeg
+
 Images = npt.NDArray[np.uint8]  # (n, size, size, 3) RGB
 
 
@@ -74,9 +76,7 @@ class Quality:
             grain = rng.normal(0, rng.uniform(0, self.noise), image.shape)
             image = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
         if compressed:
-            quality = int(rng.integers(self.jpeg, 96))
-            _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-            image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
+            image = through_jpeg(image, int(rng.integers(self.jpeg, 96)))
         return image
 
 

@@ -38,8 +38,10 @@ def write_matrix(folder: Path, found: Matrix) -> None:
     write_atomically(folder / "matrix-leaks.csv", found.leaks.to_csv().encode())
     shown = cells(found)
     figure = figures.heat_map(found.auc, shown, "AUC per frame", top=1)
-    page.write_figure(folder / "matrix", figure)
-    html = page.rendered("matrix.html", found=found, cells=shown, figure=figure)
+    svg = page.image(figure, "svg")
+    write_atomically(folder / "matrix.svg", svg)
+    write_atomically(folder / "matrix.png", page.image(figure, "png"))
+    html = page.rendered("matrix.html", found=found, cells=shown, figure=svg)
     write_atomically(folder / "matrix.html", html.encode())
 
 

@@ -6,7 +6,6 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from classify.bootstrap import Estimate
 from classify.pack import scaled
 from ffpp_tools.console import counted
-from ffpp_tools.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,15 +105,9 @@ def image(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write `path` with the suffixes .png and .svg."""
-    for kind in ("png", "svg"):
-        write_atomically(path.with_suffix(f".{kind}"), image(figure, kind))
-
-
-def figure_uri(figure: Figure) -> str:
-    """A figure as an address that needs no file."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(image(figure, 'svg')).decode()}"
+def figure_uri(svg: bytes) -> str:
+    """A figure, as `image` has drawn it, as an address that needs no file."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 def face_uri(face: npt.NDArray[np.uint8]) -> str:

@@ -12,7 +12,7 @@ from classify.backend import jit_compile
 from classify.errors import ModelError
 from classify.pack import pack
 from classify.runs import Run
-from classify.scores import Scores, scored
+from classify.scores import Scores, classes_of, scored
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
@@ -40,7 +40,7 @@ def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Score
     """
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes
-        scored(samples, np.zeros((len(samples), len(classes))), classes)  # or refuse now
+        classes_of(samples, classes)  # refuses what it does not know before the work
         return scored(samples, _probabilities(run, manifest, split), classes)
     own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"

@@ -13,7 +13,7 @@ from classify import figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
-from classify.scores import CLIP_KEY, Scores
+from classify.scores import CLIP_KEY, PREFIX, Scores
 from ffpp_tools.files import below, sha256, write_atomically
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import STILL
@@ -59,7 +59,7 @@ def write_report(report: Report) -> None:
         measures=MEASURES,
         level=LEVEL,
         few=FEW_GROUPS,
-        figures=drawn,
+        figures={name: files[f"{name}.svg"] for name in drawn},
         errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest),
     ).encode()
     values = as_dict(report) | {"files": sorted(files)}
@@ -146,7 +146,7 @@ def _predictions(report: Report) -> pd.DataFrame:
     parts = [report.frames.table.assign(split=report.split)]
     if report.validation and report.split != "val":
         parts.append(report.validation.table.assign(split="val"))
-    columns = [f"p_{name}" for name in report.frames.classes]
+    columns = [f"{PREFIX}{name}" for name in report.frames.classes]
     table = pd.concat(parts)[["face_id", "path", "split", *columns]]
     return table.astype(dict.fromkeys(columns, "float64"))  # exactly, with every digit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,7 +23,7 @@ from classify.runs import Run
 from classify.scores import CLIP_KEY, Scores, scored
 from ffpp_tools.files import below
 from ffpp_tools.harmonise import h264
-from ffpp_tools.picture import Image, read_image
+from ffpp_tools.picture import Image, read_image, through_jpeg
 from ffpp_tools.tables import MANIFEST_COLUMNS, Manifest
 
 UNTOUCHED = "as it is"
@@ -53,12 +53,6 @@ class Robustness:
         return wide.loc[order, list(dict.fromkeys(name))]
 
 
-def jpeg(image: Image, quality: int) -> Image:
-    """After JPEG at a quality of 1 to 100."""
-    data = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-
-
 def video(image: Image, crf: int) -> Image:
     """After H.264 at a constant rate factor, as a frame of a slow pan."""
     height, width = image.shape[:2]
@@ -86,7 +80,7 @@ def noisy(image: Image, sigma: float) -> Image:
 
 
 DAMAGES: dict[str, Callable[[Image], Image]] = {
-    **{f"JPEG {q}": partial(jpeg, quality=q) for q in (90, 70, 50, 30)},
+    **{f"JPEG {q}": partial(through_jpeg, quality=q) for q in (90, 70, 50, 30)},
     **{f"H.264 CRF {crf}": partial(video, crf=crf) for crf in (23, 32, 40)},
     **{f"downscaled {f}×": partial(downscaled, factor=f) for f in (2, 4)},
     **{f"blur, sigma {sigma} px": partial(blurred, sigma=sigma) for sigma in (1, 2)},
@@ -119,7 +113,8 @@ def robustness(
     samples = scores.table[list(MANIFEST_COLUMNS)]
     before = _measured(scores, operating.frame_threshold)
     tables = [before.assign(damage=UNTOUCHED)]
-    for name, probabilities in _damaged(run, manifest, samples["path"].to_list(), progress):
+    paths = samples["path"].to_list()
+    for name, probabilities in _damaged(run, manifest, paths, progress).items():
         after = scored(samples, probabilities, scores.classes)
         tables.append(_measured(after, operating.frame_threshold).assign(damage=name))
     table = pd.concat(tables, ignore_index=True)
@@ -132,7 +127,7 @@ def robustness(
 
 def _damaged(
     run: Run, manifest: Manifest, paths: list[str], progress: Progress | None
-) -> Iterator[tuple[str, Floats]]:
+) -> dict[str, Floats]:
     """Each damage and the probabilities after it, (n, classes); few crops in memory at a time."""
     model = run.best_model()
     side = model.input_shape[1]
@@ -152,8 +147,7 @@ def _damaged(
             for name, damage in DAMAGES.items():
                 images = threads.map(lambda face, do=damage: scaled(do(face), side), faces)
                 found[name].append(predict(model, np.stack(list(images))))
-    for name, parts in found.items():
-        yield name, np.concatenate(parts)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _measured(scores: Scores, threshold: float) -> pd.DataFrame:

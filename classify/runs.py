@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,9 +62,9 @@ class Run:
         text = json.dumps(environment, indent=2) + "\n"
         write_atomically(self.folder / "environment.json", text.encode())
 
-    def keep_faces(self, manifest: Manifest) -> None:
-        """Write faces.json: what it takes to do the same to other videos, away from the data."""
-        write_atomically(self.folder / FACES, (json.dumps(faces_of(manifest)) + "\n").encode())
+    def keep_faces(self, faces: Mapping[str, Any]) -> None:
+        """Write faces.json, what `faces_of` says: to do the same to videos away from the data."""
+        write_atomically(self.folder / FACES, (json.dumps(faces) + "\n").encode())
 
     def check_weights(self) -> None:
         """Refuse to start from another weights file than the one the run was made with.

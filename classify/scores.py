@@ -90,7 +90,7 @@ def scored(samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str]
     Raises:
         ClassifyError: some sample belongs to no class of the detector.
     """
-    own = _classes_of(samples, classes)
+    own = classes_of(samples, classes)
     index = own.map({name: i for i, name in enumerate(classes)})
     columns = [f"{PREFIX}{name}" for name in classes]
     table = samples.assign(**{"class": own, "class_index": index.astype("int64")})
@@ -98,7 +98,12 @@ def scored(samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str]
     return Scores(pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1), classes)
 
 
-def _classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
+def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
+    """Which of a detector's classes each sample belongs to, as `scored` finds it.
+
+    Raises:
+        ClassifyError: some sample belongs to none.
+    """
     if set(classes) == set(BINARY):
         return samples["label"]
     for column in ("class", "category"):

@@ -80,7 +80,7 @@ def train(
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
-    faces_of(manifest)
+    faces = faces_of(manifest)
     run = Run(
         folder,
         settings,
@@ -88,7 +88,7 @@ def train(
         manifest_sha256=sha256(manifest_folder / "manifest.json"),
     )
     run.create()
-    run.keep_faces(manifest)
+    run.keep_faces(faces)
     _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
     return run
 
@@ -122,7 +122,7 @@ def resume(
             raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
         _compile(trainer, trainer.optimizer, run.settings)  # for this machine
     data = _packed(manifest, run.settings, progress)
-    run.keep_faces(manifest)
+    run.keep_faces(faces_of(manifest))
     _fit(run, manifest, data, keeper, callbacks)
     return run
 

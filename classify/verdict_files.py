@@ -76,7 +76,7 @@ class VerdictFiles:
             said=self._said,
             level=LEVEL,
             few=FEW_GROUPS,
-            timeline=figures.timeline(frames, verdict.threshold),
+            timeline=page.image(figures.timeline(frames, verdict.threshold), "svg"),
             faces=[(frames.iloc[i], face) for i, face in verdict.faces],
         )
 

@@ -34,6 +34,12 @@ def read_image(path: Path) -> Image | None:
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
+def through_jpeg(image: Image, quality: int) -> Image:
+    """(H, W, 3) uint8 RGB after JPEG at a quality of 1 to 100."""
+    data = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
 class Picture:
     """An image in memory.
 

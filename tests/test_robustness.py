@@ -4,7 +4,8 @@ import pytest
 
 from classify import robustness as module
 from classify.report import make_report
-from classify.robustness import DAMAGES, UNTOUCHED, blurred, downscaled, jpeg, noisy, video
+from classify.robustness import DAMAGES, UNTOUCHED, blurred, downscaled, noisy, video
+from ffpp_tools.picture import through_jpeg
 from tests.test_train import train_tiny
 
 
@@ -25,7 +26,7 @@ def away(image, damage):
 @pytest.mark.parametrize(
     "damages",
     [
-        [lambda i, q=q: jpeg(i, q) for q in (90, 70, 50, 30)],
+        [lambda i, q=q: through_jpeg(i, q) for q in (90, 70, 50, 30)],
         [lambda i, c=c: video(i, c) for c in (23, 32, 40)],
         [lambda i, f=f: downscaled(i, f) for f in (2, 4)],
         [lambda i, s=s: blurred(i, s) for s in (1, 2)],
