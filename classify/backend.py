@@ -63,6 +63,20 @@ def all_devices() -> Iterator[None]:
             keras.distribution.set_distribution(before)
 
 
+@contextmanager
+def policy(mixed_precision: bool) -> Iterator[None]:
+    """Layers made in this block compute in half precision, where that is asked for."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    if mixed_precision:
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def jit_compile(jit: str = "auto") -> bool | str:
     """What to give a model's `jit_compile` on this machine.
 

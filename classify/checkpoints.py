@@ -7,9 +7,10 @@ import math
 import os
 import warnings
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import pandas as pd
@@ -19,42 +20,43 @@ from classify.runs import load_model
 from ffpp_tools.files import write_atomically
 
 LOG = "log.csv"
+Row = TypeVar("Row", bound=Any)  # a dataclass: what is logged of an epoch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Epoch:
     """A row of log.csv."""
 
     epoch: int  # from 0
     loss: float
     accuracy: float
-    val_loss: float | None  # None without a validation split
-    val_accuracy: float | None
+    val_loss: float | None = None  # None without a validation split
+    val_accuracy: float | None = None
     learning_rate: float  # at the epoch's end
     images_per_second: float  # of the training part
     seconds: float  # of the whole epoch
 
 
-def write_log(folder: Path, epochs: list[Epoch]) -> None:
-    """Write log.csv."""
+def write_log(folder: Path, epochs: Sequence[Row]) -> None:
+    """Write log.csv: a row per epoch, without the columns that say nothing."""
     write_atomically(folder / LOG, _csv(epochs))
 
 
-def _csv(epochs: list[Epoch]) -> bytes:
+def _csv(epochs: Sequence[Row]) -> bytes:
     table = pd.DataFrame([asdict(epoch) for epoch in epochs])
-    if epochs[-1].val_loss is None:
-        table = table.drop(columns=["val_loss", "val_accuracy"])
+    table = table.drop(columns=[name for name, v in asdict(epochs[-1]).items() if v is None])
     return table.to_csv(index=False, lineterminator="\n").encode()
 
 
-def save_best(folder: Path, network: keras.Model) -> None:
-    """Write best.keras, without the optimizer's state: to predict with."""
-    temporary = folder / "saving-best.keras"
+def save(path: Path, network: keras.Model) -> None:
+    """Write a network, without an optimizer's state: to predict with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"saving-{path.name}")
     network.save(temporary)
-    _replace(temporary, folder / "best.keras")
+    _replace(temporary, path)
 
 
-def save_last(folder: Path, trainer: keras.Model, epochs: list[Epoch]) -> None:
+def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None:
     """Write last.keras: network, optimizer and, as one more member of the archive, the log.
 
     The log in it is that of the very epoch: what goes on from the file can never meet another's.
@@ -66,10 +68,14 @@ def save_last(folder: Path, trainer: keras.Model, epochs: list[Epoch]) -> None:
     _replace(temporary, folder / "last.keras")
 
 
-def read_last(folder: Path) -> tuple[keras.Model | None, list[Epoch]]:
+def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Row]]:
     """The compiled network of the last finished epoch, and the epochs up to it.
 
     Without last.keras, no epoch was finished: None and an empty list.
+
+    Args:
+        folder: of the run.
+        row: what the log has a row of per epoch.
 
     Raises:
         RunError: the file is damaged.
@@ -80,9 +86,7 @@ def read_last(folder: Path) -> tuple[keras.Model | None, list[Epoch]]:
     try:
         with zipfile.ZipFile(path) as archive:
             table = pd.read_csv(io.BytesIO(archive.read(LOG)))
-        unvalidated = {} if "val_loss" in table else {"val_loss": None, "val_accuracy": None}
-        rows: list[dict[str, Any]] = table.to_dict("records")
-        epochs = [Epoch(**{**unvalidated, **row}) for row in rows]
+        epochs = [row(**values) for values in table.to_dict("records")]
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
     with warnings.catch_warnings():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,7 +12,10 @@ import typer
 from rich.table import Column, Table
 
 from classify import show
+from classify.cli_studies import study_app, tune
 from classify.errors import ClassifyError
+from classify.gan.cli import gan_app
+from classify.start import start_keras
 from ffpp_tools.console import console, counted, progress, run_script, say
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import occupied
@@ -28,13 +29,21 @@ typer_app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+typer_app.add_typer(gan_app, name="gan")
+typer_app.add_typer(study_app, name="study")
+typer_app.command()(tune)
 
 
 def app() -> None:
     """The console script."""
     interrupted = "what was written before stands there"
-    if sys.argv[1:2] == ["train"]:
-        interrupted = "it goes on after its last finished epoch: classify train --resume RUN"
+    if "train" in sys.argv[1:3]:
+        command = "gan train" if sys.argv[1] == "gan" else "train"
+        interrupted = f"it goes on after its last finished epoch: classify {command} --resume RUN"
+    elif "tune" in sys.argv[1:2]:
+        interrupted = "it goes on where it was: classify tune --resume FOLDER"
+    elif "study" in sys.argv[1:2] or "generate" in sys.argv[1:3]:
+        interrupted = "the same command goes on where it was"
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
 
 
@@ -144,6 +153,9 @@ def train(
     class_weights: Annotated[
         bool | None, typer.Option(help="Weigh the loss so that every class counts the same.")
     ] = None,
+    fraction: Annotated[
+        float | None, _option("Train and validate on so much of every class", 1.0)
+    ] = None,
     sampling: Annotated[
         str | None, _option("all, or balanced: by class, then clip, then crop", "all")
     ] = None,
@@ -186,7 +198,7 @@ def train(
         manifest = manifest or named or Path("data_manifests/multiclass")
         mode = Manifest.read(manifest).info["mode"]
         folder = out or new_folder(Path("runs"), f"{settings.arch}-{mode}")
-    _start_keras()
+    start_keras()
     import keras
 
     from classify import train as training
@@ -268,7 +280,7 @@ def report(
         raise ClassifyError("--out goes with --predictions: a run's report lies in its folder")
     else:
         found = Run.read(run)
-        _start_keras()
+        start_keras()
         made = make_report(found, split, other, robustness, progress)
     show.report(made)
 
@@ -303,7 +315,7 @@ def predict(
     folder = out or new_folder(run, "predicted")
     if occupied(folder):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
-    _start_keras()
+    start_keras()
     classifier = classifier_of(found, every)
     said = provenance.of_verdicts(found, classifier.operating)
     files = VerdictFiles(folder, classifier, said)
@@ -336,7 +348,7 @@ def explain(
     from classify.runs import Run
 
     found = Run.read(run)
-    _start_keras()
+    start_keras()
     folder = found.report_folder(split, "explain")
     made = explaining.explain(found, split)
     said = provenance.of_run(found, found.manifest, split, operating(found))
@@ -374,7 +386,7 @@ def compare(
     folder = out or new_folder(Path(), "comparison")
     if occupied(folder):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
-    _start_keras()
+    start_keras()
     if manifests:
         made = comparing.matrix(found, manifests)
         write_matrix(folder, made)
@@ -405,34 +417,8 @@ def export(
 
     found = Run.read(run)
     folder = out or new_folder(run, kind)
-    _start_keras()
+    start_keras()
     from classify.export import export as exported
 
     difference = exported(found, kind, folder)
     say(f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)")
-
-
-def _start_keras() -> None:
-    """Import Keras and say what it runs on, in one line instead of TensorFlow's ten.
-
-    With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own words come through.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a second network
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 2)
-        os.close(silence)
-    try:
-        import keras
-
-        from classify.backend import devices
-
-        found = devices()
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-    backend = keras.backend.backend()
-    say(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")

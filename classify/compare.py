@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ import pandas as pd
 from classify.bootstrap import FEW_GROUPS, Estimate, estimates
 from classify.errors import ClassifyError
 from classify.judge import auc_against_originals, with_originals
-from classify.metrics import Floats, auc, curve, share
+from classify.metrics import Floats, auc, curve, log_loss, share
 from classify.operating import Operating, operating
 from classify.predict import predict, score_split
 from classify.provenance import known_people
-from classify.runs import Run
+from classify.runs import Run, best_epoch
 from classify.scores import Scores
 from ffpp_tools.console import counted
 from ffpp_tools.tables import Manifest
@@ -29,9 +30,12 @@ TURNS = 3  # of which the fastest counts
 class Comparison:
     """Runs beside each other, best first.
 
-    table: a row per run; columns run, arch, accuracy, recall_of_fakes, auc (of fakes against their
-        originals; against all reals where there are none), parameters, images_per_second,
-        megabytes.
+    table: a row per run; columns run, arch, weights (what its training started from), accuracy,
+        fakes_predicted (the share of fakes whose most probable class is one), recall_of_fakes (the
+        share above the run's own threshold), auc (of fakes against their originals; against all
+        reals where there are none), parameters, images_per_second, megabytes.
+    splits: a row per run; columns run, and accuracy and loss of the kept epoch on train (as
+        trained: with augmentation and dropout) and on val, and per frame on test.
     unit: "clip" where all runs have clips, else "frame".
     differences: accuracy and auc of the best run less those of the second, over the same draws of
         people; empty where they were not judged on the same samples.
@@ -39,6 +43,7 @@ class Comparison:
     """
 
     table: pd.DataFrame
+    splits: pd.DataFrame
     unit: str
     differences: dict[str, Estimate]
     notes: tuple[str, ...]
@@ -75,10 +80,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
     frames = {name: score_split(run, "test") for name, run in zip(names, runs, strict=True)}
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
-    rows = []
+    rows, splits = [], []
     for name, run in zip(names, runs, strict=True):
         measured = _measured(scores[name], unit, operating(run))
-        rows.append({"run": name, "arch": run.settings.arch, **measured, **_cost(run)})
+        started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
+        rows.append({"run": name, **started, **measured, **_cost(run)})
+        splits.append({"run": name, **_on_each_split(run, frames[name])})
     table = pd.DataFrame(rows)
     table = table.sort_values(["auc", "accuracy", "run"], ascending=[False, False, True])
     table = table.reset_index(drop=True)
@@ -89,6 +96,11 @@ def compare(runs: Sequence[Run]) -> Comparison:
         if not _same(scores[best], scores[name])
     ]
     notes += [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
+    notes += [
+        f"{name} was not pretrained: its frozen backbone kept random weights."
+        for name, run in zip(names, runs, strict=True)
+        if run.settings.freeze == "all" and run.settings.weights == "none"
+    ]
     notes += [
         f"{name} was trained on val too: its threshold is 0.5."
         for name, run in zip(names, runs, strict=True)
@@ -101,7 +113,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
         notes.insert(0, f"People appear on several sides of the split of {', '.join(leaking)}.")
     same = _same(scores[best], scores[second])
     differences = _differences(scores[best], scores[second]) if same else {}
-    return Comparison(table, unit, differences, tuple(notes))
+    by_run = pd.DataFrame(splits).set_index("run").loc[table["run"]].reset_index()
+    return Comparison(table, by_run, unit, differences, tuple(notes))
 
 
 def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
@@ -149,8 +162,30 @@ def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
     called = scores.p_fake[scores.is_fake] > at.threshold(unit)
     return {
         "accuracy": float(np.mean(scores.actual == scores.predicted)),
+        "fakes_predicted": _fakes_predicted(scores),
         "recall_of_fakes": float(called.mean()) if len(called) else np.nan,
         "auc": float(_auc(scores, once)[0]),
+    }
+
+
+def _fakes_predicted(scores: Scores) -> float:
+    fake = np.array([label == "fake" for label in scores.classes.values()])
+    found = fake[scores.predicted][scores.is_fake]
+    return float(found.mean()) if len(found) else np.nan
+
+
+def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
+    """Accuracy and loss of the epoch that was kept."""
+    log = run.log
+    kept = log.loc[best_epoch(log) - 1]
+    once = np.ones((1, len(test)))
+    return {
+        "train_accuracy": kept["accuracy"],
+        "train_loss": kept["loss"],
+        "val_accuracy": kept.get("val_accuracy", np.nan),
+        "val_loss": kept.get("val_loss", np.nan),
+        "test_accuracy": float(np.mean(test.actual == test.predicted)),
+        "test_loss": float(log_loss(test.actual, test.probabilities, once)[0]),
     }
 
 

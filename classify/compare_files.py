@@ -18,18 +18,33 @@ MARKS = {"yes": "†", "unknown": "‡", "no": ""}
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
-    """Write comparison.csv, comparison.json and comparison.html."""
+    """Write comparison.csv, .json and .html, splits.csv, accuracy-recall.csv and cost.png, .svg."""
     write_atomically(folder / "comparison.csv", found.table.to_csv(index=False).encode())
+    write_atomically(folder / "splits.csv", found.splits.to_csv(index=False).encode())
+    beside = accuracy_and_recall(found.table).to_csv()
+    write_atomically(folder / "accuracy-recall.csv", beside.encode())
+    figure = figures.cost(found.table)
+    svg = page.image(figure, "svg")
+    write_atomically(folder / "cost.svg", svg)
+    write_atomically(folder / "cost.png", page.image(figure, "png"))
     values = {
         "unit": found.unit,
         "notes": found.notes,
         "runs": found.table.to_dict("records"),
+        "splits": found.splits.to_dict("records"),
         "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
     }
     text = json.dumps(page.plain(values), indent=2, allow_nan=False) + "\n"
     write_atomically(folder / "comparison.json", text.encode())
-    html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS)
+    html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=svg)
     write_atomically(folder / "comparison.html", html.encode())
+
+
+def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of the 29 backbones (2022): a column per run; per cent, of the predicted class."""
+    rows = table.set_index(table["run"].rename("Model"))[["accuracy", "fakes_predicted"]]
+    rows.columns = pd.Index(["Accuracy", "Recall"])
+    return rows.T.map(lambda share: f"{100 * share:.2f}%")
 
 
 def write_matrix(folder: Path, found: Matrix) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from classify.settings import TrainSettings
 from ffpp_tools.console import console, say
 
 
@@ -19,9 +21,15 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
 
     async_safe = True
 
-    def __init__(self, epochs: int, batch_size: int) -> None:
-        """Show a training of at most so many epochs."""
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        measures: Sequence[str] = ("loss", "accuracy", "val_loss", "val_accuracy"),
+    ) -> None:
+        """Show these measures of a training of at most so many epochs."""
         super().__init__()
+        self._measures = measures
         self._epochs = epochs
         self._batch_size = batch_size
         self._started = 0.0
@@ -50,7 +58,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         whole = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
         rate = whole * self._batch_size / took
         left = took / (batch + 1) * (self.params["steps"] - batch - 1)
-        text = f"{rate:.0f} images/s  {_measures(logs or {})}  {_duration(left)} left of the epoch"
+        text = f"{rate:.0f} images/s  {self._said(logs or {})}  {_duration(left)} left of the epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -58,9 +66,12 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._took.append(time.perf_counter() - self._started)
         remaining = self._epochs - epoch - 1
         left = remaining * sum(self._took) / len(self._took)
-        line = f"epoch {epoch + 1}/{self._epochs}  {_measures(logs or {})}"
+        line = f"epoch {epoch + 1}/{self._epochs}  {self._said(logs or {})}"
         line += f"  {self._took[-1]:.0f} s"
         say(f"{line}, at most {_duration(left)} left" if remaining else line)
+
+    def _said(self, logs: dict[str, float]) -> str:
+        return "  ".join(f"{name} {logs[name]:.3f}" for name in self._measures if name in logs)
 
     def __enter__(self) -> Display:
         self._bar.start()
@@ -70,9 +81,11 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar.stop()
 
 
-def _measures(logs: dict[str, float]) -> str:
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return "  ".join(f"{name} {logs[name]:.3f}" for name in names if name in logs)
+def watched(settings: TrainSettings) -> Display:
+    """What shows a training of these settings, one of several."""
+    differing = {k: v for k, v in settings.table().items() if v != getattr(TrainSettings(), k)}
+    say(", ".join(f"{name} {value}" for name, value in differing.items()), style="bold")
+    return Display(settings.epochs, settings.batch_size)
 
 
 def _duration(seconds: float) -> str:

@@ -13,5 +13,17 @@ class ModelError(ClassifyError):
     """No such architecture, or weights that cannot be had or do not fit."""
 
 
+class DownloadError(ModelError):
+    """Pretrained weights that only a network would bring."""
+
+
 class RunError(ClassifyError):
     """A run folder that is missing, incomplete, in the way, or out of step with its manifest."""
+
+
+class LossError(ClassifyError):
+    """A training whose loss is not finite: a matter of its settings, not of its data."""
+
+
+class RunEndedError(RunError):
+    """Nothing is left to train in a run folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,34 @@ def learning(log: pd.DataFrame) -> Figure:
         axes.axvline(best_epoch(log), color="grey", linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=name)
         axes.legend(frameon=False)
+    return made
+
+
+def trials(table: pd.DataFrame, measure: str, names: Sequence[str]) -> Figure:
+    """What every trial of a search was worth, over each setting that was varied."""
+    made, panels = figure(3 * len(names), 3, 1, len(names))
+    for axes, name in zip(np.atleast_1d(panels), names, strict=True):
+        values = table[name].astype(str) if name != "learning_rate" else table[name]
+        axes.scatter(values, table[measure], alpha=0.7)
+        axes.set(xlabel=name, ylabel=measure)
+        if name == "learning_rate":
+            axes.set_xscale("log")
+        else:
+            axes.tick_params(axis="x", rotation=35)
+    return made
+
+
+def cost(table: pd.DataFrame) -> Figure:
+    """The accuracy of runs over the time an image takes; the area is that of the parameters."""
+    made, axes = figure(7, 4.6)
+    took = 1000 / table["images_per_second"]
+    sizes = 30 + 600 * table["parameters"] / table["parameters"].max()
+    axes.scatter(took, 100 * table["accuracy"], s=sizes, alpha=0.5, color=COLOURS[0])
+    for x, y, name in zip(took, 100 * table["accuracy"], table["run"], strict=True):
+        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small")
+    axes.set(xlabel="milliseconds per image, on this machine", ylabel="accuracy, %")
+    axes.set_xscale("log")
+    axes.margins(0.15)
     return made
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from classify import checkpoints
 from classify.batches import Batches
 from classify.checkpoints import Epoch
-from classify.errors import ClassifyError
+from classify.errors import LossError
 from classify.settings import TrainSettings, phases
 from ffpp_tools.files import write_atomically
 
@@ -64,7 +64,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def follow_last(self) -> None:
         """Make best.keras and log.csv those of last.keras, which is written first."""
         if checkpoints.is_best(self.epochs):
-            checkpoints.save_best(self._folder, self.network)
+            checkpoints.save(self._folder / "best.keras", self.network)
         checkpoints.write_log(self._folder, self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -134,7 +134,7 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         """Raise what was seen.
 
         Raises:
-            ClassifyError: the loss of some batch was not finite; a file names its crops.
+            LossError: the loss of some batch was not finite; a file names its crops.
         """
         if self._bad is None:
             return
@@ -142,7 +142,7 @@ class Guard(keras.callbacks.Callback):  # type: ignore[misc]
         names = self._batches.face_ids(epoch, self._bad)
         path = self._folder / "not-finite.txt"
         write_atomically(path, ("\n".join(names) + "\n").encode())
-        raise ClassifyError(
+        raise LossError(
             f"the loss is not finite after batch {self._bad + 1} of epoch {epoch + 1}, "
             f"whose crops are {', '.join(names[:3])}, … (all {len(names)} in {path}). Try a lower "
             f"--learning-rate; without --mixed-precision if it is on. The epochs before are kept."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -33,11 +34,51 @@ class Packed:
     samples: pd.DataFrame  # the manifest's rows, in the same order
 
 
+class Pictures(Protocol):
+    """What an array is made of."""
+
+    @property
+    def size(self) -> int:
+        """Side of a picture, in pixels."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, position: int) -> npt.NDArray[np.uint8]:
+        """A picture: (size, size, 3) uint8 RGB.
+
+        Raises:
+            PackError: it cannot be had.
+        """
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a split, drawn at random, of every class alike."""
+
+    fraction: float = 1.0
+    seed: int = 0
+
+    def of(self, samples: pd.DataFrame) -> npt.NDArray[np.intp]:
+        """Which rows, ascending: of every class that is there one or more."""
+        rng = np.random.default_rng(self.seed)
+        chosen = [
+            rng.permutation(rows)[: max(1, round(self.fraction * len(rows)))]
+            for _, rows in sorted(samples.groupby("class_index").indices.items())
+        ]
+        return np.sort(np.concatenate(chosen))
+
+
 # Given what is being done: wraps an iterable of known length, to show how far it is.
 Progress = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
 
 
-def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = None) -> Packed:
+def pack(
+    manifest: Manifest,
+    split: str,
+    size: int,
+    progress: Progress | None = None,
+    share: Share = Share(),
+) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
     The array lies in the manifest's folder under `packed/`, named by a fingerprint of the split's
@@ -51,6 +92,7 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
         split: "train", "val" or "test", or several as "train+val".
         size: side in pixels.
         progress: shows how far the building is, and first how much will be written where.
+        share: how much of it; another share has an array of its own.
 
     Raises:
         PackError: a crop is missing, unreadable or not what it was when the manifest was made, or
@@ -60,16 +102,21 @@ def pack(manifest: Manifest, split: str, size: int, progress: Progress | None = 
     splits = split.split("+")
     parts = [manifest.samples(part) for part in splits]
     samples = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-    what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
-    fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
-    path = manifest.folder / "packed" / f"{split}-{size}-{fingerprint}.npy"
     hashes = pd.concat(list(map(manifest.crop_hashes, splits, parts)))
+    what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
+    name = split
+    if share.fraction < 1:
+        rows = share.of(samples)
+        samples, hashes = samples.iloc[rows].reset_index(drop=True), hashes.iloc[rows]
+        name, what = f"{split}-{share.fraction:g}", f"{what} {share}"
+    fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
+    path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
     crops = _Crops(manifest.root, hashes, size)
     if not _is_right(path, crops):
         with locked(path.with_suffix(".lock")):  # one process builds, others wait and find it
             if not _is_right(path, crops):
-                _build(path, crops, progress)
-                for old in path.parent.glob(f"{split}-{size}-*.npy"):
+                build(path, crops, progress)
+                for old in path.parent.glob(f"{name}-{size}-*.npy"):
                     if old != path:  # of a manifest that was here before
                         old.unlink()
     images = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -96,10 +143,6 @@ class _Crops:
 
     def __len__(self) -> int:
         return len(self.hashes)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return len(self), self.size, self.size, 3
 
     def read(self, position: int) -> npt.NDArray[np.uint8]:
         """A crop at training size: (size, size, 3) uint8 RGB."""
@@ -128,38 +171,44 @@ def _is_right(path: Path, crops: _Crops) -> bool:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError):  # none, or not a whole array
         return False
-    if images.shape != crops.shape:
+    if images.shape != (len(crops), crops.size, crops.size, 3):
         return False
     some = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
     return all(np.array_equal(images[i], crops.read(i)) for i in some)
 
 
-def _build(path: Path, crops: _Crops, progress: Progress | None) -> None:
-    """Fill the array under a temporary name, then rename: it is whole or not there."""
+def build(path: Path, pictures: Pictures, progress: Progress | None) -> None:
+    """Fill an array under a temporary name, then rename: it is whole or not there.
+
+    Raises:
+        PackError: a picture cannot be had, or the array cannot be written.
+    """
     temporary = path.with_suffix(".tmp")
-    needed = int(np.prod(crops.shape))
+    shape = (len(pictures), pictures.size, pictures.size, 3)
+    needed = int(np.prod(shape))
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise PackError(
-            f"{path}: {needed / 1e9:.1f} GB are needed for {len(crops)} crops at {crops.size} "
-            f"pixels and {free / 1e9:.1f} GB are free; make room, or choose a smaller --size"
+            f"{path}: {needed / 1e9:.1f} GB are needed for {len(pictures)} pictures at "
+            f"{pictures.size} pixels and {free / 1e9:.1f} GB are free; make room, or choose a "
+            f"smaller --size"
         )
     try:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=crops.shape)
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(temporary)
 
         def fill(start: int) -> range:
-            positions = range(start, min(start + CHUNK, len(crops)))
+            positions = range(start, min(start + CHUNK, len(pictures)))
             for position in positions:
-                images[position] = crops.read(position)
+                images[position] = pictures.read(position)
             return positions
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            chunks = threads.map(fill, range(0, len(crops), CHUNK))
+            chunks = threads.map(fill, range(0, len(pictures), CHUNK))
             done = (position for chunk in chunks for position in chunk)
-            text = f"packing {len(crops)} crops ({needed / 1e6:.0f} MB in {path.parent})"
+            text = f"packing {len(pictures)} pictures ({needed / 1e6:.0f} MB in {path.parent})"
             try:
-                for _ in progress(text)(done, len(crops)) if progress else done:
+                for _ in progress(text)(done, len(pictures)) if progress else done:
                     pass
             finally:
                 threads.shutdown(cancel_futures=True)

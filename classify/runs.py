@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from classify.backend import devices
 from classify.errors import ClassifyError, RunError
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import occupied, sha256, write_atomically
+from ffpp_tools.files import locked, occupied, sha256, write_atomically
 from ffpp_tools.people import read_settings
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.run import recorded_settings
@@ -27,6 +28,7 @@ from ffpp_tools.tables import Manifest
 if TYPE_CHECKING:
     import keras
 
+ENVIRONMENT = "environment.json"
 FACES = "faces.json"  # classes, and how the faces it was trained on were found and cropped
 OLDER = "missing or damaged; a run of this version has it: train again"
 
@@ -47,20 +49,31 @@ class Run:
             RunError: the folder holds something already.
         """
         check_free(self.folder)
-        settings, environment = self.settings.table(), _environment()
+        more: dict[str, Any] = {}
         if self.settings.weights and Path(self.settings.weights).is_file():
-            weights = Path(self.settings.weights).resolve()
-            settings["weights"] = os.path.relpath(weights, self.folder.resolve())
-            environment["weights_sha256"] = sha256(weights)
+            weights = Path(self.settings.weights)
+            more["weights_sha256"] = sha256(weights)
             if weights.suffix == ".keras":
-                environment["weights_manifest_sha256"] = _manifest_behind(weights)
+                more["weights_manifest_sha256"] = _manifest_behind(weights.resolve())
+        write_atomically(self.folder / "config.toml", self.config_for(self.folder).encode())
+        write_environment(self.folder, {**environment_here(), **more})
+
+    def config_for(self, folder: Path, **changes: Any) -> str:
+        """The config.toml that would train this run again from another folder.
+
+        Args:
+            folder: where it is to lie: paths in it start there.
+            changes: settings that differ.
+        """
+        settings = replace(self.settings, **changes).table()
+        if self.settings.weights and Path(self.settings.weights).is_file():
+            settings["weights"] = _relative(Path(self.settings.weights), folder)
+        manifest = self.folder.resolve() / self.manifest_path
         config = {
-            "manifest": {"path": self.manifest_path, "sha256": self.manifest_sha256},
+            "manifest": {"path": _relative(manifest, folder), "sha256": self.manifest_sha256},
             "training": settings,
         }
-        write_atomically(self.folder / "config.toml", tomli_w.dumps(config).encode())
-        text = json.dumps(environment, indent=2) + "\n"
-        write_atomically(self.folder / "environment.json", text.encode())
+        return tomli_w.dumps(config)
 
     def keep_faces(self, faces: Mapping[str, Any]) -> None:
         """Write faces.json, what `faces_of` says: to do the same to videos away from the data."""
@@ -93,17 +106,7 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """What environment.json says; nothing where it is gone or damaged."""
-        try:
-            return dict(json.loads((self.folder / "environment.json").read_text("utf-8")))
-        except (OSError, ValueError):
-            return {}
-
-    def note_resumption(self, epochs: int) -> None:
-        """Add to environment.json that, and with what, the training went on after `epochs`."""
-        path, environment = self.folder / "environment.json", self.environment
-        again = {"after_epochs": epochs, **_environment()}
-        environment["resumed"] = [*environment.get("resumed", []), again]
-        write_atomically(path, (json.dumps(environment, indent=2) + "\n").encode())
+        return read_environment(self.folder)
 
     @classmethod
     def read(cls, folder: Path) -> Run:
@@ -218,6 +221,10 @@ class Run:
         return load_model(self.checkpoint)
 
 
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
 def faces_of(manifest: Manifest) -> dict[str, Any]:
     """A manifest's classes, and how the faces of its dataset were found and cropped.
 
@@ -279,7 +286,43 @@ def new_folder(parent: Path, name: str) -> Path:
     return folder
 
 
-def _environment() -> dict[str, Any]:
+def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
+    """Write environment.json of a run."""
+    text = json.dumps(environment, indent=2) + "\n"
+    write_atomically(folder / ENVIRONMENT, text.encode())
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What environment.json of a run says; nothing where it is gone or damaged."""
+    try:
+        return dict(json.loads((folder / ENVIRONMENT).read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def note_resumption(folder: Path, epochs: int) -> None:
+    """Add to environment.json that, and with what, the training went on after `epochs`."""
+    environment = read_environment(folder)
+    again = {"after_epochs": epochs, **environment_here()}
+    environment["resumed"] = [*environment.get("resumed", []), again]
+    write_environment(folder, environment)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the one process that trains in a run folder.
+
+    Raises:
+        RunError: another one does.
+    """
+    try:
+        with locked(folder / ".lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise RunError(f"{folder}: another process is training it") from error
+
+
+def environment_here() -> dict[str, Any]:
     """What the numbers of a run may depend on besides its configuration."""
     import platform
     from importlib.metadata import PackageNotFoundError, version

@@ -43,6 +43,7 @@ class TrainSettings:
     patience: int = 5  # epochs without a lower validation loss before stopping
     augment: str = "paper"  # a name from `augment.PRESETS`
     class_weights: bool = False  # every class counts the same in the loss
+    fraction: float = 1.0  # of the crops of every class, for training and validation alike
     sampling: str = "all"  # or "balanced": by class, clip and crop
     refit: bool = False  # train on val too and keep the last epoch; nothing is selected
     mixed_precision: bool = False  # compute in half precision, for GPUs
@@ -52,7 +53,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
         for field in fields(self):
-            _check_type(field.name, str(field.type), getattr(self, field.name))
+            check_type(field.name, str(field.type), getattr(self, field.name))
         least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}
         for name, at_least in (least | {"head_epochs": 0, "warmup_epochs": 0}).items():
             value = getattr(self, name)
@@ -70,6 +71,8 @@ class TrainSettings:
                 raise ClassifyError(
                     f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
                 )
+        if not 0 < self.fraction <= 1:
+            raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
         if self.head_epochs >= self.epochs:
             raise ClassifyError(
                 f"head_epochs ({self.head_epochs}) leave none of {self.epochs} epochs for the rest"
@@ -173,7 +176,12 @@ def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
     return replace(settings, weights=str((path.parent.resolve() / str(settings.weights)).resolve()))
 
 
-def _check_type(name: str, wanted: str, value: object) -> None:
+def check_type(name: str, wanted: str, value: object) -> None:
+    """Refuse a value that does not fit the annotation of its field.
+
+    Raises:
+        ClassifyError: it names the field.
+    """
     kind, _, rest = wanted.partition(" | ")
     fits = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[kind]
     if value is None and rest:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from classify.compare import Comparison, Matrix
     from classify.judge import Judgement
     from classify.report import Report
+    from classify.tune import Tuned
     from classify.verdict import Verdict
 
 
@@ -72,11 +73,12 @@ def comparison(found: Comparison) -> None:
     for note in found.notes:
         say(note, style="yellow")
     columns = ("accuracy, %", "recall of fakes, %", "AUC", "parameters", "images/s", "MB")
-    table = _table(f"per {found.unit}, best AUC first", "run", "architecture", *columns)
+    title = f"per {found.unit}, best AUC first"
+    table = _table(title, "run", "architecture", "weights", *columns)
     for r in found.table.itertuples():
         shares = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
         cost = (f"{r.parameters:,}", f"{r.images_per_second:.0f}", f"{r.megabytes:.1f}")
-        _row(table, r.run, r.arch, *shares, *cost)
+        _row(table, r.run, r.arch, r.weights, *shares, *cost)
     console.print(table)
     if found.differences:
         gains = ", ".join(
@@ -84,6 +86,24 @@ def comparison(found: Comparison) -> None:
             for name, gain in found.differences.items()
         )
         say(f"the best minus the second, over the same draws of people: {gains}")
+
+
+def tuned(found: Tuned) -> None:
+    """The best trials of a search."""
+    from classify.tune import BEST, SHOWN, TRIALS
+
+    names = [c for c in found.trials.columns if c not in ("seconds", "epochs")]
+    table = _table("the best trials, by the log loss on validation", *names)
+    for row in found.trials.head(SHOWN).to_dict("records"):
+        cells = (row[name] for name in names)
+        _row(table, *(f"{c:.4g}" if isinstance(c, float) else c for c in cells))
+    console.print(table)
+    say(
+        f"{counted(len(found.trials), 'trial')}: {found.folder / TRIALS}. The lowest of so many is "
+        f"lower than that network's would be on other people; `classify report` on the test split "
+        f"tells."
+    )
+    say(f"the best settings: classify train --config {found.folder / BEST}")
 
 
 def matrix(found: Matrix) -> None:

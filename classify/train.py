@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +13,17 @@ import numpy as np
 
 from classify import checkpoints, figures
 from classify.augment import PRESETS
-from classify.backend import all_devices, jit_compile, replicas, warps_on_device
+from classify.backend import all_devices, jit_compile, policy, replicas, warps_on_device
 from classify.batches import IN_ORDER, Batches, class_weights
-from classify.errors import ClassifyError, RunError
+from classify.checkpoints import Epoch
+from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.keeper import Guard, Keeper
 from classify.models import build, chosen_arch, freeze
-from classify.pack import Packed, Progress, pack
+from classify.pack import Packed, Progress, Share, pack
 from classify.page import image
-from classify.runs import Run, check_free, faces_of
+from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
 from classify.settings import Phase, TrainSettings, phases
-from ffpp_tools.files import locked, sha256, write_atomically
+from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
 
@@ -34,9 +34,10 @@ def resolved(settings: TrainSettings) -> TrainSettings:
         ModelError: an unknown architecture.
     """
     arch = chosen_arch(settings.arch)
+    weights = settings.weights or ("imagenet" if arch.pretrained else "none")
     return replace(
         settings,
-        weights=settings.weights or ("imagenet" if arch.pretrained else "none"),
+        weights=str(Path(weights).resolve()) if Path(weights).is_file() else weights,
         head=settings.head or arch.head,
         size=settings.size or arch.size,
     )
@@ -104,13 +105,14 @@ def resume(
     On the same CPU it ends with the very weights that it would have had.
 
     Raises:
-        ClassifyError: no run there, one that has ended, or a damaged checkpoint.
+        RunEndedError: nothing is left to train.
+        ClassifyError: no run there, or a damaged checkpoint.
         TableError: its manifest is gone or has changed.
     """
     run = Run.read(folder)
     manifest = run.manifest
-    with _policy(run.settings):  # without it Keras forgets the scale of the loss
-        trainer, epochs = checkpoints.read_last(folder)
+    with policy(run.settings.mixed_precision):  # without it Keras forgets the scale of the loss
+        trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
         run.check_weights()
         keeper = Keeper(folder, run.settings, _network(run.settings, len(manifest.classes)), [])
@@ -119,7 +121,7 @@ def resume(
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
         keeper.follow_last()
         if keeper.has_ended():
-            raise RunError(f"{folder}: this training has ended after {len(epochs)} epochs")
+            raise RunEndedError(f"{folder}: this training has ended after {len(epochs)} epochs")
         _compile(trainer, trainer.optimizer, run.settings)  # for this machine
     data = _packed(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest))
@@ -127,9 +129,33 @@ def resume(
     return run
 
 
+def train_or_resume(
+    manifest_folder: Path,
+    folder: Path,
+    settings: TrainSettings,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Whatever is left to do for a run of these settings: all, the rest, or nothing.
+
+    Raises:
+        RunError: the folder holds a run of other settings or of another manifest.
+        ClassifyError, TableError: as `train`.
+    """
+    if not (folder / "config.toml").exists():
+        return train(manifest_folder, folder, settings, callbacks, progress)
+    run = Run.read(folder)
+    if run.settings != resolved(settings) or not run.is_of(Manifest.read(manifest_folder)):
+        raise RunError(f"{folder} holds a run of other settings or data; choose another --out")
+    try:
+        return resume(folder, callbacks, progress)
+    except RunEndedError:
+        return run
+
+
 def _network(settings: TrainSettings, classes: int) -> keras.Model:
     keras.utils.set_random_seed(settings.seed)
-    with _policy(settings):
+    with policy(settings.mixed_precision):
         return build(
             settings.arch,
             classes,
@@ -143,26 +169,16 @@ def _network(settings: TrainSettings, classes: int) -> keras.Model:
         )
 
 
-@contextmanager
-def _policy(settings: TrainSettings) -> Iterator[None]:
-    """Layers made in this block compute in half precision, where that is asked for."""
-    before = keras.config.dtype_policy()
-    if settings.mixed_precision:
-        keras.config.set_dtype_policy("mixed_float16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def _packed(
     manifest: Manifest, settings: TrainSettings, progress: Progress | None
 ) -> tuple[Packed, Packed | None]:
     """What is trained on, and what validates."""
     size = settings.size or chosen_arch(settings.arch).size
-    if settings.refit:
-        return pack(manifest, "train+val", size, progress), None
-    return pack(manifest, "train", size, progress), pack(manifest, "val", size, progress)
+
+    def packed(split: str) -> Packed:
+        return pack(manifest, split, size, progress, Share(settings.fraction, settings.seed))
+
+    return (packed("train+val"), None) if settings.refit else (packed("train"), packed("val"))
 
 
 def _fit(
@@ -176,14 +192,14 @@ def _fit(
 
     Raises:
         RunError: another process trains in this folder.
-        ClassifyError: the loss of a batch, or of validation in every epoch, is not finite.
+        LossError: the loss of a batch, or of validation in every epoch, is not finite.
     """
     settings, classes = run.settings, len(manifest.classes)
     train_data, val_data = data
     validation = None if val_data is None else _in_order(val_data, settings, classes)
-    with _alone_in(run.folder):
+    with alone_in(run.folder):
         if keeper.epochs:
-            run.note_resumption(len(keeper.epochs))
+            note_resumption(run.folder, len(keeper.epochs))
         for phase in phases(settings):
             start = len(keeper.epochs)
             if start >= phase.end:
@@ -204,25 +220,11 @@ def _fit(
             )
             guard.check()
         if not (run.folder / "best.keras").exists():
-            raise ClassifyError(
+            raise LossError(
                 f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
             )
         (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
         write_atomically(run.folder / "learning.png", image(figures.learning(run.log), "png"))
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Be the one process that trains in a run folder.
-
-    Raises:
-        RunError: another one does.
-    """
-    try:
-        with locked(folder / ".lock", wait=False):
-            yield
-    except BlockingIOError as error:
-        raise RunError(f"{folder}: another process is training it") from error
 
 
 def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:
@@ -260,7 +262,7 @@ def _compiled(
 ) -> keras.Model:
     """The network as a model of its own to train, so that the network stays free of optimizers."""
     freeze(network, phase.freeze, phase.freeze_batch_norm)
-    with _policy(settings):
+    with policy(settings.mixed_precision):
         trainer = keras.Model(network.inputs, network.outputs, name=network.name)
         _compile(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
     return trainer

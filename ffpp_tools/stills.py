@@ -72,7 +72,7 @@ def find_stills(
     label = _label(category, label)
     aligned = root / "Img" / "img_align_celeba"
     folder = aligned if aligned.is_dir() else root
-    paths = sorted(p for p in folder.rglob("*") if _is_image(p))
+    paths = images_below(folder)
     if not paths:
         raise DataNotFoundError(
             f"no images under {folder}: looked for *{', *'.join(IMAGE_SUFFIXES)} "
@@ -163,7 +163,7 @@ def _kaggle(root: Path) -> list[Still]:
             for path, label in _kaggle_rows(root / name):
                 stills.append(_kaggle_still(folder or root, path, label, Path(name).stem))
     elif folder is not None:
-        for image in sorted(p for p in folder.rglob("*") if _is_image(p)):
+        for image in images_below(folder):
             split, label, *_ = image.relative_to(folder).parts
             if split in PARTITIONS and label in KAGGLE_CATEGORIES:
                 path = image.relative_to(folder).as_posix()
@@ -221,6 +221,11 @@ def _check_distinct(folder: Path, stills: list[Still]) -> None:
     twice = next((name for (_, name), n in counts.items() if n > 1), None)
     if twice:
         raise SettingsError(f"{folder}: several images are called {twice!r}; rename all but one")
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The files below a folder that are called like pictures, sorted."""
+    return sorted(p for p in folder.rglob("*") if _is_image(p))
 
 
 def _is_image(path: Path) -> bool:

@@ -10,7 +10,7 @@ from classify.checkpoints import (
     is_best,
     plateau_drops,
     read_last,
-    save_best,
+    save,
     save_last,
     stalled,
     write_log,
@@ -18,12 +18,23 @@ from classify.checkpoints import (
 from classify.errors import RunError
 
 
+def logged(number, val_loss):
+    """An epoch with this validation loss; None without validation."""
+    return Epoch(
+        epoch=number,
+        loss=1.0,
+        accuracy=0.5,
+        val_loss=val_loss,
+        val_accuracy=None if val_loss is None else 0.5,
+        learning_rate=0.001,
+        images_per_second=20.0,
+        seconds=3.0,
+    )
+
+
 def epochs(*losses):
     """Epochs with these validation losses; None without validation."""
-    return [
-        Epoch(i, 1.0, 0.5, loss, None if loss is None else 0.5, 0.001, 20.0, 3.0)
-        for i, loss in enumerate(losses)
-    ]
+    return [logged(i, loss) for i, loss in enumerate(losses)]
 
 
 def bests(*losses):
@@ -86,7 +97,7 @@ def trained():
 def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_loss):
     write_log(tmp_path, epochs(val_loss, val_loss))
     save_last(tmp_path, trained, epochs(val_loss, val_loss))
-    found, rows = read_last(tmp_path)
+    found, rows = read_last(tmp_path, Epoch)
     assert rows == epochs(val_loss, val_loss)
     for mine, kept in zip(found.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, kept)
@@ -98,11 +109,11 @@ def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_los
 
 def test_a_validation_loss_that_was_not_finite_stays_so(trained, tmp_path):
     save_last(tmp_path, trained, epochs(2.0, math.nan, 1.0))
-    _, rows = read_last(tmp_path)
+    _, rows = read_last(tmp_path, Epoch)
     assert math.isnan(rows[1].val_loss)
     assert is_best(rows)
     save_last(tmp_path, trained, epochs(math.nan))
-    _, rows = read_last(tmp_path)
+    _, rows = read_last(tmp_path, Epoch)
     assert rows[0].val_loss is not None
     assert not is_best(rows)
 
@@ -121,12 +132,12 @@ def test_an_optimizer_that_cannot_go_on_is_refused(trained, tmp_path):
         for name, data in (members | {"model.weights.h5": weights}).items():
             archive.writestr(name, data)
     with pytest.raises(RunError, match="optimizer"):
-        read_last(tmp_path)
+        read_last(tmp_path, Epoch)
 
 
 def test_the_best_is_kept_without_the_optimizer(trained, tmp_path):
     network = keras.Model(trained.inputs, trained.outputs)
-    save_best(tmp_path, network)
+    save(tmp_path / "best.keras", network)
     save_last(tmp_path, trained, epochs(1.0))
     assert not keras.models.load_model(tmp_path / "best.keras").compiled
     sizes = [(tmp_path / name).stat().st_size for name in ("best.keras", "last.keras")]
@@ -139,11 +150,11 @@ def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, mo
     with pytest.raises(ZeroDivisionError):
         save_last(tmp_path, trained, epochs(1.0, 2.0))
     monkeypatch.undo()
-    assert read_last(tmp_path)[1] == epochs(1.0)
+    assert read_last(tmp_path, Epoch)[1] == epochs(1.0)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
-    assert read_last(tmp_path) == (None, [])
+    assert read_last(tmp_path, Epoch) == (None, [])
     (tmp_path / "last.keras").write_bytes(b"garbage")
     with pytest.raises(RunError, match=r"last\.keras: damaged"):
-        read_last(tmp_path)
+        read_last(tmp_path, Epoch)

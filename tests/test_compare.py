@@ -7,6 +7,7 @@ import pytest
 from classify.compare import compare, matrix
 from classify.compare_files import cells, write_comparison, write_matrix
 from classify.errors import ClassifyError
+from classify.predict import score_split
 from classify.report import make_report
 from ffpp_tools.errors import TableError
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -95,7 +96,20 @@ def test_a_comparison_is_written_as_table_and_page(runs, tmp_path):
     page = Page()
     page.feed((tmp_path / "comparison.html").read_text())
     assert all(address.startswith("data:") for address in page.fetched)
-    assert page.headers.count("row") == 2
+    assert page.headers.count("row") == 4  # a row per run in both tables
+    splits = pd.read_csv(tmp_path / "splits.csv")
+    assert splits["run"].tolist() == found.table["run"].tolist()
+    for run, test_accuracy, val_loss in splits[["run", "test_accuracy", "val_loss"]].to_numpy():
+        one = next(r for r in runs if r.folder.name == run)
+        frames = score_split(one, "test")
+        assert test_accuracy == pytest.approx((frames.actual == frames.predicted).mean())
+        assert val_loss == pytest.approx(one.log["val_loss"].min())
+    beside = pd.read_csv(tmp_path / "accuracy-recall.csv", index_col=0)
+    assert beside.columns.tolist() == found.table["run"].tolist()
+    first = found.table.iloc[0]
+    wanted = [f"{100 * first[name]:.2f}%" for name in ("accuracy", "fakes_predicted")]
+    assert beside[first["run"]].tolist() == wanted
+    assert (tmp_path / "cost.png").stat().st_size > 0
 
 
 def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, leaky, tmp_path):

@@ -163,14 +163,14 @@ def test_what_will_be_written_is_announced_before_it_is(manifest):
     count = len(manifest.samples("test"))
     pack(manifest, "test", 64, progress)
     ((text, there),) = said
-    assert text.startswith(f"packing {count} crops ({count * 64 * 64 * 3 / 1e6:.0f} MB")
+    assert text.startswith(f"packing {count} pictures ({count * 64 * 64 * 3 / 1e6:.0f} MB")
     assert [path.suffix for path in there] == [".tmp"]
 
 
 def test_a_disk_too_small_is_told_before_anything_is_written(manifest, monkeypatch):
     usage = shutil.disk_usage(manifest.folder)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(PackError, match=r"GB are needed for \d+ crops at 64 pixels"):
+    with pytest.raises(PackError, match=r"GB are needed for \d+ pictures at 64 pixels"):
         pack(manifest, "test", 64)
     assert arrays(manifest) == []
 

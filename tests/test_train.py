@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from classify.backend import devices, jit_compile
-from classify.checkpoints import Epoch
 from classify.errors import ClassifyError, ModelError, RunError
 from classify.keeper import Keeper
 from classify.models import build
@@ -20,6 +19,7 @@ from classify.train import resolved, train
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.split import SplitSettings, make_manifest
+from tests.test_checkpoints import logged
 from tests.test_demo import hashes
 
 TINY = TrainSettings(arch="sepconv", size=48, batch_size=16, epochs=3)
@@ -283,7 +283,7 @@ def test_a_plateau_halves_the_rate(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
     settings = TrainSettings(arch="sepconv", schedule="plateau", learning_rate=0.5, epochs=20)
-    epochs = [Epoch(i, 1.0, 0.5, loss, 0.5, 0.5, 1.0, 1.0) for i, loss in enumerate([2, 1, 1, 1])]
+    epochs = [logged(i, loss) for i, loss in enumerate([2, 1, 1, 1])]
     for finished, rate in ((0, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)):
         keeper = Keeper(tmp_path, settings, model, epochs[:finished])
         keeper.set_model(model)

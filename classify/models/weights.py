@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classify.errors import ModelError
+from classify.errors import DownloadError, ModelError
 
 if TYPE_CHECKING:
     import h5py
@@ -51,7 +51,7 @@ def downloading(arch: str) -> Iterator[None]:
             ) from error
         if not found:
             raise
-        raise ModelError(
+        raise DownloadError(
             f"the weights of {arch} cannot be downloaded (no network?). Where there is one, fetch "
             f"{found[1]} and pass it with --weights PATH; or train from nothing with "
             f"--weights none."

@@ -1,0 +1,140 @@
+"""The commands that train many networks: `classify tune` and `classify study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify import show
+from classify.errors import ClassifyError
+from classify.start import start_keras
+from ffpp_tools.console import progress, say
+
+study_app = typer.Typer(help="Train many networks by one recipe.", no_args_is_help=True)
+
+
+def tune(
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that ffpp-split wrote.", show_default="data_manifests/multiclass"
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the settings that are not varied, as config.toml of a run."
+        ),
+    ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Network.", show_default="efficientnetb0")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="As in train.", show_default="imagenet where there is one"),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="The most that a trial is trained.", show_default="10")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input.", show_default="the network's")
+    ] = None,
+    method: Annotated[str, typer.Option(help="random, or hyperband.")] = "random",
+    trials: Annotated[
+        int, typer.Option(help="Of a random search; hyperband has its own number.")
+    ] = 20,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting to search: learning_rate, augment, head, dropout, freeze; repeat it.",
+            show_default="all that the network has",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder.", show_default="runs/tune-<arch>, or the next")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this search, which was interrupted.")
+    ] = None,
+) -> None:
+    """Search for better settings, on validation alone: a run per trial, a table, best.toml.
+
+    Example: classify tune --manifest data_manifests/videos --arch efficientnetb0 --trials 20
+
+    Example: classify train --config runs/tune-efficientnetb0/best.toml
+    """
+    from classify.runs import new_folder
+    from classify.settings import TrainSettings, read_config
+    from classify.tune import VARIED, Search
+
+    given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
+    base, named = read_config(config) if config else (TrainSettings(), None)
+    base = base.changed(**given)
+    if resume and (manifest or config or out or vary or any(given.values())):
+        raise ClassifyError(
+            "--resume keeps the search's own settings: give it nothing but a folder"
+        )
+    search = Search(method, trials, tuple(vary or VARIED), seed)
+    folder = resume or out or new_folder(Path("runs"), f"tune-{base.arch}")
+    start_keras()
+    from classify import tune as tuning
+    from classify.display import watched
+
+    say(f"search: {folder}")
+    if resume:
+        found = tuning.resume(folder, watched, progress)
+    else:
+        source = manifest or named or Path("data_manifests/multiclass")
+        found = tuning.tune(source, folder, base, search, watched, progress)
+    show.tuned(found)
+
+
+@study_app.command()
+def backbones(
+    manifest: Annotated[Path, typer.Option(help="Folder that ffpp-split wrote.")],
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="A backbone; repeat it for more.", show_default="all 28"),
+    ] = None,
+    fraction: Annotated[
+        float, typer.Option(help="Train and validate on so much of every class.")
+    ] = 0.1,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of weights files, called as Keras calls them.", show_default="downloaded"
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the input in pixels.")] = 256,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
+    epochs: Annotated[int, typer.Option(help="At most so many.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder; the same command goes on in it.")] = Path(
+        "runs/backbones"
+    ),
+) -> None:
+    """Compare backbones by the recipe of the 2022 study: frozen, one head, a tenth of the data.
+
+    Adam 0.0009, head flatten-758-512-256, augmentation rotate-shift, patience 3.
+
+    Example: classify study backbones --manifest data_manifests/140k --arch mobilenet --arch vgg16
+    """
+    from dataclasses import replace
+
+    start_keras()
+    from classify.display import watched
+    from classify.study import RECIPE, study_backbones
+
+    recipe = replace(
+        RECIPE, fraction=fraction, size=size, batch_size=batch_size, epochs=epochs, seed=seed
+    )
+    found = study_backbones(manifest, out, arch or (), recipe, weights, watched, progress)
+    if found.untrained:
+        names = ", ".join(found.untrained)
+        say(f"no pretrained weights could be had for {names}: random features", style="yellow")
+    if found.comparison:
+        show.comparison(found.comparison)
+    say(f"study: {out}")

@@ -1,0 +1,1 @@
+"""A DCGAN: faces to learn from, generated ones out, to test detectors against."""

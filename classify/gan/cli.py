@@ -1,0 +1,178 @@
+"""`classify gan`: parse, call one function, print."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify.errors import ClassifyError
+from classify.start import start_keras
+from ffpp_tools.console import counted, progress, say
+
+MEASURES = (
+    *("generator_loss", "real_loss", "generated_loss"),
+    *("real_accuracy", "generated_accuracy", "diversity"),
+)
+
+gan_app = typer.Typer(
+    help="Train a DCGAN and generate faces, to test detectors against.", no_args_is_help=True
+)
+
+
+@gan_app.command()
+def train(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of face pictures, or a manifest: the real ones of its train."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder.", show_default="runs/dcgan, or the next")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with this run; with --epochs, to so many in all."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the pictures in pixels.", show_default="128")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How many in all.", show_default="60")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Pictures per step.", show_default="64")
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Of Adam, for both networks; the DCGAN study has 0.002.", show_default="0.0002"
+        ),
+    ] = None,
+    beta_1: Annotated[float | None, typer.Option(help="Of Adam.", show_default="0.5")] = None,
+    filters: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the layers next to the picture; deeper ones have more.", show_default="64"
+        ),
+    ] = None,
+    latent: Annotated[
+        int | None, typer.Option(help="Numbers a picture is made from.", show_default="100")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="What happens to real pictures, as in train.", show_default="flip"),
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(help="Keep the generator every so many epochs.", show_default="10")
+    ] = None,
+    mixed_precision: Annotated[
+        bool | None, typer.Option(help="Compute in half precision: for GPUs.")
+    ] = None,
+    jit: Annotated[
+        str | None,
+        typer.Option(help="Compile the training step: auto, on or off.", show_default="auto"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights, order, noise and flips.", show_default="0")
+    ] = None,
+) -> None:
+    """Train a DCGAN: every epoch five samples and the losses, every tenth a generator to keep.
+
+    Example: classify gan train --images dataset/faces/CelebA --out runs/dcgan
+
+    Example: classify gan train --resume runs/dcgan --epochs 120
+    """
+    options = locals()
+    from classify.gan.settings import GanSettings
+    from classify.runs import new_folder
+
+    fields = GanSettings.__dataclass_fields__
+    given = {name: options[name] for name in fields if options[name] is not None}
+    if resume:
+        if images or out or given.keys() - {"epochs"}:
+            raise ClassifyError("--resume keeps the run's own settings; it goes with --epochs only")
+        folder = resume
+    elif images is None:
+        raise ClassifyError("name a folder of face pictures with --images, or --resume RUN")
+    else:
+        folder = out or new_folder(Path("runs"), "dcgan")
+    settings = replace(GanSettings(), **given)
+    start_keras()
+    from classify.display import Display
+    from classify.gan import train as training
+    from classify.gan.run import GanRun
+
+    say(f"run: {folder}")
+    shown = settings if images else GanRun.read(folder).settings
+    with Display(epochs or shown.epochs, shown.batch_size, MEASURES) as display:
+        if images:
+            run = training.train(images, folder, settings, [display], progress)
+        else:
+            run = training.resume(folder, epochs, [display], progress)
+    for remark in run.remarks:
+        say(remark, style="yellow")
+    say(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
+
+
+@gan_app.command()
+def generate(
+    run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
+    count: Annotated[int, typer.Option(min=1, help="How many faces are to be there.")] = 64,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to.", show_default="<run>/generated")
+    ] = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(help="The generator kept after so many epochs.", show_default="the last"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other faces.")] = 0,
+) -> None:
+    """Write generated faces as PNG files. The same command goes on where it was stopped.
+
+    Example: classify gan generate runs/dcgan --count 29500 --out generated
+    """
+    from classify.gan.run import GanRun
+
+    found = GanRun.read(run)
+    folder = out or run / "generated"
+    start_keras()
+    from classify.gan.generate import generate as generated
+
+    for remark in found.remarks:
+        say(remark, style="yellow")
+    generated(found, count, folder, epoch, seed, progress)
+    say(f"{counted(count, 'generated face')}: {folder}")
+
+
+@gan_app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
+    weights: Annotated[
+        str, typer.Option(help="Of EfficientNetB0, for the distance to real faces: a file.")
+    ] = "imagenet",
+) -> None:
+    """Judge every generator that was kept: its faces, their diversity, their distance to real ones.
+
+    Example: classify gan report runs/dcgan
+    """
+    from classify.gan.run import GanRun
+
+    found = GanRun.read(run)
+    start_keras()
+    from rich.table import Table
+
+    from classify.gan.report import make_report
+    from classify.page import number
+    from ffpp_tools.console import console
+
+    for remark in found.remarks:
+        say(remark, style="yellow")
+    made = make_report(found, weights, progress)
+    table = Table("epochs", "diversity ÷ real", "Fréchet distance (EfficientNetB0)")
+    for kept in made.kept:
+        table.add_row(str(kept.epochs), number(kept.diversity), number(kept.distance))
+    table.add_row("real pictures", "1", number(made.floor))
+    console.print(table)
+    say(f"report: {run / 'report/report.html'}")

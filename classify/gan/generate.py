@@ -1,0 +1,96 @@
+"""A trained generator to picture files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from classify.errors import ClassifyError
+from classify.gan.run import GanRun
+from classify.pack import Progress
+from classify.runs import load_model
+from ffpp_tools.files import occupied, sha256, write_atomically
+
+NOTE = "generated.json"
+AT_A_TIME = 64
+
+
+def generate(
+    run: GanRun,
+    count: int,
+    folder: Path,
+    epoch: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Write generated faces as 00000001.png and so on, and generated.json, which says of what.
+
+    Every face follows from the generator, the seed and its number alone: the same call goes on
+    where it was stopped, and a larger count adds to the folder.
+
+    Args:
+        run: whose generator.
+        count: how many faces are to be there.
+        folder: where to.
+        epoch: take the generator that was kept after so many epochs; None for the last.
+        seed: another seed, other faces.
+        progress: as `pack.pack` takes it.
+
+    Raises:
+        ClassifyError: no such generator, or the folder holds something else.
+    """
+    path = run.generator(epoch)
+    said = {
+        "generator_sha256": sha256(path),
+        "seed": seed,
+        "size": run.settings.size,
+        "epochs": epoch or len(run.log),
+        "trained_on": run.count,
+        "remarks": run.remarks,
+    }
+    note = folder / NOTE
+    if occupied(folder) and _read(note) != said:
+        raise ClassifyError(f"{folder} holds something else: choose another --out")
+    write_atomically(note, (json.dumps(said, indent=2) + "\n").encode())
+    missing = [i for i in range(1, count + 1) if not (folder / f"{i:08d}.png").exists()]
+    model = load_model(path)
+
+    def write() -> Iterator[int]:
+        for start in range(0, len(missing), AT_A_TIME):
+            numbers = missing[start : start + AT_A_TIME]
+            noise = noise_of(numbers, seed, run.settings.latent)
+            for number, face in zip(numbers, pictures_of(model, noise), strict=True):
+                data = cv2.imencode(".png", face[..., ::-1])[1].tobytes()
+                write_atomically(folder / f"{number:08d}.png", data)
+                yield number
+
+    for _ in progress("generating")(write(), len(missing)) if progress else write():
+        pass
+
+
+def noise_of(numbers: list[int], seed: int, latent: int) -> npt.NDArray[np.float32]:
+    """What the faces of these numbers are made from: (n, latent)."""
+    rows = [np.random.default_rng((seed, i)).standard_normal(latent, np.float32) for i in numbers]
+    return np.stack(rows)
+
+
+def pictures_of(generator: keras.Model, noise: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """What a generator makes of (n, latent) noise: (n, size, size, 3) RGB."""
+    made = [
+        keras.ops.convert_to_numpy(generator(noise[i : i + AT_A_TIME], training=False))
+        for i in range(0, len(noise), AT_A_TIME)
+    ]
+    return np.clip(np.rint((np.concatenate(made) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,108 @@
+"""What a DCGAN's generators are worth, from the first that was kept to the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify import page
+from classify.errors import DownloadError, RunError
+from classify.gan import figures
+from classify.gan.frechet import feature_network, features, frechet_distance
+from classify.gan.generate import noise_of, pictures_of
+from classify.gan.pictures import ARRAY, load
+from classify.gan.run import GanRun
+from classify.gan.watch import WATCHED, diversity
+from classify.pack import Progress
+from classify.runs import load_model
+from ffpp_tools.files import write_atomically
+
+MOST = 2000  # faces that a distance is measured on
+SHOWN = 8  # of each generator
+SEED = 1_000_000  # no face that `generate` would write without being asked for it
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One generator that was kept."""
+
+    epochs: int
+    faces: npt.NDArray[np.uint8]  # (SHOWN, size, size, 3) RGB, of the same noise for all
+    diversity: float  # as a share of real pictures'
+    distance: float  # to real pictures, `frechet.frechet_distance`; nan where not measured
+
+
+@dataclass(frozen=True)
+class GanReport:
+    """All generators of a run.
+
+    measured: how many faces each distance rests on.
+    floor: the distance of two sets of so many real pictures; no generator can be expected below it.
+    """
+
+    run: GanRun
+    kept: tuple[Kept, ...]
+    measured: int
+    floor: float
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per generator: epochs, diversity, distance."""
+        return pd.DataFrame([(k.epochs, k.diversity, k.distance) for k in self.kept]).set_axis(
+            ["epochs", "diversity", "distance"], axis=1
+        )
+
+
+def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> GanReport:
+    """Judge every generator that was kept, and write `report/` of the run.
+
+    Args:
+        run: a trained DCGAN.
+        weights: of EfficientNetB0, as `frechet.feature_network` takes them; where "imagenet"
+            cannot be downloaded, there are no distances.
+        progress: as `pack.pack` takes it.
+
+    Raises:
+        RunError: no generator was kept yet.
+        ModelError: the weights do not fit.
+    """
+    images = load(run.folder / ARRAY, run.settings.size)
+    if not run.kept_epochs:
+        raise RunError(f"{run.folder}: no generator was kept yet; one is every --every epochs")
+    half = min(len(images) // 2, MOST)
+    drawn = np.random.default_rng(SEED).permutation(len(images))[: 2 * half]
+    try:
+        network = feature_network(weights)
+    except DownloadError:
+        network, floor = None, np.nan
+    else:
+        real, others = (
+            features(network, images[np.sort(part)]) for part in (drawn[:half], drawn[half:])
+        )
+        floor = frechet_distance(real, others)
+    noise = noise_of(list(range(1, max(half, WATCHED) + 1)), SEED, run.settings.latent)
+    real_diversity = diversity(images[np.sort(drawn[:WATCHED])])
+
+    kept = []
+    epochs = run.kept_epochs
+    for number in progress("judging generators")(epochs, len(epochs)) if progress else epochs:
+        made = pictures_of(load_model(run.generator(number)), noise)
+        distance = np.nan
+        if network is not None:
+            distance = frechet_distance(real, features(network, made[:half]))
+        share = diversity(made[:WATCHED]) / real_diversity
+        kept.append(Kept(number, made[:SHOWN], share, distance))
+    found = GanReport(run, tuple(kept), half, floor)
+    _write(found, run.folder / "report")
+    return found
+
+
+def _write(found: GanReport, folder: Path) -> None:
+    write_atomically(folder / "generators.csv", found.table.to_csv(index=False).encode())
+    svg = page.image(figures.course(found.run.log), "svg")
+    html = page.rendered("gan.html", found=found, course=svg, source=found.run.source.name)
+    write_atomically(folder / "report.html", html.encode())

@@ -1,0 +1,122 @@
+"""The run folder of a DCGAN."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomli_w
+
+from classify.errors import ClassifyError, RunError
+from classify.gan.settings import GanSettings
+from classify.gan.watch import GanEpoch, remarks
+from classify.runs import check_free, environment_here, write_environment
+from ffpp_tools.files import write_atomically
+
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class GanRun:
+    """A run folder on disk."""
+
+    folder: Path
+    settings: GanSettings
+    images: str  # the folder of the pictures or of the manifest, relative to the run folder
+    count: int  # of the pictures
+
+    @property
+    def source(self) -> Path:
+        """The folder that the pictures came from."""
+        return (self.folder.resolve() / self.images).resolve()
+
+    @classmethod
+    def create(cls, folder: Path, settings: GanSettings, source: Path, count: int) -> GanRun:
+        """Make the folder and write config.toml and environment.json.
+
+        Raises:
+            RunError: the folder holds something already.
+        """
+        check_free(folder)
+        relative = os.path.relpath(source.resolve(), folder.resolve())
+        run = cls(folder, settings, relative, count)
+        run._write()
+        write_environment(folder, environment_here())
+        return run
+
+    def until(self, epochs: int) -> GanRun:
+        """The same run with so many epochs, in its config.toml too."""
+        run = replace(self, settings=replace(self.settings, epochs=epochs))
+        run._write()
+        return run
+
+    def _write(self) -> None:
+        config = {
+            "images": {"path": self.images, "count": self.count},
+            "gan": self.settings.table(),
+        }
+        write_atomically(self.folder / CONFIG, tomli_w.dumps(config).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> GanRun:
+        """The run in `folder`.
+
+        Raises:
+            RunError: no run there, or its configuration is damaged.
+        """
+        path = folder / CONFIG
+        try:
+            config = tomllib.loads(path.read_text("utf-8"))
+            images = config["images"]
+            settings = GanSettings(**config["gan"])
+            return cls(folder, settings, str(images["path"]), int(images["count"]))
+        except FileNotFoundError as error:
+            raise RunError(
+                f"no run at {folder} (no {CONFIG}); `classify gan train` makes one"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, ClassifyError) as error:
+            raise RunError(f"{path}: not of a DCGAN, or damaged ({error!r})") from error
+
+    def kept(self, epochs: int) -> Path:
+        """Where the generator after so many epochs is kept."""
+        return self.folder / "checkpoints" / f"generator-{epochs:04d}.keras"
+
+    def generator(self, epochs: int | None = None) -> Path:
+        """The file of the last generator, or of the one after so many epochs.
+
+        Raises:
+            RunError: there is none.
+        """
+        path = self.kept(epochs) if epochs else self.folder / "generator.keras"
+        if not path.is_file():
+            known = ", ".join(map(str, self.kept_epochs)) or "none"
+            raise RunError(f"{path} is missing; generators are kept of the epochs {known}")
+        return path
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """After how many epochs generators were kept, ascending."""
+        paths = self.folder.glob("checkpoints/generator-*.keras")
+        return sorted(int(path.stem.split("-")[-1]) for path in paths)
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row per finished epoch, columns as in `watch.GanEpoch`.
+
+        Raises:
+            RunError: none was finished yet.
+        """
+        path = self.folder / "log.csv"
+        if not path.exists():
+            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+        return pd.read_csv(path)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is wrong with it as it stands, in sentences."""
+        rows: list[dict[str, Any]] = self.log.to_dict("records")
+        return remarks([GanEpoch(**row) for row in rows])

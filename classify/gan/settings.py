@@ -1,0 +1,55 @@
+"""What decides the training of a DCGAN besides its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from classify.augment import PRESETS
+from classify.errors import ClassifyError
+from classify.settings import JIT, check_type
+
+
+@dataclass(frozen=True)
+class GanSettings:
+    """All that decides it; the defaults are the DCGAN study's, its learning rate apart.
+
+    That study gives 0.002 and takes its networks from the paper on DCGANs, which gives 0.0002.
+    """
+
+    size: int = 128  # side of the pictures, in pixels
+    latent: int = 100  # numbers that a picture is made from
+    filters: int = 64  # of the layers next to the picture; deeper ones have more
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 0.0002  # of Adam, for both networks
+    beta_1: float = 0.5  # of Adam: the paper's; Keras's own 0.9 oscillates
+    augment: str = "flip"  # of the real pictures: a name from `augment.PRESETS`
+    every: int = 10  # epochs between the generators that are kept
+    mixed_precision: bool = False  # compute in half precision, for GPUs
+    jit: str = "auto"  # "on" or "off": compile the training step
+    seed: int = 0  # of weights, order, noise and flips
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for field in fields(self):
+            check_type(field.name, str(field.type), getattr(self, field.name))
+        least = {"latent": 1, "filters": 1, "epochs": 1, "batch_size": 2, "every": 1, "seed": 0}
+        for name, at_least in least.items():
+            if getattr(self, name) < at_least:
+                raise ClassifyError(f"{name} ({getattr(self, name)}) must be at least {at_least}")
+        if self.size not in (16, 32, 64, 128, 256):
+            raise ClassifyError(f"size ({self.size}) must be 16, 32, 64, 128 or 256")
+        if not self.learning_rate > 0:
+            raise ClassifyError(f"learning_rate ({self.learning_rate}) must be above 0")
+        if not 0 <= self.beta_1 < 1:
+            raise ClassifyError(f"beta_1 ({self.beta_1}) must be from 0 to below 1")
+        for name, known in {"augment": tuple(PRESETS), "jit": JIT}.items():
+            if getattr(self, name) not in known:
+                raise ClassifyError(
+                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
+                )
+
+    def table(self) -> dict[str, Any]:
+        """As a table of TOML."""
+        return asdict(self)

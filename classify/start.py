@@ -1,0 +1,35 @@
+"""Keras, started for a command: it says in one line what it runs on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from ffpp_tools.console import say
+
+
+def start_keras() -> None:
+    """Import Keras and say what it runs on, in one line instead of TensorFlow's ten.
+
+    With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own words come through.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of a second network
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 2)
+        os.close(silence)
+    try:
+        import keras
+
+        from classify.backend import devices
+
+        found = devices()
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+    backend = keras.backend.backend()
+    say(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")

@@ -1,0 +1,290 @@
+"""A search for better settings: every trial is a run of its own, judged on validation alone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from classify import figures
+from classify.augment import PRESETS
+from classify.errors import ClassifyError, LossError, RunError
+from classify.metrics import auc, curve, log_loss
+from classify.models import chosen_arch
+from classify.models.heads import HEADS
+from classify.pack import Progress
+from classify.page import image
+from classify.predict import score_split
+from classify.runs import Run, best_epoch, check_free
+from classify.settings import TrainSettings, settings_of
+from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.tables import Manifest
+
+if TYPE_CHECKING:
+    import keras
+    import keras_tuner
+
+METHODS = ("random", "hyperband")
+FACTOR = 3  # of Hyperband: a third of the trials goes on, for three times as many epochs
+RATES = (1e-4, 1e-2)  # learning rates that are tried, evenly by their logarithm
+DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+FREEZES = ("none", "all", "-10")  # of the backbone; the last: all but ten layers
+OF_BACKBONES = ("head", "dropout", "freeze")
+VARIED = ("learning_rate", "augment", *OF_BACKBONES)
+SHOWN = 10  # trials that are printed
+CONFIG, TRIALS, BEST = "tune.toml", "trials.csv", "best.toml"
+OBJECTIVE = "val_log_loss"
+
+# Shows a trial while it is trained.
+Watch = Callable[[TrainSettings], AbstractContextManager["keras.callbacks.Callback"]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how."""
+
+    method: str = "random"
+    trials: int = 20  # of a random search; Hyperband has as many as follow from the epochs
+    vary: tuple[str, ...] = VARIED  # settings; those the network does not have are left alone
+    seed: int = 0  # of the draws
+
+    def __post_init__(self) -> None:
+        """Refuse what is not known."""
+        if self.method not in METHODS:
+            raise ClassifyError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
+        if unknown := [name for name in self.vary if name not in VARIED]:
+            raise ClassifyError(
+                f"{', '.join(unknown)} cannot be varied; choose from {', '.join(VARIED)}"
+            )
+        if self.trials < 1:
+            raise ClassifyError(f"trials ({self.trials}) must be at least 1")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A search that has come to its end.
+
+    trials: a row per trial, best first; columns trial, val_log_loss, val_accuracy, val_auc (fake
+        against real), kept_epoch, epochs, seconds, and the settings that were varied. A trial
+        whose loss was not finite has no figures.
+    """
+
+    folder: Path
+    trials: pd.DataFrame
+
+
+def tune(
+    manifest_folder: Path,
+    folder: Path,
+    base: TrainSettings,
+    search: Search,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Search for the settings with the lowest log loss on the validation split.
+
+    The log loss is that of the probabilities alone: the loss that training reports holds what a
+    head's regularisation adds, and could not be compared between heads. The test split is not read.
+
+    Args:
+        manifest_folder: what `ffpp-split` wrote.
+        folder: the folder to make: `trials/0000` and so on are run folders.
+        base: all that is not varied; its epochs are the most that a trial is trained.
+        search: what is varied, and how often.
+        watch: shows a trial while it is trained.
+        progress: as `pack.pack` takes it.
+
+    Raises:
+        ClassifyError: nothing to vary, a used folder, or data or weights that cannot be had.
+        TableError: no manifest there, or its dataset has changed.
+    """
+    check_free(folder)
+    manifest = Manifest.read(manifest_folder)
+    _check(base, search)
+    config = {
+        "manifest": {
+            "path": os.path.relpath(manifest_folder.resolve(), folder.resolve()),
+            "sha256": sha256(manifest.folder / "manifest.json"),
+        },
+        "search": asdict(search),
+        "training": base.table(),
+    }
+    if base.weights and Path(base.weights).is_file():
+        weights = os.path.relpath(Path(base.weights).resolve(), folder.resolve())
+        config["training"]["weights"] = weights
+    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+    return _searched(folder, manifest_folder, base, search, watch, progress)
+
+
+def resume(folder: Path, watch: Watch | None = None, progress: Progress | None = None) -> Tuned:
+    """Go on with a search that was interrupted; the trial in hand loses at most an epoch.
+
+    Raises:
+        ClassifyError: no search there, or its manifest has changed.
+    """
+    path = folder / CONFIG
+    try:
+        config = tomllib.loads(path.read_text("utf-8"))
+        manifest_folder = (folder.resolve() / config["manifest"]["path"]).resolve()
+        search = Search(**{**config["search"], "vary": tuple(config["search"]["vary"])})
+        base, known = settings_of(config["training"], path), config["manifest"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: no search, or damaged ({error}); see `classify tune`") from error
+    if sha256(manifest_folder / "manifest.json") != known:
+        raise RunError(f"{manifest_folder} has changed since the search began; search anew")
+    return _searched(folder, manifest_folder, base, search, watch, progress)
+
+
+def varied(arch: str, vary: Sequence[str]) -> list[str]:
+    """Those of some settings that a network has."""
+    pretrained = chosen_arch(arch).pretrained
+    return [name for name in vary if pretrained or name not in OF_BACKBONES]
+
+
+def _check(base: TrainSettings, search: Search) -> None:
+    if not varied(base.arch, search.vary):
+        raise ClassifyError(f"{base.arch} has none of {', '.join(search.vary)}; nothing to search")
+    if base.refit:
+        raise ClassifyError("refit leaves no validation split to search by")
+    if search.method == "hyperband" and (base.head_epochs or base.warmup_epochs):
+        raise ClassifyError(
+            "Hyperband begins with trials of an epoch or two, which leave no room for head_epochs "
+            "or warmup_epochs: leave them out, or search with --method random"
+        )
+
+
+def _searched(
+    folder: Path,
+    manifest_folder: Path,
+    base: TrainSettings,
+    search: Search,
+    watch: Watch | None,
+    progress: Progress | None,
+) -> Tuned:
+    from classify import train as training
+
+    def measured(values: Mapping[str, Any], trial: str) -> float:
+        settings = training.resolved(base.changed(**values))
+        with watch(settings) if watch else contextlib.nullcontext() as shown:
+            run = training.train_or_resume(
+                manifest_folder,
+                folder / "trials" / trial,
+                settings,
+                [shown] if shown else [],
+                progress,
+            )
+        return _figures(run)[OBJECTIVE]
+
+    tuner = _tuner(folder, base, search, measured)
+    tuner.search()
+    return _results(folder, base, search)
+
+
+def _tuner(
+    folder: Path,
+    base: TrainSettings,
+    search: Search,
+    measured: Callable[[Mapping[str, Any], str], float],
+) -> keras_tuner.engine.base_tuner.BaseTuner:
+    """Keras-tuner's oracle with trials of ours; it finds what it has done before in the folder."""
+    import keras_tuner
+    from keras_tuner import errors, oracles
+
+    class Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
+        def run_trial(self, trial: Any) -> dict[str, float]:
+            values = dict(trial.hyperparameters.values)
+            if "tuner/epochs" in values:
+                values["epochs"] = values["tuner/epochs"]
+            own = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+            try:
+                return {OBJECTIVE: measured(own, trial.trial_id)}
+            except LossError as error:
+                raise errors.FailedTrialError(str(error)) from error
+            except Exception as error:  # keras-tuner would go on to the next trial
+                raise _Stopped(error) from error
+
+    class _Stopped(errors.FatalError):  # type: ignore[misc]
+        """Carries what went wrong out of the search."""
+
+    space = keras_tuner.HyperParameters()
+    for name in varied(base.arch, search.vary):
+        _add(space, name)
+    objective = keras_tuner.Objective(OBJECTIVE, "min")
+    shared = {
+        "objective": objective,
+        "hyperparameters": space,
+        "seed": search.seed,
+        "max_consecutive_failed_trials": sys.maxsize,  # they are told of in the table
+    }
+    if search.method == "hyperband":
+        oracle = oracles.HyperbandOracle(max_epochs=base.epochs, factor=FACTOR, **shared)
+    else:
+        oracle = oracles.RandomSearchOracle(max_trials=search.trials, **shared)
+    oracle.verbose = 0
+    with contextlib.redirect_stdout(io.StringIO()):  # it says that it goes on
+        return Tuner(oracle, directory=str(folder), project_name="oracle")
+
+
+def _add(space: keras_tuner.HyperParameters, name: str) -> None:
+    """Add what a setting is tried with."""
+    if name == "learning_rate":
+        low, high = RATES
+        space.Float(name, low, high, sampling="log")
+        return
+    choices = {
+        "augment": list(PRESETS),
+        "head": list(HEADS),
+        "dropout": list(DROPOUTS),
+        "freeze": list(FREEZES),
+    }
+    space.Choice(name, choices[name])
+
+
+def _figures(run: Run) -> dict[str, float]:
+    """What a trial is worth on validation."""
+    scores = score_split(run, "val")
+    once = np.ones((1, len(scores)))
+    return {
+        OBJECTIVE: float(log_loss(scores.actual, scores.probabilities, once)[0]),
+        "val_accuracy": float(np.mean(scores.predicted == scores.actual)),
+        "val_auc": float(auc(curve(scores.is_fake, scores.p_fake, once))[0]),
+    }
+
+
+def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
+    """Write trials.csv and best.toml.
+
+    Raises:
+        LossError: no trial had a finite loss.
+    """
+    names = varied(base.arch, search.vary)
+    rows = []
+    for path in sorted((folder / "trials").iterdir()):
+        run = Run.read(path)
+        row = {"trial": path.name, "epochs": run.settings.epochs}
+        if (path / "best.keras").exists():
+            log = run.log
+            row |= _figures(run) | {"kept_epoch": best_epoch(log), "seconds": log["seconds"].sum()}
+        rows.append(row | {name: getattr(run.settings, name) for name in names})
+    columns = [OBJECTIVE, "val_accuracy", "val_auc", "kept_epoch", "epochs", "seconds", *names]
+    table = pd.DataFrame(rows, columns=["trial", *columns])
+    table = table.sort_values([OBJECTIVE, "trial"], ignore_index=True)
+    write_atomically(folder / TRIALS, table.to_csv(index=False).encode())
+    drawn = figures.trials(table, OBJECTIVE, names)
+    write_atomically(folder / "trials.png", image(drawn, "png"))
+    if table[OBJECTIVE].isna().all():
+        raise LossError(f"{folder}: no trial had a finite loss; see {TRIALS} there")
+    best = Run.read(folder / "trials" / table["trial"][0])
+    write_atomically(folder / BEST, best.config_for(folder, epochs=base.epochs).encode())
+    return Tuned(folder, table)
