@@ -186,8 +186,12 @@ def _searched(
             )
         return _figures(run)[OBJECTIVE]
 
-    tuner = _tuner(folder, base, search, measured)
-    tuner.search()
+    from keras_tuner.errors import FatalError
+
+    try:
+        _tuner(folder, base, search, measured).search()
+    except FatalError as stopped:  # only such errors come through it
+        raise stopped.__cause__ or stopped from None
     return _results(folder, base, search)
 
 
@@ -212,10 +216,7 @@ def _tuner(
             except LossError as error:
                 raise errors.FailedTrialError(str(error)) from error
             except Exception as error:  # keras-tuner would go on to the next trial
-                raise _Stopped(error) from error
-
-    class _Stopped(errors.FatalError):  # type: ignore[misc]
-        """Carries what went wrong out of the search."""
+                raise errors.FatalError(str(error)) from error
 
     space = keras_tuner.HyperParameters()
     for name in varied(base.arch, search.vary):
@@ -224,7 +225,7 @@ def _tuner(
     shared = {
         "objective": objective,
         "hyperparameters": space,
-        "seed": search.seed,
+        "seed": search.seed + 1,  # it takes 0 for none
         "max_consecutive_failed_trials": sys.maxsize,  # they are told of in the table
     }
     if search.method == "hyperband":
@@ -281,10 +282,10 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
     table = pd.DataFrame(rows, columns=["trial", *columns])
     table = table.sort_values([OBJECTIVE, "trial"], ignore_index=True)
     write_atomically(folder / TRIALS, table.to_csv(index=False).encode())
-    drawn = figures.trials(table, OBJECTIVE, names)
-    write_atomically(folder / "trials.png", image(drawn, "png"))
     if table[OBJECTIVE].isna().all():
         raise LossError(f"{folder}: no trial had a finite loss; see {TRIALS} there")
+    drawn = figures.trials(table.dropna(subset=OBJECTIVE), OBJECTIVE, names)
+    write_atomically(folder / "trials.png", image(drawn, "png"))
     best = Run.read(folder / "trials" / table["trial"][0])
     write_atomically(folder / BEST, best.config_for(folder, epochs=base.epochs).encode())
     return Tuned(folder, table)
