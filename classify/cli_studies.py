@@ -69,6 +69,7 @@ def tune(
     from classify.runs import new_folder
     from classify.settings import TrainSettings, read_config
     from classify.tune import VARIED, Search
+    from ffpp_tools.tables import Manifest
 
     given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
     base, named = read_config(config) if config else (TrainSettings(), None)
@@ -79,6 +80,9 @@ def tune(
         )
     search = Search(method, trials, tuple(vary or VARIED), seed)
     folder = resume or out or new_folder(Path("runs"), f"tune-{base.arch}")
+    source = manifest or named or Path("data_manifests/multiclass")
+    if not resume:
+        Manifest.read(source)  # what is wrong is told before Keras starts
     start_keras()
     from classify import tune as tuning
     from classify.display import watched
@@ -87,7 +91,6 @@ def tune(
     if resume:
         found = tuning.resume(folder, watched, progress)
     else:
-        source = manifest or named or Path("data_manifests/multiclass")
         found = tuning.tune(source, folder, base, search, watched, progress)
     show.tuned(found)
 
@@ -124,6 +127,9 @@ def backbones(
     """
     from dataclasses import replace
 
+    from ffpp_tools.tables import Manifest
+
+    Manifest.read(manifest)  # what is wrong is told before Keras starts
     start_keras()
     from classify.display import watched
     from classify.study import RECIPE, study_backbones

@@ -36,6 +36,11 @@ COMMANDS = [
     ("classify", "explain"),
     ("classify", "compare"),
     ("classify", "export"),
+    ("classify", "tune"),
+    ("classify", "gan", "train"),
+    ("classify", "gan", "generate"),
+    ("classify", "gan", "report"),
+    ("classify", "study", "backbones"),
 ]
 
 
@@ -139,6 +144,17 @@ def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
         (["classify", "explain", "runs/none"], "classify train"),
         (["classify", "compare", "runs/none", "runs/one"], "classify train"),
         (["classify", "export", "runs/none"], "classify train"),
+        (["classify", "tune"], "ffpp-split"),
+        (["classify", "tune", "--resume", "nowhere"], "no search"),
+        (["classify", "tune", "--resume", "t", "--arch", "vgg16"], "nothing but a folder"),
+        (["classify", "tune", "--vary", "epochs"], "learning_rate"),
+        (["classify", "gan", "train"], "--images"),
+        (["classify", "gan", "train", "--images", "nowhere"], "ffpp-stills"),
+        (["classify", "gan", "train", "--resume", "nowhere"], "classify gan train"),
+        (["classify", "gan", "train", "--resume", "r", "--size", 32], "--epochs only"),
+        (["classify", "gan", "generate", "nowhere"], "classify gan train"),
+        (["classify", "gan", "report", "nowhere"], "classify gan train"),
+        (["classify", "study", "backbones", "--manifest", "nowhere"], "ffpp-split"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
@@ -404,6 +420,49 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.slow
+def test_faces_are_learnt_generated_and_judged_by_commands(command, world, tmp_path):
+    tiny = ("--size", 16, "--filters", 4, "--batch-size", 8, "--epochs", 2, "--every", 1)
+    learnt = command("classify", "gan", "train", "--images", world / "CelebA", *tiny, "--out", "g")
+    assert learnt.returncode == 0, learnt.stderr
+    assert "COLLAPSED" in learnt.stdout  # after so little, all faces are one
+    assert command("classify", "gan", "train", "--resume", "g", "--epochs", 3).returncode == 0
+    made = command("classify", "gan", "generate", "g", "--count", 5, "--out", "faces")
+    assert made.returncode == 0, made.stderr
+    assert len(list((tmp_path / "faces").glob("*.png"))) == 5
+    judged = command("classify", "gan", "report", "g")
+    assert judged.returncode == 0, judged.stderr
+    assert (tmp_path / "g/report/report.html").is_file()
+    still = command(
+        "ffpp-stills", "faces", "--category", "DCGAN", "--label", "fake", "--crop", "none"
+    )
+    assert "5/5" in still.stdout
+
+
+@pytest.mark.slow
+def test_a_search_leaves_a_configuration_to_train_with(command, videos_manifest, tmp_path):
+    (tmp_path / "base.toml").write_text("[training]\nbatch_size = 16\n")
+    small = ("--arch", "sepconv", "--size", 48, "--epochs", 1, "--trials", 2)
+    asked = ("--manifest", videos_manifest.folder, "--config", "base.toml", "--out", "t")
+    searched = command("classify", "tune", *asked, *small, "--vary", "learning_rate")
+    assert searched.returncode == 0, searched.stderr
+    assert "2 trials: t/trials.csv" in searched.stdout
+    assert command("classify", "tune", "--resume", "t").returncode == 0
+    trained = command("classify", "train", "--config", "t/best.toml", "--out", "r")
+    assert trained.returncode == 0, trained.stderr
+    assert tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]["batch_size"] == 16
+
+
+def test_the_defaults_that_gan_train_shows_are_those_it_has():
+    from classify.gan.cli import train
+    from classify.gan.settings import GanSettings
+
+    hints = get_type_hints(train, include_extras=True)
+    for name, default in dataclasses.asdict(GanSettings()).items():
+        if default is not False:
+            assert hints[name].__metadata__[0].show_default == str(default)
 
 
 def test_the_defaults_that_train_shows_are_those_it_has():

@@ -85,6 +85,7 @@ def train(
     Example: classify gan train --resume runs/dcgan --epochs 120
     """
     options = locals()
+    from classify.gan.run import GanRun
     from classify.gan.settings import GanSettings
     from classify.runs import new_folder
 
@@ -98,15 +99,13 @@ def train(
         raise ClassifyError("name a folder of face pictures with --images, or --resume RUN")
     else:
         folder = out or new_folder(Path("runs"), "dcgan")
-    settings = replace(GanSettings(), **given)
+    settings = GanRun.read(resume).settings if resume else replace(GanSettings(), **given)
     start_keras()
     from classify.display import Display
     from classify.gan import train as training
-    from classify.gan.run import GanRun
 
     say(f"run: {folder}")
-    shown = settings if images else GanRun.read(folder).settings
-    with Display(epochs or shown.epochs, shown.batch_size, MEASURES) as display:
+    with Display(epochs or settings.epochs, settings.batch_size, MEASURES) as display:
         if images:
             run = training.train(images, folder, settings, [display], progress)
         else:
