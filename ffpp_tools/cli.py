@@ -278,8 +278,8 @@ def split(
     recipe: Annotated[
         str,
         typer.Option(
-            help="Rule of selection: grouped, holdout, paper, official, official-clean, 140k, or "
-            "a TOML file of your own."
+            help="Rule of selection: grouped, holdout, paper, official, official-clean, 140k, "
+            "dcgan, or a TOML file of your own."
         ),
     ] = "grouped",
     out: Annotated[

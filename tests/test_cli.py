@@ -429,16 +429,21 @@ def test_faces_are_learnt_generated_and_judged_by_commands(command, world, tmp_p
     assert learnt.returncode == 0, learnt.stderr
     assert "COLLAPSED" in learnt.stdout  # after so little, all faces are one
     assert command("classify", "gan", "train", "--resume", "g", "--epochs", 3).returncode == 0
-    made = command("classify", "gan", "generate", "g", "--count", 5, "--out", "faces")
+    made = command("classify", "gan", "generate", "g", "--count", 30, "--out", "faces")
     assert made.returncode == 0, made.stderr
-    assert len(list((tmp_path / "faces").glob("*.png"))) == 5
+    assert len(list((tmp_path / "faces").glob("*.png"))) == 30
     judged = command("classify", "gan", "report", "g")
     assert judged.returncode == 0, judged.stderr
     assert (tmp_path / "g/report/report.html").is_file()
-    still = command(
-        "ffpp-stills", "faces", "--category", "DCGAN", "--label", "fake", "--crop", "none"
-    )
-    assert "5/5" in still.stdout
+    # And on to a manifest of real and generated faces, treated alike.
+    alike = ("--crop", "none", "--size", "16x16")
+    assert command("ffpp-stills", world / "CelebA", "--category", "CelebA", *alike).returncode == 0
+    still = command("ffpp-stills", "faces", "--category", "DCGAN", "--label", "fake", *alike)
+    assert "30 crops" in still.stdout or "30/30" in still.stdout
+    split = command("ffpp-split", "--recipe", "dcgan", "--ratios", "60/20/20", "--out", "m")
+    assert split.returncode == 0, split.stderr
+    train = pd.read_csv(tmp_path / "m/train.csv")
+    assert dict(train.groupby("class")["category"].first()) == {"fake": "DCGAN", "real": "CelebA"}
 
 
 @pytest.mark.slow
