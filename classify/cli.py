@@ -154,7 +154,7 @@ def train(
         bool | None, typer.Option(help="Weigh the loss so that every class counts the same.")
     ] = None,
     fraction: Annotated[
-        float | None, _option("Train and validate on so much of every class", 1.0)
+        float | None, _option("Share of every class to train and validate on", 1.0)
     ] = None,
     sampling: Annotated[
         str | None, _option("all, or balanced: by class, then clip, then crop", "all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,7 @@ def tune(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="TOML file with the settings that are not varied, as config.toml of a run."
-        ),
+        typer.Option(help="TOML file with settings that are not varied, as config.toml of a run."),
     ] = None,
     arch: Annotated[
         str | None, typer.Option(help="Network.", show_default="efficientnetb0")
@@ -39,12 +37,15 @@ def tune(
         int | None, typer.Option(help="The most that a trial is trained.", show_default="10")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the input.", show_default="the network's")
+        int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
     ] = None,
-    method: Annotated[str, typer.Option(help="random, or hyperband.")] = "random",
+    method: Annotated[
+        str | None, typer.Option(help="random, or hyperband.", show_default="random")
+    ] = None,
     trials: Annotated[
-        int, typer.Option(help="Of a random search; hyperband has its own number.")
-    ] = 20,
+        int | None,
+        typer.Option(help="Of a random search; hyperband has its own number.", show_default="20"),
+    ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,7 +53,9 @@ def tune(
             show_default="all that the network has",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of what is drawn.", show_default="0")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder.", show_default="runs/tune-<arch>, or the next")
     ] = None,
@@ -74,11 +77,14 @@ def tune(
     given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
     base, named = read_config(config) if config else (TrainSettings(), None)
     base = base.changed(**given)
-    if resume and (manifest or config or out or vary or any(given.values())):
+    searched: dict[str, Any] = {"method": method, "trials": trials, "vary": vary, "seed": seed}
+    others = (manifest, config, out, *given.values(), *searched.values())
+    if resume and any(value is not None for value in others):
         raise ClassifyError(
             "--resume keeps the search's own settings: give it nothing but a folder"
         )
-    search = Search(method, trials, tuple(vary or VARIED), seed)
+    searched["vary"] = tuple(vary or VARIED)
+    search = Search(**{name: value for name, value in searched.items() if value is not None})
     folder = resume or out or new_folder(Path("runs"), f"tune-{base.arch}")
     source = manifest or named or Path("data_manifests/multiclass")
     if not resume:
@@ -103,12 +109,14 @@ def backbones(
         typer.Option(help="A backbone; repeat it for more.", show_default="all 28"),
     ] = None,
     fraction: Annotated[
-        float, typer.Option(help="Train and validate on so much of every class.")
+        float, typer.Option(help="Share of every class to train and validate on.")
     ] = 0.1,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of weights files, called as Keras calls them.", show_default="downloaded"
+            help="Folder of weights files, called as Keras calls them. What cannot be had "
+            "either way keeps random weights.",
+            show_default="downloaded",
         ),
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the input in pixels.")] = 256,
@@ -121,7 +129,8 @@ def backbones(
 ) -> None:
     """Compare backbones by the recipe of the 2022 study: frozen, one head, a tenth of the data.
 
-    Adam 0.0009, head flatten-758-512-256, augmentation rotate-shift, patience 3.
+    Adam 0.0009, head flatten-758-512-256, augmentation rotate-shift, patience 3. Each is a run in
+    OUT/<arch>, and OUT/comparison compares them.
 
     Example: classify study backbones --manifest data_manifests/140k --arch mobilenet --arch vgg16
     """
@@ -141,6 +150,8 @@ def backbones(
     if found.untrained:
         names = ", ".join(found.untrained)
         say(f"no pretrained weights could be had for {names}: random features", style="yellow")
+    for name, why in found.failed.items():
+        say(f"{name} could not be trained: {why}", style="yellow")
     if found.comparison:
         show.comparison(found.comparison)
     say(f"study: {out}")

@@ -108,7 +108,7 @@ def pack(
     if share.fraction < 1:
         rows = share.of(samples)
         samples, hashes = samples.iloc[rows].reset_index(drop=True), hashes.iloc[rows]
-        name, what = f"{split}-{share.fraction:g}", f"{what} {share}"
+        name, what = f"{split}-{share.fraction:g}-{share.seed}", f"{what} {share}"
     fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
     crops = _Crops(manifest.root, hashes, size)

@@ -92,7 +92,7 @@ def tuned(found: Tuned) -> None:
     """The best trials of a search."""
     from classify.tune import BEST, SHOWN, TRIALS
 
-    names = [c for c in found.trials.columns if c not in ("seconds", "epochs")]
+    names = [c for c in found.trials.columns if c != "seconds"]
     table = _table("the best trials, by the log loss on validation", *names)
     for row in found.trials.head(SHOWN).to_dict("records"):
         cells = (row[name] for name in names)

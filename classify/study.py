@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from classify import compare as comparing
-from classify import train as training
 from classify.compare import Comparison
 from classify.compare_files import write_comparison
-from classify.errors import ClassifyError, DownloadError
+from classify.errors import ClassifyError, DownloadError, LossError, ModelError
 from classify.models import ARCHITECTURES, chosen_arch
 from classify.models.backbones import BACKBONES
 from classify.pack import Progress
 from classify.runs import Run
 from classify.settings import TrainSettings
-from classify.tune import Watch
+from classify.train import Watch, train_or_resume
 
 # What the comparison of 29 backbones on the 140k faces (2022) trained all of them with.
 RECIPE = TrainSettings(
@@ -40,12 +38,14 @@ class Study:
 
     comparison: None where there is but one.
     untrained: backbones whose weights could not be had, so that they kept random ones.
+    failed: architecture → why it could not be trained.
     """
 
     folder: Path
     runs: tuple[Run, ...]
     comparison: Comparison | None
     untrained: tuple[str, ...]
+    failed: dict[str, str]
 
 
 def study_backbones(
@@ -73,37 +73,43 @@ def study_backbones(
         progress: as `pack.pack` takes it.
 
     Raises:
-        ClassifyError: no such architecture, one without a backbone, or a folder with other runs.
+        ClassifyError: no such architecture, one without a backbone, a folder with other runs, or
+            none of them could be trained.
         TableError: no manifest there, or its dataset has changed.
     """
-    names = list(archs) or [a.name for a in ARCHITECTURES.values() if a.pretrained]
+    names = list(dict.fromkeys(archs)) or [a.name for a in ARCHITECTURES.values() if a.pretrained]
     for name in names:
         if not chosen_arch(name).pretrained:
             raise ClassifyError(f"{name} is no backbone: leave it out, or train it by itself")
     files = weight_files(weights) if weights else {}
-    runs, untrained = [], []
+    runs: list[Run] = []
+    failed: dict[str, str] = {}
     for name in names:
-        settings = replace(recipe, arch=name, weights=str(files.get(name, "imagenet")))
-        if (folder / name / "config.toml").exists():
+        file = files.get(name)
+        settings = replace(recipe, arch=name, weights=str(file) if file else "imagenet")
+        there = (folder / name / "config.toml").exists()
+        if there and not file:
             settings = replace(settings, weights=Run.read(folder / name).settings.weights)
-        with watch(settings) if watch else contextlib.nullcontext() as shown:
-            callbacks = [shown] if shown else []
+        try:
             try:
-                run = training.train_or_resume(
-                    manifest_folder, folder / name, settings, callbacks, progress
-                )
+                run = train_or_resume(manifest_folder, folder / name, settings, watch, progress)
             except DownloadError:
+                if there:
+                    raise
                 settings = replace(settings, weights="none")
-                run = training.train_or_resume(
-                    manifest_folder, folder / name, settings, callbacks, progress
-                )
-        runs.append(run)
-        untrained += [name] if run.settings.weights == "none" else []
+                run = train_or_resume(manifest_folder, folder / name, settings, watch, progress)
+        except (LossError, ModelError) as error:  # the others have their turn
+            failed[name] = str(error)
+        else:
+            runs.append(run)
+    if not runs:
+        raise ClassifyError(f"no backbone could be trained; {names[0]}: {failed[names[0]]}")
+    untrained = tuple(run.settings.arch for run in runs if run.settings.weights == "none")
     comparison = None
     if len(runs) > 1:
         comparison = comparing.compare(runs)
         write_comparison(folder / "comparison", comparison)
-    return Study(folder, tuple(runs), comparison, tuple(untrained))
+    return Study(folder, tuple(runs), comparison, untrained, failed)
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
@@ -115,9 +121,11 @@ def weight_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ClassifyError(f"{folder}: there is no such folder of weights")
     found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".h5", ".keras")):
+    for path in sorted(folder.iterdir()):
         plain = re.sub(r"[^a-z0-9]", "", path.name.lower())
-        fitting = [arch for arch in BACKBONES if plain.startswith(arch)]
+        if not ("notop" in plain or path.name.endswith((".weights.h5", ".keras"))):
+            continue  # of the whole network, or no weights
+        fitting = [arch for arch in BACKBONES if re.match(rf"{arch}(?!v\d)", plain)]
         if not fitting:
             continue
         arch = max(fitting, key=len)  # resnet50v2 rather than resnet50

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
 from classify.settings import Phase, TrainSettings, phases
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.tables import Manifest
+
+# Makes a context with the callback that shows a training of some settings.
+Watch = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
 
 
 def resolved(settings: TrainSettings) -> TrainSettings:
@@ -77,7 +81,7 @@ def train(
         raise ClassifyError(
             f"batch_size ({settings.batch_size}) must be a multiple of the {replicas()} devices"
         )
-    network = _network(settings, len(manifest.classes))
+    network = built(settings, len(manifest.classes))
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
@@ -115,7 +119,7 @@ def resume(
         trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
         run.check_weights()
-        keeper = Keeper(folder, run.settings, _network(run.settings, len(manifest.classes)), [])
+        keeper = Keeper(folder, run.settings, built(run.settings, len(manifest.classes)), [])
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
@@ -133,27 +137,48 @@ def train_or_resume(
     manifest_folder: Path,
     folder: Path,
     settings: TrainSettings,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    watch: Watch | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Whatever is left to do for a run of these settings: all, the rest, or nothing.
+
+    Args:
+        manifest_folder: as `train` takes it; so are those not named here.
+        folder: the run folder, which may be there.
+        settings: of the run.
+        watch: makes what shows a training of these settings.
+        progress: as `train` takes it.
 
     Raises:
         RunError: the folder holds a run of other settings or of another manifest.
         ClassifyError, TableError: as `train`.
     """
-    if not (folder / "config.toml").exists():
-        return train(manifest_folder, folder, settings, callbacks, progress)
-    run = Run.read(folder)
-    if run.settings != resolved(settings) or not run.is_of(Manifest.read(manifest_folder)):
+    there = (folder / "config.toml").exists()
+    run = Run.read(folder) if there else None
+    same = run is None or (
+        run.settings == resolved(settings) and run.is_of(Manifest.read(manifest_folder))
+    )
+    if not same:
         raise RunError(f"{folder} holds a run of other settings or data; choose another --out")
-    try:
-        return resume(folder, callbacks, progress)
-    except RunEndedError:
-        return run
+    keras.utils.clear_session()  # of the networks trained before
+    with watch(settings) if watch else nullcontext() as shown:
+        callbacks = [shown] if shown else []
+        if run is None:
+            return train(manifest_folder, folder, settings, callbacks, progress)
+        try:
+            return resume(folder, callbacks, progress)
+        except RunEndedError:
+            if not (folder / "best.keras").exists():
+                raise LossError(f"{folder}: the validation loss was never finite") from None
+            return run
 
 
-def _network(settings: TrainSettings, classes: int) -> keras.Model:
+def built(settings: TrainSettings, classes: int) -> keras.Model:
+    """The untrained or pretrained network of some resolved settings.
+
+    Raises:
+        ModelError: as `models.build`.
+    """
     keras.utils.set_random_seed(settings.seed)
     with policy(settings.mixed_precision):
         return build(
@@ -220,6 +245,7 @@ def _fit(
             )
             guard.check()
         if not (run.folder / "best.keras").exists():
+            write_atomically(run.folder / "not-finite.txt", b"the validation loss, always\n")
             raise LossError(
                 f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
             )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,22 +29,21 @@ from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
-    import keras
     import keras_tuner
 
+    from classify.train import Watch
+
 METHODS = ("random", "hyperband")
-FACTOR = 3  # of Hyperband: a third of the trials goes on, for three times as many epochs
+FACTOR = 3  # of Hyperband: a third of the settings is trained again, for three times the epochs
 RATES = (1e-4, 1e-2)  # learning rates that are tried, evenly by their logarithm
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 FREEZES = ("none", "all", "-10")  # of the backbone; the last: all but ten layers
 OF_BACKBONES = ("head", "dropout", "freeze")
 VARIED = ("learning_rate", "augment", *OF_BACKBONES)
 SHOWN = 10  # trials that are printed
+FAILED = "not-finite.txt"  # in the folder of a trial that `train` gave up
 CONFIG, TRIALS, BEST = "tune.toml", "trials.csv", "best.toml"
 OBJECTIVE = "val_log_loss"
-
-# Shows a trial while it is trained.
-Watch = Callable[[TrainSettings], AbstractContextManager["keras.callbacks.Callback"]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,8 @@ class Search:
             )
         if self.trials < 1:
             raise ClassifyError(f"trials ({self.trials}) must be at least 1")
+        if len(set(self.vary)) < len(self.vary):
+            raise ClassifyError(f"{', '.join(self.vary)}: name each setting once")
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def tune(
 
     Args:
         manifest_folder: what `ffpp-split` wrote.
-        folder: the folder to make: `trials/0000` and so on are run folders.
+        folder: the folder to make: `trials/0` and so on are run folders.
         base: all that is not varied; its epochs are the most that a trial is trained.
         search: what is varied, and how often.
         watch: shows a trial while it is trained.
@@ -109,9 +107,12 @@ def tune(
         ClassifyError: nothing to vary, a used folder, or data or weights that cannot be had.
         TableError: no manifest there, or its dataset has changed.
     """
+    from classify import train as training
+
     check_free(folder)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
+    training.built(training.resolved(base), len(manifest.classes))  # fails before there is a folder
     config = {
         "manifest": {
             "path": os.path.relpath(manifest_folder.resolve(), folder.resolve()),
@@ -141,7 +142,7 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
         base, known = settings_of(config["training"], path), config["manifest"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: no search, or damaged ({error}); see `classify tune`") from error
-    if sha256(manifest_folder / "manifest.json") != known:
+    if sha256(Manifest.read(manifest_folder).folder / "manifest.json") != known:
         raise RunError(f"{manifest_folder} has changed since the search began; search anew")
     return _searched(folder, manifest_folder, base, search, watch, progress)
 
@@ -157,6 +158,11 @@ def _check(base: TrainSettings, search: Search) -> None:
         raise ClassifyError(f"{base.arch} has none of {', '.join(search.vary)}; nothing to search")
     if base.refit:
         raise ClassifyError("refit leaves no validation split to search by")
+    if search.method == "hyperband" and "learning_rate" not in search.vary:
+        raise ClassifyError(
+            "Hyperband draws many settings, and without learning_rate there are few to draw: vary "
+            "it too, or search with --method random"
+        )
     if search.method == "hyperband" and (base.head_epochs or base.warmup_epochs):
         raise ClassifyError(
             "Hyperband begins with trials of an epoch or two, which leave no room for head_epochs "
@@ -176,14 +182,11 @@ def _searched(
 
     def measured(values: Mapping[str, Any], trial: str) -> float:
         settings = training.resolved(base.changed(**values))
-        with watch(settings) if watch else contextlib.nullcontext() as shown:
-            run = training.train_or_resume(
-                manifest_folder,
-                folder / "trials" / trial,
-                settings,
-                [shown] if shown else [],
-                progress,
-            )
+        if (folder / "trials" / trial / FAILED).exists():
+            raise LossError(f"trial {trial}: the loss is not finite")
+        run = training.train_or_resume(
+            manifest_folder, folder / "trials" / trial, settings, watch, progress
+        )
         return _figures(run)[OBJECTIVE]
 
     from keras_tuner.errors import FatalError
@@ -201,7 +204,11 @@ def _tuner(
     search: Search,
     measured: Callable[[Mapping[str, Any], str], float],
 ) -> keras_tuner.engine.base_tuner.BaseTuner:
-    """Keras-tuner's oracle with trials of ours; it finds what it has done before in the folder."""
+    """Keras-tuner's oracle with trials of ours.
+
+    Its own state is begun anew each time: what it draws follows from the seed and from what the
+    trials were worth, and those that are done are not trained again.
+    """
     import keras_tuner
     from keras_tuner import errors, oracles
 
@@ -233,8 +240,7 @@ def _tuner(
     else:
         oracle = oracles.RandomSearchOracle(max_trials=search.trials, **shared)
     oracle.verbose = 0
-    with contextlib.redirect_stdout(io.StringIO()):  # it says that it goes on
-        return Tuner(oracle, directory=str(folder), project_name="oracle")
+    return Tuner(oracle, directory=str(folder), project_name="oracle", overwrite=True)
 
 
 def _add(space: keras_tuner.HyperParameters, name: str) -> None:
@@ -274,7 +280,7 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
     for path in sorted((folder / "trials").iterdir()):
         run = Run.read(path)
         row = {"trial": path.name, "epochs": run.settings.epochs}
-        if (path / "best.keras").exists():
+        if not (path / FAILED).exists():
             log = run.log
             row |= _figures(run) | {"kept_epoch": best_epoch(log), "seconds": log["seconds"].sum()}
         rows.append(row | {name: getattr(run.settings, name) for name in names})

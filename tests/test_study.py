@@ -29,13 +29,6 @@ def test_the_recipe_is_the_2022_studys():
 
 @pytest.mark.slow
 def test_backbones_are_trained_once_and_compared(videos_manifest, tmp_path, monkeypatch):
-    import keras
-
-    def offline(*args, **kwargs):
-        raise Exception("URL fetch failure on https://x.invalid/weights.h5: None -- none")
-
-    monkeypatch.setattr(keras.utils, "get_file", offline)
-    monkeypatch.setattr("keras.src.utils.file_utils.get_file", offline)
     (tmp_path / "weights").mkdir()
     known = build("mobilenetv2", 2, 32).get_layer("backbone")
     known.save_weights(tmp_path / "weights/mobilenet_v2_weights_notop.weights.h5")
@@ -70,6 +63,12 @@ def test_backbones_are_trained_once_and_compared(videos_manifest, tmp_path, monk
             ("mobilenet",),
             dataclasses.replace(SMALL, epochs=3),
         )
+    # One that cannot be trained leaves the others their turn.
+    more = study("xception", "mobilenet")
+    assert "71 pixels" in more.failed["xception"]
+    assert [run.settings.arch for run in more.runs] == ["mobilenet"]
+    with pytest.raises(ClassifyError, match="no backbone could be trained; xception"):
+        study("xception")
 
 
 def _refused(arch):
@@ -88,7 +87,8 @@ def test_weights_files_are_known_by_the_names_keras_gives_them(tmp_path):
         "efficientnetv2b0": "efficientnetv2-b0_notop.h5",
         "densenet121": "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
     }
-    for name in (*names.values(), "readme.txt", "other.h5"):
+    others = ("readme.txt", "other.h5", "mobilenetv3_notop.h5", "vgg16_weights_tf_kernels.h5")
+    for name in (*names.values(), *others):
         (tmp_path / name).touch()
     assert {arch: path.name for arch, path in weight_files(tmp_path).items()} == names
     (tmp_path / "resnet50.weights.h5").touch()
@@ -115,5 +115,6 @@ def test_a_share_is_of_every_class_and_has_an_array_of_its_own(videos_manifest):
     np.testing.assert_array_equal(part.labels, whole.labels[rows])
     other = pack(videos_manifest, "train", 32, share=Share(0.3, seed=2))
     assert list(other.samples["face_id"]) != list(part.samples["face_id"])
+    assert len(list((videos_manifest.folder / "packed").glob("train-0.3-*-32-*.npy"))) == 2
     again = pack(videos_manifest, "train", 32)
     np.testing.assert_array_equal(again.images, whole.images)

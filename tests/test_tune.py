@@ -1,7 +1,9 @@
 import dataclasses
 import shutil
 import tomllib
+from contextlib import nullcontext
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +12,14 @@ import tomli_w
 from classify import tune as tuning
 from classify.augment import PRESETS
 from classify.errors import ClassifyError, LossError, RunError
+from classify.models import build, freeze
 from classify.models.heads import HEADS
 from classify.predict import score_split
 from classify.runs import Run
 from classify.settings import TrainSettings, read_config
 from classify.train import train, train_or_resume
 from classify.tune import Search, resume, tune, varied
+from ffpp_tools.errors import TableError
 from tests.test_train import TINY
 
 BASE = dataclasses.replace(TINY, epochs=2)
@@ -61,33 +65,31 @@ def test_the_best_settings_train_as_they_are(tuned, videos_manifest, tmp_path):
     np.testing.assert_allclose(again.log["val_loss"], best.log["val_loss"], rtol=1e-4)
 
 
-def test_a_search_goes_on_where_it_stopped(tuned, videos_manifest, tmp_path, monkeypatch):
-    folder = tmp_path / "t"
-    whole, trained = train_or_resume, []
+class Stopping(keras.callbacks.Callback):
+    """Ctrl-C after the first epoch of the second trial."""
 
-    def stopping(*args, **kwargs):
-        if len(trained) == 1:
-            trained.append("cut")
+    seen = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        Stopping.seen += 1
+        if Stopping.seen == BASE.epochs + 1:
             raise KeyboardInterrupt
-        trained.append(args[1].name)
-        return whole(*args, **kwargs)
 
-    monkeypatch.setattr("classify.train.train_or_resume", stopping)
+
+def test_a_search_goes_on_where_it_stopped(tuned, videos_manifest, tmp_path):
+    folder = tmp_path / "t"
     with pytest.raises(KeyboardInterrupt):
-        tune(videos_manifest.folder, folder, BASE, THREE)
-    again = resume(folder)
-    assert len(trained) == 4  # the first trial was not trained again
+        tune(videos_manifest.folder, folder, BASE, THREE, lambda _: nullcontext(Stopping()))
+    first = (folder / "trials/0/best.keras").stat().st_mtime_ns
+    again = resume(folder, lambda _: nullcontext(Stopping()))
+    assert (folder / "trials/0/best.keras").stat().st_mtime_ns == first  # not trained again
+    assert Stopping.seen == 3 * BASE.epochs  # nor was the second trial's first epoch
     columns = ["trial", "learning_rate", "augment"]
-    pd.testing.assert_frame_equal(
-        again.trials[columns].sort_values("trial", ignore_index=True),
-        tuned.trials[columns].sort_values("trial", ignore_index=True),
-    )
-    np.testing.assert_allclose(
-        again.trials["val_log_loss"], tuned.trials["val_log_loss"], rtol=1e-4
-    )
+    pd.testing.assert_frame_equal(again.trials[columns], tuned.trials[columns])
+    losses = again.trials["val_log_loss"]
+    np.testing.assert_allclose(losses, tuned.trials["val_log_loss"], rtol=1e-4)
     # And where nothing is left to do.
     assert len(resume(folder).trials) == 3
-    assert len(trained) == 4
 
 
 @pytest.mark.slow
@@ -100,6 +102,16 @@ def test_hyperband_gives_the_best_of_few_epochs_more(videos_manifest, tmp_path):
     assert len(promoted) == 1
     assert promoted["val_log_loss_y"].item() == pytest.approx(short["val_log_loss"].min())
     assert read_config(tmp_path / "t/best.toml")[0].epochs == 3
+
+
+def test_a_trial_that_blows_up_late_is_not_the_best(tuned):
+    folder = shutil.copytree(tuned.folder, tuned.folder.with_name("late"))
+    best = tuned.trials["trial"][0]
+    (folder / "trials" / best / "not-finite.txt").touch()  # as `train` leaves it
+    again = resume(folder).trials.set_index("trial")
+    assert again.index[-1] == best
+    assert np.isnan(again.loc[best, "val_log_loss"])
+    assert read_config(folder / "best.toml")[0] != read_config(tuned.folder / "best.toml")[0]
 
 
 def test_a_trial_that_blows_up_is_told_of_and_the_search_goes_on(
@@ -127,11 +139,23 @@ def test_only_what_a_network_has_is_varied():
     assert varied("vgg16", tuning.VARIED) == list(tuning.VARIED)
 
 
-def test_the_space_holds_what_the_settings_take():
+@pytest.mark.slow
+def test_the_smallest_backbone_can_be_what_is_searched():
     for head in HEADS:
-        for freeze in tuning.FREEZES:
-            for dropout in tuning.DROPOUTS:
-                TrainSettings(head=head, freeze=freeze, dropout=dropout)
+        network = build("vgg16", 2, 32, head=head, dropout=max(tuning.DROPOUTS))
+        for frozen in tuning.FREEZES:
+            freeze(network, frozen, False)
+
+
+@pytest.mark.slow
+def test_heads_dropout_and_freezing_are_searched_too(videos_manifest, tmp_path):
+    base = TrainSettings(arch="mobilenet", weights="none", size=32, batch_size=32, epochs=1)
+    vary = ("head", "dropout", "freeze")
+    found = tune(videos_manifest.folder, tmp_path / "t", base, Search(trials=3, vary=vary)).trials
+    for row in found.to_dict("records"):
+        settings = Run.read(tmp_path / "t/trials" / row["trial"]).settings
+        assert [getattr(settings, name) for name in vary] == [row[name] for name in vary]
+    assert found[list(vary)].drop_duplicates().shape == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +167,9 @@ def test_the_space_holds_what_the_settings_take():
         ({}, {"vary": ("head",)}, "nothing to search"),
         ({"refit": True}, {}, "no validation split"),
         ({"head_epochs": 1}, {"method": "hyperband"}, "Hyperband begins"),
+        ({}, {"method": "hyperband", "vary": ("augment",)}, "few to draw"),
+        ({}, {"vary": ("augment", "augment")}, "each setting once"),
+        ({"size": 33, "arch": "xception", "weights": "none"}, {}, "needs an input of 71"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(base, search, message, videos_manifest, tmp_path):
@@ -165,6 +192,10 @@ def test_a_search_is_not_gone_on_with_on_other_data(tuned, videos_manifest, tmp_
     config["manifest"]["sha256"] = "0" * 64
     (folder / "tune.toml").write_text(tomli_w.dumps(config))
     with pytest.raises(RunError, match="search anew"):
+        resume(folder)
+    config["manifest"]["path"] = "nowhere"
+    (folder / "tune.toml").write_text(tomli_w.dumps(config))
+    with pytest.raises(TableError, match="no manifest"):
         resume(folder)
 
 

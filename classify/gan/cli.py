@@ -18,7 +18,7 @@ MEASURES = (
 )
 
 gan_app = typer.Typer(
-    help="Train a DCGAN and generate faces, to test detectors against.", no_args_is_help=True
+    help="Train a DCGAN and generate faces, to train and test detectors on.", no_args_is_help=True
 )
 
 
@@ -26,7 +26,9 @@ gan_app = typer.Typer(
 def train(
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of face pictures, or a manifest: the real ones of its train."),
+        typer.Option(
+            help="Folder of face pictures, or a manifest, of which train's real ones are taken."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.", show_default="runs/dcgan, or the next")
@@ -36,7 +38,10 @@ def train(
         typer.Option(help="Go on with this run; with --epochs, to so many in all."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the pictures in pixels.", show_default="128")
+        int | None,
+        typer.Option(
+            help="Side of the pictures: 16, 32, 64, 128 or 256 pixels.", show_default="128"
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="How many in all.", show_default="60")
@@ -62,7 +67,10 @@ def train(
     ] = None,
     augment: Annotated[
         str | None,
-        typer.Option(help="What happens to real pictures, as in train.", show_default="flip"),
+        typer.Option(
+            help="What happens to real pictures: flip, none or another preset of train.",
+            show_default="flip",
+        ),
     ] = None,
     every: Annotated[
         int | None, typer.Option(help="Keep the generator every so many epochs.", show_default="10")
@@ -109,8 +117,8 @@ def train(
         if images:
             run = training.train(images, folder, settings, [display], progress)
         else:
-            run = training.resume(folder, epochs, [display], progress)
-    for remark in run.remarks:
+            run = training.resume(folder, epochs, [display])
+    for remark in run.remarks():
         say(remark, style="yellow")
     say(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
 
@@ -124,7 +132,9 @@ def generate(
     ] = None,
     epoch: Annotated[
         int | None,
-        typer.Option(help="The generator kept after so many epochs.", show_default="the last"),
+        typer.Option(
+            min=1, help="The generator kept after so many epochs.", show_default="the last"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other faces.")] = 0,
 ) -> None:
@@ -139,7 +149,7 @@ def generate(
     start_keras()
     from classify.gan.generate import generate as generated
 
-    for remark in found.remarks:
+    for remark in found.remarks(epoch):
         say(remark, style="yellow")
     generated(found, count, folder, epoch, seed, progress)
     say(f"{counted(count, 'generated face')}: {folder}")
@@ -149,7 +159,10 @@ def generate(
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
     weights: Annotated[
-        str, typer.Option(help="Of EfficientNetB0, for the distance to real faces: a file.")
+        str,
+        typer.Option(
+            help="Of EfficientNetB0, for the distance to real faces: imagenet, or a file."
+        ),
     ] = "imagenet",
 ) -> None:
     """Judge every generator that was kept: its faces, their diversity, their distance to real ones.
@@ -166,7 +179,7 @@ def report(
     from classify.page import number
     from ffpp_tools.console import console
 
-    for remark in found.remarks:
+    for remark in found.remarks():
         say(remark, style="yellow")
     made = make_report(found, weights, progress)
     table = Table("epochs", "diversity ÷ real", "Fréchet distance (EfficientNetB0)")

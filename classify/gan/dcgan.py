@@ -17,11 +17,15 @@ REAL, GENERATED, GENERATOR = "real", "generated", "generator"
 class Dcgan(keras.Model):  # type: ignore[misc]
     """What the discriminator says of real pictures, of generated ones, and to the generator.
 
-    The sum of three losses is minimised: `real` and `generated` move only the discriminator,
-    because the generated pictures are held fixed in them; `generator` moves only the generator,
-    because in it the discriminator's weights are held fixed. So one backward pass does for both
-    what two would do in turn from the same weights, on any backend. Adam treats every weight by
-    itself: one optimizer is two of the same settings.
+    The sum of three losses is minimised. `real` and `generated` move only the discriminator,
+    because the generated pictures are held fixed in them. `generator` moves only the generator:
+    its logits are
+
+        D(G(z)) - D(stop(G(z))) + stop(D(stop(G(z)))),
+
+    of the value D(G(z)), in whose slope the discriminator's weights cancel out. So one backward
+    pass does for both what two would do from the same weights, on any backend. Adam treats every
+    weight by itself: one optimizer is two of the same settings.
     """
 
     def __init__(self, generator: keras.Model, discriminator: keras.Model, **of_keras: Any) -> None:
@@ -34,14 +38,13 @@ class Dcgan(keras.Model):  # type: ignore[misc]
         pictures, noise = inputs
         pictures = keras.ops.cast(pictures, "float32") / 127.5 - 1
         made = self.generator(noise, training=training)
-        critic = self.discriminator
-        held = [keras.ops.stop_gradient(v.value) for v in critic.trainable_variables]
-        rest = [v.value for v in critic.non_trainable_variables]
-        fooled, _ = critic.stateless_call(held, rest, made, training=training)
+        stop = keras.ops.stop_gradient
+        of_fixed = self.discriminator(stop(made), training=training)
+        of_made = self.discriminator(made, training=training)
         return {
-            REAL: critic(pictures, training=training),
-            GENERATED: critic(keras.ops.stop_gradient(made), training=training),
-            GENERATOR: fooled,
+            REAL: self.discriminator(pictures, training=training),
+            GENERATED: of_fixed,
+            GENERATOR: of_made - of_fixed + stop(of_fixed),
         }
 
     def get_config(self) -> dict[str, Any]:

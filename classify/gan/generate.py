@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -15,7 +17,7 @@ from classify.errors import ClassifyError
 from classify.gan.run import GanRun
 from classify.pack import Progress
 from classify.runs import load_model
-from ffpp_tools.files import occupied, sha256, write_atomically
+from ffpp_tools.files import occupied, write_atomically
 
 NOTE = "generated.json"
 AT_A_TIME = 64
@@ -46,20 +48,20 @@ def generate(
         ClassifyError: no such generator, or the folder holds something else.
     """
     path = run.generator(epoch)
+    model = load_model(path)
+    of = {"generator_sha256": _hash(model), "seed": seed}  # what its faces follow from
     said = {
-        "generator_sha256": sha256(path),
-        "seed": seed,
+        **of,
         "size": run.settings.size,
-        "epochs": epoch or len(run.log),
+        "epochs": len(run.log) if epoch is None else epoch,
         "trained_on": run.count,
-        "remarks": run.remarks,
+        "remarks": run.remarks(epoch),
     }
     note = folder / NOTE
-    if occupied(folder) and _read(note) != said:
+    if occupied(folder) and not of.items() <= _read(note).items():
         raise ClassifyError(f"{folder} holds something else: choose another --out")
     write_atomically(note, (json.dumps(said, indent=2) + "\n").encode())
     missing = [i for i in range(1, count + 1) if not (folder / f"{i:08d}.png").exists()]
-    model = load_model(path)
 
     def write() -> Iterator[int]:
         for start in range(0, len(missing), AT_A_TIME):
@@ -82,15 +84,25 @@ def noise_of(numbers: list[int], seed: int, latent: int) -> npt.NDArray[np.float
 
 def pictures_of(generator: keras.Model, noise: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """What a generator makes of (n, latent) noise: (n, size, size, 3) RGB."""
-    made = [
-        keras.ops.convert_to_numpy(generator(noise[i : i + AT_A_TIME], training=False))
-        for i in range(0, len(noise), AT_A_TIME)
-    ]
-    return np.clip(np.rint((np.concatenate(made) + 1) * 127.5), 0, 255).astype(np.uint8)
+    made = []
+    for start in range(0, len(noise), AT_A_TIME):
+        rows = noise[start : start + AT_A_TIME]
+        batch = np.resize(rows, (AT_A_TIME, noise.shape[1]))  # always as large: the same rounding
+        found = keras.ops.convert_to_numpy(generator(batch, training=False))[: len(rows)]
+        made.append(np.clip(np.rint((found + 1) * 127.5), 0, 255).astype(np.uint8))
+    return np.concatenate(made)
 
 
-def _read(path: Path) -> object:
+def _hash(model: keras.Model) -> str:
+    """Of a network's weights: its file also tells when it was written."""
+    found = hashlib.sha256()
+    for weights in model.get_weights():
+        found.update(np.ascontiguousarray(weights).tobytes())
+    return found.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}

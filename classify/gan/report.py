@@ -72,7 +72,7 @@ def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> 
     """
     images = load(run.folder / ARRAY, run.settings.size)
     if not run.kept_epochs:
-        raise RunError(f"{run.folder}: no generator was kept yet; one is every --every epochs")
+        raise RunError(f"{run.folder}: no generator was kept yet; train it for more epochs")
     half = min(len(images) // 2, MOST)
     drawn = np.random.default_rng(SEED).permutation(len(images))[: 2 * half]
     try:
@@ -95,7 +95,7 @@ def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> 
         if network is not None:
             distance = frechet_distance(real, features(network, made[:half]))
         share = diversity(made[:WATCHED]) / real_diversity
-        kept.append(Kept(number, made[:SHOWN], share, distance))
+        kept.append(Kept(number, made[:SHOWN].copy(), share, distance))
     found = GanReport(run, tuple(kept), half, floor)
     _write(found, run.folder / "report")
     return found
@@ -104,5 +104,6 @@ def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> 
 def _write(found: GanReport, folder: Path) -> None:
     write_atomically(folder / "generators.csv", found.table.to_csv(index=False).encode())
     svg = page.image(figures.course(found.run.log), "svg")
-    html = page.rendered("gan.html", found=found, course=svg, source=found.run.source.name)
+    said = {"remarks": found.run.remarks(), "source": found.run.source.name}
+    html = page.rendered("gan.html", found=found, course=svg, **said)
     write_atomically(folder / "report.html", html.encode())

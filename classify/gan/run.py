@@ -14,7 +14,7 @@ import tomli_w
 from classify.errors import ClassifyError, RunError
 from classify.gan.settings import GanSettings
 from classify.gan.watch import GanEpoch, remarks
-from classify.runs import check_free, environment_here, write_environment
+from classify.runs import environment_here, write_environment
 from ffpp_tools.files import write_atomically
 
 CONFIG = "config.toml"
@@ -36,25 +36,19 @@ class GanRun:
 
     @classmethod
     def create(cls, folder: Path, settings: GanSettings, source: Path, count: int) -> GanRun:
-        """Make the folder and write config.toml and environment.json.
-
-        Raises:
-            RunError: the folder holds something already.
-        """
-        check_free(folder)
+        """Write config.toml and environment.json of a new run."""
         relative = os.path.relpath(source.resolve(), folder.resolve())
         run = cls(folder, settings, relative, count)
-        run._write()
+        run.write()
         write_environment(folder, environment_here())
         return run
 
     def until(self, epochs: int) -> GanRun:
-        """The same run with so many epochs, in its config.toml too."""
-        run = replace(self, settings=replace(self.settings, epochs=epochs))
-        run._write()
-        return run
+        """The same run with so many epochs."""
+        return replace(self, settings=replace(self.settings, epochs=epochs))
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write config.toml."""
         config = {
             "images": {"path": self.images, "count": self.count},
             "gan": self.settings.table(),
@@ -91,7 +85,7 @@ class GanRun:
         Raises:
             RunError: there is none.
         """
-        path = self.kept(epochs) if epochs else self.folder / "generator.keras"
+        path = self.folder / "generator.keras" if epochs is None else self.kept(epochs)
         if not path.is_file():
             known = ", ".join(map(str, self.kept_epochs)) or "none"
             raise RunError(f"{path} is missing; generators are kept of the epochs {known}")
@@ -115,8 +109,8 @@ class GanRun:
             raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
         return pd.read_csv(path)
 
-    @property
-    def remarks(self) -> list[str]:
-        """What is wrong with it as it stands, in sentences."""
-        rows: list[dict[str, Any]] = self.log.to_dict("records")
-        return remarks([GanEpoch(**row) for row in rows])
+    def remarks(self, epochs: int | None = None) -> list[str]:
+        """What is wrong with it after so many epochs, None for the last, in sentences."""
+        log = self.log
+        row: dict[str, Any] = log.iloc[len(log) - 1 if epochs is None else epochs - 1].to_dict()
+        return remarks(GanEpoch(**row))

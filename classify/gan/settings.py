@@ -12,9 +12,10 @@ from classify.settings import JIT, check_type
 
 @dataclass(frozen=True)
 class GanSettings:
-    """All that decides it; the defaults are the DCGAN study's, its learning rate apart.
+    """All that decides it.
 
-    That study gives 0.002 and takes its networks from the paper on DCGANs, which gives 0.0002.
+    Size, batches and epochs are the DCGAN study's; latent, filters and β₁ the paper's on DCGANs,
+    and so is the learning rate, for which the study has 0.002; the flips are ours.
     """
 
     size: int = 128  # side of the pictures, in pixels
@@ -40,6 +41,8 @@ class GanSettings:
                 raise ClassifyError(f"{name} ({getattr(self, name)}) must be at least {at_least}")
         if self.size not in (16, 32, 64, 128, 256):
             raise ClassifyError(f"size ({self.size}) must be 16, 32, 64, 128 or 256")
+        if self.seed >= 2**32:
+            raise ClassifyError(f"seed ({self.seed}) must be below 2**32")
         if not self.learning_rate > 0:
             raise ClassifyError(f"learning_rate ({self.learning_rate}) must be above 0")
         if not 0 <= self.beta_1 < 1:

@@ -23,7 +23,7 @@ from classify.gan.settings import GanSettings
 from classify.gan.watch import WATCHED, GanEpoch, diversity
 from classify.pack import Progress
 from classify.page import image
-from classify.runs import alone_in, note_resumption
+from classify.runs import alone_in, check_free, note_resumption
 from ffpp_tools.files import write_atomically
 
 
@@ -50,9 +50,11 @@ def train(
         ClassifyError: too few pictures, one that cannot be read, a used folder, a loss that is not
             finite.
     """
+    check_free(folder)
     paths = find_pictures(source)
-    run = GanRun.create(folder, settings, source, len(paths))
+    folder.mkdir(parents=True, exist_ok=True)
     packed(paths, settings.size, folder / ARRAY, progress)
+    run = GanRun.create(folder, settings, source, len(paths))
     with policy(settings.mixed_precision):
         model = built(settings)
     _fit(run, model, [], callbacks)
@@ -63,11 +65,11 @@ def resume(
     folder: Path,
     epochs: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    progress: Progress | None = None,
 ) -> GanRun:
     """Go on with a training after its last finished epoch, to more epochs in all if asked to.
 
-    On the same CPU it ends with the very weights that it would have had.
+    It shows what it would have shown, batch for batch, and on the same CPU ends with the weights
+    that it would have had, up to rounding.
 
     Raises:
         ClassifyError: no run there, one that has all its epochs, or a damaged checkpoint.
@@ -75,9 +77,9 @@ def resume(
     run = GanRun.read(folder)
     with policy(run.settings.mixed_precision):
         model, done = checkpoints.read_last(folder, GanEpoch)
-        if epochs and epochs < len(done):
+        if epochs is not None and epochs < len(done):
             raise RunError(f"{folder}: has {len(done)} epochs already; it cannot end at {epochs}")
-        run = run.until(epochs or run.settings.epochs)
+        run = run.until(run.settings.epochs if epochs is None else epochs)
         if len(done) >= run.settings.epochs:
             raise RunError(
                 f"{folder}: all {len(done)} epochs are done; --epochs {2 * len(done)} would train "
@@ -87,8 +89,6 @@ def resume(
             model = built(run.settings)
         else:
             compile_for_here(model, run.settings, model.optimizer)
-    if not (folder / ARRAY).exists():  # it was stopped before the first epoch
-        packed(find_pictures(run.source), run.settings.size, folder / ARRAY, progress)
     _fit(run, model, done, callbacks)
     return run
 
@@ -103,6 +103,7 @@ def _fit(
     batches = GanBatches(images, run.settings)
     keeper = GanKeeper(run, model, batches, images, done)
     with alone_in(run.folder):
+        run.write()
         if done:
             note_resumption(run.folder, len(done))
             keeper.follow_last()
@@ -150,8 +151,10 @@ class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
         """Make the generators and log.csv those of last.keras, which is written first."""
         folder, done = self._run.folder, len(self.epochs)
         checkpoints.save(folder / "generator.keras", self._gan.generator)
-        if done % self._run.settings.every == 0 or done == self._run.settings.epochs:
-            checkpoints.save(self._run.kept(done), self._gan.generator)
+        kept = self._run.kept(done)
+        due = done % self._run.settings.every == 0 or done == self._run.settings.epochs
+        if due and not kept.exists():
+            checkpoints.save(kept, self._gan.generator)
         checkpoints.write_log(folder, self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -185,9 +188,9 @@ class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self.epochs.append(row)
         logs["diversity"] = row.diversity  # for whoever shows it
+        self._draw(made)
         checkpoints.save_last(self._run.folder, self._gan, self.epochs)
         self.follow_last()
-        self._draw(made)
 
     def _draw(self, made: np.ndarray) -> None:
         done = len(self.epochs)

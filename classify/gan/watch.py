@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,17 +46,17 @@ def diversity(images: npt.NDArray[np.uint8]) -> float:
     return float(pdist(flat).mean() / np.sqrt(flat.shape[1]))
 
 
-def remarks(epochs: Sequence[GanEpoch]) -> list[str]:
-    """What is wrong with a training as it stands after its last epoch, in sentences; often none."""
-    last, found = epochs[-1], []
+def remarks(last: GanEpoch) -> list[str]:
+    """What is wrong with a training as it stands after an epoch, in sentences; often none."""
+    epochs, found = int(last.epoch) + 1, []
     if last.diversity < COLLAPSED:
         found.append(
-            f"COLLAPSED: after epoch {last.epoch + 1} the generated faces are only "
+            f"COLLAPSED: after epoch {epochs} the generated faces are only "
             f"{100 * last.diversity:.0f} % as diverse as real ones."
         )
     if min(last.real_accuracy, last.generated_accuracy) > UNFOOLED:
         found.append(
-            f"NOT FOOLED: in epoch {last.epoch + 1} the discriminator knew "
+            f"NOT FOOLED: in epoch {epochs} the discriminator knew "
             f"{100 * last.generated_accuracy:.1f} % of the generated faces; the generator "
             f"learns next to nothing from that."
         )
