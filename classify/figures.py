@@ -63,11 +63,17 @@ def cost(table: pd.DataFrame) -> Figure:
     took = 1000 / table["images_per_second"]
     sizes = 30 + 600 * table["parameters"] / table["parameters"].max()
     axes.scatter(took, 100 * table["accuracy"], s=sizes, alpha=0.5, color=COLOURS[0])
-    for x, y, name in zip(took, 100 * table["accuracy"], table["run"], strict=True):
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small")
-    axes.set(xlabel="milliseconds per image, on this machine", ylabel="accuracy, %")
+    for i, (x, y) in enumerate(zip(took, 100 * table["accuracy"], strict=True)):
+        above = (0, 8 if i % 2 else -14)  # neighbours of much the same accuracy stay legible
+        name = table["run"].iloc[i]
+        axes.annotate(
+            name, (x, y), xytext=above, textcoords="offset points", fontsize="small", ha="center"
+        )
     axes.set_xscale("log")
-    axes.margins(0.15)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.set(xlabel="milliseconds per image, on this machine", ylabel="accuracy, %")
+    axes.margins(0.2)
     return made
 
 

@@ -22,7 +22,7 @@ from classify.runs import load_model
 from ffpp_tools.files import write_atomically
 
 MOST = 2000  # faces that a distance is measured on
-SHOWN = 8  # of each generator
+SHOWN = 6  # of each generator
 SEED = 1_000_000  # no face that `generate` would write without being asked for it
 
 
