@@ -29,9 +29,6 @@ typer_app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-typer_app.add_typer(gan_app, name="gan")
-typer_app.add_typer(study_app, name="study")
-typer_app.command()(tune)
 
 
 def app() -> None:
@@ -422,3 +419,8 @@ def export(
 
     difference = exported(found, kind, folder)
     say(f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)")
+
+
+typer_app.command()(tune)
+typer_app.add_typer(gan_app, name="gan")
+typer_app.add_typer(study_app, name="study")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from classify.augment import PRESETS
 from classify.errors import ClassifyError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("all", "balanced")
@@ -52,25 +55,19 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
-        for field in fields(self):
-            check_type(field.name, str(field.type), getattr(self, field.name))
-        least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}
-        for name, at_least in (least | {"head_epochs": 0, "warmup_epochs": 0}).items():
-            value = getattr(self, name)
-            if value is not None and not value >= at_least:
-                raise ClassifyError(f"{name} ({value}) must be at least {at_least}")
+        least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0}
+        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT}
+        check_fields(
+            self,
+            least | {"head_epochs": 0, "warmup_epochs": 0},
+            choices | {"augment": tuple(PRESETS)},
+        )
         for name in ("learning_rate", "fine_tuning_rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ClassifyError(f"{name} ({value}) must be above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ClassifyError(f"dropout ({self.dropout}) must be from 0 to below 1")
-        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT}
-        for name, known in (choices | {"augment": tuple(PRESETS)}).items():
-            if getattr(self, name) not in known:
-                raise ClassifyError(
-                    f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
-                )
         if not 0 < self.fraction <= 1:
             raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
         if self.head_epochs >= self.epochs:
@@ -88,8 +85,6 @@ class TrainSettings:
             raise ClassifyError("fine_tuning_rate is for after head_epochs; say learning_rate")
         if self.class_weights and self.sampling == "balanced":
             raise ClassifyError("class_weights and sampling balanced do the same: take one")
-        if self.seed >= 2**32:
-            raise ClassifyError(f"seed ({self.seed}) must be below 2**32")
         if self.refit and self.schedule == "plateau":
             raise ClassifyError("a refit has no validation loss for schedule plateau to follow")
 
@@ -176,12 +171,36 @@ def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
     return replace(settings, weights=str((path.parent.resolve() / str(settings.weights)).resolve()))
 
 
-def check_type(name: str, wanted: str, value: object) -> None:
-    """Refuse a value that does not fit the annotation of its field.
+def check_fields(
+    settings: DataclassInstance,
+    least: Mapping[str, float],
+    choices: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuse values of the wrong type, numbers below their least, words that are not known.
+
+    Args:
+        settings: with a field `seed`, which becomes a generator's: from 0 to below 2**32.
+        least: field → its smallest value.
+        choices: field → its words.
 
     Raises:
         ClassifyError: it names the field.
     """
+    for field in fields(settings):
+        _check_type(field.name, str(field.type), getattr(settings, field.name))
+    for name, at_least in {**least, "seed": 0}.items():
+        value = getattr(settings, name)
+        if value is not None and not value >= at_least:
+            raise ClassifyError(f"{name} ({value}) must be at least {at_least}")
+    for name, known in choices.items():
+        value = getattr(settings, name)
+        if value not in known:
+            raise ClassifyError(f"unknown {name} {value!r}; choose from {', '.join(known)}")
+    if settings.seed >= 2**32:  # type: ignore[attr-defined]
+        raise ClassifyError(f"seed ({settings.seed}) must be below 2**32")  # type: ignore[attr-defined]
+
+
+def _check_type(name: str, wanted: str, value: object) -> None:
     kind, _, rest = wanted.partition(" | ")
     fits = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[kind]
     if value is None and rest:

@@ -133,6 +133,7 @@ def test_a_network_trained_under_one_backend_predicts_the_same_under_the_others(
         np.testing.assert_allclose(seen, maps[0], atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_dcgans_step_is_the_same_under_every_backend(backend, tmp_path):
     _, wanted, logs = python(DCGAN, tmp_path / "start.keras", backend="tensorflow")

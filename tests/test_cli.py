@@ -371,6 +371,7 @@ def test_the_networks_and_heads_are_listed_without_starting_keras(command):
     assert "54,336,736" in listed.stdout
 
 
+@pytest.mark.slow
 def test_a_configuration_is_trained_with_options_over_it(command, videos_manifest, tmp_path):
     (tmp_path / "mine.toml").write_text(
         f'[manifest]\npath = "{videos_manifest.folder}"\n'

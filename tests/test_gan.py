@@ -166,6 +166,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
     assert longer.kept_epochs == [2, 4]
 
 
+@pytest.mark.slow
 def test_what_an_interruption_left_behind_is_brought_up_to_the_last_epoch(run, tmp_path):
     folder = shutil.copytree(run.folder, tmp_path / "r")
     for name in ("log.csv", "generator.keras", "checkpoints/generator-0004.keras"):
@@ -175,6 +176,7 @@ def test_what_an_interruption_left_behind_is_brought_up_to_the_last_epoch(run, t
     assert len(GanRun.read(folder).log) == 5
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_what_was(faces, tmp_path):
     with pytest.raises(ClassifyError, match="not finite in epoch 1"):
         train(faces, tmp_path / "r", dataclasses.replace(TINY, learning_rate=1e30))
@@ -258,6 +260,7 @@ def test_faces_follow_from_generator_seed_and_number(run, tmp_path):
         generate(run, 3, tmp_path / "c", epoch=3)
 
 
+@pytest.mark.slow
 def test_faces_are_gone_on_with_though_the_run_went_on(run, tmp_path):
     folder = shutil.copytree(run.folder, tmp_path / "r")
     generate(GanRun.read(folder), 3, tmp_path / "early", epoch=2)

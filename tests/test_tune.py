@@ -56,6 +56,7 @@ def test_the_test_split_has_no_part_in_it(tuned):
         assert not list(folder.glob("predictions-test*"))
 
 
+@pytest.mark.slow
 def test_the_best_settings_train_as_they_are(tuned, videos_manifest, tmp_path):
     settings, manifest = read_config(tuned.folder / "best.toml")
     best = Run.read(tuned.folder / "trials" / tuned.trials["trial"][0])
@@ -76,6 +77,7 @@ class Stopping(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_stopped(tuned, videos_manifest, tmp_path):
     folder = tmp_path / "t"
     with pytest.raises(KeyboardInterrupt):
@@ -104,6 +106,7 @@ def test_hyperband_gives_the_best_of_few_epochs_more(videos_manifest, tmp_path):
     assert read_config(tmp_path / "t/best.toml")[0].epochs == 3
 
 
+@pytest.mark.slow
 def test_a_trial_that_blows_up_late_is_not_the_best(tuned):
     folder = shutil.copytree(tuned.folder, tuned.folder.with_name("late"))
     best = tuned.trials["trial"][0]
@@ -114,6 +117,7 @@ def test_a_trial_that_blows_up_late_is_not_the_best(tuned):
     assert read_config(folder / "best.toml")[0] != read_config(tuned.folder / "best.toml")[0]
 
 
+@pytest.mark.slow
 def test_a_trial_that_blows_up_is_told_of_and_the_search_goes_on(
     videos_manifest, tmp_path, monkeypatch
 ):
