@@ -42,6 +42,12 @@ class Run:
     manifest_path: str  # of the manifest's folder, relative to the run folder
     manifest_sha256: str  # of its manifest.json, which holds the hashes of its CSV files
 
+    @classmethod
+    def of(cls, folder: Path, settings: TrainSettings, manifest: Manifest) -> Run:
+        """A run that is to be, in `folder`, on a manifest."""
+        path = _relative(manifest.folder, folder)
+        return cls(folder, settings, path, sha256(manifest.folder / "manifest.json"))
+
     def create(self) -> None:
         """Make the folder and write config.toml and environment.json.
 

@@ -87,21 +87,10 @@ def study_backbones(
     for name in names:
         file = files.get(name)
         settings = replace(recipe, arch=name, weights=str(file) if file else "imagenet")
-        there = (folder / name / "config.toml").exists()
-        if there and not file:
-            settings = replace(settings, weights=Run.read(folder / name).settings.weights)
         try:
-            try:
-                run = train_or_resume(manifest_folder, folder / name, settings, watch, progress)
-            except DownloadError:
-                if there:
-                    raise
-                settings = replace(settings, weights="none")
-                run = train_or_resume(manifest_folder, folder / name, settings, watch, progress)
+            runs.append(_trained(manifest_folder, folder / name, settings, watch, progress))
         except (LossError, ModelError) as error:  # the others have their turn
             failed[name] = str(error)
-        else:
-            runs.append(run)
     if not runs:
         raise ClassifyError(f"no backbone could be trained; {names[0]}: {failed[names[0]]}")
     untrained = tuple(run.settings.arch for run in runs if run.settings.weights == "none")
@@ -110,6 +99,24 @@ def study_backbones(
         comparison = comparing.compare(runs)
         write_comparison(folder / "comparison", comparison)
     return Study(folder, tuple(runs), comparison, untrained, failed)
+
+
+def _trained(
+    manifest_folder: Path,
+    folder: Path,
+    settings: TrainSettings,
+    watch: Watch | None,
+    progress: Progress | None,
+) -> Run:
+    """The run of a backbone; of random features where its weights cannot be downloaded."""
+    if (folder / "config.toml").exists() and settings.weights == "imagenet":
+        settings = replace(settings, weights=Run.read(folder).settings.weights)
+    elif settings.weights == "imagenet":
+        try:
+            return train_or_resume(manifest_folder, folder, settings, watch, progress)
+        except DownloadError:
+            settings = replace(settings, weights="none")
+    return train_or_resume(manifest_folder, folder, settings, watch, progress)
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
@@ -125,11 +132,10 @@ def weight_files(folder: Path) -> dict[str, Path]:
         plain = re.sub(r"[^a-z0-9]", "", path.name.lower())
         if not ("notop" in plain or path.name.endswith((".weights.h5", ".keras"))):
             continue  # of the whole network, or no weights
-        fitting = [arch for arch in BACKBONES if re.match(rf"{arch}(?!v\d)", plain)]
-        if not fitting:
-            continue
-        arch = max(fitting, key=len)  # resnet50v2 rather than resnet50
-        if arch in found:
-            raise ClassifyError(f"{path} and {found[arch].name} are both {arch}'s: keep one there")
-        found[arch] = path
+        for arch in BACKBONES:
+            if not re.match(rf"{arch}(?!v\d)", plain):  # resnet50v2 is no resnet50
+                continue
+            if arch in found:
+                raise ClassifyError(f"{path}: {found[arch].name} is {arch}'s too; keep one there")
+            found[arch] = path
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -24,7 +23,7 @@ from classify.pack import Packed, Progress, Share, pack
 from classify.page import image
 from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
 from classify.settings import Phase, TrainSettings, phases
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import write_atomically
 from ffpp_tools.tables import Manifest
 
 # Makes a context with the callback that shows a training of some settings.
@@ -86,12 +85,7 @@ def train(
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
     faces = faces_of(manifest)
-    run = Run(
-        folder,
-        settings,
-        manifest_path=os.path.relpath(manifest_folder.resolve(), folder.resolve()),
-        manifest_sha256=sha256(manifest_folder / "manifest.json"),
-    )
+    run = Run.of(folder, settings, manifest)
     run.create()
     run.keep_faces(faces)
     _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)

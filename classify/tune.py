@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from classify.pack import Progress
 from classify.page import image
 from classify.predict import score_split
 from classify.runs import Run, best_epoch, check_free
-from classify.settings import TrainSettings, settings_of
+from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.tables import Manifest
 
@@ -113,18 +112,9 @@ def tune(
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
     training.built(training.resolved(base), len(manifest.classes))  # fails before there is a folder
-    config = {
-        "manifest": {
-            "path": os.path.relpath(manifest_folder.resolve(), folder.resolve()),
-            "sha256": sha256(manifest.folder / "manifest.json"),
-        },
-        "search": asdict(search),
-        "training": base.table(),
-    }
-    if base.weights and Path(base.weights).is_file():
-        weights = os.path.relpath(Path(base.weights).resolve(), folder.resolve())
-        config["training"]["weights"] = weights
-    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+    own = Run.of(folder, base, manifest).config_for(folder)
+    text = f"{own}\n{tomli_w.dumps({'search': asdict(search)})}"
+    write_atomically(folder / CONFIG, text.encode())
     return _searched(folder, manifest_folder, base, search, watch, progress)
 
 
@@ -136,15 +126,16 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
     """
     path = folder / CONFIG
     try:
+        base, manifest_folder = read_config(path)
         config = tomllib.loads(path.read_text("utf-8"))
-        manifest_folder = (folder.resolve() / config["manifest"]["path"]).resolve()
         search = Search(**{**config["search"], "vary": tuple(config["search"]["vary"])})
-        base, known = settings_of(config["training"], path), config["manifest"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        known = config["manifest"]["sha256"]
+    except (ClassifyError, KeyError, TypeError) as error:
         raise RunError(f"{path}: no search, or damaged ({error}); see `classify tune`") from error
-    if sha256(Manifest.read(manifest_folder).folder / "manifest.json") != known:
-        raise RunError(f"{manifest_folder} has changed since the search began; search anew")
-    return _searched(folder, manifest_folder, base, search, watch, progress)
+    manifest = Manifest.read(manifest_folder or folder)
+    if sha256(manifest.folder / "manifest.json") != known:
+        raise RunError(f"{manifest.folder} has changed since the search began; search anew")
+    return _searched(folder, manifest.folder, base, search, watch, progress)
 
 
 def varied(arch: str, vary: Sequence[str]) -> list[str]:

@@ -92,7 +92,7 @@ def test_weights_files_are_known_by_the_names_keras_gives_them(tmp_path):
         (tmp_path / name).touch()
     assert {arch: path.name for arch, path in weight_files(tmp_path).items()} == names
     (tmp_path / "resnet50.weights.h5").touch()
-    with pytest.raises(ClassifyError, match="both resnet50's"):
+    with pytest.raises(ClassifyError, match="is resnet50's too"):
         weight_files(tmp_path)
 
 
