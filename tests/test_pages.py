@@ -9,6 +9,9 @@ from classify.compare import compare, matrix
 from classify.compare_files import write_comparison, write_matrix
 from classify.explain import explain
 from classify.explain_files import write_explanations
+from classify.gan.report import make_report as generators
+from classify.gan.settings import GanSettings
+from classify.gan.train import train as train_gan
 from classify.report import make_report
 from classify.verdict import classifier_of, verdict
 from classify.verdict_files import VerdictFiles
@@ -31,7 +34,7 @@ QUIET = (
 
 
 @pytest.fixture(scope="module")
-def pages(videos_manifest, ffpp, tmp_path_factory):
+def pages(videos_manifest, world, ffpp, tmp_path_factory):
     """Every kind of page, of two short trainings on the drawn world."""
     folder = tmp_path_factory.mktemp("pages")
     runs = [train_tiny(videos_manifest.folder, folder / name, epochs=1) for name in ("a", "b")]
@@ -42,12 +45,15 @@ def pages(videos_manifest, ffpp, tmp_path_factory):
     VerdictFiles(folder / "v", classifier, "By a.").add(verdict(clip, classifier))
     write_comparison(folder / "c", compare(runs))
     write_matrix(folder / "m", matrix(runs, [videos_manifest]))
+    gan = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=1)
+    generators(train_gan(world / "CelebA", folder / "g", gan), "imagenet")
     return {
         "report": folder / "a/report/report.html",
         "explain": folder / "e/explain.html",
         "verdict": folder / f"v/videos/{clip.stem}.html",
         "comparison": folder / "c/comparison.html",
         "matrix": folder / "m/matrix.html",
+        "gan": folder / "g/report/report.html",
     }
 
 
@@ -74,7 +80,7 @@ browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 
 @browser
-@pytest.mark.parametrize("name", ["report", "explain", "verdict", "comparison", "matrix"])
+@pytest.mark.parametrize("name", ["report", "explain", "verdict", "comparison", "matrix", "gan"])
 def test_a_page_opens_from_disk_and_the_browser_complains_of_nothing(name, pages, tmp_path):
     document, complaints = browse(pages[name], tmp_path)
     assert complaints == []
