@@ -169,6 +169,8 @@ def _searched(
     watch: Watch | None,
     progress: Progress | None,
 ) -> Tuned:
+    from keras_tuner.errors import FatalError
+
     from classify import train as training
 
     def measured(values: Mapping[str, Any], trial: str) -> float:
@@ -179,8 +181,6 @@ def _searched(
             manifest_folder, folder / "trials" / trial, settings, watch, progress
         )
         return _figures(run)[OBJECTIVE]
-
-    from keras_tuner.errors import FatalError
 
     try:
         _tuner(folder, base, search, measured).search()

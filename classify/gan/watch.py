@@ -39,7 +39,7 @@ def diversity(images: npt.NDArray[np.uint8]) -> float:
     Returns:
         Grey levels, from 0 to 255.
 
-    >>> diversity(np.array([[[[0] * 3]], [[[30] * 3]]], np.uint8))
+    >>> round(diversity(np.array([[[[0] * 3]], [[[30] * 3]]], np.uint8)), 6)
     30.0
     """
     flat = images.reshape(len(images), -1).astype(np.float64)
