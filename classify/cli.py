@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
@@ -15,6 +15,7 @@ from classify import show
 from classify.cli_studies import study_app, tune
 from classify.errors import ClassifyError
 from classify.gan.cli import gan_app
+from classify.options import ManifestFolder, option
 from classify.start import start_keras
 from ffpp_tools.console import console, counted, progress, run_script, say
 from ffpp_tools.errors import FfppError
@@ -34,19 +35,14 @@ typer_app = typer.Typer(
 def app() -> None:
     """The console script."""
     interrupted = "what was written before stands there"
-    if "train" in sys.argv[1:3]:
-        command = "gan train" if sys.argv[1] == "gan" else "train"
+    command = " ".join(sys.argv[1:3] if sys.argv[1:2] in (["gan"], ["study"]) else sys.argv[1:2])
+    if command in ("train", "gan train"):
         interrupted = f"it goes on after its last finished epoch: classify {command} --resume RUN"
-    elif "tune" in sys.argv[1:2]:
+    elif command == "tune":
         interrupted = "it goes on where it was: classify tune --resume FOLDER"
-    elif "study" in sys.argv[1:2] or "generate" in sys.argv[1:3]:
+    elif command in ("study backbones", "gan generate"):
         interrupted = "the same command goes on where it was"
     run_script(typer_app, (ClassifyError, FfppError), interrupted)
-
-
-def _option(about: str, default: object) -> Any:
-    """An option of `train` whose default, that of `TrainSettings`, goes under a configuration's."""
-    return typer.Option(help=f"{about}.", show_default=str(default))
 
 
 @typer_app.command()
@@ -71,12 +67,7 @@ def archs() -> None:
 
 @typer_app.command()
 def train(
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that ffpp-split wrote.", show_default="data_manifests/multiclass"
-        ),
-    ] = None,
+    manifest: ManifestFolder = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with settings, as config.toml of a run; options override it."),
@@ -89,7 +80,7 @@ def train(
         Path | None, typer.Option(help="Go on with this run, which was interrupted.")
     ] = None,
     arch: Annotated[
-        str | None, _option("Network; `classify archs` lists them", "efficientnetb0")
+        str | None, option("Network; `classify archs` lists them", "efficientnetb0")
     ] = None,
     weights: Annotated[
         str | None,
@@ -105,26 +96,26 @@ def train(
             show_default="the network's",
         ),
     ] = None,
-    output: Annotated[str | None, _option("softmax, or sigmoid for two classes", "softmax")] = None,
-    channels: Annotated[str | None, _option("rgb, or one of r, g, b", "rgb")] = None,
+    output: Annotated[str | None, option("softmax, or sigmoid for two classes", "softmax")] = None,
+    channels: Annotated[str | None, option("rgb, or one of r, g, b", "rgb")] = None,
     dropout: Annotated[
         float | None, typer.Option(help="Dropout rate, instead of the head's own.")
     ] = None,
     activation: Annotated[
-        str | None, _option("Activation of the baseline's hidden layers: linear or relu", "linear")
+        str | None, option("Activation of the baseline's hidden layers: linear or relu", "linear")
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
     ] = None,
     freeze: Annotated[
         str | None,
-        _option("Freeze all, none or the first N layers of the backbone; -N: all but N", "none"),
+        option("Freeze all, none or the first N layers of the backbone; -N: all but N", "none"),
     ] = None,
     freeze_batch_norm: Annotated[
         bool | None, typer.Option(help="Keep the backbone's batch normalisation as it is.")
     ] = None,
     head_epochs: Annotated[
-        int | None, _option("Train the head alone so many epochs first, then as --freeze says", 0)
+        int | None, option("Train the head alone so many epochs first, then as --freeze says", 0)
     ] = None,
     fine_tuning_rate: Annotated[
         float | None,
@@ -132,29 +123,29 @@ def train(
             help="Learning rate after --head-epochs.", show_default="a tenth of --learning-rate"
         ),
     ] = None,
-    epochs: Annotated[int | None, _option("At most so many, the head's included", 10)] = None,
-    batch_size: Annotated[int | None, _option("Images per step, over all devices", 64)] = None,
-    learning_rate: Annotated[float | None, _option("Learning rate of Adam", 0.001)] = None,
+    epochs: Annotated[int | None, option("At most so many, the head's included", 10)] = None,
+    batch_size: Annotated[int | None, option("Images per step, over all devices", 64)] = None,
+    learning_rate: Annotated[float | None, option("Learning rate of Adam", 0.001)] = None,
     schedule: Annotated[
-        str | None, _option("Course of the learning rate: constant, cosine or plateau", "constant")
+        str | None, option("Course of the learning rate: constant, cosine or plateau", "constant")
     ] = None,
     warmup_epochs: Annotated[
-        float | None, _option("Epochs in which the rate rises from zero, for cosine", 0)
+        float | None, option("Epochs in which the rate rises from zero, for cosine", 0)
     ] = None,
     patience: Annotated[
-        int | None, _option("Epochs without a lower validation loss before stopping", 5)
+        int | None, option("Epochs without a lower validation loss before stopping", 5)
     ] = None,
     augment: Annotated[
-        str | None, _option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
+        str | None, option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
     ] = None,
     class_weights: Annotated[
         bool | None, typer.Option(help="Weigh the loss so that every class counts the same.")
     ] = None,
     fraction: Annotated[
-        float | None, _option("Share of every class to train and validate on", 1.0)
+        float | None, option("Share of every class to train and validate on", 1.0)
     ] = None,
     sampling: Annotated[
-        str | None, _option("all, or balanced: by class, then clip, then crop", "all")
+        str | None, option("all, or balanced: by class, then clip, then crop", "all")
     ] = None,
     refit: Annotated[
         bool | None, typer.Option(help="Train on val too and keep the last epoch.")
@@ -162,11 +153,9 @@ def train(
     mixed_precision: Annotated[
         bool | None, typer.Option(help="Compute in half precision: for GPUs.")
     ] = None,
-    jit: Annotated[
-        str | None, _option("Compile the training step: auto, on or off", "auto")
-    ] = None,
+    jit: Annotated[str | None, option("Compile the training step: auto, on or off", "auto")] = None,
     seed: Annotated[
-        int | None, _option("Seed of weights, order, dropout and augmentation", 0)
+        int | None, option("Seed of weights, order, dropout and augmentation", 0)
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")

@@ -9,6 +9,7 @@ import typer
 
 from classify import show
 from classify.errors import ClassifyError
+from classify.options import ManifestFolder, option
 from classify.start import start_keras
 from ffpp_tools.console import progress, say
 
@@ -16,49 +17,30 @@ study_app = typer.Typer(help="Train many networks by one recipe.", no_args_is_he
 
 
 def tune(
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that ffpp-split wrote.", show_default="data_manifests/multiclass"
-        ),
-    ] = None,
+    manifest: ManifestFolder = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with settings that are not varied, as config.toml of a run."),
     ] = None,
-    arch: Annotated[
-        str | None, typer.Option(help="Network.", show_default="efficientnetb0")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="As in train.", show_default="imagenet where there is one"),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="The most that a trial is trained.", show_default="10")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="random, or hyperband.", show_default="random")
-    ] = None,
+    arch: Annotated[str | None, option("Network", "efficientnetb0")] = None,
+    weights: Annotated[str | None, option("As in train", "imagenet where there is one")] = None,
+    epochs: Annotated[int | None, option("The most that a trial is trained", "10")] = None,
+    size: Annotated[int | None, option("Side of the input in pixels", "the network's")] = None,
+    method: Annotated[str | None, option("random, or hyperband", "random")] = None,
     trials: Annotated[
-        int | None,
-        typer.Option(help="Of a random search; hyperband has its own number.", show_default="20"),
+        int | None, option("Of a random search; hyperband has its own number", "20")
     ] = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A setting to search: learning_rate, augment, head, dropout, freeze; repeat it.",
-            show_default="all that the network has",
+        option(
+            "A setting to search: learning_rate, augment, head, dropout, freeze; repeat it",
+            "all that the network has",
         ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of what is drawn.", show_default="0")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder.", show_default="runs/tune-<arch>, or the next")
-    ] = None,
+    out: Annotated[Path | None, option("Folder", "runs/tune-<arch>, or the next")] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this search, which was interrupted.")
     ] = None,

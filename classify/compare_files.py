@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from classify import figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.compare import Comparison, Matrix
 from ffpp_tools.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Beside a figure, whether its run has seen people of the test split.
 MARKS = {"yes": "†", "unknown": "‡", "no": ""}
@@ -23,10 +27,7 @@ def write_comparison(folder: Path, found: Comparison) -> None:
     write_atomically(folder / "splits.csv", found.splits.to_csv(index=False).encode())
     beside = accuracy_and_recall(found.table).to_csv()
     write_atomically(folder / "accuracy-recall.csv", beside.encode())
-    figure = figures.cost(found.table)
-    svg = page.image(figure, "svg")
-    write_atomically(folder / "cost.svg", svg)
-    write_atomically(folder / "cost.png", page.image(figure, "png"))
+    svg = _write_figure(folder / "cost", figures.cost(found.table))
     values = {
         "unit": found.unit,
         "notes": found.notes,
@@ -53,11 +54,17 @@ def write_matrix(folder: Path, found: Matrix) -> None:
     write_atomically(folder / "matrix-leaks.csv", found.leaks.to_csv().encode())
     shown = cells(found)
     figure = figures.heat_map(found.auc, shown, "AUC per frame", top=1)
-    svg = page.image(figure, "svg")
-    write_atomically(folder / "matrix.svg", svg)
-    write_atomically(folder / "matrix.png", page.image(figure, "png"))
+    svg = _write_figure(folder / "matrix", figure)
     html = page.rendered("matrix.html", found=found, cells=shown, figure=svg)
     write_atomically(folder / "matrix.html", html.encode())
+
+
+def _write_figure(path: Path, figure: Figure) -> bytes:
+    """Write `path` with the suffixes .png and .svg; returns the latter, for a page."""
+    drawn = {kind: page.image(figure, kind) for kind in ("png", "svg")}
+    for kind, data in drawn.items():
+        write_atomically(path.with_suffix(f".{kind}"), data)
+    return drawn["svg"]
 
 
 def cells(found: Matrix) -> pd.DataFrame:

@@ -201,10 +201,7 @@ class Run:
         Raises:
             RunError: no epoch was finished yet.
         """
-        path = self.folder / "log.csv"
-        if not path.exists():
-            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
-        return pd.read_csv(path)
+        return read_log(self.folder)
 
     @property
     def checkpoint(self) -> Path:
@@ -290,6 +287,18 @@ def new_folder(parent: Path, name: str) -> Path:
     while folder.exists():
         folder, number = parent / f"{name}-{number}", number + 1
     return folder
+
+
+def read_log(folder: Path) -> pd.DataFrame:
+    """The log.csv of a run: one row per finished epoch.
+
+    Raises:
+        RunError: no epoch was finished yet.
+    """
+    path = folder / "log.csv"
+    if not path.exists():
+        raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+    return pd.read_csv(path)
 
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:

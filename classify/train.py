@@ -147,12 +147,10 @@ def train_or_resume(
         RunError: the folder holds a run of other settings or of another manifest.
         ClassifyError, TableError: as `train`.
     """
-    there = (folder / "config.toml").exists()
-    run = Run.read(folder) if there else None
-    same = run is None or (
+    run = Run.read(folder) if (folder / "config.toml").exists() else None
+    if run and not (
         run.settings == resolved(settings) and run.is_of(Manifest.read(manifest_folder))
-    )
-    if not same:
+    ):
         raise RunError(f"{folder} holds a run of other settings or data; choose another --out")
     keras.utils.clear_session()  # of the networks trained before
     with watch(settings) if watch else nullcontext() as shown:

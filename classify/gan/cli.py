@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from classify.errors import ClassifyError
+from classify.options import option
 from classify.start import start_keras
 from ffpp_tools.console import counted, progress, say
 
@@ -30,61 +31,42 @@ def train(
             help="Folder of face pictures, or a manifest, of which train's real ones are taken."
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder.", show_default="runs/dcgan, or the next")
-    ] = None,
+    out: Annotated[Path | None, option("Run folder", "runs/dcgan, or the next")] = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run; with --epochs, to so many in all."),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(
-            help="Side of the pictures: 16, 32, 64, 128 or 256 pixels.", show_default="128"
-        ),
+        option("Side of the pictures: 16, 32, 64, 128 or 256 pixels", "128"),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="How many in all.", show_default="60")
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Pictures per step.", show_default="64")
-    ] = None,
+    batch_size: Annotated[int | None, option("Pictures per step", "64")] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="Of Adam, for both networks; the DCGAN study has 0.002.", show_default="0.0002"
-        ),
+        option("Of Adam, for both networks; the DCGAN study has 0.002", "0.0002"),
     ] = None,
-    beta_1: Annotated[float | None, typer.Option(help="Of Adam.", show_default="0.5")] = None,
+    beta_1: Annotated[float | None, option("Of Adam", "0.5")] = None,
     filters: Annotated[
         int | None,
-        typer.Option(
-            help="Of the layers next to the picture; deeper ones have more.", show_default="64"
-        ),
+        option("Of the layers next to the picture; deeper ones have more", "64"),
     ] = None,
-    latent: Annotated[
-        int | None, typer.Option(help="Numbers a picture is made from.", show_default="100")
-    ] = None,
+    latent: Annotated[int | None, option("Numbers a picture is made from", "100")] = None,
     augment: Annotated[
         str | None,
-        typer.Option(
-            help="What happens to real pictures: flip, none or another preset of train.",
-            show_default="flip",
-        ),
+        option("What happens to real pictures: flip, none or another preset of train", "flip"),
     ] = None,
-    every: Annotated[
-        int | None, typer.Option(help="Keep the generator every so many epochs.", show_default="10")
-    ] = None,
+    every: Annotated[int | None, option("Keep the generator every so many epochs", "10")] = None,
     mixed_precision: Annotated[
         bool | None, typer.Option(help="Compute in half precision: for GPUs.")
     ] = None,
     jit: Annotated[
         str | None,
-        typer.Option(help="Compile the training step: auto, on or off.", show_default="auto"),
+        option("Compile the training step: auto, on or off", "auto"),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of weights, order, noise and flips.", show_default="0")
-    ] = None,
+    seed: Annotated[int | None, option("Of weights, order, noise and flips", "0")] = None,
 ) -> None:
     """Train a DCGAN: every epoch five samples and the losses, every tenth a generator to keep.
 

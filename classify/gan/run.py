@@ -14,7 +14,7 @@ import tomli_w
 from classify.errors import ClassifyError, RunError
 from classify.gan.settings import GanSettings
 from classify.gan.watch import GanEpoch, remarks
-from classify.runs import environment_here, write_environment
+from classify.runs import environment_here, read_log, write_environment
 from ffpp_tools.files import write_atomically
 
 CONFIG = "config.toml"
@@ -104,10 +104,7 @@ class GanRun:
         Raises:
             RunError: none was finished yet.
         """
-        path = self.folder / "log.csv"
-        if not path.exists():
-            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
-        return pd.read_csv(path)
+        return read_log(self.folder)
 
     def remarks(self, epochs: int | None = None) -> list[str]:
         """What is wrong with it after so many epochs, None for the last, in sentences."""
