@@ -51,7 +51,7 @@ def main() -> None:
             for _ in range(repeat):
                 plain, _ = run(sys.executable, "-c", READ, folder / "dataset", folder / "plain.csv")
                 out = folder / recipe.replace(" ", "-")
-                took, rss = run(script, folder / "dataset", *options, "--no-pictures", "--out", out)
+                took, rss = run(script, folder / "dataset", *options, "--no-faces", "--out", out)
                 seconds.append(took)
                 ratios.append(took / plain)
                 peak = max(peak, rss)

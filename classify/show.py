@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from ffpp_tools.console import console, counted, say
+from ffpp_tools.console import counted, print_table, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
             _row(table, v.path, p.person, p.verdict + note, with_interval(p.p_fake), p.frames)
         if not v.people:
             _row(table, v.path, "", v.status, "", f"0 of {v.looked}")
-    console.print(table)
+    print_table(table)
 
 
 def comparison(found: Comparison) -> None:
@@ -79,7 +79,7 @@ def comparison(found: Comparison) -> None:
         shares = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
         cost = (f"{r.parameters:,}", f"{r.images_per_second:.0f}", f"{r.megabytes:.1f}")
         _row(table, r.run, r.arch, r.weights, *shares, *cost)
-    console.print(table)
+    print_table(table)
     if found.differences:
         gains = ", ".join(
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
@@ -97,7 +97,7 @@ def tuned(found: Tuned) -> None:
     for row in found.trials.head(SHOWN).to_dict("records"):
         cells = (row[name] for name in names)
         _row(table, *(f"{c:.4g}" if isinstance(c, float) else c for c in cells))
-    console.print(table)
+    print_table(table)
     say(
         f"{counted(len(found.trials), 'trial')}: {found.folder / TRIALS}. The lowest of so many is "
         f"lower than that network's would be on other people; `classify report` on the test split "
@@ -136,13 +136,13 @@ def _judgement(j: Judgement) -> None:
             estimates = (m.detected, m.auc, m.eer, m.auc_against_all)
             shown = (m.category, m.compression, m.samples, *map(with_interval, estimates))
             _row(table, *shown, percent(m.missed))
-        console.print(table)
+        print_table(table)
     if j.reals:
         table = _table("each kind of real", "source", "", f"{j.unit}s", "called real", "missed, %")
         for r in j.reals:
             shown = (r.category, r.compression, r.samples, with_interval(r.called_real))
             _row(table, *shown, percent(r.missed))
-        console.print(table)
+        print_table(table)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -158,4 +158,4 @@ def _print(title: str, corner: str, cells: pd.DataFrame) -> None:
     table = _table(title, corner, *(str(c).replace("_", " ") for c in cells.columns))
     for name, row in cells.iterrows():
         _row(table, name, *row)
-    console.print(table)
+    print_table(table)

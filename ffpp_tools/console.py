@@ -1,24 +1,121 @@
-"""What every command shares: a console, and errors told in one line."""
+"""What a command says: on the terminal, in the log of the folder it writes to, and as JSON."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
+from rich.table import Table
+
+from ffpp_tools.files import occupied
+
+LOG = "log.txt"
+WIDTH = 160  # of lines in a file, which has no edge to wrap at
 
 console = Console()
 if not console.is_terminal and "COLUMNS" not in os.environ:
-    console = Console(width=160)  # a log file has no edge to wrap at
-INTERRUPTED = 130  # the exit status of a shell's Ctrl-C
+    console = Console(width=WIDTH)
+
+
+class Log:
+    """What a command has said so far, and goes on to say, in log.txt of a folder.
+
+    The file is never what makes a folder: until something else lies there, lines are held back.
+    """
+
+    def __init__(self) -> None:
+        """Belongs to no folder yet."""
+        self._folder: Path | None = None
+        self._held = ""
+        self._tables = Console(file=self, width=WIDTH, no_color=True, force_terminal=False)  # type: ignore[arg-type]
+
+    def keep(self, folder: Path) -> None:
+        """Write to this folder, what was said before included."""
+        self._folder = folder
+        self.flush()
+
+    def line(self, text: str) -> None:
+        """Add a line with the time."""
+        self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+
+    def table(self, table: Table) -> None:
+        """Add a table."""
+        self._tables.print(table)
+
+    def write(self, text: str) -> None:
+        """Add text."""
+        self._held += text
+        self.flush()
+
+    def flush(self) -> None:
+        """Bring what is held to the file; a log that cannot be written stops nothing."""
+        with suppress(OSError):
+            if self._folder and self._held and occupied(self._folder):
+                with (self._folder / LOG).open("a", encoding="utf-8") as file:
+                    file.write(self._held)
+                self._held = ""
+
+
+log = Log()
+
+
+class _Answer:
+    """The one JSON object that `--json` asks for."""
+
+    wanted = False
+
+    def want(self) -> None:
+        """Leave standard output to the answer: everything else goes to standard error."""
+        self.wanted = True
+        console.file = sys.stderr
+
+
+_asked = _Answer()
+want_json = _asked.want
+
+
+def answer(values: Any) -> None:
+    """Print what a script wants to know, where it asked with `--json`."""
+    if _asked.wanted:
+        sys.stdout.write(json.dumps(plain(values), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: paths as text, nan and infinity as null, numbers as Python's.
+
+    >>> plain({"a": (float("nan"), Path("b"))})
+    {'a': [None, 'b']}
+    """
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "item"):  # of NumPy
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def say(text: str, style: str | None = None) -> None:
     """Print a line as it is: paths are not wrapped, and nothing in them is markup."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    log.line(text)
+
+
+def print_table(table: Table) -> None:
+    """Print a table."""
+    console.print(table)
+    log.table(table)
 
 
 def counted(count: int, what: str) -> str:
@@ -30,30 +127,10 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def run_script(app: typer.Typer, errors: tuple[type[Exception], ...], interrupted: str) -> None:
-    """Run a command line; an error for people becomes one line and exit status 1.
+def progress(what: str) -> Callable[[Iterable[Any], int | None], Iterable[Any]]:
+    """A function that passes items through and shows how far it is, where their number is known."""
 
-    Args:
-        app: the command line.
-        errors: what is told in one line; anything else is a bug and shows its traceback.
-        interrupted: what to say after Ctrl-C; the exit status is 130.
-    """
-    stderr = Console(stderr=True, soft_wrap=True)
-    try:
-        app()
-    except errors as error:
-        stderr.print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(1)
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            stderr.print(f"interrupted; {interrupted}", markup=False, highlight=False)
-        raise
-
-
-def progress(what: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
-    """A function that passes an iterable of known length through and shows how far it is."""
-
-    def shown(items: Iterable[Any], total: int) -> Iterable[Any]:
+    def shown(items: Iterable[Any], total: int | None) -> Iterable[Any]:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,

@@ -34,16 +34,20 @@ def keep_lists(root: Path, dataset: Path, names: Iterable[str]) -> None:
         TableError: one of them is damaged, or differs from the one that is there.
     """
     for name in names:
-        read = READERS[name]
-        found = next((p for place in PLACES if there(p := root / place / name)), None)
-        if found is None:
+        path = found(root, name)
+        if path is None:
             continue
-        read(found)
+        READERS[name](path)
         kept = dataset / FOLDER / name
-        if there(kept) and kept.read_bytes() != found.read_bytes():
-            raise TableError(f"{kept} is not what {found} is; delete the one that is wrong")
+        if there(kept) and kept.read_bytes() != path.read_bytes():
+            raise TableError(f"{kept} is not what {path} is; delete the one that is wrong")
         if not there(kept):
-            write_atomically(kept, found.read_bytes())
+            write_atomically(kept, path.read_bytes())
+
+
+def found(root: Path, name: str) -> Path | None:
+    """Where a copy of FF++ or CelebA has one of its lists; None where it does not."""
+    return next((path for place in PLACES if there(path := root / place / name)), None)
 
 
 def celeba_people(dataset: Path) -> dict[str, str] | None:
@@ -83,6 +87,17 @@ def official_splits(dataset: Path) -> dict[str, str] | None:
             if side.setdefault(clip, split) != split:
                 raise TableError(f"{path}: clip {clip} is in {side[clip]} as well")
     return side
+
+
+def listed_pairs(root: Path) -> set[str]:
+    """The names of a method's clips, such as "071_054", by the official splits that are there.
+
+    Raises:
+        TableError: one of them is damaged.
+    """
+    paths = [path for name in SPLIT_FILES if (path := found(root, name))]
+    pairs = [pair for path in paths for pair in _pairs(path)]
+    return {f"{a}_{b}" for pair in pairs for a, b in (pair, pair[::-1])}
 
 
 def hashes(dataset: Path) -> dict[str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from ffpp_tools.console import console, say
-from ffpp_tools.errors import FfppError
+from ffpp_tools.console import counted, print_table, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ffpp_tools.audit import Audit
     from ffpp_tools.dataset import Dataset
     from ffpp_tools.identity import Identities
+    from ffpp_tools.machine import Finding
     from ffpp_tools.probe import Answer
     from ffpp_tools.run import Summary
     from ffpp_tools.tables import Manifest
@@ -35,7 +36,7 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     for kind, rows in found.groupby("kind"):
         first = rows.iloc[0]
         _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
-    console.print(table)
+    print_table(table)
     say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
 
 
@@ -45,7 +46,7 @@ def identities(found: Identities, dataset: Path) -> None:
     table = Table("found", "looks like", "distance")
     for row in tied.head(SHOWN).itertuples():
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
-    console.print(table)
+    print_table(table)
     say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
     r = found.rates
     if r.same and r.different:
@@ -69,7 +70,7 @@ def manifest(made: Manifest) -> None:
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
         _add(table, f"groups of people behind {kind}", "", *counts)
-    console.print(table)
+    print_table(table)
     for gone in info["removed"][:SHOWN]:
         say(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
@@ -94,7 +95,7 @@ def audit(found: Audit) -> None:
         for c in found.crossings:
             sides = ", ".join(f"{n} {where}" for where, n in c.sides.items())
             _add(table, ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
-        console.print(table)
+        print_table(table)
     for split in found.unequal:
         say(f"  {split}: its classes are not equally large", "yellow")
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
@@ -108,7 +109,7 @@ def probe(answers: list[Answer]) -> None:
     for a in answers:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
         _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
-    console.print(table)
+    print_table(table)
     say("a network's figure means little until it is well above these")
 
 
@@ -130,7 +131,18 @@ def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> None:
         say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
 
 
-def extraction(summary: Summary, quiet: bool) -> None:
+def findings(found: Sequence[Finding]) -> None:
+    """What was looked at, and below it what to do."""
+    styles = {"ok": "green", "note": "yellow", "problem": "bold red"}
+    table = Table("", "what", "found", show_header=False, box=None)
+    for f in found:
+        table.add_row(Text(f.state, style=styles[f.state]), Text(f.what), Text(f.found))
+        if f.remedy:
+            table.add_row("", "", Text(f"→ {f.remedy}", style="dim"))
+    print_table(table)
+
+
+def extraction(summary: Summary) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
     from ffpp_tools.ledger import account, unequal_misses
 
@@ -140,8 +152,7 @@ def extraction(summary: Summary, quiet: bool) -> None:
         *numbers, rate = row
         cells = [str(int(n)) for n in numbers]
         _add(table, category, compression, *cells, "" if rate != rate else f"{rate:.1%}")
-    if not quiet:
-        console.print(table)
+    print_table(table)
     failed = summary.frames[summary.frames["error"] != ""]
     for error in failed["error"].unique()[:10]:
         say(f"  {error}", style="yellow")
@@ -150,10 +161,7 @@ def extraction(summary: Summary, quiet: bool) -> None:
         say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
-    if summary.faces.empty:
-        raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
-    if not quiet:
-        say(
-            f"{len(summary.faces)} crops in {summary.dataset}/faces; every planned frame stands in "
-            f"{summary.dataset}/frames.parquet"
-        )
+    say(
+        f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; every planned frame "
+        f"stands in {summary.dataset}/frames.parquet"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,8 @@ import typer
 from classify.errors import ClassifyError
 from classify.options import option
 from classify.start import start_keras
-from ffpp_tools.console import counted, progress, say
+from ffpp_tools.console import answer, counted, log, print_table, progress, say
+from ffpp_tools.script import with_options
 
 MEASURES = (
     *("generator_loss", "real_loss", "generated_loss"),
@@ -23,7 +24,6 @@ gan_app = typer.Typer(
 )
 
 
-@gan_app.command()
 def train(
     images: Annotated[
         Path | None,
@@ -77,7 +77,7 @@ def train(
     options = locals()
     from classify.gan.run import GanRun
     from classify.gan.settings import GanSettings
-    from classify.runs import new_folder
+    from classify.runs import check_free, new_folder
 
     fields = GanSettings.__dataclass_fields__
     given = {name: options[name] for name in fields if options[name] is not None}
@@ -94,6 +94,9 @@ def train(
     from classify.display import Display
     from classify.gan import train as training
 
+    if images:
+        check_free(folder)
+    log.keep(folder)
     say(f"run: {folder}")
     with Display(epochs or settings.epochs, settings.batch_size, MEASURES) as display:
         if images:
@@ -103,9 +106,9 @@ def train(
     for remark in run.remarks():
         say(remark, style="yellow")
     say(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
+    answer({"run": folder, "generator": folder / "generator.keras", "remarks": run.remarks()})
 
 
-@gan_app.command()
 def generate(
     run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
     count: Annotated[int, typer.Option(min=1, help="How many faces are to be there.")] = 64,
@@ -134,10 +137,11 @@ def generate(
     for remark in found.remarks(epoch):
         say(remark, style="yellow")
     generated(found, count, folder, epoch, seed, progress)
+    log.keep(folder)
     say(f"{counted(count, 'generated face')}: {folder}")
+    answer({"folder": folder, "faces": count})
 
 
-@gan_app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
     weights: Annotated[
@@ -159,7 +163,6 @@ def report(
 
     from classify.gan.report import make_report
     from classify.page import number
-    from ffpp_tools.console import console
 
     for remark in found.remarks():
         say(remark, style="yellow")
@@ -168,5 +171,11 @@ def report(
     for kept in made.kept:
         table.add_row(str(kept.epochs), number(kept.diversity), number(kept.distance))
     table.add_row("real pictures", "1", number(made.floor))
-    console.print(table)
+    print_table(table)
+    log.keep(run / "report")
     say(f"report: {run / 'report/report.html'}")
+    answer({"folder": run / "report", "generators": [asdict(kept) for kept in made.kept]})
+
+
+for _command in (train, generate, report):
+    gan_app.command()(with_options(_command))

@@ -11,7 +11,8 @@ from classify import show
 from classify.errors import ClassifyError
 from classify.options import ManifestFolder, option
 from classify.start import start_keras
-from ffpp_tools.console import progress, say
+from ffpp_tools.console import answer, log, progress, say
+from ffpp_tools.script import with_options
 
 study_app = typer.Typer(help="Train many networks by one recipe.", no_args_is_help=True)
 
@@ -51,7 +52,7 @@ def tune(
 
     Example: classify train --config runs/tune-efficientnetb0/best.toml
     """
-    from classify.runs import new_folder
+    from classify.runs import check_free, new_folder
     from classify.settings import TrainSettings, read_config
     from classify.tune import VARIED, Search
     from ffpp_tools.tables import Manifest
@@ -75,15 +76,19 @@ def tune(
     from classify import tune as tuning
     from classify.display import watched
 
+    if not resume:
+        check_free(folder)
+    log.keep(folder)
     say(f"search: {folder}")
     if resume:
         found = tuning.resume(folder, watched, progress)
     else:
         found = tuning.tune(source, folder, base, search, watched, progress)
     show.tuned(found)
+    trials = found.trials.to_dict("records")
+    answer({"folder": folder, "best": folder / tuning.BEST, "trials": trials})
 
 
-@study_app.command()
 def backbones(
     manifest: Annotated[Path, typer.Option(help="Folder that ffpp-split wrote.")],
     arch: Annotated[
@@ -125,6 +130,7 @@ def backbones(
     from classify.display import watched
     from classify.study import RECIPE, study_backbones
 
+    log.keep(out)
     recipe = replace(
         RECIPE, fraction=fraction, size=size, batch_size=batch_size, epochs=epochs, seed=seed
     )
@@ -137,3 +143,7 @@ def backbones(
     if found.comparison:
         show.comparison(found.comparison)
     say(f"study: {out}")
+    answer({"folder": out, "untrained": found.untrained, "failed": found.failed})
+
+
+study_app.command()(with_options(backbones))

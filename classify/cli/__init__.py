@@ -1,0 +1,45 @@
+"""The `classify` command."""
+
+from __future__ import annotations
+
+import typer
+
+from classify.cli.judging import compare, explain, export, predict, report
+from classify.cli.studies import study_app, tune
+from classify.cli.training import archs, train
+from classify.errors import ClassifyError
+from classify.gan.cli import gan_app
+from ffpp_tools.errors import FfppError
+from ffpp_tools.script import Script, Version, with_options
+
+typer_app = typer.Typer(
+    help="Train classifiers of face manipulation and judge them honestly.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@typer_app.callback()
+def _classify(version: Version = False) -> None:
+    pass
+
+
+for _command in (archs, train, report, predict, explain, compare, export, tune):
+    typer_app.command()(with_options(_command))
+typer_app.add_typer(gan_app, name="gan")
+typer_app.add_typer(study_app, name="study")
+
+
+def _interrupted(words: list[str]) -> str:
+    command = " ".join(words[:2] if words[:1] in (["gan"], ["study"]) else words[:1])
+    if command in ("train", "gan train"):
+        return f"it goes on after its last finished epoch: classify {command} --resume RUN"
+    if command == "tune":
+        return "it goes on where it was: classify tune --resume FOLDER"
+    if command in ("study backbones", "gan generate"):
+        return "the same command goes on where it was"
+    return "what was written before stands there"
+
+
+app = Script(typer_app, (ClassifyError, FfppError), _interrupted)

@@ -1,0 +1,221 @@
+"""What is said of runs, and of files by them: parse, call one function, print."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify import show
+from classify.errors import ClassifyError
+from classify.start import start_keras
+from ffpp_tools.console import answer, counted, log, progress, say
+from ffpp_tools.files import occupied
+
+
+def report(
+    run: Annotated[
+        Path | None, typer.Argument(help="Run folder.", show_default="none: --predictions")
+    ] = None,
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge on this manifest: other compression, other data.",
+            show_default="the run's own",
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge a CSV file of anybody's detector instead of a run: face_id or path, and "
+            "p_fake or p_<class> for every class of --manifest."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --predictions: where to.", show_default="<file>-report beside it"),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Also on the same crops, compressed, blurred, noisy."),
+    ] = False,
+) -> None:
+    """Judge a run, or anybody's predictions: per manipulation, per frame and per clip.
+
+    Example: classify report runs/b0
+
+    Example: classify report runs/b0 --manifest data_manifests/videos-c23
+
+    Example: classify report --predictions theirs.csv --manifest data_manifests/videos
+    """
+    from classify.report import make_report, report_on_file
+    from classify.report_files import as_dict
+    from classify.runs import Run
+    from ffpp_tools.tables import Manifest
+
+    other = Manifest.read(manifest) if manifest else None
+    if predictions:
+        if run or robustness:
+            raise ClassifyError("--predictions go with neither a run folder nor --robustness")
+        if other is None:
+            raise ClassifyError("--predictions need --manifest, which says what each face is")
+        made = report_on_file(predictions, other, split, out)
+    elif run is None:
+        raise ClassifyError("name a run folder, or --predictions FILE")
+    elif out:
+        raise ClassifyError("--out goes with --predictions: a run's report lies in its folder")
+    else:
+        found = Run.read(run)
+        start_keras()
+        made = make_report(found, split, other, robustness, progress)
+    log.keep(made.folder)
+    show.report(made)
+    answer(as_dict(made) | {"folder": made.folder})
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.")],
+    every: Annotated[
+        int | None,
+        typer.Option(
+            help="Look at every so many frames of a video.",
+            show_default="as in the data it was trained on",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="<run>/predicted, or the next"),
+    ] = None,
+) -> None:
+    """Say of pictures and videos whether the faces in them are fake, person by person.
+
+    Example: classify predict runs/b0 video.mp4 photographs/
+    """
+    from classify import provenance
+    from classify.runs import Run, new_folder
+    from classify.verdict import classifier_of, find_media, verdict
+    from classify.verdict_files import VerdictFiles, as_dict
+
+    found = Run.read(run)
+    media = find_media(paths)
+    folder = out or new_folder(run, "predicted")
+    if occupied(folder):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    start_keras()
+    classifier = classifier_of(found, every)
+    said = provenance.of_verdicts(found, classifier.operating)
+    files = VerdictFiles(folder, classifier, said)
+    log.keep(folder)
+    made = []
+    for path in progress("looking")(media, len(media)):
+        one = verdict(path, classifier)
+        files.add(one)
+        made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
+    show.verdicts(made, said)
+    say(f"verdicts: {folder}")
+    answer({"folder": folder, "about": said, "verdicts": [as_dict(one) for one in made]})
+    if failed := [v for v in made if v.status == "unreadable"]:
+        raise ClassifyError(
+            f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"
+        )
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+) -> None:
+    """Show where a network looks: Grad-CAM maps of faces of every class, and their means.
+
+    Example: classify explain runs/b0
+    """
+    from classify import explain as explaining
+    from classify import provenance
+    from classify.explain_files import write_explanations
+    from classify.operating import operating
+    from classify.runs import Run
+
+    found = Run.read(run)
+    start_keras()
+    folder = found.report_folder(split, "explain")
+    made = explaining.explain(found, split)
+    said = provenance.of_run(found, found.manifest, split, operating(found))
+    write_explanations(folder, made, said)
+    log.keep(folder)
+    looked = sum(e.looked for e in made)
+    say(f"explained {counted(looked, 'face')}: {folder / 'explain.html'}")
+    answer({"folder": folder, "faces": looked})
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--matrix", help="A manifest to judge every run on; say it again for every further one."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="comparison, or the next"),
+    ] = None,
+) -> None:
+    """Put runs beside each other: accuracy, recall, AUC, size, speed; or runs by manifests.
+
+    Example: classify compare runs/b0 runs/xception
+
+    Example: classify compare runs/c23 runs/c40 --matrix manifests/c23 --matrix manifests/c40
+    """
+    from classify import compare as comparing
+    from classify.compare_files import write_comparison, write_matrix
+    from classify.runs import Run, new_folder
+    from ffpp_tools.tables import Manifest
+
+    found = [Run.read(run) for run in runs]
+    manifests = [Manifest.read(path) for path in on or []]
+    folder = out or new_folder(Path(), "comparison")
+    if occupied(folder):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    start_keras()
+    if manifests:
+        made = comparing.matrix(found, manifests)
+        write_matrix(folder, made)
+        show.matrix(made)
+    else:
+        compared = comparing.compare(found)
+        write_comparison(folder, compared)
+        show.comparison(compared)
+    log.keep(folder)
+    say(f"comparison: {folder}")
+    written = folder / ("matrix.csv" if manifests else "comparison.json")
+    answer({"folder": folder, "table": written})
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="saved-model (TensorFlow) or litert (small devices).")
+    ] = "saved-model",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to.", show_default="<run>/<format>, or the next"),
+    ] = None,
+) -> None:
+    """Write a network for other programs, and check it in its own runtime.
+
+    Example: classify export runs/b0 --format litert
+    """
+    from classify.runs import Run, new_folder
+
+    found = Run.read(run)
+    folder = out or new_folder(run, kind)
+    start_keras()
+    from classify.export import export as exported
+
+    difference = exported(found, kind, folder)
+    log.keep(folder)
+    say(f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)")
+    answer({"folder": folder, "format": kind, "largest_difference": difference})

@@ -1,0 +1,69 @@
+"""ffpp-doctor: parse, call one function, print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ffpp_tools import show
+from ffpp_tools.cli.options import CPUS, Data, Processes
+from ffpp_tools.console import answer, progress
+from ffpp_tools.errors import DataNotFoundError, FfppError
+
+
+def doctor(
+    data: Data = None,
+    stills: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder of photographs; may be repeated.",
+            show_default="CelebA and CelebA-HQ beside DATA, if they are there",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Dataset folder, as it is, or as it will be.")] = Path(
+        "dataset"
+    ),
+    every: Annotated[int, typer.Option(min=1, help="Reckon the space for every Nth frame.")] = 25,
+    workers: Processes = CPUS,
+) -> None:
+    """Look over machine and data, and say what to do about what is wrong; status 1 on a problem.
+
+    Reads every clip's packets, decodes none. Nothing is written.
+
+    Example: ffpp-doctor
+
+    Example: ffpp-doctor data/FaceForensics++ --stills data/CelebA --json
+    """
+    from ffpp_tools import doctor as looking
+    from ffpp_tools.inventory import take_stock
+    from ffpp_tools.layout import default_ffpp_root
+    from ffpp_tools.machine import PROBLEM, examine
+    from ffpp_tools.plan import FramePlan
+
+    findings = list(progress("this machine")(examine(), None))
+    root = data or default_ffpp_root()
+    sources = []
+    try:
+        sources = take_stock(root, FramePlan(every), workers, progress("reading clips"))
+    except DataNotFoundError:
+        findings.append(looking.nothing_there(root, named=data is not None))
+    else:
+        findings += looking.of_clips(sources)
+        findings += looking.of_lists(root, out)
+        findings.append(looking.of_space(sources, out))
+    beside = [root.parent / name for name in looking.STILLS]
+    folders = stills or [folder for folder in beside if folder.is_dir()]
+    findings += [looking.of_stills(folder) for folder in folders]
+    findings.append(looking.of_weights())
+    show.findings(findings)
+    answer(
+        {
+            "findings": [asdict(f) for f in findings],
+            "sources": [looking.as_dict(source) for source in sources],
+        }
+    )
+    if problems := sum(f.state == PROBLEM for f in findings):
+        raise FfppError(f"{problems} of {len(findings)} findings are problems, each with a remedy")

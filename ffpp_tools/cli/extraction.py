@@ -1,0 +1,247 @@
+"""ffpp-extract and ffpp-stills: parse, call one function, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ffpp_tools import show
+from ffpp_tools.cli.options import (
+    CPUS,
+    Align,
+    Backend,
+    Data,
+    DetectorName,
+    Format,
+    Limit,
+    Margin,
+    MinFace,
+    Out,
+    Overwrite,
+    Processes,
+    Retry,
+    Scheduler,
+    Search,
+    Shape,
+    Size,
+    Verify,
+)
+from ffpp_tools.console import answer, log, say
+from ffpp_tools.errors import FfppError, SettingsError
+
+if TYPE_CHECKING:
+    from ffpp_tools.run import Summary, Workers
+
+
+def extract(
+    data: Data = None,
+    out: Out = Path("dataset"),
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take every Nth frame from frame 0.", show_default="25"),
+    ] = None,
+    frames_per_clip: Annotated[
+        int | None, typer.Option(min=1, help="Take so many frames, spread evenly, instead.")
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="Only this category; may be repeated.")
+    ] = None,
+    compression: Annotated[
+        list[str] | None, typer.Option(help="Only raw, c23 or c40; may be repeated.")
+    ] = None,
+    limit: Limit = None,
+    faces: Annotated[
+        str, typer.Option(help="largest (or the forged one, by its mask), tracked, or all.")
+    ] = "largest",
+    margin: Margin = 1.3,
+    shape: Shape = "square",
+    min_face: MinFace = 0,
+    align: Align = False,
+    size: Size = "",
+    format_: Format = "png",
+    smooth: Annotated[
+        int, typer.Option(min=1, help="Mean of the boxes of so many frames; an odd number.")
+    ] = 1,
+    detector: DetectorName = "hog",
+    search: Search = "fast",
+    twins: Annotated[
+        bool, typer.Option(help="Compare fakes with their originals and reuse their boxes.")
+    ] = True,
+    keep_unchanged: Annotated[
+        bool, typer.Option("--keep-unchanged", help="Keep crops of fakes that changed nothing.")
+    ] = False,
+    workers: Processes = CPUS,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds a decoder may take to the next wanted frame.")
+    ] = 120.0,
+    retry: Retry = None,
+    overwrite: Overwrite = False,
+    verify: Verify = False,
+) -> None:
+    """Crop the faces of FaceForensics++ videos, or of Celeb-DF's or DFDC's.
+
+    The same command goes on where an earlier run stopped.
+
+    Example: ffpp-extract data/FaceForensics++ --compression c23 --every 25 --workers 8
+    """
+    if verify:
+        _verify(out)
+        return
+    from ffpp_tools.clip import NATIVE
+    from ffpp_tools.crop import CropSettings
+    from ffpp_tools.detect import FindSettings
+    from ffpp_tools.layout import default_ffpp_root, families, find_clips
+    from ffpp_tools.lists import OF_FFPP, keep_lists
+    from ffpp_tools.plan import FramePlan
+    from ffpp_tools.progress import shown
+    from ffpp_tools.run import extract_dataset
+    from ffpp_tools.settings import ClipSettings
+
+    if every is None and frames_per_clip is None:
+        every = 25
+    settings = ClipSettings(
+        FramePlan(every, frames_per_clip),
+        CropSettings(margin, shape, min_face, align, size, format_),
+        FindSettings(detector, search),
+        faces,
+        twins,
+        keep_unchanged,
+        smooth,
+    )
+    root = data or default_ffpp_root()
+    root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
+    clips = find_clips(root, category or (), compression or (), limit)
+    team = _team(workers, backend, scheduler, timeout)
+    log.keep(out)
+    retry_failed = _retry(retry)
+    progress = shown("clips")
+    found = families(root, clips)
+    if clips[0].compression != NATIVE:
+        keep_lists(root, out, OF_FFPP)
+    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    _told(summary)
+
+
+def stills(
+    data: Annotated[
+        Path, typer.Argument(help="CelebA, CelebA-HQ, the 140k set or any folder of images.")
+    ],
+    category: Annotated[
+        str | None,
+        typer.Option(help="What they are recorded as, such as CelebA; the 140k set has its own."),
+    ] = None,
+    out: Out = Path("dataset"),
+    label: Annotated[
+        str | None, typer.Option(help="real or fake; needed only for a category of your own.")
+    ] = None,
+    limit: Limit = None,
+    crop: Annotated[
+        str, typer.Option(help="face, by the videos' rules; none: the photograph as it is.")
+    ] = "face",
+    margin: Margin = 1.3,
+    shape: Shape = "square",
+    min_face: MinFace = 0,
+    align: Align = False,
+    size: Size = "",
+    format_: Format = "png",
+    harmonise: Annotated[
+        bool,
+        typer.Option(
+            "--harmonise", help="Make faces as large, and compressed as hard, as the clips'."
+        ),
+    ] = False,
+    detector: DetectorName = "hog",
+    search: Search = "fast",
+    workers: Processes = CPUS,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    retry: Retry = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Crop the faces of photographs, by the same rules as the videos'.
+
+    The same command goes on where an earlier run stopped.
+
+    Example: ffpp-stills data/CelebA --category CelebA
+    """
+    from ffpp_tools.crop import CropSettings
+    from ffpp_tools.detect import FindSettings
+    from ffpp_tools.harmonise import like_clips, other_stills
+    from ffpp_tools.lists import OF_CELEBA, keep_lists
+    from ffpp_tools.progress import shown
+    from ffpp_tools.run import extract_still_dataset, recorded_settings
+    from ffpp_tools.settings import StillSettings
+    from ffpp_tools.stills import find_stills
+
+    if crop not in ("face", "none"):
+        raise SettingsError(f"crop ({crop!r}) must be face or none")
+
+    keep_lists(data, out, OF_CELEBA)
+    # A cluster's workers run in other folders.
+    found = find_stills(data.absolute() if scheduler else data, category, label, limit)
+    anew = overwrite and not other_stills(out, {still.category for still in found})
+    like = like_clips(out, {} if anew else recorded_settings(out)) if harmonise else None
+    settings = StillSettings(
+        CropSettings(margin, shape, min_face, align, size, format_),
+        FindSettings(detector, search),
+        crop == "none",
+        like,
+    )
+    team = _team(workers, backend, scheduler)
+    log.keep(out)
+    retry_failed = _retry(retry)
+    progress = shown("stills")
+    summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    _told(summary)
+
+
+def _told(summary: Summary) -> None:
+    """Print what a dataset folder holds.
+
+    Raises:
+        FfppError: not a single crop.
+    """
+    from ffpp_tools.ledger import account
+
+    show.extraction(summary)
+    counts = account(summary.frames).reset_index().to_dict("records")
+    answer({"dataset": summary.dataset, "crops": len(summary.faces), "frames": counts})
+    if summary.faces.empty:
+        raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
+
+
+def _team(
+    workers: int, backend: str, scheduler: str | None, timeout_s: float | None = None
+) -> Workers:
+    from ffpp_tools.extract import TIMEOUT_S
+    from ffpp_tools.run import Workers
+
+    if backend not in ("local", "dask"):
+        raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
+    if (backend == "dask") != (scheduler is not None):
+        raise SettingsError("--backend dask and --scheduler ADDRESS belong together")
+    return Workers(workers, scheduler, TIMEOUT_S if timeout_s is None else timeout_s)
+
+
+def _retry(what: str | None) -> bool:
+    if what not in (None, "failed"):
+        raise SettingsError(f"retry ({what!r}) must be failed")
+    return what == "failed"
+
+
+def _verify(dataset: Path) -> None:
+    """Say what is wrong with a dataset folder; exit status 1 if anything is."""
+    from ffpp_tools.ledger import verify
+
+    problems = []
+    for problem in verify(dataset):
+        say(f"  {problem}", style="yellow")
+        problems.append(problem)
+    answer({"dataset": dataset, "problems": problems})
+    if problems:
+        raise FfppError(f"{dataset}: {len(problems)} files or tables are not as they should be")
+    say(f"{dataset}: every crop is as recorded, and nothing else is there")

@@ -1,0 +1,194 @@
+"""ffpp-clean, ffpp-identify, ffpp-split and ffpp-audit: parse, call one function, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ffpp_tools import show
+from ffpp_tools.cli.options import CPUS, Processes
+from ffpp_tools.console import answer, log, say
+from ffpp_tools.errors import FfppError
+
+
+def clean(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
+    workers: Processes = CPUS,
+) -> None:
+    """Find unreadable, identical and near-identical stills and clips; nothing is deleted.
+
+    Manifests that are made afterwards leave out what is there twice in one category, and keep the
+    rest on one side.
+
+    Example: ffpp-clean dataset
+    """
+    from ffpp_tools.dedupe import clean as find
+
+    found = find(dataset, workers)
+    log.keep(dataset)
+    show.duplicates(found, dataset)
+    kinds = found["kind"].value_counts().to_dict()
+    answer({"dataset": dataset, "found": kinds, "table": dataset / "duplicates.parquet"})
+
+
+def identify(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
+    distance: Annotated[
+        float | None,
+        typer.Option(help="Up to which two faces are taken for one person's.", show_default="0.36"),
+    ] = None,
+    workers: Processes = CPUS,
+) -> None:
+    """Find people who are in several clips or stills, by face embeddings.
+
+    Manifests that are made afterwards keep them on one side.
+
+    Example: ffpp-identify dataset --workers 8
+    """
+    from ffpp_tools.identity import MAX_DISTANCE
+    from ffpp_tools.identity import identify as find
+
+    chosen = MAX_DISTANCE if distance is None else distance
+    found = find(dataset, workers, chosen)
+    log.keep(dataset)
+    show.identities(found, dataset)
+    tied = int((found.table["partner"] != "").sum())
+    counts = {"looked_at": len(found.table), "look_like_another": tied}
+    answer({"dataset": dataset, **counts, "table": dataset / "identities.parquet"})
+
+
+def split(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Label space: multiclass (7), videos (5) or binary.", show_default="multiclass"
+        ),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Rule of selection: grouped, holdout, paper, official, official-clean, 140k, "
+            "dcgan, or a TOML file of your own."
+        ),
+    ] = "grouped",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Manifest folder.", show_default="in data_manifests, by mode and recipe"),
+    ] = None,
+    ratios: Annotated[
+        str | None,
+        typer.Option(help="train/val/test.", show_default="80/5/15 for binary, else 84/4/12"),
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=3, help="So many samples of each class in all.")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="A further category, such as FaceShifter.")
+    ] = None,
+    leave_out: Annotated[
+        str | None, typer.Option(help="Train on the other methods and test on this one (binary).")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=3, help="So many manifests, each testing on other people.")
+    ] = None,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Scale all classes down to what the data can fill.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Another seed, other people in val and test.")
+    ] = 0,
+    faces: Annotated[
+        bool, typer.Option(help="Draw overview.html, which shows some of the faces.")
+    ] = True,
+) -> None:
+    """Make a balanced manifest that keeps people on one side, and audit it.
+
+    Example: ffpp-split dataset --mode videos --out data_manifests/videos
+    """
+    from ffpp_tools.overview import draw_overview
+    from ffpp_tools.split import SplitSettings, default_name, make_manifests
+
+    settings = SplitSettings(
+        mode,
+        recipe,
+        _parse_ratios(ratios),
+        per_class,
+        tuple(include or ()),
+        leave_out,
+        folds,
+        shrink,
+        seed,
+    )
+    folder = out or Path("data_manifests") / default_name(settings)
+    made = make_manifests(dataset, folder, settings)
+    log.keep(folder)
+    for manifest in made:
+        show.manifest(manifest)
+        if faces:
+            say(f"pictures: {draw_overview(manifest)}")
+    answer([{"manifest": manifest.folder, **manifest.info} for manifest in made])
+
+
+def audit(
+    manifest: Annotated[Path, typer.Argument(help="Manifest folder.")],
+    why: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Say what ties two samples, clips or stills, and stop."),
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option(help="Also measure what cheap properties give away; reads the crops.")
+    ] = True,
+    workers: Processes = CPUS,
+) -> None:
+    """Look for people on several sides of a manifest, and for shortcuts; status 1 on a leak.
+
+    Duplicates and identities that were found since the manifest was made count as well.
+
+    Example: ffpp-audit data_manifests/videos
+
+    Example: ffpp-audit data_manifests/videos --why Deepfakes/183_253 Youtube/253
+    """
+    import dataclasses
+
+    import pandas as pd
+
+    from ffpp_tools import audit as audits
+    from ffpp_tools import probe as probes
+    from ffpp_tools.dataset import Dataset
+    from ffpp_tools.rows import SPLITS
+    from ffpp_tools.tables import Manifest
+
+    read = Manifest.read(manifest)
+    tables = Dataset.read(read.root)
+    samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
+    if why:
+        show.why(tables, audits.ties_within(samples, tables.ties), *why)
+        return
+    found = audits.audited(samples, tables)
+    info = audits.with_audit(read.info, found)
+    log.keep(manifest)
+    show.manifest(dataclasses.replace(read, info=info))
+    show.audit(found)
+    if changed := tables.changed_since(read.info["tables"]):
+        say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
+    answers = probes.probe(read.root, tables.faces, samples, workers) if probe else []
+    if probe:
+        probes.write(read, answers)
+        show.probe(answers)
+    about = {"manifest": manifest, "summary": info["summary"], **info["audit"]}
+    answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
+    if found.leaks:
+        raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
+
+
+def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        train, val, test = (float(part) for part in text.split("/"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not like 80/5/15", param_hint="--ratios") from error
+    return train, val, test

@@ -1,0 +1,163 @@
+"""What there is to work with: clips, stills, lists, weights, space; and what to do about it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ffpp_tools import lists
+from ffpp_tools.errors import FfppError
+from ffpp_tools.files import there
+from ffpp_tools.inventory import Source, missing_lists
+from ffpp_tools.layout import HOW_TO_GET_FFPP
+from ffpp_tools.machine import NOTE, OK, PROBLEM, Finding, free_space
+from ffpp_tools.stills import HQ_MAPPING, images_below
+
+SHOWN = 8  # names in a sentence
+STILLS = {"CelebA": 202_599, "CelebA-HQ": 30_000}  # how many photographs each has
+RESERVE = 1.1  # of free space, over what the crops are thought to take
+FETCH_AGAIN = "fetch them again with the download script of FF++"
+WEIGHTS = "efficientnetb0_notop.h5"  # as Keras calls what it downloads
+
+
+def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
+    """Findings on a copy of FF++, Celeb-DF or DFDC."""
+    for source in sources:
+        name = f"{source.category} {source.compression}"
+        count = f"{len(source.clips)} clips, {size(source.size)}"
+        if source.expected is None:
+            yield Finding(name, OK, count)
+        elif len(source.clips) < source.expected:
+            absent = f"; missing: {_some(source.missing)}" if source.missing else ""
+            found = f"{count}, of {source.expected:,}{absent}"
+            yield Finding(name, NOTE, found, "fetch the others, or work with what there is")
+        else:
+            yield Finding(name, OK, f"{count}, all of {source.expected:,}")
+        if source.empty:
+            names = _some([c.clip.path.name for c in source.empty])
+            text = f"{len(source.empty)} files of 0 bytes: {names}"
+            yield Finding(name, PROBLEM, text, FETCH_AGAIN)
+        if source.damaged:
+            text = f"{len(source.damaged)} damaged or cut short: {_some_errors(source)}"
+            yield Finding(name, PROBLEM, text, FETCH_AGAIN)
+        if source.unknown:
+            text = f"{len(source.unknown)} files that FF++ does not have: "
+            text += _some([p.name for p in source.unknown])
+            yield Finding(
+                name, NOTE, text, "move away what is not FF++'s; .mp4 files are extracted"
+            )
+
+
+def of_space(sources: Sequence[Source], out: Path) -> Finding:
+    """Whether the crops will fit."""
+    needed, free = sum(s.crops_size for s in sources), free_space(out)
+    crops = sum(s.planned for s in sources)
+    text = f"{crops:,} crops need about {size(needed)}; {size(free)} are free at {out}"
+    if needed * RESERVE > free:
+        remedy = "name a larger disk with --out, or take fewer frames with a larger --every"
+        return Finding("disk space", PROBLEM, text, remedy)
+    return Finding("disk space", OK, text)
+
+
+def of_stills(folder: Path) -> Finding:
+    """Findings on a folder of photographs."""
+    name = folder.name
+    paths = images_below(folder)
+    if not paths:
+        remedy = "name the folder that holds its images with --stills"
+        return Finding(name, PROBLEM, f"no images below {folder}", remedy)
+    empty = [p.name for p in paths if not p.stat().st_size]
+    text = f"{len(paths):,} images"
+    if name in STILLS:
+        text += f" of {STILLS[name]:,}"
+    if empty:
+        text += f", {len(empty)} of 0 bytes: {_some(empty)}"
+        return Finding(name, PROBLEM, text, "fetch those again")
+    if name == "CelebA" and lists.found(folder, lists.IDENTITIES) is None:
+        remedy = f"put {lists.IDENTITIES}, which CelebA's authors send on request, into Anno/"
+        return Finding(name, NOTE, f"{text}, nothing tells whose they are", remedy)
+    if name == "CelebA-HQ" and not _numbered(paths) and not _mapped(folder):
+        remedy = f"put {HQ_MAPPING} of CelebAMask-HQ beside them"
+        return Finding(name, NOTE, f"{text}, nothing tells which of CelebA's they are", remedy)
+    return Finding(name, OK, text)
+
+
+def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
+    """Findings on FF++'s splits and the list of its YouTube videos."""
+    if absent := missing_lists(root, dataset):
+        text = f"not there: {', '.join(absent)}"
+        yield Finding("official lists", NOTE, text, lists.WHERE_FROM)
+    for name in lists.OF_FFPP:
+        if path := lists.found(root, name):
+            try:
+                lists.READERS[name](path)
+            except FfppError as error:
+                yield Finding("official lists", PROBLEM, str(error), lists.WHERE_FROM)
+    if len(absent) < len(lists.OF_FFPP):
+        yield Finding("official lists", OK, "splits and YouTube videos as far as they are there")
+
+
+def of_weights() -> Finding:
+    """Whether EfficientNetB0's ImageNet weights are where Keras looks for them."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    path = home / "models" / WEIGHTS
+    if there(path):
+        return Finding("ImageNet weights", OK, str(path))
+    remedy = "the first training downloads them; without a network pass a file with --weights PATH"
+    return Finding("ImageNet weights", NOTE, f"{path} is not there", remedy)
+
+
+def nothing_there(root: Path, named: bool) -> Finding:
+    """The finding where there is no video; a problem only if somebody said there is."""
+    return Finding(
+        "FaceForensics++", PROBLEM if named else NOTE, f"none at {root}", HOW_TO_GET_FFPP
+    )
+
+
+def as_dict(source: Source) -> dict[str, Any]:
+    """All that is known of a source, with every name, as plain values."""
+    return {
+        "category": source.category,
+        "compression": source.compression,
+        "clips": len(source.clips),
+        "expected": source.expected,
+        "bytes": source.size,
+        "planned_frames": source.planned,
+        "missing": list(source.missing),
+        "unreadable": {c.clip.name: c.error for c in (*source.empty, *source.damaged)},
+        "unknown": [str(path) for path in source.unknown],
+    }
+
+
+def size(n_bytes: float) -> str:
+    """Bytes as people say them.
+
+    >>> size(1_500_000), size(20)
+    ('1.5 MB', '20 B')
+    """
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f} B"
+    units = ("kB", "MB", "GB", "TB")
+    power = min(int(math.log10(n_bytes)) // 3, len(units))
+    return f"{n_bytes / 1000**power:.1f} {units[power - 1]}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _some_errors(source: Source) -> str:
+    return _some([c.error.removeprefix(f"{c.clip.path.parent}/") for c in source.damaged])
+
+
+def _numbered(paths: Sequence[Path]) -> bool:
+    """Whether images are called by their number in CelebA, which has six digits."""
+    return all(len(p.stem) == 6 and p.stem.isdigit() for p in paths)
+
+
+def _mapped(folder: Path) -> bool:
+    return there(folder / HQ_MAPPING) or there(folder.parent / HQ_MAPPING)

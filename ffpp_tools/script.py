@@ -1,0 +1,167 @@
+"""What every console script has: common options, one-line errors, exit statuses, a log."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import shlex
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ffpp_tools.console import console, log, want_json
+from ffpp_tools.errors import FfppError, SettingsError
+
+PACKAGE = "ffpp-tools"
+FAILED, INTERRUPTED = 1, 130  # exit statuses; 2 is for a command line that makes no sense
+
+
+def _say_version(given: bool) -> None:
+    if given:
+        sys.stdout.write(f"{PACKAGE} {version(PACKAGE)}\n")
+        raise typer.Exit
+
+
+def _answer_as_json(given: bool) -> None:
+    if given:
+        want_json()
+
+
+def _be_quiet(given: bool) -> None:
+    console.quiet |= given
+
+
+def _read_config(context: typer.Context, path: Path | None) -> None:
+    if path is not None:
+        context.default_map = read_options(path, _names(context))
+
+
+def _switch(name: str, what: Callable[[bool], None], about: str) -> Any:
+    return typer.Option(name, callback=what, is_eager=True, expose_value=False, help=about)
+
+
+Version = Annotated[bool, _switch("--version", _say_version, "Say which this is, and stop.")]
+Json = Annotated[
+    bool, _switch("--json", _answer_as_json, "Print one JSON object; the rest to standard error.")
+]
+Quiet = Annotated[bool, _switch("--quiet", _be_quiet, "Say nothing but errors.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        callback=_read_config,
+        is_eager=True,
+        expose_value=False,
+        help="TOML file with values for these options; the command line's come first.",
+    ),
+]
+COMMON: dict[str, tuple[Any, object]] = {"json": (Json, False), "quiet": (Quiet, False)}
+OF_FFPP = {"config": (Config, None), **COMMON, "version": (Version, False)}
+
+
+def with_options(
+    function: Callable[..., None], options: Mapping[str, tuple[Any, object]] = COMMON
+) -> Callable[..., None]:
+    """A command with further options, which it is told nothing of.
+
+    Args:
+        function: as Typer takes it.
+        options: name → annotation and default.
+    """
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        function(**{name: value for name, value in given.items() if name not in options})
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    signature = inspect.signature(function, eval_str=True)
+    added = [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+    every = [*signature.parameters.values(), *added]
+    command.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]
+    return command
+
+
+class Script:
+    """A console script, called without arguments."""
+
+    def __init__(
+        self,
+        app: typer.Typer,
+        errors: tuple[type[Exception], ...],
+        interrupted: Callable[[list[str]], str],
+    ) -> None:
+        """Not run yet.
+
+        Args:
+            app: the command line.
+            errors: what is told in one line; anything else is a bug and shows its traceback.
+            interrupted: what to say after Ctrl-C, by the words of the command line.
+        """
+        self.app = app
+        self._errors, self._interrupted = errors, interrupted
+
+    def __call__(self) -> None:
+        """Run; the exit status is 0, 1 for an error or finding, 2 for bad usage, 130 for Ctrl-C."""
+        name, words = Path(sys.argv[0]).name, sys.argv[1:]
+        stderr = Console(stderr=True, soft_wrap=True)
+        started = time.monotonic()
+        log.line(f"{shlex.join([name, *words])} ({PACKAGE} {version(PACKAGE)})")
+        status: object = FAILED
+        try:
+            self.app()
+        except self._errors as error:
+            stderr.print(f"error: {error}", style="red", markup=False, highlight=False)
+            log.line(f"error: {error}")
+            sys.exit(FAILED)
+        except SystemExit as stop:
+            status = stop.code or 0
+            if status == INTERRUPTED:
+                text = f"interrupted; {self._interrupted(words)}"
+                stderr.print(text, markup=False, highlight=False)
+                log.line(text)
+            raise
+        finally:
+            log.line(f"ended after {time.monotonic() - started:.1f} s with status {status}")
+
+
+def ffpp_script(function: Callable[..., None], interrupted: str) -> Script:
+    """The console script of one ffpp-* command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(with_options(function, OF_FFPP))
+    return Script(app, (FfppError,), lambda words: interrupted)
+
+
+def _names(context: typer.Context) -> dict[str, str]:
+    """Long name of each option, and name of each argument → the parameter that it sets."""
+    return {
+        word.removeprefix("--"): str(parameter.name)
+        for parameter in context.command.params
+        if parameter.expose_value
+        for word in parameter.opts
+    }
+
+
+def read_options(path: Path, names: dict[str, str]) -> dict[str, Any]:
+    """Parameter → value, from a TOML file whose keys are names of options.
+
+    Raises:
+        SettingsError: no readable TOML file, or a key that is no option.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: not a readable TOML file ({error})") from error
+    if unknown := [key for key in values if key not in names]:
+        known = ", ".join(sorted(names))
+        raise SettingsError(f"{path}: unknown option {', '.join(unknown)}; known: {known}")
+    return {names[key]: value for key, value in values.items()}
