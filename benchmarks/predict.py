@@ -14,7 +14,7 @@ from pathlib import Path
 
 from classify.runs import Run
 from classify.verdict import classifier_of, verdict
-from ffpp_tools.decode import probe
+from ffpp_tools.demux import probe
 
 
 def main() -> None:

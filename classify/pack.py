@@ -18,6 +18,7 @@ import pandas as pd
 
 from classify.errors import PackError
 from ffpp_tools.files import below, locked
+from ffpp_tools.picture import decoded
 from ffpp_tools.tables import Manifest
 
 INTERPOLATION = "area, cubic"  # what `scaled` does; part of an array's name
@@ -159,10 +160,10 @@ class _Crops:
                 f"{path}: not the crop it was when the dataset was made; extract it again "
                 f"(`ffpp-extract --verify` lists all that differ)"
             )
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = decoded(data)
         if image is None:
             raise PackError(f"{path}: not a readable image; extract it again")
-        return scaled(np.asarray(image, np.uint8), self.size)[..., ::-1]
+        return scaled(image, self.size)
 
 
 def _is_right(path: Path, crops: _Crops) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ffpp_tools import decode
+from ffpp_tools import decode, demux
 from ffpp_tools.detect import SURE_SCORE, Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.watch import in_time
@@ -56,7 +56,7 @@ def mask_video(path: Path, limit_s: float) -> Mask:
     """
 
     def frame(index: int) -> Iterator[decode.Frame]:
-        yield from decode.frames(decode.probe(path), [index])
+        yield from decode.frames(demux.probe(path), [index])
 
     def mask(index: int) -> Image | None:
         try:

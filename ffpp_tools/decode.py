@@ -15,22 +15,17 @@ picture to the next that holds no wanted frame is left out whole.
 from __future__ import annotations
 
 import gc
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffpp_tools.demux import Video, opened, reason, video_stream
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Picture, Turn
 
 if TYPE_CHECKING:
     import av
-
-# NAL unit types of H.264 (ITU-T H.264, table 7-1).
-SLICE, IDR_SLICE, EXTENSION_SLICE = 1, 5, 20
-START_CODE = re.compile(b"\x00\x00\x01(.)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -40,82 +35,6 @@ class Frame:
     index: int  # in display order, from 0
     time_s: float  # after the first frame
     picture: Picture  # turned as the file says it is to be shown
-
-
-@dataclass(frozen=True)
-class Packet:
-    """One compressed frame."""
-
-    pts: int | None  # in units of the stream's time base; None only if it is never displayed
-    disposable: bool  # known that no other frame refers to it
-    fresh: bool  # known that neither it nor any packet behind it refers to one before it
-
-
-@dataclass(frozen=True)
-class Video:
-    """What a demux, without decoding, tells about a video file."""
-
-    path: Path
-    packets: tuple[Packet, ...]  # in decoding order, with those that are never displayed
-    pts: tuple[int, ...]  # of every displayed frame, increasing, in units of time_base
-    time_base: float  # seconds
-    missing_frames: int  # how many more the header declares: the file was cut short
-
-    @property
-    def n_frames(self) -> int:
-        """How many frames there should be."""
-        return len(self.pts) + self.missing_frames
-
-    def time_s(self, index: int) -> float:
-        """When frame `index` is shown, in seconds from the first one; nan past the end."""
-        if index >= len(self.pts):
-            return float("nan")
-        return (self.pts[index] - self.pts[0]) * self.time_base
-
-
-def probe(path: Path) -> Video:
-    """Count and time the frames of a video by reading its packets.
-
-    Header counts can be wrong, so packets are what counts.
-
-    Raises:
-        DecodeError: not a readable file with a video stream, or without timestamps.
-    """
-    import av
-
-    try:
-        with _opened(path) as container:
-            stream = _video_stream(container, path)
-            if stream.codec_context is None:
-                raise DecodeError(f"{path}: not a readable video (no decoder for its codec)")
-            nal_length = _nal_length(stream.codec_context)
-            read = [
-                (p.pts, p.dts, p.is_discard, *_dependence(p, nal_length))
-                for p in container.demux(stream)
-                if p.size
-            ]
-            time_base, declared = float(stream.time_base or 0), stream.frames
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{path}: not a readable video ({_reason(error)})") from error
-    displayed = [pts for pts, _, hidden, *_ in read if not hidden]  # an edit list may hide some
-    if not displayed:
-        raise DecodeError(f"{path}: the video stream holds no frames")
-    distinct = {pts for pts in displayed if pts is not None}
-    if len(distinct) < len(displayed):
-        raise DecodeError(
-            f"{path}: {len(displayed)} packets without distinct timestamps; "
-            f"remux it first, for instance with `ffmpeg -fflags +genpts -i IN -c copy OUT.mp4`"
-        )
-    missing = max(declared - len(read), 0)
-    if missing:
-        # Packets come in decoding order: behind the last one's dts, frames that are missing may
-        # be shown before some that are there, whose index would be a guess.
-        sure = {
-            p for p in distinct if p <= max((r[1] for r in read if r[1] is not None), default=-1)
-        }
-        missing, distinct = missing + len(distinct - sure), sure
-    packets = tuple(Packet(pts, disposable, fresh) for pts, _, _, disposable, fresh in read)
-    return Video(path, packets, tuple(sorted(distinct)), time_base, missing)
 
 
 def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
@@ -144,7 +63,7 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     try:
         yield from _wanted(video, wanted)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{video.path}: cannot be opened ({_reason(error)})") from error
+        raise DecodeError(f"{video.path}: cannot be opened ({reason(error)})") from error
     finally:
         # PyAV's streams and containers refer to each other, so that a decoder, with a dozen large
         # frames, would stay until Python happens to look for such circles.
@@ -190,37 +109,82 @@ def _undisturbed(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.
     index_of = {pts: i for i, pts in enumerate(video.pts)}
     sent = {video.packets[position].pts for position in needed}
     expected = [pts for pts in video.pts if pts in sent]
-    with _opened(video.path) as container:
-        came = _decoded(container, _video_stream(container, video.path), needed)
+    held = _Held(video, needed)
+    with opened(video.path) as container:
+        came = _decoded(container, video_stream(container, video.path), needed)
         for pts, frame in zip(expected, came, strict=False):
             if frame is None or frame.is_corrupt or frame.pts != pts:
                 return
-            yield index_of[pts], frame
+            yield from held.add(index_of[pts], frame)
+    if held.last == index_of[expected[-1]]:
+        yield from held.rest()
 
 
 def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame with its index, in display order, but for those that damage has touched.
 
     A packet that fails, a frame that is marked corrupt and one that is missing make all that
-    follows suspect, up to the next key frame:
+    follows suspect, up to the next key frame, and what comes before it but was decoded later:
 
         index   0  1  2  .  4  5  6  7     3 is lost
-                K           x  x  K        4 and 5 may be predicted from it
+                K     x     x  x  K        2, 4 and 5 may be predicted from it
     """
     index_of = {pts: i for i, pts in enumerate(video.pts)}
-    intact, expected = True, 0
-    with _opened(video.path) as container:
-        stream = _video_stream(container, video.path)
-        for frame in _decoded(container, stream, range(len(video.packets))):
+    every = range(len(video.packets))
+    intact, held = True, _Held(video, every)
+    with opened(video.path) as container:
+        stream = video_stream(container, video.path)
+        for frame in _decoded(container, stream, every):
             index = None if frame is None or frame.pts is None else index_of.get(frame.pts)
             if frame is None or index is None:
                 intact = False
+                held.drop()
                 continue
-            sound = not frame.is_corrupt
-            intact = sound and (bool(frame.key_frame) or (intact and index == expected))
-            expected = index + 1
+            if frame.is_corrupt or index != held.last + 1:
+                held.drop()
+                intact = False
+            intact = not frame.is_corrupt and (intact or bool(frame.key_frame))
             if intact:
-                yield index, frame
+                yield from held.add(index, frame)
+            else:
+                held.last = index
+    if held.last == len(video.pts) - 1:
+        yield from held.rest()
+
+
+class _Held:
+    """Frames that wait until all that was decoded before them has come out.
+
+    Only then is it known that nothing is lost that they are predicted from.
+    """
+
+    def __init__(self, video: Video, needed: Iterable[int]) -> None:
+        """For the packets at the positions `needed`, which are decoded."""
+        index_of: dict[int | None, int] = {pts: i for i, pts in enumerate(video.pts)}
+        self._until: dict[int, int] = {}  # index of a frame → of the one that it waits for
+        latest = -1
+        for position in needed:
+            index = index_of.get(video.packets[position].pts)
+            if index is not None:
+                latest = max(latest, index)
+                self._until[index] = latest
+        self._frames: deque[tuple[int, av.VideoFrame]] = deque()
+        self.last = -1  # index of the frame that came out last
+
+    def add(self, index: int, frame: av.VideoFrame) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Take the next frame; the frames that need not wait any longer, with their indices."""
+        self.last = index
+        self._frames.append((index, frame))
+        while self._frames and self._until[self._frames[0][0]] <= index:
+            yield self._frames.popleft()
+
+    def drop(self) -> None:
+        """Something is lost: forget all that waits."""
+        self._frames.clear()
+
+    def rest(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames that still wait, when nothing more will come."""
+        yield from self._frames
 
 
 def _decoded(
@@ -258,61 +222,3 @@ def _decode(
         yield from stream.decode(packet)
     except av.FFmpegError:
         yield None
-
-
-def _nal_length(codec: av.VideoCodecContext) -> int | None:
-    """How many bytes tell a NAL unit's length in an H.264 stream; 0: start codes part them.
-
-    None for every other codec.
-    """
-    if codec.name != "h264":
-        return None
-    header = codec.extradata or b""
-    return (header[4] & 3) + 1 if len(header) > 4 and header[0] == 1 else 0
-
-
-def _dependence(packet: av.Packet[av.VideoStream], nal_length: int | None) -> tuple[bool, bool]:
-    """Whether a packet is known to be disposable, and to be fresh, as in `Packet`.
-
-    An H.264 picture whose nal_ref_idc is 0 is referred to by no other (7.4.1); an IDR picture
-    empties the decoder's store of reference pictures (7.4.1.2.4).
-    """
-    if nal_length is None:
-        return False, False
-    data = memoryview(packet)
-    referred, fresh, slices = False, False, 0
-    for header in _nal_headers(data, nal_length):
-        kind = header & 31
-        if SLICE <= kind <= IDR_SLICE or kind == EXTENSION_SLICE:
-            slices += 1
-            referred |= bool(header >> 5 & 3) or kind == EXTENSION_SLICE
-            fresh |= kind == IDR_SLICE
-    return slices > 0 and not referred, fresh
-
-
-def _nal_headers(data: memoryview, nal_length: int) -> Iterator[int]:
-    """The first byte of every NAL unit in a packet."""
-    if not nal_length:
-        yield from (match[1][0] for match in START_CODE.finditer(data))
-        return
-    start = 0
-    while start + nal_length < len(data):
-        yield data[start + nal_length]
-        start += nal_length + int.from_bytes(data[start : start + nal_length], "big")
-
-
-def _opened(path: Path) -> av.container.InputContainer:
-    import av
-
-    return av.open(str(path), metadata_errors="replace")
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise DecodeError(f"{path}: holds no video stream")
-    return container.streams.video[0]
-
-
-def _reason(error: Exception) -> str:
-    """FFmpeg's words without the path, which the message already names."""
-    return getattr(error, "strerror", None) or str(error)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ffpp_tools import choose, crop, decode, sequence, twins
+from ffpp_tools import choose, crop, decode, demux, sequence, twins
 from ffpp_tools.clip import Clip
 from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
@@ -155,14 +155,14 @@ def _look_through(
 
 def opened(
     clip: Clip, plan: FramePlan, timeout_s: float
-) -> tuple[decode.Video, Iterator[decode.Frame]]:
+) -> tuple[demux.Video, Iterator[decode.Frame]]:
     """A clip's video and its planned frames, none of which may take longer than `timeout_s`.
 
     Raises:
         DecodeError: not a readable video.
     """
 
-    def read() -> Iterator[decode.Video | decode.Frame]:
+    def read() -> Iterator[demux.Video | decode.Frame]:
         source = sequence if clip.path.is_dir() else decode
         video = source.probe(clip.path)
         yield video
@@ -301,7 +301,7 @@ def _planned(clip: Clip, index: int) -> FrameRow:
     )
 
 
-def _missing(clip: Clip, video: decode.Video, index: int) -> FrameRow:
+def _missing(clip: Clip, video: demux.Video, index: int) -> FrameRow:
     """The row that stays if frame `index` never comes out of the decoder."""
     present = len(video.pts)
     row = replace(_planned(clip, index), time_s=video.time_s(index))

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from ffpp_tools import choose, crop, detect
+from ffpp_tools import MAX_PIXELS, choose, crop, detect
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.extract import Crop, crop_face, seen, settled, written
 from ffpp_tools.harmonise import harmonised
-from ffpp_tools.picture import Image, Picture
+from ffpp_tools.picture import Image, Picture, decoded
 from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
@@ -84,6 +81,8 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
+    if opened.width * opened.height > MAX_PIXELS:
+        return None, "unreadable", f"refused: {opened.width} × {opened.height} pixels"
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
@@ -92,10 +91,10 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         return None, "truncated", str(error)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    image = decoded(data)
     if image is None:
         return None, "unreadable", "no readable image"
-    return np.ascontiguousarray(image[..., ::-1], np.uint8), "ok", ""
+    return image, "ok", ""
 
 
 def _searched(image: Image, still: Still, settings: StillSettings) -> tuple[Picture, list[Face]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ffpp_tools import decode, lists
+from ffpp_tools import demux, lists
 from ffpp_tools.clip import FFPP_YOUTUBE, Clip
 from ffpp_tools.errors import DecodeError, FfppError
 from ffpp_tools.files import there
@@ -112,7 +112,7 @@ def _looked(clip: Clip, plan: FramePlan) -> Looked:
         return Looked(clip, 0, 0)
     try:
         size = clip.path.stat().st_size
-        video = decode.probe(clip.path)
+        video = demux.probe(clip.path)
     except OSError as error:
         return Looked(clip, 0, 0, f"{clip.path}: cannot be read ({error.strerror})")
     except DecodeError as error:

@@ -30,7 +30,21 @@ STEP_X, STEP_Y = 32, 2
 
 def read_image(path: Path) -> Image | None:
     """An image file, (H, W, 3) uint8 RGB, or None where it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        return decoded(path.read_bytes())
+    except OSError:
+        return None
+
+
+def decoded(data: bytes) -> Image | None:
+    """The image in a file's bytes, (H, W, 3) uint8 RGB, or None where there is none.
+
+    One that declares more than `MAX_PIXELS` is none: nothing is allocated for it.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # nothing at all, or more pixels than allowed
+        return None
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ffpp_tools.decode import Frame, Video
+from ffpp_tools.decode import Frame
+from ffpp_tools.demux import Video
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Picture, read_image
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ffpp_tools import decode
+from ffpp_tools import decode, demux
 from ffpp_tools.choose import forged, largest, mask_video
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.layout import families, find_clips
@@ -61,7 +61,7 @@ def test_the_demos_masks_cover_its_faces(ffpp):
 
 
 def frame_of(path, index):
-    (frame,) = decode.frames(decode.probe(path), [index])
+    (frame,) = decode.frames(demux.probe(path), [index])
     return frame.picture.image
 
 

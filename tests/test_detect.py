@@ -3,7 +3,7 @@ import face_recognition
 import numpy as np
 import pytest
 
-from ffpp_tools import decode
+from ffpp_tools import decode, demux
 from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.detect import Box, FindSettings, coarse_to_fine, load, near, search
 from ffpp_tools.errors import SettingsError
@@ -43,7 +43,7 @@ def scene(height, width, faces):
 
 def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
     for clip in find_clips(ffpp, limit=2):
-        for frame in decode.frames(decode.probe(clip.path), [0, 20]):
+        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
             found = [f.box for f in coarse_to_fine(frame.picture, HOG)]
             expected = packages_boxes(frame.picture.image)
             assert expected
@@ -53,7 +53,7 @@ def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
 
 def test_a_full_search_gives_exactly_the_packages_boxes(ffpp):
     for clip in find_clips(ffpp, limit=1):
-        for frame in decode.frames(decode.probe(clip.path), [0, 20]):
+        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
             found = search(frame.picture, FindSettings(search="full"))
             assert [f.box for f in found] == packages_boxes(frame.picture.image)
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ffpp_tools import decode
+from ffpp_tools import decode, demux
 from ffpp_tools.clip import Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, FindSettings
@@ -140,8 +140,8 @@ def long_face2face(ffpp):
     """The name of a target whose Face2Face is longer than its original."""
     for clip in find_clips(ffpp, ["Face2Face"]):
         own = ffpp / f"original_sequences/youtube/c23/videos/{clip.target_id}.mp4"
-        last_planned = (decode.probe(clip.path).n_frames - 1) // 10 * 10
-        if last_planned >= decode.probe(own).n_frames:
+        last_planned = (demux.probe(clip.path).n_frames - 1) // 10 * 10
+        if last_planned >= demux.probe(own).n_frames:
             return clip.target_id
     pytest.fail("the demo draws some")
 

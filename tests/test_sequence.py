@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ffpp_tools import decode, sequence
+from ffpp_tools import decode, demux, sequence
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.run import extract_dataset
@@ -12,7 +12,7 @@ from tests.conftest import SETTINGS
 def written(clip, folder, indices=None):
     """A clip's frames as FF++'s own script writes them."""
     folder.mkdir(parents=True)
-    video = decode.probe(clip.path)
+    video = demux.probe(clip.path)
     wanted = range(video.n_frames) if indices is None else indices
     for frame in decode.frames(video, list(wanted)):
         cv2.imwrite(str(folder / f"{frame.index:04d}.png"), frame.picture.image[..., ::-1])
@@ -49,7 +49,7 @@ def test_a_files_number_is_its_frames_index(ffpp, tmp_path):
     assert video.n_frames == 31
     found = list(sequence.frames(video, [0, 5, 20, 30, 40]))
     assert [f.index for f in found] == [0, 20]
-    (whole,) = decode.frames(decode.probe(clip.path), [20])
+    (whole,) = decode.frames(demux.probe(clip.path), [20])
     assert np.array_equal(found[1].picture.image, whole.picture.image)
 
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ffpp_tools import decode, twins
+from ffpp_tools import decode, demux, twins
 from ffpp_tools.detect import FindSettings, coarse_to_fine, load, search
 from ffpp_tools.layout import find_clips
 from ffpp_tools.picture import Picture
@@ -18,7 +18,7 @@ def kept(image, compression="c23"):
 
 
 def pictures(clip, indices):
-    return [f.picture for f in decode.frames(decode.probe(clip.path), indices)]
+    return [f.picture for f in decode.frames(demux.probe(clip.path), indices)]
 
 
 @pytest.mark.slow
@@ -138,13 +138,13 @@ def test_on_real_clips_every_fake_matches_and_none_is_called_unchanged(real_data
     methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
     copies = {}
     for name, clip in originals.items():
-        video = decode.probe(clip.path)
+        video = demux.probe(clip.path)
         for frame in decode.frames(video, range(0, video.n_frames, 25)):
             faces = search(frame.picture, FindSettings())
             copies[name, frame.index] = twins.keep(frame.picture, faces, 0, "c40")
     judged = 0
     for clip in find_clips(root, methods):
-        video = decode.probe(clip.path)
+        video = demux.probe(clip.path)
         for frame in decode.frames(video, range(0, video.n_frames, 25)):
             wrong = copies.get((clip.source_id, frame.index))
             assert wrong is None or twins.match(frame.picture, wrong) is None

@@ -7,6 +7,7 @@ never looked at.
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections import Counter
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # ImageNet's means and standard deviations (RGB, of values from 0 to 1).
 MEANS = (0.485, 0.456, 0.406)
 DEVIATIONS = (0.229, 0.224, 0.225)
+# How large a packed file may be when it is unpacked: a network's weights, the optimizer's two
+# states of each, a head's, and the file's own structure.
+MOST_TIMES, MOST_BESIDES = 8, 2**28
 
 
 @dataclass(frozen=True)
@@ -149,19 +153,44 @@ def _read(path: Path, layers: list[keras.Layer]) -> list[Saved]:
 
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("model.weights.h5").file_size
+            if size > MOST_TIMES * sum(layer.count_params() for layer in layers) * 4 + MOST_BESIDES:
+                raise ModelError(f"{path} does not fit: unpacked it would be {size:,} bytes")
             data = io.BytesIO(archive.read("model.weights.h5"))
         with h5py.File(data) as file:
             return _read_keras3(file, layers)
     with h5py.File(path) as file:
-        return _read_legacy(file) if "layer_names" in file.attrs else _read_keras3(file, layers)
+        if "layer_names" in file.attrs:
+            return _read_legacy(file, layers)
+        return _read_keras3(file, layers)
 
 
-def _read_legacy(file: h5py.File) -> list[Saved]:
+def _array(group: h5py.Group, name: str, most: int) -> np.ndarray:
+    """An array of a file, not above `most` numbers, which lies in that very file.
+
+    HDF5 knows links to other files, and arrays of any size that take no space until they are read.
+    """
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink) or (found := group[name]).external or found.is_virtual:
+        raise KeyError(f"{name} leads to another file")
+    if found.size > most:
+        raise KeyError(f"{name} holds {found.size:,} numbers, no layer more than {most:,}")
+    return np.asarray(found)
+
+
+def _largest(layers: list[keras.Layer]) -> int:
+    """How many numbers the largest weight of a network holds."""
+    return max(math.prod(weight.shape) for layer in layers for weight in layer.weights)
+
+
+def _read_legacy(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
     """Keras 2's layout: layers by name, in the network's order."""
-    saved = []
+    saved, most = [], _largest(layers)
     for name in _texts(file, "layer_names"):
         group = file[name]
-        arrays = [np.asarray(group[weight]) for weight in _texts(group, "weight_names")]
+        arrays = [_array(group, weight, most) for weight in _texts(group, "weight_names")]
         if arrays:
             saved.append(Saved(name, arrays))
     return saved
@@ -182,14 +211,14 @@ def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
     groups = file["layers"]
     if "functional" in groups:  # of a whole classifier: its backbone
         groups = groups["functional"]["layers"]
-    saved, seen = [], Counter[str]()
+    saved, seen, most = [], Counter[str](), _largest(layers)
     for layer in layers:
         kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
         key = f"{kind}_{seen[kind]}" if seen[kind] else kind
         seen[kind] += 1
         stored = groups[key]["vars"] if key in groups else {}
-        arrays = [np.asarray(stored[number]) for number in sorted(stored, key=int)]
+        arrays = [_array(stored, number, most) for number in sorted(stored, key=int)]
         saved.append(Saved(key, arrays))
     stored_keys = [key for key in groups if len(groups[key].get("vars", ()))]
     known = {layer.name for layer in saved}
