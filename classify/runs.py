@@ -20,8 +20,8 @@ from classify.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import locked, occupied, sha256, write_atomically
 from ffpp_tools.people import read_settings
+from ffpp_tools.recorded import recorded_settings
 from ffpp_tools.rows import SPLITS
-from ffpp_tools.run import recorded_settings
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.tables import Manifest
 

@@ -14,7 +14,7 @@ from ffpp_tools.console import console, run_script, say
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
-    from ffpp_tools.run import Workers
+    from ffpp_tools.workers import Workers
 
 CPUS = os.cpu_count() or 1
 
@@ -205,7 +205,8 @@ def stills(
     from ffpp_tools.harmonise import like_clips, other_stills
     from ffpp_tools.lists import OF_CELEBA, keep_lists
     from ffpp_tools.progress import shown
-    from ffpp_tools.run import extract_still_dataset, recorded_settings
+    from ffpp_tools.recorded import recorded_settings
+    from ffpp_tools.run import extract_still_dataset
     from ffpp_tools.settings import StillSettings
     from ffpp_tools.stills import find_stills
 
@@ -420,7 +421,7 @@ def _team(
     workers: int, backend: str, scheduler: str | None, timeout_s: float | None = None
 ) -> Workers:
     from ffpp_tools.extract import TIMEOUT_S
-    from ffpp_tools.run import Workers
+    from ffpp_tools.workers import Workers
 
     if backend not in ("local", "dask"):
         raise SettingsError(f"backend ({backend!r}) must be one of local, dask")

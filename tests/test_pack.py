@@ -13,10 +13,11 @@ from ffpp_tools.crop import CropSettings
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import Workers, extract_dataset
+from ffpp_tools.run import extract_dataset
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import Manifest
+from ffpp_tools.workers import Workers
 
 
 @pytest.fixture
