@@ -170,7 +170,7 @@ def train(
     options = locals()
     from classify.runs import Run, best_epoch, new_folder
     from classify.settings import TrainSettings, read_config
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     fields = TrainSettings.__dataclass_fields__
     given = {name: options[name] for name in fields if options[name] is not None}
@@ -251,7 +251,7 @@ def report(
     """
     from classify.report import make_report, report_on_file
     from classify.runs import Run
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     other = Manifest.read(manifest) if manifest else None
     if predictions:
@@ -365,7 +365,7 @@ def compare(
     from classify import compare as comparing
     from classify.compare_files import write_comparison, write_matrix
     from classify.runs import Run, new_folder
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     found = [Run.read(run) for run in runs]
     manifests = [Manifest.read(path) for path in on or []]

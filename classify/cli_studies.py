@@ -54,7 +54,7 @@ def tune(
     from classify.runs import new_folder
     from classify.settings import TrainSettings, read_config
     from classify.tune import VARIED, Search
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
     base, named = read_config(config) if config else (TrainSettings(), None)
@@ -118,7 +118,7 @@ def backbones(
     """
     from dataclasses import replace
 
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     Manifest.read(manifest)  # what is wrong is told before Keras starts
     start_keras()

@@ -20,7 +20,7 @@ from classify.provenance import known_people
 from classify.runs import Run, best_epoch
 from classify.scores import Scores
 from ffpp_tools.console import counted
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 TIMED = 256  # images that a network is timed on
 TURNS = 3  # of which the fastest counts

@@ -19,11 +19,11 @@ from classify.errors import ClassifyError, RunError
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import locked, occupied, sha256, write_atomically
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.people import read_settings
 from ffpp_tools.recorded import recorded_settings
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.settings import ClipSettings, StillSettings
-from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras

@@ -24,7 +24,7 @@ from classify.page import image
 from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
 from classify.settings import Phase, TrainSettings, phases
 from ffpp_tools.files import write_atomically
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 # Makes a context with the callback that shows a training of some settings.
 Watch = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]

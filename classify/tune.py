@@ -25,7 +25,7 @@ from classify.predict import score_split
 from classify.runs import Run, best_epoch, check_free
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import sha256, write_atomically
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
     import keras_tuner

@@ -19,9 +19,9 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.files import occupied
 from ffpp_tools.groups import groups, knots
+from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import SPLITS, STILL
-from ffpp_tools.tables import Manifest, write_manifest
 
 _There = Mapping[str, Mapping[str, int]]  # split → class → samples that it can give
 

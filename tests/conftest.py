@@ -12,12 +12,12 @@ import pytest
 
 from ffpp_tools.demo import draw_world
 from ffpp_tools.layout import Family, families, find_clips
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import Manifest
 from ffpp_tools.workers import Workers
 
 PEOPLE = 8

@@ -1,5 +1,4 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +8,10 @@ from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.ledger import account
-from ffpp_tools.rows import STATUSES, Part
+from ffpp_tools.rows import STATUSES
 from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import merge_parts, read_faces, read_frames
+from ffpp_tools.tables import read_faces, read_frames
 from ffpp_tools.workers import Workers
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes
@@ -103,20 +102,6 @@ def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_
         assert (out / table).read_bytes() == (tmp_path / "at once" / table).read_bytes()
 
 
-def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
-    extract_dataset(few[:1], tmp_path, SETTINGS)
-    path = next((tmp_path / "parts").rglob("*.json"))
-    part = Part.read(path)
-    for broken in (
-        Part(part.frames, part.faces[1:]),
-        Part((*part.frames, part.frames[0]), part.faces),
-        Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
-    ):
-        broken.write(path)
-        with pytest.raises(TableError, match="do not add up"):
-            merge_parts(tmp_path)
-
-
 def test_a_damaged_part_is_named(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     part = next((tmp_path / "parts").rglob("*.json"))
@@ -129,19 +114,6 @@ def test_a_place_that_cannot_be_written_is_named(few, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FfppError, match="cannot be written"):
         extract_dataset(few, tmp_path / "file", SETTINGS)
-
-
-@pytest.mark.parametrize("table", ["frames.parquet", "faces.parquet"])
-def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, table):
-    read = read_frames if table == "frames.parquet" else read_faces
-    with pytest.raises(TableError, match="ffpp-extract"):
-        read(tmp_path)
-    (tmp_path / table).write_text("not parquet")
-    with pytest.raises(TableError, match=table):
-        read(tmp_path)
-    read(dataset).drop(columns=["frame_id"]).to_parquet(tmp_path / table)
-    with pytest.raises(TableError, match="frame_id"):
-        read(tmp_path)
 
 
 @pytest.mark.slow
