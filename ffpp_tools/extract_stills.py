@@ -12,8 +12,8 @@ import numpy as np
 
 from ffpp_tools import choose, crop, detect
 from ffpp_tools.detect import Box, Face
-from ffpp_tools.extract import Crop, crop_face, seen, settled, written
 from ffpp_tools.harmonise import harmonised
+from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
