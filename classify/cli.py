@@ -168,7 +168,8 @@ def train(
     Example: classify train --config runs/b0/config.toml --seed 1 --out runs/b0-seed-1
     """
     options = locals()
-    from classify.runs import Run, best_epoch, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run, best_epoch
     from classify.settings import TrainSettings, read_config
     from ffpp_tools.manifest import Manifest
 
@@ -292,7 +293,8 @@ def predict(
     Example: classify predict runs/b0 video.mp4 photographs/
     """
     from classify import provenance
-    from classify.runs import Run, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run
     from classify.verdict import classifier_of, find_media, verdict
     from classify.verdict_files import VerdictFiles
 
@@ -364,7 +366,8 @@ def compare(
     """
     from classify import compare as comparing
     from classify.compare_files import write_comparison, write_matrix
-    from classify.runs import Run, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run
     from ffpp_tools.manifest import Manifest
 
     found = [Run.read(run) for run in runs]
@@ -399,7 +402,8 @@ def export(
 
     Example: classify export runs/b0 --format litert
     """
-    from classify.runs import Run, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run
 
     found = Run.read(run)
     folder = out or new_folder(run, kind)

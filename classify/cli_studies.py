@@ -51,7 +51,7 @@ def tune(
 
     Example: classify train --config runs/tune-efficientnetb0/best.toml
     """
-    from classify.runs import new_folder
+    from classify.folder import new_folder
     from classify.settings import TrainSettings, read_config
     from classify.tune import VARIED, Search
     from ffpp_tools.manifest import Manifest

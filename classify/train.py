@@ -17,11 +17,12 @@ from classify.backend import all_devices, jit_compile, policy, replicas, warps_o
 from classify.batches import IN_ORDER, Batches, class_weights
 from classify.checkpoints import Epoch
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
+from classify.folder import alone_in, check_free, note_resumption
 from classify.keeper import Guard, Keeper
 from classify.models import build, chosen_arch, freeze
 from classify.pack import Packed, Progress, Share, pack
 from classify.page import image
-from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
+from classify.runs import Run, faces_of
 from classify.settings import Phase, TrainSettings, phases
 from ffpp_tools.files import write_atomically
 from ffpp_tools.manifest import Manifest

@@ -16,13 +16,14 @@ import tomli_w
 from classify import figures
 from classify.augment import PRESETS
 from classify.errors import ClassifyError, LossError, RunError
+from classify.folder import check_free
 from classify.metrics import auc, curve, log_loss
 from classify.models import chosen_arch
 from classify.models.heads import HEADS
 from classify.pack import Progress
 from classify.page import image
 from classify.predict import score_split
-from classify.runs import Run, best_epoch, check_free
+from classify.runs import Run, best_epoch
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.manifest import Manifest

@@ -13,7 +13,7 @@ from classify.keeper import Keeper
 from classify.models import build
 from classify.pack import pack
 from classify.predict import score_split
-from classify.runs import Run, new_folder
+from classify.runs import Run
 from classify.settings import TrainSettings
 from classify.train import resolved, train
 from ffpp_tools.errors import TableError
@@ -165,15 +165,6 @@ def test_an_earlier_run_is_never_overwritten(run, videos_manifest):
     with pytest.raises(RunError, match="never overwrites"):
         train_tiny(videos_manifest.folder, run.folder)
     assert hashes(run.folder) == before
-
-
-def test_new_folders_count_up(tmp_path):
-    names = []
-    for _ in range(3):
-        folder = new_folder(tmp_path, "b0-videos")
-        folder.mkdir()
-        names.append(folder.name)
-    assert names == ["b0-videos", "b0-videos-2", "b0-videos-3"]
 
 
 def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
