@@ -7,7 +7,7 @@ from classify.models import ARCHITECTURES, backbone_of, build, freeze
 from classify.models.backbones import BACKBONES
 from classify.models.heads import HEADS
 from classify.settings import TrainSettings
-from classify.train import resolved
+from classify.trainer import resolved
 
 OWN = [name for name, arch in ARCHITECTURES.items() if not arch.pretrained]
 

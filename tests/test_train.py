@@ -15,7 +15,8 @@ from classify.pack import pack
 from classify.predict import score_split
 from classify.runs import Run
 from classify.settings import TrainSettings
-from classify.train import resolved, train
+from classify.train import train
+from classify.trainer import resolved
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.split import SplitSettings, make_manifest
