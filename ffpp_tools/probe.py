@@ -41,7 +41,7 @@ PROPERTIES = (
     "blockiness_4",
     "sharpness",  # log of the variance of the Laplacian, at the crop's own size
     "sharpness_128",
-    "noise",  # log of the median absolute difference from the median of 3 × 3 pixels
+    "noise",  # log of the mean absolute difference from the median of 3 × 3 pixels
     "noise_128",
     "red",
     "green",
