@@ -17,13 +17,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools.detect import Box, model_path
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.picture import Picture, through_jpeg
+from ffpp_tools.picture import Image, Picture, through_jpeg
 
-Image = npt.NDArray[np.uint8]
 SHAPES = ("square", "box")
 FORMATS = ("png", "jpg")
 JPEG_QUALITY = 95

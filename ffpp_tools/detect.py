@@ -10,12 +10,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.picture import Picture
-
-Image = npt.NDArray[np.uint8]
+from ffpp_tools.picture import Image, Picture
 
 # An image this large shows every face that is of use in FF++; finer scans are kept for
 # the images in which nothing was found (a factor of ten in time).

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.detect import model_path
-from ffpp_tools.kept import Image, face_in
+from ffpp_tools.kept import face_in
+from ffpp_tools.picture import Image
 
 WIDTH = 128
 

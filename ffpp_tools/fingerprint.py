@@ -22,8 +22,8 @@ import pandas as pd
 
 from ffpp_tools.detect import model_path
 from ffpp_tools.kept import face_in
+from ffpp_tools.picture import Image
 
-Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.complex128]
 
 BITS = 255

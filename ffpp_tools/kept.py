@@ -19,10 +19,9 @@ import pandas as pd
 
 from ffpp_tools.console import console
 from ffpp_tools.files import below, write_atomically
-from ffpp_tools.picture import read_image
+from ffpp_tools.picture import Image, read_image
 from ffpp_tools.recorded import recorded_settings
 
-Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
 # From a crop and its row of faces.parquet to its numbers.
 Measure = Callable[[Image, "pd.Series"], npt.ArrayLike]

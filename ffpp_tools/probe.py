@@ -21,8 +21,9 @@ import pandas as pd
 from ffpp_tools.clip import MADE_FROM
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.kept import Image, face_in, kept
+from ffpp_tools.kept import face_in, kept
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.picture import Image
 
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers

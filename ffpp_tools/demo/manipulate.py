@@ -13,7 +13,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Image, Portrait
+from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Portrait
+from ffpp_tools.picture import Image
 
 Forged = tuple[Image, Array]
 FACETS = 26  # facets across the canvas in the mesh of Face2Face
