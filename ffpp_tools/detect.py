@@ -128,6 +128,14 @@ def model_path(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "models" / f"{name}.dat"
 
 
+@cache
+def landmarks() -> Any:
+    """Dlib's five-point model: from an image and a face's box the eyes' corners and the nose."""
+    import dlib
+
+    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))
+
+
 DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {
     "hog": HogDetector,
     "cnn": CnnDetector,
