@@ -16,7 +16,7 @@ from classify.bootstrap import Estimate, estimates
 from classify.metrics import Floats
 from classify.operating import Operating
 from classify.scores import CLIP_KEY, Scores
-from ffpp_tools.probe import ORIGINALS
+from ffpp_tools.clip import ORIGINALS
 
 # The paper's tables list the reals first.
 PAPER_ORDER = (

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.clip import MADE_FROM
+from ffpp_tools.clip import ORIGINALS
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
 from ffpp_tools.kept import face_in, kept
@@ -28,8 +28,6 @@ from ffpp_tools.picture import Image
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers
 SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
-
-ORIGINALS = {**MADE_FROM, "140k-fake": "140k-real"}
 
 PROPERTIES = (
     "log_size",  # of the crop's longer side, in pixels
