@@ -26,7 +26,7 @@ from tensorflow.keras.preprocessing.image import ImageDataGenerator
 from classify.augment import PRESETS, warp_on_device
 from classify.batches import Batches
 from classify.pack import Packed, pack
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 PAPER = PRESETS["paper"]
 

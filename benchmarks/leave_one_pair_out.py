@@ -29,7 +29,7 @@ from classify.predict import score_split
 from classify.runs import Run
 from classify.settings import TrainSettings
 from classify.train import train
-from ffpp_tools.tables import Manifest, write_manifest
+from ffpp_tools.manifest import Manifest, write_manifest
 
 QUICK = {
     "head": "gap",

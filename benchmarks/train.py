@@ -31,7 +31,7 @@ from classify.keeper import Guard
 from classify.models import build
 from classify.pack import Packed, pack
 from classify.predict import predict
-from ffpp_tools.tables import Manifest, write_manifest
+from ffpp_tools.manifest import Manifest, write_manifest
 
 STEPS = 12  # of a measurement, at least: more than are made ahead
 MEMORY = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from classify.provenance import known_people
 from classify.runs import Run, best_epoch
 from classify.scores import Scores
 from ffpp_tools.console import counted
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 TIMED = 256  # images that a network is timed on
 TURNS = 3  # of which the fastest counts
@@ -77,11 +77,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
     names = [run.folder.resolve().name for run in runs]
     if len(runs) < 2 or len(set(names)) < len(names):
         raise ClassifyError("name two runs or more, each once and each with its own name")
-    frames = {name: score_split(run, "test") for name, run in zip(names, runs, strict=True)}
+    named = dict(zip(names, runs, strict=True))
+    frames = {name: score_split(run, "test") for name, run in named.items()}
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
     rows, splits = [], []
-    for name, run in zip(names, runs, strict=True):
+    for name, run in named.items():
         measured = _measured(scores[name], unit, operating(run))
         started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
         rows.append({"run": name, **started, **measured, **_cost(run)})
@@ -90,31 +91,45 @@ def compare(runs: Sequence[Run]) -> Comparison:
     table = table.sort_values(["auc", "accuracy", "run"], ascending=[False, False, True])
     table = table.reset_index(drop=True)
     best, second = table["run"][:2]
-    notes = [
-        f"{name} was judged on another test split than {best}: its row is not comparable."
-        for name in table["run"][1:]
-        if not _same(scores[best], scores[name])
-    ]
-    notes += [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
-    notes += [
-        f"{name} was not pretrained: its frozen backbone kept random weights."
-        for name, run in zip(names, runs, strict=True)
-        if run.settings.freeze == "all" and run.settings.weights == "none"
-    ]
-    notes += [
-        f"{name} was trained on val too: its threshold is 0.5."
-        for name, run in zip(names, runs, strict=True)
-        if run.settings.refit
-    ]
-    leaking = [
-        name for name, run in zip(names, runs, strict=True) if run.manifest.info["audit"]["leaks"]
-    ]
-    if leaking:
-        notes.insert(0, f"People appear on several sides of the split of {', '.join(leaking)}.")
-    same = _same(scores[best], scores[second])
-    differences = _differences(scores[best], scores[second]) if same else {}
+    elsewhere = [name for name in table["run"] if not _same(scores[best], scores[name])]
+    differences = {} if second in elsewhere else _differences(scores[best], scores[second])
     by_run = pd.DataFrame(splits).set_index("run").loc[table["run"]].reset_index()
-    return Comparison(table, by_run, unit, differences, tuple(notes))
+    return Comparison(table, by_run, unit, differences, _remarks(named, best, elsewhere))
+
+
+def _remarks(runs: Mapping[str, Run], best: str, elsewhere: Sequence[str]) -> tuple[str, ...]:
+    """What to know of the runs of a comparison, the gravest first.
+
+    Args:
+        runs: by name.
+        best: the name of the best.
+        elsewhere: those that were judged on another test split than it.
+    """
+    leaking = [name for name, run in runs.items() if run.manifest.info["audit"]["leaks"]]
+    several = f"People appear on several sides of the split of {', '.join(leaking)}."
+    return (
+        *([several] if leaking else []),
+        *(
+            f"{name} was judged on another test split than {best}: its row is not comparable."
+            for name in elsewhere
+        ),
+        *_borrowed(list(runs.values())),
+        *(
+            f"{name} was not pretrained: its frozen backbone kept random weights."
+            for name, run in runs.items()
+            if run.settings.freeze == "all" and run.settings.weights == "none"
+        ),
+        *(
+            f"{name} was trained on val too: its threshold is 0.5."
+            for name, run in runs.items()
+            if run.settings.refit
+        ),
+    )
+
+
+def _borrowed(runs: Sequence[Run]) -> list[str]:
+    """What the runs say of weights that they started from."""
+    return [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
 
 
 def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
@@ -145,7 +160,7 @@ def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
 
 def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """How few people stand behind the columns, and what the rows started from."""
-    found = [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
+    found = _borrowed(runs)
     for manifest in manifests:
         groups = manifest.samples("test").groupby("category")["group"].nunique()
         if groups.min() < FEW_GROUPS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ import numpy.typing as npt
 
 from classify.backend import saved_model
 from classify.errors import ClassifyError, ModelError
-from classify.models import build
 from classify.operating import operating_if_known
 from classify.predict import predict
 from classify.runs import Run
@@ -80,19 +80,12 @@ def export(run: Run, kind: str, folder: Path) -> float:
 
 def _in_single_precision(run: Run) -> keras.Model:
     """The run's network, which LiteRT could not compute in half precision."""
+    from classify.trainer import built
+
     model, settings = run.best_model(), run.settings
     if not settings.mixed_precision:
         return model
-    single = build(
-        settings.arch,
-        len(run.classes),
-        settings.size,
-        head=settings.head,
-        output=settings.output,
-        channels=settings.channels,
-        dropout=settings.dropout,
-        activation=settings.activation,
-    )
+    single = built(replace(settings, weights="none", mixed_precision=False), len(run.classes))
     single.set_weights(model.get_weights())
     return single
 

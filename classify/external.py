@@ -9,7 +9,7 @@ import pandas as pd
 
 from classify.errors import ClassifyError
 from classify.scores import BINARY, PREFIX, Scores, label_of, scored
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 ROUNDED = 0.01  # how far from 1 the probabilities of a row may sum up to
 

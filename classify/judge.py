@@ -16,7 +16,7 @@ from classify.bootstrap import Estimate, estimates
 from classify.metrics import Floats
 from classify.operating import Operating
 from classify.scores import CLIP_KEY, Scores
-from ffpp_tools.probe import ORIGINALS
+from ffpp_tools.clip import ORIGINALS
 
 # The paper's tables list the reals first.
 PAPER_ORDER = (
@@ -133,6 +133,33 @@ def judge(
     called = np.where(scores.p_fake > threshold, 0, 1)
     detection = metrics.confusion(np.where(scores.is_fake, 0, 1), called, ["fake", "real"])
     detection.columns.name = "called"
+    parts = [
+        _Part(scores, category, compression, at, threshold, miss_rates.get(category, math.nan))
+        for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
+    ]
+    right = actual == predicted
+    return Judgement(
+        unit=unit,
+        scores=scores,
+        threshold=threshold,
+        measures=_measures(scores, tempered),
+        calibration_error=metrics.calibration_error(right, probabilities.max(axis=1)),
+        calibration_error_tempered=metrics.calibration_error(right, tempered.max(axis=1)),
+        confusion=metrics.confusion(actual, predicted, names),
+        per_class=metrics.per_class(actual, predicted, probabilities, names),
+        detection=detection,
+        manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
+        reals=tuple(
+            Real(**part.about, called_real=part.share(fake=False))
+            for part in parts
+            if part.label == "real"
+        ),
+    )
+
+
+def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
+    """All `MEASURES` of some scores, whose probabilities are given `tempered` as well."""
+    actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
 
     def overall(weights: Floats) -> dict[str, Floats]:
         curve = metrics.curve(scores.is_fake, scores.p_fake, weights)
@@ -151,28 +178,7 @@ def judge(
             "log_loss_tempered": metrics.log_loss(actual, tempered, weights),
         }
 
-    parts = [
-        _Part(scores, category, compression, at, threshold, miss_rates.get(category, math.nan))
-        for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
-    ]
-    right = actual == predicted
-    return Judgement(
-        unit=unit,
-        scores=scores,
-        threshold=threshold,
-        measures=estimates(scores.table["group"], scores.table["category"], overall),
-        calibration_error=metrics.calibration_error(right, probabilities.max(axis=1)),
-        calibration_error_tempered=metrics.calibration_error(right, tempered.max(axis=1)),
-        confusion=metrics.confusion(actual, predicted, names),
-        per_class=metrics.per_class(actual, predicted, probabilities, names),
-        detection=detection,
-        manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
-        reals=tuple(
-            Real(**part.about, called_real=part.share(fake=False))
-            for part in parts
-            if part.label == "real"
-        ),
-    )
+    return estimates(scores.table["group"], scores.table["category"], overall)
 
 
 def flat(rows: tuple[Manipulation, ...] | tuple[Real, ...]) -> pd.DataFrame:

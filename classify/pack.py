@@ -18,8 +18,8 @@ import pandas as pd
 
 from classify.errors import PackError
 from ffpp_tools.files import below, locked
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import decoded
-from ffpp_tools.tables import Manifest
 
 INTERPOLATION = "area, cubic"  # what `scaled` does; part of an array's name
 CHECKED = 16  # crops of an array that are compared with their files before it is used

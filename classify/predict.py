@@ -14,7 +14,7 @@ from classify.pack import pack
 from classify.runs import Run
 from classify.scores import Scores, classes_of, scored
 from ffpp_tools.files import sha256, write_atomically
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,7 @@ from ffpp_tools.console import counted
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import FfppError
 from ffpp_tools.groups import groups
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 CHOSEN = {
     "test": "The checkpoint was chosen by validation loss; test chose nothing.",

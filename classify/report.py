@@ -18,7 +18,7 @@ from classify.runs import Run
 from classify.scores import Scores
 from ffpp_tools import probe
 from ffpp_tools.files import occupied, sha256
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 
 @dataclass(frozen=True)

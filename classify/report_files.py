@@ -15,9 +15,9 @@ from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
 from classify.scores import CLIP_KEY, PREFIX, Scores
 from ffpp_tools.files import below, sha256, write_atomically
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import STILL
-from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

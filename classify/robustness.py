@@ -23,8 +23,8 @@ from classify.runs import Run
 from classify.scores import CLIP_KEY, Scores, scored
 from ffpp_tools.files import below
 from ffpp_tools.harmonise import h264
+from ffpp_tools.manifest import MANIFEST_COLUMNS, Manifest
 from ffpp_tools.picture import Image, read_image, through_jpeg
-from ffpp_tools.tables import MANIFEST_COLUMNS, Manifest
 
 UNTOUCHED = "as it is"
 NOISE_SEED = 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +13,26 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import tomli_w
 
-from classify.backend import devices
 from classify.errors import ClassifyError, RunError
+from classify.folder import (
+    check_free,
+    environment_here,
+    read_environment,
+    read_log,
+    write_environment,
+)
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import locked, occupied, sha256, write_atomically
+from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.people import read_settings
+from ffpp_tools.recorded import recorded_settings
 from ffpp_tools.rows import SPLITS
-from ffpp_tools.run import recorded_settings
 from ffpp_tools.settings import ClipSettings, StillSettings
-from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     import keras
 
-ENVIRONMENT = "environment.json"
 FACES = "faces.json"  # classes, and how the faces it was trained on were found and cropped
 OLDER = "missing or damaged; a run of this version has it: train again"
 
@@ -269,93 +273,3 @@ def _manifest_behind(weights: Path) -> str:
         return Run.read(weights.parent).manifest_sha256
     except ClassifyError:
         return ""
-
-
-def check_free(folder: Path) -> None:
-    """Refuse a folder that holds something already.
-
-    Raises:
-        RunError: it does.
-    """
-    if occupied(folder):
-        raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
-
-
-def new_folder(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of `name-2`, `name-3`, … that is free."""
-    folder, number = parent / name, 2
-    while folder.exists():
-        folder, number = parent / f"{name}-{number}", number + 1
-    return folder
-
-
-def read_log(folder: Path) -> pd.DataFrame:
-    """The log.csv of a run: one row per finished epoch.
-
-    Raises:
-        RunError: no epoch was finished yet.
-    """
-    path = folder / "log.csv"
-    if not path.exists():
-        raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
-    return pd.read_csv(path)
-
-
-def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
-    """Write environment.json of a run."""
-    text = json.dumps(environment, indent=2) + "\n"
-    write_atomically(folder / ENVIRONMENT, text.encode())
-
-
-def read_environment(folder: Path) -> dict[str, Any]:
-    """What environment.json of a run says; nothing where it is gone or damaged."""
-    try:
-        return dict(json.loads((folder / ENVIRONMENT).read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def note_resumption(folder: Path, epochs: int) -> None:
-    """Add to environment.json that, and with what, the training went on after `epochs`."""
-    environment = read_environment(folder)
-    again = {"after_epochs": epochs, **environment_here()}
-    environment["resumed"] = [*environment.get("resumed", []), again]
-    write_environment(folder, environment)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Be the one process that trains in a run folder.
-
-    Raises:
-        RunError: another one does.
-    """
-    try:
-        with locked(folder / ".lock", wait=False):
-            yield
-    except BlockingIOError as error:
-        raise RunError(f"{folder}: another process is training it") from error
-
-
-def environment_here() -> dict[str, Any]:
-    """What the numbers of a run may depend on besides its configuration."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    import keras
-
-    backend = keras.backend.backend()
-    packages = {}
-    for name in ("ffpp-tools", "keras", backend, "numpy", "opencv-python-headless", "pandas"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:  # the same module by another name
-            packages[name] = "unknown"
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "devices": devices(),
-        "backend": backend,
-        "packages": packages,
-    }

@@ -23,7 +23,7 @@ JIT = ("auto", "on", "off")
 class TrainSettings:
     """All that decides a training besides its data; the defaults are the paper's.
 
-    What is None is left to the architecture, and known after `classify.train.resolved`.
+    What is None is left to the architecture, and known after `classify.trainer.resolved`.
     """
 
     arch: str = "efficientnetb0"

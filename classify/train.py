@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,37 +11,23 @@ import numpy as np
 
 from classify import checkpoints, figures
 from classify.augment import PRESETS
-from classify.backend import all_devices, jit_compile, policy, replicas, warps_on_device
+from classify.backend import all_devices, policy, replicas, warps_on_device
 from classify.batches import IN_ORDER, Batches, class_weights
 from classify.checkpoints import Epoch
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
+from classify.folder import alone_in, check_free, note_resumption
 from classify.keeper import Guard, Keeper
-from classify.models import build, chosen_arch, freeze
+from classify.models import chosen_arch, freeze
 from classify.pack import Packed, Progress, Share, pack
 from classify.page import image
-from classify.runs import Run, alone_in, check_free, faces_of, note_resumption
-from classify.settings import Phase, TrainSettings, phases
+from classify.runs import Run, faces_of
+from classify.settings import TrainSettings, phases
+from classify.trainer import built, compile_for_here, compiled, resolved
 from ffpp_tools.files import write_atomically
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 # Makes a context with the callback that shows a training of some settings.
 Watch = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
-
-
-def resolved(settings: TrainSettings) -> TrainSettings:
-    """The settings with nothing left to the architecture.
-
-    Raises:
-        ModelError: an unknown architecture.
-    """
-    arch = chosen_arch(settings.arch)
-    weights = settings.weights or ("imagenet" if arch.pretrained else "none")
-    return replace(
-        settings,
-        weights=str(Path(weights).resolve()) if Path(weights).is_file() else weights,
-        head=settings.head or arch.head,
-        size=settings.size or arch.size,
-    )
 
 
 @all_devices()
@@ -120,7 +104,7 @@ def resume(
         keeper.follow_last()
         if keeper.has_ended():
             raise RunEndedError(f"{folder}: this training has ended after {len(epochs)} epochs")
-        _compile(trainer, trainer.optimizer, run.settings)  # for this machine
+        compile_for_here(trainer, trainer.optimizer, run.settings)
     data = _packed(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest))
     _fit(run, manifest, data, keeper, callbacks)
@@ -165,27 +149,6 @@ def train_or_resume(
             return run
 
 
-def built(settings: TrainSettings, classes: int) -> keras.Model:
-    """The untrained or pretrained network of some resolved settings.
-
-    Raises:
-        ModelError: as `models.build`.
-    """
-    keras.utils.set_random_seed(settings.seed)
-    with policy(settings.mixed_precision):
-        return build(
-            settings.arch,
-            classes,
-            settings.size,
-            settings.weights or "none",
-            settings.head,
-            output=settings.output,
-            channels=settings.channels,
-            dropout=settings.dropout,
-            activation=settings.activation,
-        )
-
-
 def _packed(
     manifest: Manifest, settings: TrainSettings, progress: Progress | None
 ) -> tuple[Packed, Packed | None]:
@@ -223,7 +186,7 @@ def _fit(
                 continue
             batches = _shuffled(train_data, settings, classes, start)
             if keeper.trainer is None or start == phase.first:
-                keeper.trainer = _compiled(keeper.network, phase, settings, len(batches))
+                keeper.trainer = compiled(keeper.network, phase, settings, len(batches))
             keeper.batches = batches
             guard = Guard(batches, run.folder)
             keeper.trainer.fit(
@@ -273,41 +236,3 @@ def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:
     """What the network is to say: one-hot rows, or 1 for the first of two classes."""
     one_hot = np.eye(classes, dtype=np.float32)[data.labels]
     return one_hot[:, :1] if settings.output == "sigmoid" else one_hot
-
-
-def _compiled(
-    network: keras.Model, phase: Phase, settings: TrainSettings, steps: int
-) -> keras.Model:
-    """The network as a model of its own to train, so that the network stays free of optimizers."""
-    freeze(network, phase.freeze, phase.freeze_batch_norm)
-    with policy(settings.mixed_precision):
-        trainer = keras.Model(network.inputs, network.outputs, name=network.name)
-        _compile(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
-    return trainer
-
-
-def _compile(
-    trainer: keras.Model, optimizer: keras.optimizers.Optimizer, settings: TrainSettings
-) -> None:
-    entropy = "binary" if settings.output == "sigmoid" else "categorical"
-    trainer.compile(
-        optimizer=optimizer,
-        loss=f"{entropy}_crossentropy",
-        weighted_metrics=["accuracy"],
-        jit_compile=jit_compile(settings.jit),
-    )
-
-
-def _rate(
-    phase: Phase, settings: TrainSettings, steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    if settings.schedule != "cosine":
-        return phase.rate
-    warmup = math.ceil(settings.warmup_epochs * steps)
-    total = (phase.end - phase.first) * steps
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else phase.rate,
-        decay_steps=max(total - warmup, 1),
-        warmup_target=phase.rate if warmup else None,
-        warmup_steps=warmup,
-    )

@@ -16,16 +16,17 @@ import tomli_w
 from classify import figures
 from classify.augment import PRESETS
 from classify.errors import ClassifyError, LossError, RunError
+from classify.folder import check_free
 from classify.metrics import auc, curve, log_loss
 from classify.models import chosen_arch
 from classify.models.heads import HEADS
 from classify.pack import Progress
 from classify.page import image
 from classify.predict import score_split
-from classify.runs import Run, best_epoch, check_free
+from classify.runs import Run, best_epoch
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import sha256, write_atomically
-from ffpp_tools.tables import Manifest
+from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -106,12 +107,12 @@ def tune(
         ClassifyError: nothing to vary, a used folder, or data or weights that cannot be had.
         TableError: no manifest there, or its dataset has changed.
     """
-    from classify import train as training
+    from classify.trainer import built, resolved
 
     check_free(folder)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
-    training.built(training.resolved(base), len(manifest.classes))  # fails before there is a folder
+    built(resolved(base), len(manifest.classes))  # fails before there is a folder
     own = Run.of(folder, base, manifest).config_for(folder)
     text = f"{own}\n{tomli_w.dumps({'search': asdict(search)})}"
     write_atomically(folder / CONFIG, text.encode())
@@ -171,15 +172,14 @@ def _searched(
 ) -> Tuned:
     from keras_tuner.errors import FatalError
 
-    from classify import train as training
+    from classify.train import train_or_resume
+    from classify.trainer import resolved
 
     def measured(values: Mapping[str, Any], trial: str) -> float:
-        settings = training.resolved(base.changed(**values))
+        settings = resolved(base.changed(**values))
         if (folder / "trials" / trial / FAILED).exists():
             raise LossError(f"trial {trial}: the loss is not finite")
-        run = training.train_or_resume(
-            manifest_folder, folder / "trials" / trial, settings, watch, progress
-        )
+        run = train_or_resume(manifest_folder, folder / "trials" / trial, settings, watch, progress)
         return _figures(run)[OBJECTIVE]
 
     try:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools import decode, demux
 from ffpp_tools.detect import SURE_SCORE, Face
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.picture import Image
 from ffpp_tools.watch import in_time
 
-Image = npt.NDArray[np.uint8]
 Mask = Callable[[int], Image | None]  # frame index → (H, W) uint8, above 127 where forged
 
 MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask

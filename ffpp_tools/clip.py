@@ -18,6 +18,8 @@ MADE_FROM = {
     "Celeb-synthesis": "Celeb-real",
     "DFDC-fake": "DFDC-real",
 }
+# Category of fakes → the reals that they are set against; of photographs too.
+ORIGINALS = {**MADE_FROM, "140k-fake": "140k-real"}
 # FF++'s fakes of Youtube's clips, and these.
 FFPP_YOUTUBE = ("Youtube", *(fake for fake, real in MADE_FROM.items() if real == "Youtube"))
 NATIVE = "native"  # the `compression` of sets that come in one only

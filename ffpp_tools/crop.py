@@ -11,19 +11,15 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from ffpp_tools.detect import Box, model_path
+from ffpp_tools.detect import Box, landmarks
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.picture import Picture, through_jpeg
+from ffpp_tools.picture import Image, Picture, through_jpeg
 
-Image = npt.NDArray[np.uint8]
 SHAPES = ("square", "box")
 FORMATS = ("png", "jpg")
 JPEG_QUALITY = 95
@@ -194,16 +190,8 @@ def _eyes(image: Image, box: Box) -> tuple[complex, complex]:
     import dlib
 
     rectangle = dlib.rectangle(box.x, box.y, box.x + box.width, box.y + box.height)
-    points = _landmarks()(np.ascontiguousarray(image), rectangle)
+    points = landmarks()(np.ascontiguousarray(image), rectangle)
     corners = [complex(points.part(i).x + 0.5, points.part(i).y + 0.5) for i in range(4)]
     eyes = ((corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2)
     left, right = sorted(eyes, key=lambda z: z.real)
     return left, right
-
-
-@cache
-def _landmarks() -> Any:
-    """Dlib's five-point model: the corners of both eyes, and the nose."""
-    import dlib
-
-    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))

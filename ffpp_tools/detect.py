@@ -10,12 +10,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.picture import Picture
-
-Image = npt.NDArray[np.uint8]
+from ffpp_tools.picture import Image, Picture
 
 # An image this large shows every face that is of use in FF++; finer scans are kept for
 # the images in which nothing was found (a factor of ten in time).
@@ -129,6 +126,14 @@ def model_path(name: str) -> Path:
     spec = find_spec("face_recognition_models")
     assert spec and spec.submodule_search_locations, "a dependency of face_recognition"
     return Path(spec.submodule_search_locations[0]) / "models" / f"{name}.dat"
+
+
+@cache
+def landmarks() -> Any:
+    """Dlib's five-point model: from an image and a face's box the eyes' corners and the nose."""
+    import dlib
+
+    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))
 
 
 DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.detect import model_path
-from ffpp_tools.kept import Image, face_in
+from ffpp_tools.detect import landmarks, model_path
+from ffpp_tools.kept import face_in
+from ffpp_tools.picture import Image
 
 WIDTH = 128
 
@@ -30,16 +31,11 @@ def embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
 
     x, y, width, height = face_in(image, row)
     box = dlib.rectangle(int(x), int(y), int(x + width), int(y + height))
-    landmarks, network = _models()
-    found = landmarks(image, box)
-    return np.array(network.compute_face_descriptor(image, found), np.float32)
+    return np.array(_network().compute_face_descriptor(image, landmarks()(image, box)), np.float32)
 
 
 @cache
-def _models() -> tuple[Any, Any]:
+def _network() -> Any:
     import dlib
 
-    return (
-        dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks"))),
-        dlib.face_recognition_model_v1(str(model_path("dlib_face_recognition_resnet_model_v1"))),
-    )
+    return dlib.face_recognition_model_v1(str(model_path("dlib_face_recognition_resnet_model_v1")))

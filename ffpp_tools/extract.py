@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ffpp_tools import choose, crop, decode, demux, sequence, twins
+from ffpp_tools import choose, decode, demux, sequence, twins
 from ffpp_tools.clip import Clip
-from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import there
 from ffpp_tools.layout import Family
-from ffpp_tools.picture import Image, Picture
+from ffpp_tools.outcome import Crop, crop_face, seen, settled
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import FAILURES, FaceRow, FrameRow, Part
-from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.settings import ClipSettings
 from ffpp_tools.sights import Copies, Relatives, Sight, sights
 from ffpp_tools.watch import in_time
 
@@ -77,15 +76,6 @@ def extract_family(
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
             relatives = Relatives(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, timeout_s, relatives)
-
-
-@dataclass(frozen=True)
-class Crop:
-    """What became of a face: a status of the ledger, and the crop's row if there is a crop."""
-
-    status: str
-    track: int
-    row: FaceRow | None
 
 
 def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -> bool:
@@ -196,89 +186,6 @@ def _crops(
         made = crop_face(sight.frame.picture, face, settings, dataset, frame_id, face_id, path)
         crops.append(replace(made, status="unchanged_fake") if unchanged and made.row else made)
     return crops
-
-
-def crop_face(
-    picture: Picture,
-    face: Face,
-    settings: ClipSettings | StillSettings,
-    dataset: Path,
-    frame_id: str,
-    face_id: str,
-    path: str,
-) -> Crop:
-    """Write the crop of one face to `path` below the dataset folder."""
-    if face.box.side < settings.crop.min_face:
-        return Crop("too_small", face.track, None)
-    pixels, window = crop.cut(picture, face.box, settings.crop)
-    ids = (frame_id, face_id)
-    return written(pixels, window, face, settings.find.detector, dataset, ids, path)
-
-
-def written(
-    pixels: Image,
-    window: crop.Window,
-    face: Face,
-    detector: str,
-    dataset: Path,
-    ids: tuple[str, str],
-    path: str,
-) -> Crop:
-    """Write pixels that were cut out of a frame, and say where they come from.
-
-    Args:
-        pixels: (h, w, 3) uint8 RGB.
-        window: where they were cut out.
-        face: what is in them.
-        detector: that found it.
-        dataset: the folder they go into.
-        ids: of the frame, and of the face.
-        path: below the dataset folder.
-    """
-    frame_id, face_id = ids
-    row = FaceRow(
-        face_id=face_id,
-        frame_id=frame_id,
-        track=face.track,
-        box_x=face.box.x,
-        box_y=face.box.y,
-        box_w=face.box.width,
-        box_h=face.box.height,
-        crop_x=window.x,
-        crop_y=window.y,
-        crop_size=max(window.width, window.height),
-        clamped=window.clamped,
-        box_from=face.box_from,
-        detector=detector,
-        score=face.score,
-        path=path,
-        sha256=crop.save(dataset / path, pixels),
-    )
-    return Crop("ok", face.track, row)
-
-
-def settled(
-    row: FrameRow, crops: Sequence[Crop], dataset: Path, tracks: Collection[int | None]
-) -> tuple[FrameRow, list[FaceRow]]:
-    """A frame's status, which is that of its best face, and the crops that stay.
-
-    Crops of other people than `tracks`, and of unchanged faces beside a changed one, are deleted.
-    """
-    found = {c.status for c in crops if c.track in tracks}
-    status = next((s for s in ("ok", "unchanged_fake", "too_small") if s in found), "no_face")
-    kept = []
-    for made in crops:
-        if made.row and made.track in tracks and made.status == status:
-            kept.append(made.row)
-        elif made.row:
-            (dataset / made.row.path).unlink(missing_ok=True)
-    return replace(row, status=status), kept
-
-
-def seen(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
-    """The row of a frame that was decoded and searched."""
-    found = len(faces)
-    return replace(row, width=picture.width, height=picture.height, faces_found=found, error="")
 
 
 def _planned(clip: Clip, index: int) -> FrameRow:

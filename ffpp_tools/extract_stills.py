@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ffpp_tools import MAX_PIXELS, choose, crop, detect
 from ffpp_tools.detect import Box, Face
-from ffpp_tools.extract import Crop, crop_face, seen, settled, written
 from ffpp_tools.harmonise import harmonised
+from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
 from ffpp_tools.picture import Image, Picture, decoded
 from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings

@@ -12,18 +12,16 @@ twice). With dlib's landmarks on one box, not on seven, it is up to 86 for the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.detect import model_path
+from ffpp_tools.detect import landmarks
 from ffpp_tools.kept import face_in
+from ffpp_tools.picture import Image
 
-Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.complex128]
 
 BITS = 255
@@ -89,12 +87,5 @@ def _landmarks(image: Image, box: tuple[float, float, float, float]) -> Iterator
         centre_x, centre_y = x + width * (0.5 + right), y + height * (0.5 + down)
         half = max(width, height) * larger / 2
         corners = (centre_x - half, centre_y - half, centre_x + half, centre_y + half)
-        found = _model()(image, dlib.rectangle(*(int(c) for c in corners)))
+        found = landmarks()(image, dlib.rectangle(*(int(c) for c in corners)))
         yield np.array([complex(p.x, p.y) for p in found.parts()])
-
-
-@cache
-def _model() -> Any:
-    import dlib
-
-    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))

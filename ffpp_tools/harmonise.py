@@ -16,13 +16,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ffpp_tools.detect import Box
 from ffpp_tools.errors import SettingsError
+from ffpp_tools.picture import Image
 from ffpp_tools.rows import STILL
-
-Image = npt.NDArray[np.uint8]
 
 QUANTILES = 101  # how many of the clips' faces stand for all of them
 CRF = {"c23": 23, "c40": 40}  # FF++'s compressions are named after x264's constant rate factor

@@ -19,9 +19,9 @@ import pandas as pd
 
 from ffpp_tools.console import console
 from ffpp_tools.files import below, write_atomically
-from ffpp_tools.picture import read_image
+from ffpp_tools.picture import Image, read_image
+from ffpp_tools.recorded import recorded_settings
 
-Image = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
 # From a crop and its row of faces.parquet to its numbers.
 Measure = Callable[[Image, "pd.Series"], npt.ArrayLike]
@@ -73,8 +73,6 @@ def kept(
 
 def how_cropped(dataset: Path) -> dict[str, object]:
     """What the dataset's settings say of its crops' geometry."""
-    from ffpp_tools.run import recorded_settings
-
     recorded = recorded_settings(dataset).get("crop", {})
     return {name: recorded.get(name, usual) for name, usual in CROPPING.items()}
 

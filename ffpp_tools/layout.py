@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,8 @@ def find_clips(
     others = find_other_clips(root)
     known = sorted({c.category for c in others}) if others else (*FFPP_ORIGINALS, *METHODS)
     known_compressions = sorted({c.compression for c in others}) if others else tuple(COMPRESSIONS)
-    wanted = tuple(categories) or known
-    wanted_compressions = tuple(compressions) or known_compressions
+    asked, asked_compressions = tuple(categories), tuple(compressions)
+    wanted, wanted_compressions = asked or known, asked_compressions or known_compressions
     _check_known("category", wanted, known)
     _check_known("compression", wanted_compressions, known_compressions)
     clips: list[Clip] = []
@@ -90,15 +90,6 @@ def find_clips(
                 videos = _videos(root, category, compression)
                 group = [Clip(category, compression, name, path) for name, path in videos.items()]
             clips += group[:limit]
-    for what, asked, found in (
-        ("category", tuple(categories), {c.category for c in clips}),
-        ("compression", tuple(compressions), {c.compression for c in clips}),
-    ):
-        if clips and (absent := [a for a in asked if a not in found]):
-            raise DataNotFoundError(
-                f"no clips of {what} {', '.join(absent)} under {root}; there are some of "
-                f"{', '.join(sorted(found))}. Leave out what you do not have."
-            )
     if not clips:
         raise DataNotFoundError(
             f"no FaceForensics++ videos under {root}: looked for "
@@ -109,7 +100,18 @@ def find_clips(
             f"for Celeb-DF's {', '.join(CELEB_DF)} and for DFDC's metadata.json. "
             f"{HOW_TO_GET_FFPP}"
         )
+    _check_there("category", asked, {c.category for c in clips}, root)
+    _check_there("compression", asked_compressions, {c.compression for c in clips}, root)
     return clips
+
+
+def _check_there(what: str, asked: Sequence[str], found: Collection[str], root: Path) -> None:
+    """Refuse to leave out in silence what was asked for by name."""
+    if absent := [a for a in asked if a not in found]:
+        raise DataNotFoundError(
+            f"no clips of {what} {', '.join(absent)} under {root}; there are some of "
+            f"{', '.join(sorted(found))}. Leave out what you do not have."
+        )
 
 
 def families(root: Path, clips: Iterable[Clip]) -> list[Family]:

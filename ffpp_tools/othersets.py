@@ -33,21 +33,12 @@ def find_other_clips(root: Path) -> list[Clip]:
 
 def _celeb_df(root: Path) -> list[Clip]:
     tested = _tested(root / CELEB_DF_TEST)
-    return [
-        Clip(
-            folder,
-            NATIVE,
-            path.stem,
-            path,
-            partition=""
-            if not tested
-            else "test"
-            if f"{folder}/{path.name}" in tested
-            else "train",
-        )
-        for folder in CELEB_DF
-        for path in (root / folder).glob("[!.]*.mp4")
-    ]
+    clips = []
+    for folder in CELEB_DF:
+        for path in (root / folder).glob("[!.]*.mp4"):
+            side = "test" if f"{folder}/{path.name}" in tested else "train"
+            clips.append(Clip(folder, NATIVE, path.stem, path, partition=side if tested else ""))
+    return clips
 
 
 def _tested(path: Path) -> set[str]:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import below, write_atomically
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import SPLITS, STILL
-from ffpp_tools.tables import Manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

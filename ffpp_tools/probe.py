@@ -18,17 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.clip import MADE_FROM
+from ffpp_tools.clip import ORIGINALS
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.kept import Image, face_in, kept
-from ffpp_tools.tables import Manifest
+from ffpp_tools.kept import face_in, kept
+from ffpp_tools.manifest import Manifest
+from ffpp_tools.picture import Image
 
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers
 SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
-
-ORIGINALS = {**MADE_FROM, "140k-fake": "140k-real"}
 
 PROPERTIES = (
     "log_size",  # of the crop's longer side, in pixels
@@ -41,7 +40,7 @@ PROPERTIES = (
     "blockiness_4",
     "sharpness",  # log of the variance of the Laplacian, at the crop's own size
     "sharpness_128",
-    "noise",  # log of the median absolute difference from the median of 3 × 3 pixels
+    "noise",  # log of the mean absolute difference from the median of 3 × 3 pixels
     "noise_128",
     "red",
     "green",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from ffpp_tools.console import console, say
-from ffpp_tools.run import Tally
+from ffpp_tools.workers import Tally
 
 LINE_S = 10.0  # between two lines in a file
 

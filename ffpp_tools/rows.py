@@ -33,7 +33,7 @@ class FrameRow:
     frame_id: str  # category/compression/clip/frame
     category: str
     label: str  # "real" or "fake"
-    compression: str  # "raw", "c23", "c40"; "still" for photographs
+    compression: str  # "raw", "c23", "c40"; "native" of other sets' videos; "still" of photographs
     clip: str
     target_id: str  # whose frames and body are seen; for a still its identity, if known
     source_id: str  # whose face or expression was put in; empty for originals and stills

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ffpp_tools.dataset import Dataset
     from ffpp_tools.identity import Identities
     from ffpp_tools.machine import Finding
+    from ffpp_tools.manifest import Manifest
     from ffpp_tools.probe import Answer
     from ffpp_tools.run import Summary
-    from ffpp_tools.tables import Manifest
 
 SHOWN = 20  # rows of a table that has more in a file
 

@@ -69,7 +69,11 @@ def find_stills(
         return _of_each(_kaggle(root), limit)
     if category is None:
         raise SettingsError(f"{root}: say what its images are recorded as, with --category NAME")
-    label = _label(category, label)
+    return _photographs(root, category, _label(category, label), limit)
+
+
+def _photographs(root: Path, category: str, label: str, limit: int | None) -> list[Still]:
+    """Those of CelebA, of CelebA-HQ or of any folder, with what the sets' own lists say of them."""
     aligned = root / "Img" / "img_align_celeba"
     folder = aligned if aligned.is_dir() else root
     paths = images_below(folder)

@@ -1,13 +1,12 @@
-"""The schemas of all tables, and how they are written and read.
+"""The tables of a dataset folder: their schemas, and how they are written and read.
 
 `frames.parquet` is the ledger: a row for every planned frame or still, whatever became of
-it. `faces.parquet` has a row for every crop. A manifest is a folder of CSV files.
+it. `faces.parquet` has a row for every crop.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,47 +16,32 @@ import numpy as np
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import sha256, write_atomically
-from ffpp_tools.rows import SPLITS, STATUSES, WITH_CROP, FaceRow, FrameRow, Part
+from ffpp_tools.files import write_atomically
+from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part
 
 
 @dataclass(frozen=True)
-class ManifestRow:
-    """One sample of a manifest's train.csv, val.csv or test.csv."""
+class DuplicateRow:
+    """What ffpp-clean found wrong with a clip or still, or what it is a duplicate of."""
 
-    face_id: str
-    path: str  # below the manifest's root
-    # `class` is a keyword of Python, so this field bears an underscore and its column none.
-    class_: str
-    class_index: int
-    label: str
-    category: str
-    compression: str
-    clip: str
-    target_id: str
-    source_id: str
-    frame: int
-    group: str  # what must not be separated
+    item: str  # "category/clip"
+    kind: str  # "unreadable", "truncated", "identical" or "near"
+    partner: str  # the one that it repeats, "category/clip"; empty for what cannot be read
+    distance: float  # of the perceptual hashes, as a share of their bits; 0 for identical files
+    path: str  # the file at fault: the crop, below the dataset folder, or the source image
 
 
-# What manifest.json cannot do without.
-MANIFEST_KEYS = (
-    "summary",
-    "mode",
-    "recipe",
-    "root",
-    "classes",
-    "groups",
-    "tables",
-    "files",
-    "crops",
-    "audit",
-    "settings",
-    "counts",
-    "removed",
-)
-MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
-TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
+@dataclass(frozen=True)
+class IdentityRow:
+    """Who ffpp-identify found in a clip or still."""
+
+    item: str  # "category/clip"
+    person: str  # the first item that shows the same person, by name
+    partner: str  # an item whose face is near enough to be the same person's; may be empty
+    distance: float  # between the two embeddings; nan without a partner
+    faces: int  # how many crops the embedding is the mean of
+    embedding: list[float]  # 128 numbers, float32
+
 
 _DTYPES = {
     "str": "str",
@@ -81,32 +65,6 @@ def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     faces = faces.sort_values("face_id", ignore_index=True)
     _check_accounts(dataset, frames, faces)
     return frames, faces
-
-
-@dataclass(frozen=True)
-class DuplicateRow:
-    """What ffpp-clean found wrong with a clip or still, or what it is a duplicate of."""
-
-    item: str  # "category/clip"
-    kind: str  # one of `DUPLICATE_KINDS`
-    partner: str  # the one that it repeats, "category/clip"; empty for what cannot be read
-    distance: float  # of the perceptual hashes, as a share of their bits; 0 for identical files
-    path: str  # the file at fault: the crop, below the dataset folder, or the source image
-
-
-@dataclass(frozen=True)
-class IdentityRow:
-    """Who ffpp-identify found in a clip or still."""
-
-    item: str  # "category/clip"
-    person: str  # the first item that shows the same person, by name
-    partner: str  # an item whose face is near enough to be the same person's; may be empty
-    distance: float  # between the two embeddings; nan without a partner
-    faces: int  # how many crops the embedding is the mean of
-    embedding: list[float]  # 128 numbers, float32
-
-
-DUPLICATE_KINDS = ("unreadable", "truncated", "identical", "near")
 
 
 def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -155,113 +113,6 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
     if faces is not None:
         table.attrs["faces"] = fingerprint(faces)
     write_atomically(path, table.to_parquet(index=False))
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest folder: what its manifest.json says. Samples are read per split."""
-
-    folder: Path
-    info: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """The manifest in `folder`.
-
-        Raises:
-            TableError: none there, or manifest.json is damaged.
-        """
-        path = folder / "manifest.json"
-        try:
-            info = json.loads(path.read_text("utf-8"))
-            for key in MANIFEST_KEYS:
-                info[key]
-        except FileNotFoundError as error:
-            raise TableError(
-                f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise TableError(
-                f"{path}: damaged ({error!r}); make it again with `ffpp-split`"
-            ) from error
-        return cls(folder, info)
-
-    @property
-    def classes(self) -> dict[str, str]:
-        """Class → "real" or "fake", in index order."""
-        return dict(self.info["classes"])
-
-    @property
-    def root(self) -> Path:
-        """The folder that the paths of the samples start from."""
-        return (self.folder / self.info["root"]).resolve()
-
-    def samples(self, split: str) -> pd.DataFrame:
-        """The rows of one split; columns as in `ManifestRow`.
-
-        Raises:
-            TableError: the file is missing, or is not the one that was written with
-                manifest.json, whose promises then no longer hold.
-        """
-        path = self.folder / f"{split}.csv"
-        if not path.is_file():
-            raise TableError(f"{path} is missing; splits are {', '.join(SPLITS)}")
-        if sha256(path) != self.info["files"].get(path.name):
-            raise TableError(
-                f"{path} was changed after it was written: what manifest.json says of people and "
-                f"balance may no longer hold. Make the manifest again with `ffpp-split`."
-            )
-        return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
-
-    def crop_hashes(self, split: str, samples: pd.DataFrame) -> pd.Series:
-        """The sha256 of every crop of a split, by its path below the root, in the CSV's order.
-
-        Args:
-            split: which one.
-            samples: its rows.
-
-        Raises:
-            TableError: the dataset is gone, or has other crops than when the manifest was made.
-        """
-        path = self.root / "faces.parquet"
-        if not path.is_file():
-            raise TableError(
-                f"{path} is missing. If the dataset folder was moved, make the manifest again "
-                f"with `ffpp-split`."
-            )
-        faces = pd.read_parquet(path, columns=["path", "sha256"]).set_index("path")["sha256"]
-        hashes = faces.reindex(samples["path"])
-        if _digest(hashes.index, hashes.fillna("")) != self.info["crops"][split]:
-            raise TableError(
-                f"{path} tells of other crops than {self.folder} was made of. Make the manifest "
-                f"again with `ffpp-split`."
-            )
-        return hashes
-
-
-def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str, Any]) -> Manifest:
-    """Write the CSV of each split, then manifest.json with their hashes and those of the crops.
-
-    The rows of a split have the columns of `ManifestRow`, and the sha256 of their crops.
-    """
-    files = {}
-    crops = {split: _digest(rows["path"], rows["sha256"]) for split, rows in splits.items()}
-    for split, rows in splits.items():
-        path = folder / f"{split}.csv"
-        text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
-        write_atomically(path, text.encode())
-        files[path.name] = sha256(path)
-    text = json.dumps({**info, "files": files, "crops": crops}, indent=2) + "\n"
-    write_atomically(folder / "manifest.json", text.encode())
-    return Manifest(folder, json.loads(text))
-
-
-def _digest(paths: Iterable[str], hashes: Iterable[str]) -> str:
-    """One hash for a list of crops and what is in them."""
-    digest = hashlib.sha256()
-    for path, sha in zip(paths, hashes, strict=True):
-        digest.update(f"{path} {sha}\n".encode())
-    return digest.hexdigest()
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:

@@ -23,9 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ffpp_tools.detect import Box, Face
-from ffpp_tools.picture import Picture
+from ffpp_tools.picture import Image, Picture
 
-Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 COPY_SIDE = 160  # the longer side of a small copy, in pixels

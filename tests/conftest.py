@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from ffpp_tools.demo import draw_world
-from ffpp_tools.layout import families, find_clips
+from ffpp_tools.layout import Family, families, find_clips
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import Workers, extract_dataset, extract_still_dataset
+from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import Manifest
+from ffpp_tools.workers import Workers
 
 PEOPLE = 8
 SETTINGS = ClipSettings(FramePlan(every=10))
@@ -32,6 +33,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ffpp(world: Path) -> Path:
     return world / "FaceForensics++"
+
+
+@pytest.fixture
+def few(ffpp: Path) -> list[Family]:
+    """Families of two clips each of Youtube and FaceSwap."""
+    return families(ffpp, find_clips(ffpp, categories=["Youtube", "FaceSwap"], limit=2))
 
 
 @pytest.fixture(scope="session")

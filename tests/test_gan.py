@@ -11,6 +11,7 @@ from scipy.linalg import sqrtm
 
 from classify.backend import policy
 from classify.errors import ClassifyError, DownloadError, PackError, RunError
+from classify.folder import alone_in
 from classify.gan import report as reporting
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL, built, compile_for_here
 from classify.gan.frechet import feature_network, features, frechet_distance
@@ -21,7 +22,7 @@ from classify.gan.settings import GanSettings
 from classify.gan.train import resume, train
 from classify.gan.watch import GanEpoch, diversity, remarks
 from classify.models import build
-from classify.runs import alone_in, load_model
+from classify.runs import load_model
 from ffpp_tools.stills import images_below
 from tests.test_demo import hashes
 

@@ -6,7 +6,8 @@ from ffpp_tools.detect import Box
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.harmonise import Like, harmonised, like_clips
 from ffpp_tools.layout import families, find_clips
-from ffpp_tools.run import extract_dataset, extract_still_dataset, recorded_settings
+from ffpp_tools.recorded import recorded_settings
+from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import find_stills
 from tests.conftest import SETTINGS

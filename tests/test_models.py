@@ -6,8 +6,6 @@ from classify.errors import ModelError
 from classify.models import ARCHITECTURES, backbone_of, build, freeze
 from classify.models.backbones import BACKBONES
 from classify.models.heads import HEADS
-from classify.settings import TrainSettings
-from classify.train import resolved
 
 OWN = [name for name, arch in ARCHITECTURES.items() if not arch.pretrained]
 
@@ -279,12 +277,3 @@ def test_what_cannot_be_frozen_is_refused(what):
 def test_a_network_without_backbone_is_not_frozen():
     with pytest.raises(ModelError, match="backbone"):
         freeze(build("sepconv", 2, size=32), "all", batch_norm=False)
-
-
-def test_what_is_left_open_is_the_architectures():
-    paper = resolved(TrainSettings())
-    assert (paper.weights, paper.head, paper.size) == ("imagenet", "max-300-300-l1l2", 128)
-    small = resolved(TrainSettings(arch="cnn9"))
-    assert (small.weights, small.head, small.size) == ("none", None, 96)
-    chosen = resolved(TrainSettings(arch="vgg16", head="flatten", size=64, weights="none"))
-    assert (chosen.weights, chosen.head, chosen.size) == ("none", "flatten", 64)

@@ -3,9 +3,9 @@ import re
 import pytest
 
 from ffpp_tools.errors import TableError
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.overview import draw_overview
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import Manifest
 
 
 @pytest.fixture(scope="module")

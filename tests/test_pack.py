@@ -12,11 +12,12 @@ from classify.pack import pack, scaled
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.layout import families, find_clips
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import Workers, extract_dataset
+from ffpp_tools.run import extract_dataset
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import Manifest
+from ffpp_tools.workers import Workers
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_two_splits_are_packed_as_one(manifest):
 def test_two_processes_at_once_build_one_array(manifest):
     code = (
         "import sys; from pathlib import Path; from classify.pack import pack;"
-        "from ffpp_tools.tables import Manifest;"
+        "from ffpp_tools.manifest import Manifest;"
         "print(pack(Manifest.read(Path(sys.argv[1])), 'train', 96).images.sum())"
     )
     command = [sys.executable, "-c", code, str(manifest.folder)]

@@ -4,11 +4,12 @@ import pytest
 
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.kept import face_in, kept
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import read_image
 from ffpp_tools.probe import PROPERTIES, Answer, probe, properties, read, write
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import Manifest, read_faces
+from ffpp_tools.tables import read_faces
 
 ROW = {"box_x": 40, "box_y": 40, "box_w": 80, "box_h": 80, "crop_x": 8, "crop_y": 16}
 

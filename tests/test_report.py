@@ -18,8 +18,8 @@ from classify.runs import Run
 from classify.scores import Scores
 from classify.settings import TrainSettings
 from classify.train import train
+from ffpp_tools.manifest import MANIFEST_COLUMNS, Manifest
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import MANIFEST_COLUMNS, Manifest
 from tests.test_demo import hashes
 
 CLASSES = {

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import tomli_w
 
-from classify import train as training
+from classify import trainer
 from classify.errors import ClassifyError, RunError
 from classify.runs import Run, load_model
 from classify.settings import TrainSettings
@@ -195,14 +195,14 @@ def test_two_phases_train_the_head_first(undisturbed):
 @pytest.mark.slow
 def test_the_backbone_rests_while_the_head_is_trained(videos_manifest, tmp_path, monkeypatch):
     seen = {}
-    original = training.build
+    original = trainer.build
 
     def build(*args, **kwargs):
         model = original(*args, **kwargs)
         seen["start"] = [layer.get_weights() for layer in model.layers]
         return model
 
-    monkeypatch.setattr(training, "build", build)
+    monkeypatch.setattr(trainer, "build", build)
     settings = TrainSettings(**TWO_PHASES | {"epochs": 3, "head_epochs": 2})
     stop = StopAfter(2)
     with pytest.raises(CtrlCError):

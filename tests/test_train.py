@@ -13,9 +13,9 @@ from classify.keeper import Keeper
 from classify.models import build
 from classify.pack import pack
 from classify.predict import score_split
-from classify.runs import Run, new_folder
+from classify.runs import Run
 from classify.settings import TrainSettings
-from classify.train import resolved, train
+from classify.train import train
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -60,24 +60,6 @@ def test_the_test_split_is_not_touched_by_training(dataset, tmp_path):
     (tmp_path / "m/test.csv").unlink()
     trained = train_tiny(manifest.folder, tmp_path / "r", epochs=1)
     assert (trained.folder / "best.keras").is_file()
-
-
-def test_the_defaults_are_the_papers():
-    defaults = dataclasses.asdict(resolved(TrainSettings()))
-    papers = {
-        "arch": "efficientnetb0",
-        "head": "max-300-300-l1l2",
-        "size": 128,
-        "epochs": 10,
-        "batch_size": 64,
-        "learning_rate": 0.001,
-        "patience": 5,
-        "augment": "paper",
-        "schedule": "constant",
-        "freeze": "none",
-        "sampling": "all",
-    }
-    assert defaults | papers == defaults
 
 
 def test_training_learns_what_it_is_shown(videos_manifest, tmp_path):
@@ -165,15 +147,6 @@ def test_an_earlier_run_is_never_overwritten(run, videos_manifest):
     with pytest.raises(RunError, match="never overwrites"):
         train_tiny(videos_manifest.folder, run.folder)
     assert hashes(run.folder) == before
-
-
-def test_new_folders_count_up(tmp_path):
-    names = []
-    for _ in range(3):
-        folder = new_folder(tmp_path, "b0-videos")
-        folder.mkdir()
-        names.append(folder.name)
-    assert names == ["b0-videos", "b0-videos-2", "b0-videos-3"]
 
 
 def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
@@ -267,16 +240,6 @@ def test_a_model_file_that_would_run_code_is_refused(run, tmp_path):
     model.save(folder / "best.keras")
     with pytest.raises(RunError, match=r"best\.keras: not a Keras model that can be loaded safely"):
         Run.read(folder).best_model()
-
-
-def test_a_cosine_rises_and_falls(videos_manifest, tmp_path):
-    trained = train_tiny(
-        videos_manifest.folder, tmp_path / "r", schedule="cosine", warmup_epochs=1.0, epochs=4
-    )
-    rates = trained.log["learning_rate"]
-    assert rates.iloc[0] == pytest.approx(0.001, rel=0.2)
-    assert rates.is_monotonic_decreasing
-    assert rates.iloc[-1] == pytest.approx(0, abs=1e-5)
 
 
 def test_a_plateau_halves_the_rate(tmp_path):

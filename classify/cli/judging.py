@@ -54,7 +54,7 @@ def report(
     from classify.report import make_report, report_on_file
     from classify.report_files import as_dict
     from classify.runs import Run
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     other = Manifest.read(manifest) if manifest else None
     if predictions:
@@ -96,7 +96,8 @@ def predict(
     Example: classify predict runs/b0 video.mp4 photographs/
     """
     from classify import provenance
-    from classify.runs import Run, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run
     from classify.verdict import classifier_of, find_media, verdict
     from classify.verdict_files import VerdictFiles, as_dict
 
@@ -171,8 +172,9 @@ def compare(
     """
     from classify import compare as comparing
     from classify.compare_files import write_comparison, write_matrix
-    from classify.runs import Run, new_folder
-    from ffpp_tools.tables import Manifest
+    from classify.folder import new_folder
+    from classify.runs import Run
+    from ffpp_tools.manifest import Manifest
 
     found = [Run.read(run) for run in runs]
     manifests = [Manifest.read(path) for path in on or []]
@@ -208,7 +210,8 @@ def export(
 
     Example: classify export runs/b0 --format litert
     """
-    from classify.runs import Run, new_folder
+    from classify.folder import new_folder
+    from classify.runs import Run
 
     found = Run.read(run)
     folder = out or new_folder(run, kind)

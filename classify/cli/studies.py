@@ -52,10 +52,10 @@ def tune(
 
     Example: classify train --config runs/tune-efficientnetb0/best.toml
     """
-    from classify.runs import check_free, new_folder
+    from classify.folder import check_free, new_folder
     from classify.settings import TrainSettings, read_config
     from classify.tune import VARIED, Search
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
     base, named = read_config(config) if config else (TrainSettings(), None)
@@ -123,7 +123,7 @@ def backbones(
     """
     from dataclasses import replace
 
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     Manifest.read(manifest)  # what is wrong is told before Keras starts
     start_keras()

@@ -145,9 +145,10 @@ def train(
     Example: classify train --config runs/b0/config.toml --seed 1 --out runs/b0-seed-1
     """
     options = locals()
-    from classify.runs import Run, best_epoch, check_free, new_folder
+    from classify.folder import check_free, new_folder
+    from classify.runs import Run, best_epoch
     from classify.settings import TrainSettings, read_config
-    from ffpp_tools.tables import Manifest
+    from ffpp_tools.manifest import Manifest
 
     fields = TrainSettings.__dataclass_fields__
     given = {name: options[name] for name in fields if options[name] is not None}

@@ -75,9 +75,9 @@ def train(
     Example: classify gan train --resume runs/dcgan --epochs 120
     """
     options = locals()
+    from classify.folder import check_free, new_folder
     from classify.gan.run import GanRun
     from classify.gan.settings import GanSettings
-    from classify.runs import check_free, new_folder
 
     fields = GanSettings.__dataclass_fields__
     given = {name: options[name] for name in fields if options[name] is not None}

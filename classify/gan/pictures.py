@@ -20,9 +20,9 @@ from classify.gan.settings import GanSettings
 from classify.pack import Packed, Progress, build, scaled
 from ffpp_tools.extract_stills import read_still
 from ffpp_tools.files import below
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image
 from ffpp_tools.stills import images_below
-from ffpp_tools.tables import Manifest
 
 ARRAY = "pictures.npy"  # in the run folder
 LEAST = 16  # pictures; fewer say nothing of a distribution

@@ -12,9 +12,9 @@ import pandas as pd
 import tomli_w
 
 from classify.errors import ClassifyError, RunError
+from classify.folder import environment_here, read_log, write_environment
 from classify.gan.settings import GanSettings
 from classify.gan.watch import GanEpoch, remarks
-from classify.runs import environment_here, read_log, write_environment
 from ffpp_tools.files import write_atomically
 
 CONFIG = "config.toml"

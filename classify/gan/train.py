@@ -14,6 +14,7 @@ import pandas as pd
 from classify import checkpoints
 from classify.backend import policy
 from classify.errors import ClassifyError, RunError
+from classify.folder import alone_in, check_free, note_resumption
 from classify.gan import figures
 from classify.gan.dcgan import Dcgan, built, compile_for_here
 from classify.gan.generate import pictures_of
@@ -23,7 +24,6 @@ from classify.gan.settings import GanSettings
 from classify.gan.watch import WATCHED, GanEpoch, diversity
 from classify.pack import Progress
 from classify.page import image
-from classify.runs import alone_in, check_free, note_resumption
 from ffpp_tools.files import write_atomically
 
 

@@ -32,7 +32,8 @@ from ffpp_tools.console import answer, log, say
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
-    from ffpp_tools.run import Summary, Workers
+    from ffpp_tools.run import Summary
+    from ffpp_tools.workers import Workers
 
 
 def extract(
@@ -173,7 +174,8 @@ def stills(
     from ffpp_tools.harmonise import like_clips, other_stills
     from ffpp_tools.lists import OF_CELEBA, keep_lists
     from ffpp_tools.progress import shown
-    from ffpp_tools.run import extract_still_dataset, recorded_settings
+    from ffpp_tools.recorded import recorded_settings
+    from ffpp_tools.run import extract_still_dataset
     from ffpp_tools.settings import StillSettings
     from ffpp_tools.stills import find_stills
 
@@ -218,7 +220,7 @@ def _team(
     workers: int, backend: str, scheduler: str | None, timeout_s: float | None = None
 ) -> Workers:
     from ffpp_tools.extract import TIMEOUT_S
-    from ffpp_tools.run import Workers
+    from ffpp_tools.workers import Workers
 
     if backend not in ("local", "dask"):
         raise SettingsError(f"backend ({backend!r}) must be one of local, dask")

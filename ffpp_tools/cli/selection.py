@@ -158,8 +158,8 @@ def audit(
     from ffpp_tools import audit as audits
     from ffpp_tools import probe as probes
     from ffpp_tools.dataset import Dataset
+    from ffpp_tools.manifest import Manifest
     from ffpp_tools.rows import SPLITS
-    from ffpp_tools.tables import Manifest
 
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)

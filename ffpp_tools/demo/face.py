@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from ffpp_tools.picture import Image
+
 Array = npt.NDArray[np.float32]
 
 UNIT = 0.24

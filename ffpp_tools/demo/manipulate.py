@@ -1,7 +1,7 @@
 """The four manipulations of FF++, each done for real on the drawn canvas.
 
-Every function takes the target (whose body and pose stay) and the source (whose face
-or expression comes in) and returns the forged canvas and the mask of what it touched:
+Each takes an expression of the target (whose body and pose stay) and one of the source (whose
+face or expression comes in) and returns the forged canvas and the mask of what it touched:
 (S, S, 3) uint8 RGB and (S, S) float32 in [0, 1]. All traces lie inside the face.
 """
 
@@ -13,7 +13,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Image, Portrait
+from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Portrait
+from ffpp_tools.picture import Image
 
 Forged = tuple[Image, Array]
 FACETS = 26  # facets across the canvas in the mesh of Face2Face

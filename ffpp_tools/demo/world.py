@@ -11,10 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ffpp_tools.demo.face import Array, Expression, Image, Person, Portrait
+from ffpp_tools.demo.face import Array, Expression, Person, Portrait
 from ffpp_tools.demo.manipulate import METHODS, Forger
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import occupied, write_atomically
+from ffpp_tools.picture import Image
 
 MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data
 CANVAS = 320

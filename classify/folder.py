@@ -1,0 +1,108 @@
+"""What every run folder has, a DCGAN's too: its own place, a lock, log.csv and environment.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from classify.backend import devices
+from classify.errors import RunError
+from ffpp_tools.files import locked, occupied, write_atomically
+
+ENVIRONMENT = "environment.json"
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises:
+        RunError: it does.
+    """
+    if occupied(folder):
+        raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first of `name-2`, `name-3`, … that is free."""
+    folder, number = parent / name, 2
+    while folder.exists():
+        folder, number = parent / f"{name}-{number}", number + 1
+    return folder
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the one process that trains in a run folder.
+
+    Raises:
+        RunError: another one does.
+    """
+    try:
+        with locked(folder / ".lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise RunError(f"{folder}: another process is training it") from error
+
+
+def read_log(folder: Path) -> pd.DataFrame:
+    """The log.csv of a run: one row per finished epoch.
+
+    Raises:
+        RunError: no epoch was finished yet.
+    """
+    path = folder / "log.csv"
+    if not path.exists():
+        raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+    return pd.read_csv(path)
+
+
+def environment_here() -> dict[str, Any]:
+    """What the numbers of a run may depend on besides its configuration."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import keras
+
+    backend = keras.backend.backend()
+    packages = {}
+    for name in ("ffpp-tools", "keras", backend, "numpy", "opencv-python-headless", "pandas"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:  # the same module by another name
+            packages[name] = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "devices": devices(),
+        "backend": backend,
+        "packages": packages,
+    }
+
+
+def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
+    """Write environment.json of a run."""
+    text = json.dumps(environment, indent=2) + "\n"
+    write_atomically(folder / ENVIRONMENT, text.encode())
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """What environment.json of a run says; nothing where it is gone or damaged."""
+    try:
+        return dict(json.loads((folder / ENVIRONMENT).read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def note_resumption(folder: Path, epochs: int) -> None:
+    """Add to environment.json that, and with what, the training went on after `epochs`."""
+    environment = read_environment(folder)
+    again = {"after_epochs": epochs, **environment_here()}
+    environment["resumed"] = [*environment.get("resumed", []), again]
+    write_environment(folder, environment)

@@ -1,0 +1,105 @@
+"""The settings a dataset folder was made with: recorded in it, so that other ones are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ffpp_tools.errors import SettingsError, TableError
+from ffpp_tools.files import write_atomically
+from ffpp_tools.rows import STILL
+from ffpp_tools.settings import ClipSettings, StillSettings
+
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Anew:
+    """What is to be made anew: all clips, or the stills of some categories."""
+
+    categories: Collection[str] | None = None
+
+    def takes(self, folder: Path) -> bool:
+        """Whether a folder .../<category>/<compression> is part of it."""
+        if self.categories is None:
+            return folder.name != STILL
+        return folder.name == STILL and folder.parent.name in self.categories
+
+
+def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | None) -> None:
+    """Record the settings a dataset folder is made with, or refuse other ones.
+
+    With `anew`, what it names is deleted, but only if the settings fit what stays. What a run that
+    was killed has left half written is deleted in any case.
+
+    Raises:
+        SettingsError: the folder was made with other settings.
+        TableError: settings.json is damaged.
+    """
+    recorded = recorded_settings(dataset)
+    sections = dict(recorded)
+    if anew and recorded:
+        stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
+        if not stays:
+            sections = {}
+        elif all(stays):
+            sections.pop("clips", None)
+        elif not any(stays):
+            sections.pop("stills", None)
+    for section, settings in _sections(wanted).items():
+        if sections.setdefault(section, settings) != settings:
+            remedy = "start the rest of it anew as well" if anew else "start anew with --overwrite"
+            raise SettingsError(
+                f"{dataset} was made with other settings ({section}): "
+                f"{_difference(sections[section], settings)}. Crops of one dataset must be made "
+                f"alike: name another folder with --out, or {remedy}."
+            )
+    if anew and recorded:
+        for top in ("parts", "faces"):
+            for folder in sorted(dataset.glob(f"{top}/*/*")):
+                if anew.takes(folder):
+                    shutil.rmtree(folder)
+    for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
+        leftover.unlink(missing_ok=True)  # of a run that was killed
+    write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
+
+
+def recorded_settings(dataset: Path) -> dict[str, Any]:
+    """The settings a dataset folder was made with, by section; empty where there are none yet.
+
+    Raises:
+        TableError: settings.json is damaged.
+    """
+    path = dataset / SETTINGS
+    try:
+        recorded: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
+    return recorded
+
+
+def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
+    """Settings as they are recorded: what clips and stills share, and what is their own."""
+    own = "clips" if isinstance(settings, ClipSettings) else "stills"
+    every: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    shared = {name: every.pop(name) for name in ("crop", "find")}
+    return {**shared, own: every}
+
+
+def _brief(value: Any) -> str:
+    """A setting as one may read it: what holds a list is only said to be there."""
+    return "yes" if isinstance(value, dict) else "no" if value is None else str(value)
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between recorded settings and those asked for, in words."""
+    differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+
+    def told(values: dict[str, Any]) -> str:
+        return ", ".join(f"{key} {_brief(values.get(key))}" for key in differing)
+
+    return f"{told(was)}; asked for now: {told(now)}"

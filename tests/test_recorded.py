@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import pytest
+
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.detect import FindSettings
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.ledger import verify
+from ffpp_tools.plan import FramePlan
+from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.stills import find_stills
+from ffpp_tools.tables import read_frames
+from tests.conftest import SETTINGS
+from tests.test_demo import hashes
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ClipSettings(FramePlan(every=5), SETTINGS.crop),
+        ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)),
+        ClipSettings(SETTINGS.plan, CropSettings(shape="box")),
+        replace(SETTINGS, find=FindSettings(search="full")),
+        replace(SETTINGS, faces="all"),
+        replace(SETTINGS, twins=False),
+    ],
+)
+def test_a_folder_made_with_other_settings_is_refused_and_left_alone(few, tmp_path, other):
+    extract_dataset(few[:1], tmp_path / "out", SETTINGS)
+    before = hashes(tmp_path / "out")
+    with pytest.raises(SettingsError, match=r"--out.*--overwrite"):
+        extract_dataset(few, tmp_path / "out", other)
+    assert hashes(tmp_path / "out") == before
+
+
+def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    stills = find_stills(world / "CelebA", "CelebA", limit=2)
+    with pytest.raises(SettingsError, match=r"1\.3.*2\.0"):
+        extract_still_dataset(stills, tmp_path, StillSettings(CropSettings(margin=2.0)))
+
+
+def test_starting_anew_deletes_what_was_made_from_clips_and_keeps_the_stills(few, world, tmp_path):
+    stills = find_stills(world / "CelebA", "CelebA", limit=2)
+    extract_dataset(few, tmp_path, SETTINGS)
+    extract_still_dataset(stills, tmp_path)
+    (tmp_path / "mine.txt").touch()
+    other = replace(SETTINGS, plan=FramePlan(every=20))
+    extract_dataset(few[:1], tmp_path, other, overwrite=True)
+    frames = read_frames(tmp_path)
+    assert len(frames[frames["compression"] == "still"]) == 2
+    extract_dataset(few[:1], tmp_path / "fresh", other)
+    assert set(read_frames(tmp_path / "fresh")["frame_id"]) < set(frames["frame_id"])
+    assert (tmp_path / "mine.txt").exists()
+    assert not list(verify(tmp_path))
+
+
+def test_starting_anew_is_refused_before_anything_is_deleted(few, world, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
+    before = hashes(tmp_path)
+    bare = replace(SETTINGS, crop=CropSettings(margin=1.0))
+    with pytest.raises(SettingsError, match="the rest of it anew"):
+        extract_dataset(few[:1], tmp_path, bare, overwrite=True)
+    assert hashes(tmp_path) == before
+
+
+def test_a_folder_that_no_run_has_made_is_left_alone(few, tmp_path):
+    (tmp_path / "parts/Youtube/c40").mkdir(parents=True)
+    (tmp_path / "parts/Youtube/c40/thesis.txt").touch()
+    extract_dataset(few[:1], tmp_path, SETTINGS, overwrite=True)
+    assert (tmp_path / "parts/Youtube/c40/thesis.txt").exists()
