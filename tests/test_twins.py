@@ -43,8 +43,8 @@ def test_a_fakes_frames_show_what_its_originals_show(ffpp):
 
 
 def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
-    clip = find_clips(ffpp, ["Youtube"])[0]
-    frames = [p.image for p in pictures(clip, range(0, 30, 2))]
+    clip = find_clips(ffpp, ["Youtube"])[3]  # of all the one whose head moves most
+    frames = [p.image for p in pictures(clip, range(0, 40, 2))]
     copy = kept(frames[0])
     start = copy.faces[0].box
     matched = []
@@ -53,7 +53,9 @@ def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
         away = np.hypot(now.centre[0] - start.centre[0], now.centre[1] - start.centre[1])
         matched.append((away / start.side, twins.match(Picture(image), copy) is not None))
     assert matched[0][1]
-    assert not any(matches for away, matches in matched if away > 0.3)
+    moved = [matches for away, matches in matched if away > 0.2]
+    assert moved
+    assert not any(moved)
 
 
 @pytest.mark.parametrize("shift", [(40, 0), (0, 30)])
