@@ -61,6 +61,7 @@ def run(videos_manifest, tmp_path_factory):
 def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
     kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0}
     monkeypatch.setattr(module, "DAMAGES", kept)
+    monkeypatch.setattr(module, "BATCH", 7)  # so that there are several
     report = make_report(run, robust=True)
     table = report.robustness.table
     frame = report.judgements[0]
@@ -71,6 +72,8 @@ def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
         assert untouched.loc[m.category, "auc"] == pytest.approx(m.auc.value)
         assert untouched.loc[m.category, "detected"] == pytest.approx(m.detected.value)
     assert (untouched.loc[manipulations, "auc_loss"] == 0).all()
+    real = frame.detection.loc["real"]
+    assert untouched.loc["reals", "detected"] == pytest.approx(real["real"] / real.sum())
     # In the dark all cats are grey: nothing can be told apart.
     black = table[table["damage"] == "black"].set_index("category")
     assert black.loc[[*manipulations, "all"], "auc"].tolist() == [0.5] * 5

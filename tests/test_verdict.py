@@ -58,6 +58,8 @@ def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifie
     for name in ("box_x", "box_y", "box_w", "box_h"):
         assert found.frames[name].tolist() == own[name].tolist()
     assert (found.kind, found.status, len(found.people)) == ("video", "ok", 1)
+    times = found.frames["time_s"]
+    assert (found.people[0].first_s, found.people[0].last_s) == (times.min(), times.max())
 
 
 def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
@@ -104,6 +106,11 @@ def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
     found = verdict(photograph, classifier)
     assert (found.kind, found.status, len(found.people)) == ("picture", "ok", 1)
     assert np.isnan(found.people[0].p_fake.low)  # of one frame there is no interval
+    value = found.people[0].p_fake.value
+    for threshold, called in ((value - 0.01, "fake"), (value + 0.01, "real")):
+        moved = dataclasses.replace(classifier.operating, frame_threshold=threshold)
+        at = dataclasses.replace(classifier, operating=moved)
+        assert verdict(photograph, at).people[0].verdict == called
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
     nobody = verdict(tmp_path / "wall.png", classifier)
     assert (nobody.status, nobody.people, nobody.looked) == ("no face found", (), 1)
