@@ -296,6 +296,12 @@ def test_cells_are_printed_as_in_the_papers_tables(value, printed):
     assert cell(value) == printed
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
+    monkeypatch.setattr("classify.page.image", lambda figure, kind: b"<svg></svg>")
+
+
 @pytest.fixture(scope="module")
 def report(videos_manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "r & <b>d"
@@ -451,6 +457,7 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
     assert operating(report.run) == at
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_manifest, tmp_path):
     given = report.folder / "predictions.csv"
     again = report_on_file(given, videos_manifest, folder=tmp_path / "again")
@@ -477,6 +484,7 @@ def report_of(table, manifest, folder):
     return report_on_file(folder / "theirs.csv", manifest)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.7)
     report = report_of(table, videos_manifest, tmp_path / "c")
@@ -492,6 +500,7 @@ def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_
     assert "decides nothing" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_was_asked_about(
     videos_manifest, tmp_path
 ):
@@ -509,6 +518,7 @@ def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_wa
     assert (report.folder / "errors.csv").read_text().count("\n") == 1  # the headline
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_path):
     asked = SplitSettings("binary", ratios=(50, 25, 25), shrink=True)
     manifest = make_manifest(dataset, tmp_path / "m", asked)
@@ -527,6 +537,7 @@ def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_
     assert any("telling stills from video" in remark for remark in report.remarks)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
     videos_manifest, tmp_path
 ):
@@ -571,6 +582,7 @@ def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, t
     pd.testing.assert_frame_equal(of_val.table, val.table)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.5)
     path = tmp_path / "predictions.csv"
@@ -612,6 +624,7 @@ def test_predictions_that_cannot_be_judged_are_refused(change, words, videos_man
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["theirs.csv"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, dataset, tmp_path):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     found = make_report(report.run, "test", other)
@@ -622,6 +635,7 @@ def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, datase
     assert len(found.frames) == len(other.samples("test"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_people_that_a_run_was_not_trained_on_are_told_apart_from_those_it_was(
     report, dataset, videos_manifest, tmp_path
 ):
@@ -640,6 +654,7 @@ def test_classes_that_the_network_does_not_know_are_refused(report, dataset, tmp
         make_report(report.run, "test", stills)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_binary_manifest_of_known_categories_is_judged_by_category(
     report, videos_manifest, tmp_path
 ):
@@ -667,6 +682,7 @@ def test_the_runs_own_manifest_is_no_other_one(report, videos_manifest):
     assert found.provenance == report.provenance
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_faces_alone(
     report, dataset, tmp_path
 ):
@@ -682,6 +698,7 @@ def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_f
     assert make_report(report.run, "test", other).folder == found.folder
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
     away = shutil.copytree(report.run.folder, tmp_path / "far" / "away")
     faces = json.loads((away / "faces.json").read_text())

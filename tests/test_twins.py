@@ -65,7 +65,10 @@ def test_a_cut_that_is_not_the_known_one_is_no_twin(ffpp, shift):
     height, width = image.shape[:2]
     x, y = shift
     middle = image[y // 2 : height - y // 2, x // 2 : width - x // 2]
-    assert twins.match(Picture(np.ascontiguousarray(middle)), copy) is not None
+    (known,) = copy.faces
+    (face,) = twins.match(Picture(np.ascontiguousarray(middle)), copy).faces
+    assert (face.box.x, face.box.y) == (known.box.x - x // 2, known.box.y - y // 2)
+    assert (face.box.width, face.box.height) == (known.box.width, known.box.height)
     edge = np.ascontiguousarray(image[y:, x:])
     assert twins.match(Picture(edge), copy) is None
     larger = cv2.copyMakeBorder(image, 8, 8, 8, 8, cv2.BORDER_REPLICATE)
@@ -110,6 +113,15 @@ def test_unchanged_faces_are_told_from_changed_ones(ffpp, tmp_path, number, comp
     careful = np.array(told["NeuralTextures"])
     assert not (careful & changed).any()
     assert careful.any() or compression != "raw"
+
+
+def test_a_small_part_of_a_face_that_was_changed_is_enough():
+    """The noise is that of the worst window, not of the whole face."""
+    plain = np.full((twins.FACE_SIDE,) * 2, 100, np.uint8)
+    assert twins.noise(plain, plain + 10) == pytest.approx(10)
+    corner = plain.copy()
+    corner[4:20, 4:20] += 60
+    assert twins.noise(plain, corner) == twins.noise(corner, plain) > 30
 
 
 def test_a_box_elsewhere_is_not_judged_by_the_originals_face(ffpp):
