@@ -43,8 +43,8 @@ def test_a_mask_may_show_the_middle_of_the_frame_only():
     mask[0:40, 0:18] = 255  # in the frame: x from 30 to 48, y from 10 to 50
     assert forged(FACES, mask, 200, 100) is FACES[0]
     mask = np.zeros((80, 140), np.uint8)
-    mask[0:20, 50:70] = 255  # in the frame between the two: x from 80 to 100
-    assert forged(FACES, mask, 200, 100) is None
+    mask[0:40, 70:100] = 255  # in the frame: x from 100 to 130
+    assert forged(FACES, mask, 200, 100) is FACES[1]
 
 
 def test_no_mask_no_answer():

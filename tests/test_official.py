@@ -9,6 +9,7 @@ from ffpp_tools import lists, official
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.groups import groups
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces, read_frames
@@ -145,10 +146,17 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     frames = read_frames(listed)
     celeba = frames["category"] == "CelebA"
     rank = pd.factorize(frames["target_id"][celeba])[0] % 5
-    partition = [("train", "train", "train", "val", "test")[r] for r in rank]
-    frames.loc[celeba, "partition"] = [*partition[:-1], ""]
+    frames.loc[celeba, "partition"] = [("train", "train", "train", "val", "test")[r] for r in rank]
+    of_one = frames[celeba].groupby("target_id").filter(lambda own: len(own) > 1)
+    unlisted = of_one.index[of_one["partition"] == "test"][0]
+    frames.loc[unlisted, "partition"] = ""
     frames.to_parquet(listed / "frames.parquet")
     make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+    tables = Dataset.read(listed)
+    samples = frames.assign(group=groups(frames, tables.ties))
+    found = official.sides(samples, tables, 0, clean=False)
+    assert found.side[unlisted] == "test"  # where the same person's other photographs are
+    assert found.unlisted == 0
 
 
 def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):
