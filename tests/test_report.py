@@ -19,7 +19,7 @@ from classify.provenance import known_people, of_run, remarks
 from classify.report import make_report, report_on_file
 from classify.report_files import errors, worst_clips
 from classify.runs import Run
-from classify.scores import Scores
+from classify.scores import Scores, classes_of
 from classify.settings import TrainSettings
 from classify.train import train
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -138,6 +138,15 @@ def test_detection_follows_the_threshold_that_validation_chose():
     assert clips.detection.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
 
 
+def test_a_manifests_own_class_goes_before_the_category():
+    """Such as a manifest whose class Deepfakes holds FaceSwap's crops too."""
+    samples = pd.DataFrame({"category": ["FaceSwap", "Youtube"], "label": ["fake", "real"]})
+    for own, expected in (("Deepfakes", "Deepfakes"), ("swaps", "FaceSwap")):
+        table = samples.assign(**{"class": [own, "Youtube"]})
+        assert classes_of(table, CLASSES).tolist() == [expected, "Youtube"]
+    assert classes_of(samples, {"fake": "fake", "real": "real"}).tolist() == ["fake", "real"]
+
+
 def test_at_the_threshold_itself_a_sample_is_called_real():
     scores = scored(
         ("FaceSwap", "c40", "000_003", (0.0, 0.0, 0.5, 0.5)),
@@ -201,14 +210,19 @@ def said_of(scores, **audit):
 
 
 @pytest.mark.parametrize(
-    ("stills", "video", "found_out"),
-    [(0.9, 0.1, True), (0.9, 0.8, False), (0.2, 0.1, False)],
-    ids=["stills pass and video does not", "both pass", "neither passes"],
+    ("stills", "videos", "found_out"),
+    [
+        (0.9, (0.1, 0.2, 0.8), True),
+        (0.9, (0.1, 0.8, 0.9), False),
+        (0.9, (0.7, 0.8, 0.9), False),
+        (0.2, (0.1, 0.2, 0.8), False),
+    ],
+    ids=["few videos pass", "most videos pass", "all pass", "no still passes"],
 )
-def test_stills_that_pass_as_real_where_video_does_not_are_remarked_upon(stills, video, found_out):
+def test_stills_that_pass_as_real_where_video_does_not_are_remarked_upon(stills, videos, found_out):
     scores = scored(
         ("CelebA", "still", "000001", (stills, 1 - stills, 0.0, 0.0)),
-        ("Youtube", "c40", "000", (0.0, 1 - video, 0.0, video)),
+        *(("Youtube", "c40", "000", (0.0, 1 - real, 0.0, real)) for real in videos),
         ("Deepfakes", "c40", "000_003", (0.0, 0.9, 0.1, 0.0)),
     )
     assert ("telling stills from video" in said_of(scores)) is found_out
