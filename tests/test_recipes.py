@@ -172,11 +172,11 @@ def test_a_manifests_groups_are_those_of_its_own_samples(dataset, tmp_path):
 )
 def test_another_seed_draws_others_whatever_the_rule(dataset, tmp_path, asked):
     drawn = set()
-    for seed in range(4):
+    for seed in range(2):
         settings = SplitSettings("videos", seed=seed, **asked)
         first = make_manifests(dataset, tmp_path / str(seed), settings)[0]
         drawn.add(frozenset(first.samples("test")["face_id"]))
-    assert len(drawn) > 2
+    assert len(drawn) == 2
 
 
 def test_what_was_said_of_an_earlier_manifest_does_not_stay(dataset, tmp_path):

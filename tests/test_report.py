@@ -167,7 +167,8 @@ def of_people(*counts):
         for clip in range(2)
     ]
     scores = scored(*rows)
-    return Scores(scores.table.assign(group=scores.table["clip"].str[0]), CLASSES)
+    own = {"group": scores.table["clip"].str[0], "class": scores.table["label"]}
+    return Scores(scores.table.assign(**own), CLASSES)
 
 
 def test_people_are_counted_and_drawn_not_clips():
