@@ -585,6 +585,16 @@ def read(table, manifest, path, split="test"):
     return read_predictions(path, manifest, split)
 
 
+def test_where_every_class_has_a_column_p_fake_beside_them_is_left_alone(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: 0.5)
+    names = list(videos_manifest.classes)
+    given = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(table))
+    every = table.assign(**{f"p_{name}": given[:, i] for i, name in enumerate(names)})
+    found, _ = read(every, videos_manifest, tmp_path / "p.csv")
+    assert found.classes == videos_manifest.classes
+    assert found.probabilities == pytest.approx(given[: len(found)])
+
+
 def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
     judged_test, val = read(table, videos_manifest, tmp_path / "all.csv")
