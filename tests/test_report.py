@@ -167,7 +167,7 @@ def of_people(*counts):
         for clip in range(2)
     ]
     scores = scored(*rows)
-    own = {"group": scores.table["clip"].str[0], "class": scores.table["label"]}
+    own = {"group": scores.table["clip"].str.split("-").str[0], "class": scores.table["label"]}
     return Scores(scores.table.assign(**own), CLASSES)
 
 
@@ -227,6 +227,12 @@ def test_stills_that_pass_as_real_where_video_does_not_are_remarked_upon(stills,
         ("Deepfakes", "c40", "000_003", (0.0, 0.9, 0.1, 0.0)),
     )
     assert ("telling stills from video" in said_of(scores)) is found_out
+
+
+@pytest.mark.parametrize(("people", "remarked"), [(19, True), (20, False)])
+def test_fewer_people_than_an_interval_needs_are_remarked_upon(people, remarked):
+    said = said_of(of_people(("FaceSwap", 25), ("Youtube", people)))
+    assert (f"Youtube shows {people} groups of people (no category fewer)" in said) is remarked
 
 
 @pytest.mark.parametrize(("rate", "remarked"), [(0.04, False), (0.06, True)])

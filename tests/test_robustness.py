@@ -59,7 +59,7 @@ def run(videos_manifest, tmp_path_factory):
 
 
 def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
-    kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0}
+    kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0, "none": np.copy}
     monkeypatch.setattr(module, "DAMAGES", kept)
     monkeypatch.setattr(module, "BATCH", 7)  # so that there are several
     report = make_report(run, robust=True)
@@ -79,10 +79,13 @@ def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
     assert black.loc[[*manipulations, "all"], "auc"].tolist() == [0.5] * 5
     expected = untouched.loc["all", "auc"] - 0.5
     assert black.loc["all", "auc_loss"] == pytest.approx(expected)
+    none = table[table["damage"] == "none"].set_index("category")
+    for name in ("auc", "detected"):
+        np.testing.assert_allclose(none[name], untouched[name])
     losses = report.robustness.losses
     assert losses.index.tolist() == list(kept)
     assert losses.shape[1] == len(manipulations) + 1
     written = pd.read_csv(report.folder / "robustness.csv")
-    assert len(written) == 3 * (len(manipulations) + 2)
+    assert len(written) == 4 * (len(manipulations) + 2)
     assert (report.folder / "robustness.png").is_file()
     assert "<h2>Robustness</h2>" in (report.folder / "report.html").read_text()

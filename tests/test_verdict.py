@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify import verdict as module
 from classify.errors import ClassifyError, ModelError, RunError
 from classify.operating import FILE
 from classify.predict import score_split
@@ -17,9 +19,10 @@ from classify.train import train
 from classify.verdict import FACES_KEPT, _Seen, classifier_of, find_media, verdict
 from classify.verdict_files import VerdictFiles
 from ffpp_tools.crop import CropSettings, save
+from ffpp_tools.detect import Box
 from ffpp_tools.errors import TableError
 from ffpp_tools.layout import find_clips
-from ffpp_tools.people import in_picture, in_video, read_settings
+from ffpp_tools.people import Look, Sample, in_picture, in_video, read_settings
 from ffpp_tools.picture import read_image
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -97,6 +100,23 @@ def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
     left, right = (middles[middles["person"] == p]["x"] for p in (0, 1))
     half = both[0].shape[1] / 2
     assert (left.max() < half < right.min()) or (right.max() < half < left.min())
+
+
+def test_whoever_is_in_most_frames_comes_first_and_everybody_is_judged(classifier, monkeypatch):
+    """One is there at first, another throughout: 17 faces, one more than a batch."""
+    image = np.zeros((60, 60, 3), np.uint8)
+
+    def looks(*_):
+        for frame in range(16):
+            people = (0, 1) if frame == 0 else (1,)
+            faces = tuple(Sample(person, Box(5, 5, 50, 50), image) for person in people)
+            yield Look(frame, frame / 25, faces)
+
+    monkeypatch.setattr(module, "_looks", looks)
+    found = verdict(Path("x.mp4"), classifier)
+    assert [(p.person, p.frames) for p in found.people] == [(1, 16), (0, 1)]
+    assert len(found.frames) == 17
+    assert np.isfinite(found.frames["p_fake"]).all()
 
 
 def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
