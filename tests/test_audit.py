@@ -46,6 +46,17 @@ def test_nothing_is_found_where_nobody_crosses(clean):
     assert not any("photographs of" in text for text in audited(videos, clean[1]).unknown)
 
 
+def test_a_frame_in_which_no_face_was_looked_for_is_no_miss(clean):
+    samples, tables = clean
+    own = tables.frames[tables.frames["category"] == "FaceSwap"]
+    more = [own.assign(status=status) for status in ("unreadable", "unchanged_fake", "no_face")]
+    frames = pd.concat([tables.frames, *more])
+    found = audited(samples, dataclasses.replace(tables, frames=frames))
+    ok, missed = (own["status"] == "ok").sum(), (own["status"] != "ok").sum()
+    expected = (missed + len(own)) / (ok + missed + len(own))
+    assert found.miss_rates["FaceSwap"] == pytest.approx(expected, abs=1e-4)
+
+
 def test_one_frame_on_another_side_is_a_leak_of_its_clip(clean):
     samples, tables = clean
     row = samples.query("split == 'train' and category == 'Youtube'").index[0]

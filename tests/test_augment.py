@@ -160,3 +160,24 @@ def test_jpeg_keeps_red_red():
 def test_without_chance_an_image_stays_as_it_is():
     image = images(1)[0]
     assert Quality(chance=0.0)(image, RNG(0)) is image
+
+
+def test_each_kind_of_loss_has_the_same_chance_of_its_own():
+    noise = RNG(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    changed = [PRESETS["robust"].quality(noise, RNG(seed)) for seed in range(2000)]
+    untouched = np.mean([image is noise for image in changed])
+    assert untouched == pytest.approx((1 - 0.3) ** 4, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"downscale": 0.1}, {"blur": 4.0}, {"noise": 60.0}, {"jpeg": 1}], ids=str
+)
+def test_a_loss_is_sometimes_hardly_seen_and_sometimes_as_large_as_may_be(wanted):
+    image = cv2.GaussianBlur(RNG(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), (0, 0), 1.0)
+
+    def loss(quality, seed):
+        return np.abs(quality(image, RNG(seed)).astype(int) - image).mean()
+
+    losses = [loss(only(**wanted), seed) - loss(only(), seed) for seed in range(40)]
+    assert min(losses) < 0.3 * max(losses)
+    assert np.std(losses) > 0.1 * max(losses)

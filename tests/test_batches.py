@@ -56,6 +56,8 @@ def test_every_epoch_shows_each_crop_once_in_a_new_order():
         np.testing.assert_array_equal(said.argmax(axis=1), DATA.labels[epochs[-1]])
         batches.epoch += 1
     assert list(epochs[0]) != list(epochs[1])
+    batches.epoch = 0
+    assert list(shown(batches)) == list(epochs[0])
 
 
 def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
@@ -67,6 +69,16 @@ def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
     np.testing.assert_array_equal(first[2][1], fresh[2][1])
     other = Batches(noisy, targets(DATA), 4, 4, PRESETS["robust"], epoch=5)
     assert not np.array_equal(fresh[2][0], other[2][0])
+
+
+def test_every_epoch_and_every_batch_is_changed_in_another_way():
+    one = np.repeat(RNG.integers(0, 256, (1, 16, 16, 3), np.uint8), 27, axis=0)
+    data = Packed(one, DATA.labels, DATA.samples)
+    batches = Batches(data, targets(DATA), 4, 0, PRESETS["robust"], sampling=IN_ORDER)
+    first, second = batches[0][0], batches[1][0]
+    batches.epoch = 1
+    made = [image.tobytes() for batch in (first, second, batches[0][0]) for image in batch]
+    assert len(set(made)) == 12
 
 
 def test_in_order_is_the_manifests_order_in_every_epoch():
@@ -90,6 +102,29 @@ def test_balanced_draws_classes_alike_and_in_them_clips_alike():
     assert share[("B", "1")] == pytest.approx(0.5, abs=0.03)
 
 
+def test_fakes_of_one_name_by_two_methods_are_two_clips_to_draw_from():
+    data = packed([("fake", "000_001", 10), ("real", "000", 10)])
+    rows = data.samples
+    rows["category"] = ["Deepfakes", *["FaceSwap"] * 9, *["Youtube"] * 10]
+    batches = Batches(data, targets(data), 20, 0, sampling="balanced")
+    drawn = []
+    for _ in range(200):
+        drawn.append(shown(batches))
+        batches.epoch += 1
+    assert (np.concatenate(drawn) == 0).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_another_seed_is_another_order():
+    one, other = (shown(Batches(DATA, targets(DATA), 4, seed)) for seed in (0, 1))
+    assert sorted(one) == sorted(other)
+    assert list(one) != list(other)
+
+
+def test_a_class_that_is_not_there_takes_nothing_from_the_others_weights():
+    weights = class_weights(np.array([0, 0, 2, 2, 2, 2]), 3)
+    assert weights.tolist() == [1.5] * 2 + [0.75] * 4
+
+
 def test_class_weights_make_classes_count_alike():
     weights = class_weights(DATA.labels, 2)
     sums = [weights[DATA.labels == label].sum() for label in (0, 1)]
@@ -109,6 +144,13 @@ def test_devices_get_equal_parts_of_every_batch():
     assert np.count_nonzero(weights) == 27
     assert weights.sum() == pytest.approx(28)
     assert list(shown(judging)[weights > 0]) == list(range(27))
+
+
+def test_fewer_crops_than_a_batch_fill_one_for_several_devices():
+    few = packed([("A", "1", 2), ("B", "1", 1)])
+    training = Batches(few, targets(few), 4, 0, devices=2)
+    assert [len(training[i][0]) for i in range(len(training))] == [4]
+    assert set(shown(training)) == {0, 1, 2}
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():

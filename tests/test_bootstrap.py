@@ -36,6 +36,12 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 88 <= held <= 99
 
 
+def test_the_same_scores_have_the_same_interval_every_time():
+    hits = np.arange(30) % 3 > 0
+    once, again = (estimates(np.arange(30), "all", share_of(hits)) for _ in range(2))
+    assert once == again
+
+
 def test_one_group_has_no_interval():
     found = estimates(["a"] * 5, "all", share_of([1, 1, 0, 1, 1]))["share"]
     assert found.value == pytest.approx(0.8)

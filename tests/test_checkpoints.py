@@ -81,6 +81,7 @@ def test_a_plateau_is_counted_anew_after_every_drop():
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2) == 1
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2) == 2
     assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2) == 0
+    assert plateau_drops(epochs(1.0, 1.0, 1.0), 2) == 1  # as low is not lower
     assert plateau_drops(epochs(math.nan, 3.0, 2.0, 1.0, 0.9, 0.8), 2) == 0
     assert plateau_drops(epochs(3.0, math.nan, 2.0, 1.0, 0.9), 2) == 0
 

@@ -15,6 +15,8 @@ def test_largest_is_by_area_and_settles_ties_by_place():
     )
     assert largest([right, small, left]) == left
     assert largest([small, right]) == right
+    above = Face(Box(5, 2, 10, 10), 1.0)
+    assert largest([left, above]) == above
 
 
 def test_a_guess_is_not_preferred_to_a_sure_face_however_large():
@@ -37,9 +39,12 @@ def test_the_forged_face_is_the_one_that_the_mask_covers(x, width, expected):
 
 
 def test_a_mask_may_show_the_middle_of_the_frame_only():
-    mask = np.zeros((100, 180), np.uint8)
-    mask[10:50, 0:40] = 255  # in the frame: 10 to 50
+    mask = np.zeros((80, 140), np.uint8)  # from (30, 10) on
+    mask[0:40, 0:18] = 255  # in the frame: x from 30 to 48, y from 10 to 50
     assert forged(FACES, mask, 200, 100) is FACES[0]
+    mask = np.zeros((80, 140), np.uint8)
+    mask[0:40, 70:100] = 255  # in the frame: x from 100 to 130
+    assert forged(FACES, mask, 200, 100) is FACES[1]
 
 
 def test_no_mask_no_answer():

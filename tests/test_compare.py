@@ -9,6 +9,7 @@ from classify.compare_files import cells, write_comparison, write_matrix
 from classify.errors import ClassifyError
 from classify.predict import score_split
 from classify.report import make_report
+from classify.scores import Scores
 from ffpp_tools.errors import TableError
 from ffpp_tools.split import SplitSettings, make_manifest
 from tests.test_report import Page
@@ -58,6 +59,26 @@ def test_the_two_best_are_compared_over_the_same_draws(runs):
     accuracy = found.differences["accuracy"]
     assert accuracy.value == pytest.approx(best["accuracy"] - second["accuracy"])
     assert found.notes == ()
+
+
+def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeypatch):
+    """One is always right; the other takes each class for the next one."""
+
+    def made_up(run, split):
+        scores = score_split(run, split)
+        shift = 0 if run.folder.name == "short" else 1
+        classes = len(scores.classes)
+        said = np.eye(classes)[(scores.actual + shift) % classes]
+        columns = {f"p_{name}": said[:, i] for i, name in enumerate(scores.classes)}
+        return Scores(scores.table.assign(**columns), scores.classes)
+
+    monkeypatch.setattr("classify.compare.score_split", made_up)
+    found = compare([runs[1], runs[0]])
+    assert found.table["run"].tolist() == ["short", "long"]
+    assert found.table["auc"].tolist()[0] == 1 > found.table["auc"].tolist()[1]
+    assert found.table["accuracy"].tolist() == [1, 0]
+    assert found.differences["accuracy"].value == 1
+    assert found.differences["auc"].value == pytest.approx(1 - found.table["auc"][1])
 
 
 def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):

@@ -122,6 +122,38 @@ def test_an_aligned_crop_past_the_edge_repeats_the_last_pixels_and_says_so():
     pixels, where = cut(Picture(image), face.box, CropSettings(margin=2.5, align=True))
     assert where.clamped
     assert np.abs(pixels[-1].astype(int) - pixels[-5]).mean() < 1
+    assert pixels[-1].mean() > 0.5 * image[-1].mean()  # not black
+
+
+@pytest.mark.parametrize(
+    ("middle", "clamped"),
+    [
+        ((150, 150), False),
+        ((40, 150), True),
+        ((260, 150), True),
+        ((150, 40), True),
+        ((150, 260), True),
+    ],
+    ids=["inside", "left", "right", "above", "below"],
+)
+def test_an_aligned_crop_is_clamped_at_whichever_edge_it_crosses(monkeypatch, middle, clamped):
+    x, y = middle
+    monkeypatch.setattr(crop, "_eyes", lambda *_: (complex(x - 20, y), complex(x + 20, y)))
+    image = np.zeros((300, 300, 3), np.uint8)
+    _, where = cut(Picture(image), Box(x - 50, y - 50, 100, 100), CropSettings(align=True))
+    assert where.clamped is clamped
+    # The eyes' distance is so large a share of the square: 40 pixels of 165.
+    assert where.width == where.height == round(40 * 256 / (RIGHT_EYE[0] - LEFT_EYE[0]))
+
+
+def test_a_crop_that_is_made_smaller_takes_the_mean_of_its_pixels(monkeypatch):
+    """Fine black and white stripes become grey, neither of the two."""
+    image = np.zeros((800, 800, 3), np.uint8)
+    image[:, ::2] = 255
+    monkeypatch.setattr(crop, "_eyes", lambda *_: (300 + 400j, 500 + 400j))
+    for settings in (CropSettings(align=True), CropSettings(size="64x64")):
+        pixels, _ = cut(Picture(image), Box(300, 300, 256, 256), settings)
+        assert np.abs(pixels.astype(int) - 127).max() < 40
 
 
 def test_aligned_crops_cannot_be_boxes():

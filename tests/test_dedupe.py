@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ffpp_tools import dedupe
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean, near_pairs
 from ffpp_tools.fingerprint import BITS, perceptual_hash
@@ -142,6 +144,81 @@ def clean_of_clips(dataset, tmp_path):
     frames[frames["compression"] != "still"].to_parquet(folder / "frames.parquet")
     shutil.copy(dataset / "faces.parquet", folder)
     return clean(folder)
+
+
+def clip_crops(category, clip, *crops, compression="c23"):
+    """Crops of a clip: (frame, what is in the file)."""
+    return [
+        {
+            "item": f"{category}/{clip}",
+            "category": category,
+            "clip": clip,
+            "compression": compression,
+            "face_id": f"{category}/{compression}/{clip}/{frame:06d}",
+            "sha256": content,
+        }
+        for frame, content in crops
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"), (9, "b"))], True),
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"))], False),
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"), (5, "b"))], False),
+        ([("Youtube", "000", (0, "a")), ("FaceSwap", "000_001", (0, "a"))], False),
+        ([("FaceSwap", "000_001", (0, "a")), ("Deepfakes", "000_001", (0, "a"))], False),
+        ([("FaceSwap", "000_001", (0, "a")), ("Deepfakes", "002_003", (0, "a"))], True),
+        ([("DFDC-fake", "abc", (0, "a")), ("DFDC-fake", "xyz", (0, "a"))], True),
+    ],
+    ids=[
+        "all crops alike",
+        "one crop more",
+        "another frame",
+        "a fake and its original",
+        "two fakes of one original",
+        "fakes of two originals",
+        "clips whose names tell nothing",
+    ],
+)
+def test_which_clips_are_identical(clips, expected):
+    faces = pd.DataFrame([row for clip in clips for row in clip_crops(*clip)])
+    found = [(row.item, row.partner) for row in dedupe._identical_clips(faces)]
+    first, second = sorted(f"{category}/{name}" for category, name, *_ in clips)
+    assert found == ([(second, first)] if expected else [])
+
+
+def test_a_copy_is_named_with_its_first_in_its_own_category_and_that_with_the_first_of_all():
+    items = pd.Series(["B/2", "A/1", "B/1", "C/1"])
+    found = dedupe._identical(items, pd.Series(["x", "x", "x", "y"]), items)
+    assert [(row.item, row.partner) for row in found] == [("B/1", "A/1"), ("B/2", "B/1")]
+
+
+@pytest.mark.parametrize(
+    ("detector", "bits", "apart", "expected"),
+    [
+        ("hog", 50, 0.25, True),
+        ("hog", 50, 0.35, False),
+        ("hog", 60, 0.0, False),
+        ("none", 20, 9.0, True),
+        ("none", 21, 0.0, False),
+    ],
+)
+def test_near_are_hashes_that_faces_confirm_and_whole_stills_by_the_hash_alone(
+    monkeypatch, tmp_path, detector, bits, apart, expected
+):
+    def kept(_, rows, what, measure, width, workers):
+        values = np.zeros((len(rows), width), np.float32)
+        second = (rows["item"] == "A/2").to_numpy()
+        values[second, : bits if what == "hash" else 1] = 1 if what == "hash" else apart
+        return values
+
+    monkeypatch.setattr(dedupe, "kept", kept)
+    stills = pd.DataFrame({"item": ["A/2", "A/1"], "path": ["2.png", "1.png"]})
+    found = dedupe._near(tmp_path, stills.assign(detector=detector), 1)
+    row = ("A/2", "near", "A/1", round(bits / BITS, 4), "2.png")
+    assert [dataclasses.astuple(r) for r in found] == ([row] if expected else [])
 
 
 def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_path):

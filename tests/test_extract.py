@@ -2,12 +2,13 @@ import os
 import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from ffpp_tools import decode, demux
+from ffpp_tools import decode, demux, twins
 from ffpp_tools.clip import Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, FindSettings
@@ -373,3 +374,35 @@ def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
     assert [len(s.faces) for s in found] == [1, 1, 1, 1]
     for sight in found[2:]:
         assert sight.faces[0].box.x + sight.faces[0].box.width <= 320
+
+
+def sight_of(picture, like, mask=None):
+    """What is seen in one frame of a fake."""
+    clip = Clip("Deepfakes", "c23", "000_001", Path("000_001.mp4"))
+    relatives = Relatives(mask, {0: like} if like else {}, "", None)
+    (found,) = sights(clip, iter([decode.Frame(0, 0.0, picture)]), ClipSettings(), relatives)
+    return found
+
+
+def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
+    picture = Picture(scene(360, 640, [(3, 320, 10, 20), (2, 230, 380, 90)]))
+    large, small = sorted(found_in(picture.image), key=lambda face: face.box.x)
+    assert large.box.area > small.box.area
+    known = [replace(large, track=0), replace(small, track=1)]
+    like = twins.keep(picture, known, 1, "c23")
+    assert sight_of(picture, like).chosen == 1
+    assert sight_of(picture, like, lambda index: None).chosen == 1  # it could not be read
+    mask = np.zeros((360, 640), np.uint8)
+    mask[large.box.y : large.box.y + 100, large.box.x : large.box.x + 100] = 255
+    assert sight_of(picture, like, lambda index: mask).chosen == 0
+
+
+def test_a_mask_is_not_read_where_there_is_one_face_alone():
+    picture = Picture(scene(360, 640, [(3, 320, 10, 20)]))
+    assert sight_of(picture, None, lambda index: pytest.fail("read")).chosen == 0
+
+
+def test_where_the_original_shows_nobody_the_fake_is_searched_itself():
+    picture = Picture(scene(360, 640, [(3, 320, 10, 20)]))
+    found = sight_of(picture, twins.keep(picture, [], None, "c23"))
+    assert [face.box_from for face in found.faces] == ["detected"]

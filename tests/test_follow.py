@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ffpp_tools import detect, follow
@@ -133,3 +135,46 @@ def test_somebody_new_never_gets_a_number_that_others_have_seen():
     follower.saw([Face(left.box, 1.0, "twin", 0)], both, 1.0)
     (face,) = follower.find(other, 2.0)
     assert face.track == 2
+
+
+def face(x, score=1.0, track=0):
+    return Face(Box(x, 100, 80, 80), score, track=track)
+
+
+@pytest.mark.parametrize(
+    ("last", "near", "followed"),
+    [
+        ([face(100)], {100: [face(105)]}, True),
+        ([face(100)], {100: [face(105, score=0.1)]}, False),
+        ([face(100)], {100: [face(105), face(190)]}, False),
+        ([face(100), face(300)], {100: [face(105)], 300: [face(305)]}, True),
+        ([face(100), face(300)], {100: [face(105)], 300: [face(305, score=0.1)]}, False),
+        ([face(100), face(300)], {100: [face(105)], 300: []}, False),
+        ([face(100), face(180)], {100: [face(140)], 180: [face(140)]}, False),
+        ([face(100), face(180)], {100: [face(100), face(180)], 180: [face(180)]}, True),
+        ([face(100 * i) for i in range(4)], {100 * i: [face(100 * i)] for i in range(4)}, False),
+    ],
+    ids=[
+        "one",
+        "one that is not sure",
+        "one and a newcomer beside it",
+        "two",
+        "two, one of them not sure",
+        "two, one of them gone",
+        "two that would be one",
+        "two beside each other",
+        "a crowd",
+    ],
+)
+def test_faces_are_followed_only_where_each_is_surely_found(monkeypatch, last, near, followed):
+    """Else the whole frame is searched."""
+    searched = []
+    monkeypatch.setattr(detect, "load", lambda name: None)
+    monkeypatch.setattr(detect, "near", lambda picture, box, detector: near[box.x])
+    monkeypatch.setattr(detect, "search", lambda *_: searched.append(1) or [])
+    (picture,) = pictures([])
+    follower = Follower(FindSettings())
+    follower._searched_s = 0.0
+    follower.saw([replace(f, track=i) for i, f in enumerate(last)], picture, 0.0)
+    assert len(follower.find(picture, 1.0)) == (len(last) if followed else 0)
+    assert len(searched) == (not followed)

@@ -10,12 +10,13 @@ import pytest
 from scipy.linalg import sqrtm
 
 from classify.backend import policy
+from classify.checkpoints import write_log
 from classify.errors import ClassifyError, DownloadError, PackError, RunError
 from classify.folder import alone_in
 from classify.gan import report as reporting
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL, built, compile_for_here
 from classify.gan.frechet import feature_network, features, frechet_distance
-from classify.gan.generate import generate
+from classify.gan.generate import generate, noise_of, pictures_of
 from classify.gan.pictures import ARRAY, GanBatches, find_pictures
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
@@ -68,6 +69,8 @@ def test_the_networks_are_the_dcgans():
     largest = max(kernels, key=lambda w: np.prod(w.shape))
     assert np.std(keras.ops.convert_to_numpy(largest)) == pytest.approx(0.02, rel=0.02)
     assert not np.array_equal(*(keras.ops.convert_to_numpy(k).ravel()[:9] for k in kernels[1:3]))
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0002)
+    assert (model.optimizer.beta_1, model.optimizer.name) == (0.5, "adam")
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own gradients")
@@ -231,16 +234,23 @@ def test_pictures_that_are_no_use_are_named(faces, tmp_path):
     assert again.count == len(np.load(again.folder / ARRAY)) == 16
 
 
+def batches_of(run):
+    return np.load(run.folder / ARRAY)
+
+
 def test_every_epoch_shows_other_noise_and_whole_batches(run):
-    batches = GanBatches(np.load(run.folder / ARRAY), TINY)
+    batches = GanBatches(batches_of(run), TINY)
     (pictures, noise), said = batches[0]
     assert len(batches) == run.count // 8
     assert pictures.shape == (8, 16, 16, 3)
     assert noise.std() == pytest.approx(1, abs=0.3)
     assert [float(said[name][0, 0]) for name in (REAL, GENERATED, GENERATOR)] == [1, 0, 1]
     np.testing.assert_array_equal(batches[0][0][1], noise)
+    others = [batches[1][0][1]]
+    others.append(GanBatches(batches_of(run), dataclasses.replace(TINY, seed=1))[0][0][1])
     batches.epoch = 1
-    assert not np.array_equal(batches[0][0][1], noise)
+    others.append(batches[0][0][1])
+    assert not any(np.array_equal(other, noise) for other in others)
 
 
 def test_faces_follow_from_generator_seed_and_number(run, tmp_path):
@@ -253,6 +263,9 @@ def test_faces_follow_from_generator_seed_and_number(run, tmp_path):
     assert len(faces) == 70
     assert faces[0].shape == (16, 16, 3)
     assert len({face.tobytes() for face in faces}) == 70
+    made = pictures_of(load_model(run.generator()), noise_of([3], 0, TINY.latent))[0]
+    np.testing.assert_array_equal(faces[2][..., ::-1], made)
+    assert not np.array_equal(noise_of([3], 0, 8), noise_of([3], 1, 8))
     said = json.loads((tmp_path / "a/generated.json").read_text())
     assert (said["epochs"], said["seed"], said["trained_on"]) == (4, 0, run.count)
     with pytest.raises(ClassifyError, match="holds something else"):
@@ -308,6 +321,17 @@ def test_collapse_is_said(diverse, real, generated, words):
     assert all(text.startswith(word) for text, word in zip(found, words, strict=True))
 
 
+def test_what_is_wrong_is_said_of_the_epoch_that_is_asked_about(tmp_path):
+    healthy = dict.fromkeys(("real_accuracy", "generated_accuracy", "diversity"), 0.8)
+    rest = ("generator_loss", "discriminator_loss", "images_per_second", "seconds")
+    rows = [GanEpoch(epoch=i, **healthy, **dict.fromkeys(rest, 1.0)) for i in range(3)]
+    rows[1] = dataclasses.replace(rows[1], diversity=0.1)
+    write_log(tmp_path, rows)
+    run = GanRun(tmp_path, TINY, "faces", 60)
+    assert [len(run.remarks(n)) for n in (1, 2, 3, None)] == [0, 1, 0, 0]
+    assert run.remarks(2)[0].startswith("COLLAPSED: after epoch 2")
+
+
 def test_the_distance_is_frechets():
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(60, 4)), rng.normal(1, 2, size=(80, 4))
@@ -327,7 +351,7 @@ def test_every_generator_that_was_kept_is_judged(run, tmp_path, monkeypatch):
     found = reporting.make_report(run, "imagenet")
     assert [k.epochs for k in found.kept] == [2, 4]
     assert found.measured == run.count // 2
-    assert all(k.distance > found.floor >= 0 for k in found.kept)  # after four epochs: noise
+    assert all(k.distance > found.floor > 0 for k in found.kept)  # after four epochs: noise
     page = (run.folder / "report/report.html").read_text()
     assert "cannot be set beside published FIDs" in page
     table = pd.read_csv(run.folder / "report/generators.csv")
@@ -341,7 +365,12 @@ def test_without_weights_there_is_no_distance(run, monkeypatch):
     monkeypatch.setattr(reporting, "feature_network", none)
     found = reporting.make_report(run, "imagenet")
     assert np.isnan([found.floor, *(k.distance for k in found.kept)]).all()
-    assert all(k.diversity > 0 for k in found.kept)
+    noise = noise_of(list(range(1, 65)), reporting.SEED, TINY.latent)
+    images = batches_of(run)
+    rows = np.random.default_rng(reporting.SEED).permutation(len(images))[:64]
+    for one in found.kept:
+        made = pictures_of(load_model(run.generator(one.epochs)), noise)
+        assert one.diversity == pytest.approx(diversity(made) / diversity(images[rows]))
 
 
 def _means():

@@ -6,7 +6,7 @@ import pytest
 
 from ffpp_tools.embed import embedding
 from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.identity import UNKNOWN, _people, identify, rates
+from ffpp_tools.identity import UNKNOWN, _chosen, _people, identify, rates
 from ffpp_tools.run import extract_still_dataset
 from ffpp_tools.stills import find_stills
 from ffpp_tools.tables import read_faces, read_identities
@@ -37,6 +37,12 @@ def test_an_identity_file_is_believed_that_two_of_its_people_are_two():
     units = ["CelebA/1", "CelebA/2", "Youtube/000", "Mine/1"]
     people, _, _ = _people(units, on_a_line(0, 0.1, 5, 0.1), np.array([0, 0, UNKNOWN, 1]), 0.05)
     assert people == ["CelebA/1", "CelebA/2", "Youtube/000", "CelebA/2"]
+    for series, expected in (([0, 0], units[:2]), ([0, 1], units[:1] * 2)):
+        people, _, _ = _people(units[:2], on_a_line(0, 0.1), np.array(series), 0.2)
+        assert people == expected
+    alike, partners, distances = _people(units[:2], on_a_line(3, 3), nobody_known(2), 0.2)
+    assert (alike, partners) == (["CelebA/1"] * 2, ["", "CelebA/1"])
+    assert distances[1] == pytest.approx(0, abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [1, 255, 256, 600])
@@ -57,6 +63,56 @@ def test_rates_count_pairs_of_one_and_of_two_people():
     assert (found.different, found.merged) == (3, 1)  # A and B at 0.35
     nobody = rates(pd.Series([""]), on_a_line(0), pd.Series(["", ""]), on_a_line(0, 1), 0.4)
     assert (nobody.same, nobody.different) == (0, 0)
+
+
+def faces_of(*clips):
+    """Tables of frames and faces: (category, label, compression, clip, person, tracks)."""
+    frames, faces = [], []
+    for category, label, compression, clip, person, tracks in clips:
+        known = {"category": category, "label": label, "compression": compression, "clip": clip}
+        for frame, track in enumerate(tracks):
+            name = f"{category}/{compression}/{clip}/{frame:06d}"
+            own = {"frame_id": name, "status": "ok", "frame": frame, "photo": ""}
+            frames.append({**known, **own, "target_id": person})
+            faces.append({"face_id": name, "frame_id": name, "track": track, "detector": "hog"})
+    return pd.DataFrame(frames), pd.DataFrame(faces)
+
+
+def test_a_clip_is_known_by_five_faces_spread_over_it_of_whom_it_shows_most():
+    frames, faces = faces_of(("Youtube", "real", "c40", "000", "000", [1] + [0] * 21))
+    assert _chosen(frames, faces, {})["frame"].tolist() == [1, 6, 10, 14, 18]
+    frames, faces = faces_of(("Youtube", "real", "c40", "000", "000", [0, 0, 0]))
+    assert _chosen(frames, faces, {})["frame"].tolist() == [0, 1, 2]
+
+
+def test_of_several_compressions_the_best_is_looked_at_and_fakes_and_whole_stills_are_not():
+    frames, faces = faces_of(
+        ("Youtube", "real", "c40", "000", "000", [0]),
+        ("Youtube", "real", "c23", "000", "000", [0]),
+        ("FaceSwap", "fake", "c23", "000_001", "000", [0]),
+        ("Portraits", "real", "still", "a", "", [0]),
+        ("Portraits", "real", "still", "b", "", [0]),
+    )
+    faces.loc[faces["face_id"].str.contains("/b/"), "detector"] = "none"
+    found = _chosen(frames, faces, {})
+    assert found["face_id"].tolist() == ["Youtube/c23/000/000000", "Portraits/still/a/000000"]
+
+
+def test_people_that_names_and_files_tell_are_known():
+    frames, faces = faces_of(
+        ("Actors", "real", "c40", "01__kitchen", "01", [0]),
+        ("Youtube", "real", "c40", "000", "000", [0]),
+        *(("CelebA", "real", "still", f"00000{i}", "7", [0]) for i in range(5)),
+        ("CelebA", "real", "still", "000009", "", [0]),
+    )
+    found = _chosen(frames, faces, {})
+    assert dict(zip(found["unit"], found["person"], strict=True)) == {
+        "Actors/01__kitchen": "Actors/01",
+        "Youtube/000": "",
+        "CelebA/000000": "CelebA/7",
+        "CelebA/000009": "",
+    }
+    assert (found["unit"] == "CelebA/000000").sum() == 3  # of five photographs
 
 
 def test_clips_people_and_unknown_stills_are_compared_and_fakes_are_not(dataset):

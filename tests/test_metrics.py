@@ -97,6 +97,12 @@ def test_auc_and_eer_by_hand_with_fake_positive(is_fake, p_fake, auc, eer):
     assert metrics.eer(c) == pytest.approx([eer])
 
 
+def test_precision_begins_where_nothing_is_called_fake():
+    c = metrics.curve([1, 0, 1], [0.9, 0.5, 0.1])
+    assert c.precision.tolist() == [pytest.approx([1, 1, 1 / 2, 2 / 3])]
+    assert metrics.curve([0, 1], [0.9, 0.1]).precision.tolist() == [[1, 0, 0.5]]
+
+
 def test_measures_of_one_kind_alone_do_not_exist():
     c = metrics.curve([1, 1], [0.2, 0.9])
     for measure in (metrics.auc, metrics.eer, metrics.average_precision):
@@ -148,7 +154,7 @@ def test_log_loss_is_scikit_learns():
     ]
     assert found == pytest.approx(expected)
     sure_and_wrong = metrics.log_loss(np.array([0]), np.array([[0.0, 1.0]]), once(1))
-    assert np.isfinite(sure_and_wrong).all()
+    assert sure_and_wrong == pytest.approx(-np.log(1e-7))
 
 
 def test_calibration_error_by_hand():
@@ -158,6 +164,8 @@ def test_calibration_error_by_hand():
     expected = 4 / 6 * abs(0.9 - 0.75) + 2 / 6 * abs(0.3 - 0.5)
     assert metrics.calibration_error(happened, p) == pytest.approx(expected)
     assert metrics.calibration_error([1, 1], [1.0, 1.0]) == 0
+    # What is given 1 shares the last bin with what is given a little less.
+    assert metrics.calibration_error([0, 1], [1.0, 0.98]) == pytest.approx(0.99 - 0.5)
 
 
 def test_the_best_threshold_lies_between_scores_and_is_the_one_nearest_to_half():
@@ -166,6 +174,18 @@ def test_the_best_threshold_lies_between_scores_and_is_the_one_nearest_to_half()
     # .6 has to be let pass with the reals, or two fakes are lost
     found = metrics.best_threshold([1, 1, 1, 0, 0, 0], [0.9, 0.5, 0.4, 0.6, 0.1, 0.1])
     assert found == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("p_fake", "expected"), [((0.9, 0.8, 0.3, 0.2), 0.25), ((0.7, 0.6, 0.2, 0.1), 0.65)]
+)
+def test_of_two_thresholds_as_good_the_one_nearer_to_half_is_taken(p_fake, expected):
+    """Half of the fakes without a real accused, or all of them with half of the reals."""
+    assert metrics.best_threshold([1, 0, 1, 0], p_fake) == pytest.approx(expected)
+
+
+def test_a_score_of_just_the_threshold_is_called_real():
+    assert metrics.best_threshold([1, 0], [0.9, 0.5]) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -187,3 +207,11 @@ def test_a_temperature_undoes_overconfidence_and_changes_no_ranks():
     assert tempered.sum(axis=1) == pytest.approx(1)
     assert (tempered.argmax(axis=1) == boastful.argmax(axis=1)).all()
     assert metrics.tempered(honest, 1) == pytest.approx(honest)
+
+
+@pytest.mark.parametrize(("right", "limit"), [(50, 20), (100, 0.05)])
+def test_a_temperature_goes_no_further_than_its_limits(right, limit):
+    """Always as sure, and right every second time or always."""
+    actual = np.arange(100) >= right
+    found = metrics.best_temperature(actual.astype(int), np.tile([0.9, 0.1], (100, 1)))
+    assert found == pytest.approx(limit, rel=0.25)

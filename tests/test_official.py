@@ -9,6 +9,7 @@ from ffpp_tools import lists, official
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.groups import groups
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces, read_frames
@@ -90,9 +91,61 @@ def test_cleaning_takes_from_train_who_is_in_test_too_and_says_so(listed, tmp_pa
     (removed,) = clean.info["removed"]
     assert removed["who"] == f"Youtube/{in_train}"
     assert (removed["side"], removed["kept"], removed["reason"]) == ("train", "test", "video")
+    assert clean.info["unlisted"] == 0  # who was taken out is on a list
     train = clean.samples("train")
     assert in_train not in set(train["target_id"]) | set(train["source_id"])
     assert len(clean.samples("test")) == len(leaking.samples("test"))
+
+
+def test_a_reason_is_that_of_the_ties_between_or_that_there_are_several():
+    ties = [("A/1", "A/2", "near", ""), ("A/2", "A/3", "identical", ""), ("A/4", "A/5", "near", "")]
+    tied = pd.DataFrame(ties, columns=["a", "b", "reason", "detail"])
+    found = [official._reason(tied, "A/1", other) for other in ("A/2", "A/3", "A/4")]
+    assert found == ["near", "several", "pair"]
+
+
+def stills(folder, *rows):
+    """Photographs (category, name, side), each of somebody else, and their dataset."""
+    frames = pd.DataFrame(rows, columns=["category", "clip", "partition"]).astype("str")
+    frames = frames.assign(label="real", compression="still", photo="", target_id="", source_id="")
+    frames["group"] = frames["category"] + "/" + frames["clip"]
+    return frames, Dataset(folder, frames, frames, None, None, None, None)
+
+
+def test_a_val_out_of_train_is_as_large_a_part_of_it_as_ffpps(tmp_path):
+    names = [("train", f"{i:03d}") for i in range(86)] + [("test", f"{i}") for i in range(900, 910)]
+    frames, tables = stills(tmp_path, *(("CelebA", name, side) for side, name in names))
+    found = official.sides(frames, tables, 0, clean=False)
+    assert found.side.value_counts().to_dict() == {"train": 72, "val": 14, "test": 10}
+
+
+def test_who_is_in_train_and_val_stays_in_val(tmp_path):
+    frames, _ = stills(
+        tmp_path,
+        ("Celeb-real", "id0_0000", "train"),
+        ("Celeb-real", "id0_0001", "val"),
+        ("Celeb-real", "id1_0000", "train"),
+        ("Celeb-real", "id2_0000", "test"),
+    )
+    frames = frames.assign(compression="native", target_id=frames["clip"].str[:3])
+    tables = Dataset(tmp_path, frames, frames, None, None, None, None)
+    found = official.sides(frames, tables, 0, clean=True)
+    assert found.side.tolist() == ["", "val", "train", "test"]
+    (removed,) = found.removed
+    assert (removed.side, removed.kept, removed.samples) == ("train", "val", 1)
+
+
+def test_what_no_list_names_is_shared_out_by_the_seed(tmp_path):
+    rows = [("CelebA", f"{i}", ("train", "val", "test")[i % 3]) for i in range(6)]
+    rows += [("Portraits", f"{i:03d}", "") for i in range(50)]
+    frames, tables = stills(tmp_path, *rows)
+    free = frames["category"] == "Portraits"
+    sides = [official.sides(frames, tables, seed, clean=False).side for seed in (0, 0, 1)]
+    assert sides[0].equals(sides[1])
+    assert not sides[0].equals(sides[2])
+    for side in sides:
+        assert list(side[~free]) == list(frames["partition"][~free])
+        assert side[free].value_counts().to_dict() == {"train": 36, "val": 7, "test": 7}
 
 
 def test_a_person_in_two_lists_by_one_fake_leaves_the_lesser(dataset, tmp_path):
@@ -145,10 +198,17 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     frames = read_frames(listed)
     celeba = frames["category"] == "CelebA"
     rank = pd.factorize(frames["target_id"][celeba])[0] % 5
-    partition = [("train", "train", "train", "val", "test")[r] for r in rank]
-    frames.loc[celeba, "partition"] = [*partition[:-1], ""]
+    frames.loc[celeba, "partition"] = [("train", "train", "train", "val", "test")[r] for r in rank]
+    of_one = frames[celeba].groupby("target_id").filter(lambda own: len(own) > 1)
+    unlisted = of_one.index[of_one["partition"] == "test"][0]
+    frames.loc[unlisted, "partition"] = ""
     frames.to_parquet(listed / "frames.parquet")
     make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
+    tables = Dataset.read(listed)
+    samples = frames.assign(group=groups(frames, tables.ties))
+    found = official.sides(samples, tables, 0, clean=False)
+    assert found.side[unlisted] == "test"  # where the same person's other photographs are
+    assert found.unlisted == 0
 
 
 def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):

@@ -6,7 +6,17 @@ from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.kept import face_in, kept
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import read_image
-from ffpp_tools.probe import PROPERTIES, Answer, probe, properties, read, write
+from ffpp_tools.probe import (
+    LOST_IN_SCALING,
+    PROPERTIES,
+    Answer,
+    _answer,
+    _questions,
+    probe,
+    properties,
+    read,
+    write,
+)
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces
@@ -49,6 +59,75 @@ def test_the_box_is_seen_in_shares_of_the_crop(noise):
     assert found["face_share"] == 0.5
     assert found["face_x"] == pytest.approx((40 - 8 + 40) / 160)
     assert found["face_y"] == pytest.approx((40 - 16 + 40) / 160)
+
+
+def test_width_is_told_from_height():
+    row = {"box_x": 20, "box_y": 30, "box_w": 40, "box_h": 80, "crop_x": 0, "crop_y": 0}
+    found = seen(np.zeros((200, 100, 3), np.uint8), **row, shape="box")
+    assert found["aspect"] == 1 / 2
+    assert found["face_aspect"] == pytest.approx(40 / 80)
+    assert found["log_size"] == pytest.approx(np.log(200))
+
+
+def test_blocks_of_four_are_told_from_blocks_of_eight():
+    blocks = np.random.default_rng(1).integers(0, 256, (40, 40, 1), dtype=np.uint8)
+    image = np.repeat(np.repeat(np.repeat(blocks, 4, 0), 4, 1), 3, 2)
+    found = seen(image, crop_x=0, crop_y=0)
+    assert found["blockiness_4"] > 3 > 2 > found["blockiness_8"]
+
+
+def told(**values):
+    """What is answered of two categories that differ in these properties: (one's, other's).
+
+    Twelve groups of people with five crops each, every second group's of the one category.
+    """
+    group = np.repeat(np.arange(12), 5)
+    one = group % 2 == 0
+    rng = np.random.default_rng(0)
+    properties = rng.normal(0, 0.1, (60, len(PROPERTIES))).astype(np.float32)
+    for name, (own, others) in values.items():
+        properties[:, PROPERTIES.index(name)] += np.where(one, own, others)
+    rows = pd.DataFrame({"group": [f"{g:02d}" for g in group]})
+    return _answer("?", "real against real", rows, properties, pd.Series(one), pd.Series(~one))
+
+
+@pytest.mark.parametrize("values", [(1, 0), (0, 1)])
+def test_what_is_lost_in_scaling_tells_nothing_once_all_are_scaled(values):
+    lost, stays = told(log_size=values), told(red=values)
+    assert (lost.auc, lost.telling, stays.telling) == (1.0, "log_size", "red")
+    assert lost.auc_scaled < 0.9 < stays.auc_scaled == 1.0
+    assert "log_size" in LOST_IN_SCALING
+    assert "red" not in LOST_IN_SCALING
+    assert (lost.groups, lost.samples) == (6, 60)
+
+
+def test_people_that_a_model_has_seen_are_no_test_of_it():
+    """By three properties every group is known by name, and so its category; no other group is."""
+    rng = np.random.default_rng(1)
+    group = np.repeat(np.arange(12), 5)
+    own = np.eye(12)[group] * 3  # a property for each group, and none for its category
+    values = rng.normal(0, 0.1, (60, len(PROPERTIES)))
+    values[:, :12] += own
+    rows = pd.DataFrame({"group": [f"{g:02d}" for g in group]})
+    one = pd.Series(group % 2 == 0)
+    found = _answer("?", "real against real", rows, values.astype(np.float32), one, ~one)
+    assert found.auc < 0.9
+
+
+def test_a_method_is_asked_about_beside_its_own_originals_alone():
+    rows = pd.DataFrame(
+        {
+            "category": ["DeepFakeDetection", "Actors", "Youtube", "CelebA", "FaceSwap"],
+            "label": ["fake", "real", "real", "real", "fake"],
+        }
+    )
+    asked = {q: (one.tolist(), other.tolist()) for q, _, one, other in _questions(rows)}
+    first, second, third, fourth, fifth = np.eye(5, dtype=bool).tolist()
+    assert asked["FaceSwap against its originals"] == (fifth, third)
+    assert asked["DeepFakeDetection against its originals"] == (first, second)
+    assert asked["CelebA against Youtube"] == (fourth, third)
+    fake = rows["label"] == "fake"
+    assert asked["fake against real"] == (fake.tolist(), (~fake).tolist())
 
 
 @pytest.fixture(scope="module")

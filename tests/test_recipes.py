@@ -1,8 +1,10 @@
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.paper_tables import face_rows, frame_rows
 from data_manifests import modes
 from ffpp_tools import recipes
 from ffpp_tools.errors import SettingsError, SplitError
@@ -118,6 +120,72 @@ def test_shrinking_keeps_the_proportions_of_what_was_asked(dataset, tmp_path):
     assert 0 <= train - 2 * val <= 1
 
 
+def test_at_random_every_category_is_in_every_split_as_often_as_in_all(tmp_path):
+    """All of Youtube is taken and a third of CelebA: who was taken tells nothing of the side."""
+    parts = [
+        frame_rows(
+            category=category,
+            label="real" if category in ("Youtube", "CelebA", "CelebA-HQ") else "fake",
+            compression="still" if category.startswith("CelebA") else "c23",
+            clip=np.char.zfill(np.arange(count).astype(str), 5),
+            target_id="",
+            source_id="",
+            frame=0,
+            photo="",
+        )
+        for category, count in (
+            ("Youtube", 200),
+            ("CelebA", 900),
+            ("CelebA-HQ", 900),
+            *((name, 200) for name in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")),
+        )
+    ]
+    frames = pd.concat(parts, ignore_index=True)
+    frames.to_parquet(tmp_path / "frames.parquet")
+    face_rows(frames).to_parquet(tmp_path / "faces.parquet")
+    settings = SplitSettings("binary", "paper", shrink=True)
+    manifest = make_manifest(tmp_path, tmp_path / "m", settings)
+    counts = pd.DataFrame(manifest.info["categories"])
+    assert counts.sum(axis=1)[["Youtube", "CelebA", "CelebA-HQ"]].tolist() == [200, 300, 300]
+    asked = recipes.read("paper").counts["binary"]
+    for category, row in counts.iterrows():
+        share = row / row.sum()
+        assert share["train"] == pytest.approx(asked["train"] / sum(asked.values()), abs=0.06), (
+            category
+        )
+
+
+def test_a_manifests_groups_are_those_of_its_own_samples(dataset, tmp_path):
+    """Without the fakes nobody is tied to anybody by them, though none is separated."""
+    (tmp_path / "r.toml").write_text(
+        'rule = "grouped"\nratios = [2, 1, 1]\n[classes]\na = ["Youtube"]\nb = ["CelebA"]\n'
+    )
+    made = make_manifest(dataset, tmp_path / "m", SplitSettings(recipe=str(tmp_path / "r.toml")))
+    samples = pd.concat([made.samples(s).assign(split=s) for s in SPLITS]).query("`class` == 'a'")
+    assert (samples["group"] == "Youtube/" + samples["clip"]).all()
+    assert samples["clip"].nunique() == 8
+    assert sum(there["clips"] for there in made.info["groups"].values()) == 8
+
+
+@pytest.mark.parametrize("asked", [{"recipe": "paper", "shrink": True}, {"per_class": 12}], ids=str)
+def test_another_seed_draws_others(dataset, tmp_path, asked):
+    one, other = (
+        make_manifest(dataset, tmp_path / str(seed), SplitSettings("videos", seed=seed, **asked))
+        for seed in range(2)
+    )
+    assert set(one.samples("test")["face_id"]) != set(other.samples("test")["face_id"])
+
+
+def test_what_was_said_of_an_earlier_manifest_does_not_stay(dataset, tmp_path):
+    make_manifest(dataset, tmp_path, SplitSettings("videos"))
+    (tmp_path / "overview").mkdir()
+    for name in ("overview/faces.jpg", "overview.html", "probe.json", "notes.txt"):
+        (tmp_path / name).touch()
+    make_manifest(dataset, tmp_path, SplitSettings("videos", seed=1))
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["manifest.json", "notes.txt", "test.csv", "train.csv", "val.csv"]
+
+
 def test_holdout_is_70_to_30_with_the_validation_split_out_of_the_70(dataset, tmp_path):
     manifest = make_manifest(dataset, tmp_path, SplitSettings("videos", "holdout"))
     assert manifest.info["settings"]["ratios"] == pytest.approx([0.63, 0.07, 0.3])
@@ -148,6 +216,8 @@ def test_folds_test_everybody_once_and_nobody_crosses(dataset, tmp_path):
     assert [m.folder.name for m in manifests] == ["fold-1", "fold-2", "fold-3", "fold-4"]
     assert manifests[1].info["fold"] == [2, 4]
     assert "fold 2 of 4" in manifests[1].info["summary"]
+    others = make_manifests(dataset, tmp_path / "other", SplitSettings("videos", folds=4, seed=1))
+    assert [people(m.samples("test")) for m in others] != tested
 
 
 def test_a_class_that_is_called_as_a_label_is_refused_beside_others(dataset, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -7,15 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify import metrics
 from classify.errors import ClassifyError
-from classify.judge import flat, judge
+from classify.external import read_predictions
+from classify.judge import auc_against_originals, flat, judge
 from classify.metrics import best_temperature, best_threshold
 from classify.operating import FILE, Operating, operating
 from classify.page import cell, starred
+from classify.provenance import known_people, of_run, remarks
 from classify.report import make_report, report_on_file
 from classify.report_files import errors, worst_clips
 from classify.runs import Run
-from classify.scores import Scores
+from classify.scores import Scores, classes_of
 from classify.settings import TrainSettings
 from classify.train import train
 from ffpp_tools.manifest import MANIFEST_COLUMNS, Manifest
@@ -134,6 +138,109 @@ def test_detection_follows_the_threshold_that_validation_chose():
     assert clips.detection.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
 
 
+def test_a_manifests_own_class_goes_before_the_category():
+    """Such as a manifest whose class Deepfakes holds FaceSwap's crops too."""
+    samples = pd.DataFrame({"category": ["FaceSwap", "Youtube"], "label": ["fake", "real"]})
+    for own, expected in (("Deepfakes", "Deepfakes"), ("swaps", "FaceSwap")):
+        table = samples.assign(**{"class": [own, "Youtube"]})
+        assert classes_of(table, CLASSES).tolist() == [expected, "Youtube"]
+    assert classes_of(samples, {"fake": "fake", "real": "real"}).tolist() == ["fake", "real"]
+
+
+def test_at_the_threshold_itself_a_sample_is_called_real():
+    scores = scored(
+        ("FaceSwap", "c40", "000_003", (0.0, 0.0, 0.5, 0.5)),
+        ("Youtube", "c40", "000", (0.0, 0.0, 0.5, 0.5)),
+    )
+    found = judged(scores)
+    assert found.detection.to_numpy().tolist() == [[0, 1], [0, 1]]
+    assert found.manipulations[0].detected.value == 0
+    assert found.reals[0].called_real.value == 1
+
+
+def of_people(*counts):
+    """Scores of (category, people): two clips of each person, wrong and right by turns."""
+    rows = [
+        (category, "c40", f"{person}-{clip}", (0.0, *((0.6, 0.4, 0.0), (0.3, 0.2, 0.5))[clip]))
+        for category, people in counts
+        for person in range(people)
+        for clip in range(2)
+    ]
+    scores = scored(*rows)
+    own = {"group": scores.table["clip"].str.split("-").str[0], "class": scores.table["label"]}
+    return Scores(scores.table.assign(**own), CLASSES)
+
+
+def test_people_are_counted_and_drawn_not_clips():
+    found = judged(of_people(("Deepfakes", 3), ("FaceSwap", 5), ("Youtube", 4)))
+    assert found.fewest == ("Deepfakes", 3)
+    assert (found.samples, found.groups) == (24, 5)
+    assert found.measures["accuracy"].groups == 3
+    deepfakes, faceswap = found.manipulations
+    assert (deepfakes.groups, faceswap.groups, found.reals[0].groups) == (3, 5, 4)
+    assert (deepfakes.auc.groups, faceswap.auc.groups) == (3, 4)  # the fewer of both sides
+    assert (deepfakes.auc_against_all.groups, faceswap.auc_against_all.groups) == (3, 4)
+    # Everybody is half right, so that other people would change nothing.
+    assert np.isnan([deepfakes.detected.low, deepfakes.detected.high]).all()
+
+
+def test_the_tempered_measures_are_those_of_the_tempered_probabilities():
+    found = judged(at=Operating("", temperature=3.0))
+    tempered = metrics.tempered(SCORES.probabilities, 3.0)
+    right = SCORES.actual == SCORES.predicted
+    once = np.ones((1, len(SCORES)))
+    for name, probabilities in (("", SCORES.probabilities), ("_tempered", tempered)):
+        loss = metrics.log_loss(SCORES.actual, probabilities, once)[0]
+        assert found.measures[f"log_loss{name}"].value == pytest.approx(loss)
+        error = metrics.calibration_error(right, probabilities.max(axis=1))
+        assert getattr(found, f"calibration_error{name}") == pytest.approx(error)
+    assert found.calibration_error != pytest.approx(found.calibration_error_tempered)
+
+
+def test_a_draw_without_one_manipulation_is_judged_by_the_others():
+    without_faceswap = np.where(SCORES.table["category"] == "FaceSwap", 0.0, 1.0)
+    second_youtube_twice = np.where(SCORES.table["clip"] == "003", 2.0, 1.0)
+    found = auc_against_originals(SCORES, np.stack([without_faceswap, second_youtube_twice]))
+    # Deepfakes .8 .4 against .4 and twice .8: 2 and .5 of 3 each.
+    assert found == pytest.approx([2 / 4, (2.5 / 6 + 1) / 2])
+
+
+def said_of(scores, **audit):
+    info = {"audit": {"not_known": [], "miss_rates": {}} | audit}
+    return " ".join(remarks([judged(scores)], Manifest(None, info)))
+
+
+@pytest.mark.parametrize(
+    ("stills", "videos", "found_out"),
+    [
+        (0.9, (0.1, 0.2, 0.8), True),
+        (0.9, (0.1, 0.8, 0.9), False),
+        (0.9, (0.7, 0.8, 0.9), False),
+        (0.2, (0.1, 0.2, 0.8), False),
+    ],
+    ids=["few videos pass", "most videos pass", "all pass", "no still passes"],
+)
+def test_stills_that_pass_as_real_where_video_does_not_are_remarked_upon(stills, videos, found_out):
+    scores = scored(
+        ("CelebA", "still", "000001", (stills, 1 - stills, 0.0, 0.0)),
+        *(("Youtube", "c40", "000", (0.0, 1 - real, 0.0, real)) for real in videos),
+        ("Deepfakes", "c40", "000_003", (0.0, 0.9, 0.1, 0.0)),
+    )
+    assert ("telling stills from video" in said_of(scores)) is found_out
+
+
+@pytest.mark.parametrize(("people", "remarked"), [(19, True), (20, False)])
+def test_fewer_people_than_an_interval_needs_are_remarked_upon(people, remarked):
+    said = said_of(of_people(("FaceSwap", 25), ("Youtube", people)))
+    assert (f"Youtube shows {people} groups of people (no category fewer)" in said) is remarked
+
+
+@pytest.mark.parametrize(("rate", "remarked"), [(0.04, False), (0.06, True)])
+def test_unequal_misses_are_remarked_upon(rate, remarked):
+    said = said_of(SCORES, miss_rates={"Youtube": 0.0, "Deepfakes": rate})
+    assert ("Categories differ in how often no face was found" in said) is remarked
+
+
 def part_of(scores, keep):
     return Scores(scores.table[keep(scores.table)].reset_index(drop=True), scores.classes)
 
@@ -210,6 +317,12 @@ def test_cells_are_printed_as_in_the_papers_tables(value, printed):
     assert cell(value) == printed
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
+    monkeypatch.setattr("classify.page.image", lambda figure, kind: b"<svg></svg>")
+
+
 @pytest.fixture(scope="module")
 def report(videos_manifest, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "r & <b>d"
@@ -244,14 +357,34 @@ def test_the_first_line_says_what_kind_of_split_it_was(report):
     assert html.index(report.provenance) < html.index("<h1>")
 
 
-def test_a_report_on_a_leaking_split_says_so_in_its_first_line(dataset, tmp_path):
+def test_a_report_on_a_leaking_split_says_so_in_its_first_line(report, dataset, tmp_path):
     asked = SplitSettings("videos", "paper", shrink=True)
-    make_manifest(dataset, tmp_path / "m", asked)
-    settings = TrainSettings(arch="sepconv", size=32, epochs=1)
-    report = make_report(train(tmp_path / "m", tmp_path / "run", settings))
-    assert report.provenance.startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    leaking = make_manifest(dataset, tmp_path / "m", asked)
+    said = of_run(report.run, leaking, "test", report.operating)
+    assert said.startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
     body = re.sub(r"<[^>]*>", "", (report.folder / "report.html").read_text().split("<body>")[1])
-    assert body.strip().startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    assert body.strip().startswith(report.provenance)
+
+
+def test_of_a_refit_nothing_was_chosen_on_validation(report, videos_manifest):
+    refit = dataclasses.replace(
+        report.run, settings=dataclasses.replace(report.run.settings, refit=True)
+    )
+    at = operating(refit)
+    assert at == Operating("the run was trained on val too")
+    assert at.threshold("frame") == at.threshold("clip") == 0.5
+    said = {split: of_run(refit, videos_manifest, split, at) for split in ("test", "val")}
+    assert "nothing was chosen" in said["test"]
+    assert "these figures say what it memorised" in said["val"]
+
+
+def test_people_that_chose_the_checkpoint_are_known_to_a_run_too(report, videos_manifest):
+    found = {s: known_people(report.run, videos_manifest, s) for s in ("train", "val", "test")}
+    assert {s: (known.shared, known.asked) for s, known in found.items()} == {
+        "train": (2, 2),
+        "val": (1, 1),
+        "test": (0, 1),
+    }
 
 
 @pytest.mark.parametrize(
@@ -338,9 +471,14 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
     assert (report.run.folder / FILE).stat().st_mtime_ns == written
     (report.run.folder / FILE).write_text("{")
     assert operating(report.run) == at
-    assert json.loads((report.run.folder / FILE).read_text())["temperature"] == at.temperature
+    kept = json.loads((report.run.folder / FILE).read_text())
+    assert kept["temperature"] == at.temperature
+    of_another = kept | {"checkpoint": "0" * 64, "frame_threshold": 0.99}
+    (report.run.folder / FILE).write_text(json.dumps(of_another))
+    assert operating(report.run) == at
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_manifest, tmp_path):
     given = report.folder / "predictions.csv"
     again = report_on_file(given, videos_manifest, folder=tmp_path / "again")
@@ -367,6 +505,7 @@ def report_of(table, manifest, folder):
     return report_on_file(folder / "theirs.csv", manifest)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.7)
     report = report_of(table, videos_manifest, tmp_path / "c")
@@ -382,6 +521,7 @@ def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_
     assert "decides nothing" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_was_asked_about(
     videos_manifest, tmp_path
 ):
@@ -399,6 +539,7 @@ def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_wa
     assert (report.folder / "errors.csv").read_text().count("\n") == 1  # the headline
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_path):
     asked = SplitSettings("binary", ratios=(50, 25, 25), shrink=True)
     manifest = make_manifest(dataset, tmp_path / "m", asked)
@@ -417,6 +558,7 @@ def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_
     assert any("telling stills from video" in remark for remark in report.remarks)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
     videos_manifest, tmp_path
 ):
@@ -436,16 +578,42 @@ def with_face_twice(table):
 
 def test_other_columns_and_faces_are_left_alone(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
-    plain = report_of(table, videos_manifest, tmp_path / "a")
     train = videos_manifest.samples("train")[["face_id"]].assign(p_fake=np.nan)
     more = pd.concat([table.assign(p_value=3.0, note="x"), train, train])
-    assert (
-        report_of(more, videos_manifest, tmp_path / "b")
-        .frames.table["p_fake"]
-        .equals(plain.frames.table["p_fake"])
-    )
+    for one, other in zip(
+        *(read(t, videos_manifest, tmp_path / "p.csv") for t in (table, more)), strict=True
+    ):
+        pd.testing.assert_frame_equal(one.table, other.table)
 
 
+def read(table, manifest, path, split="test"):
+    table.to_csv(path, index=False)
+    return read_predictions(path, manifest, split)
+
+
+def test_where_every_class_has_a_column_p_fake_beside_them_is_left_alone(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: 0.5)
+    names = list(videos_manifest.classes)
+    given = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(table))
+    every = table.assign(**{f"p_{name}": given[:, i] for i, name in enumerate(names)})
+    found, _ = read(every, videos_manifest, tmp_path / "p.csv")
+    assert found.classes == videos_manifest.classes
+    assert found.probabilities == pytest.approx(given[: len(found)])
+
+
+def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, tmp_path):
+    table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
+    judged_test, val = read(table, videos_manifest, tmp_path / "all.csv")
+    assert list(val.table["face_id"]) == list(videos_manifest.samples("val")["face_id"])
+    again, nothing = read(table.iloc[:-1], videos_manifest, tmp_path / "some.csv")
+    assert nothing is None
+    pd.testing.assert_frame_equal(again.table, judged_test.table)
+    of_val, nothing = read(table, videos_manifest, tmp_path / "val.csv", "val")
+    assert nothing is None  # val is what is judged, and chooses nothing for itself
+    pd.testing.assert_frame_equal(of_val.table, val.table)
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.5)
     path = tmp_path / "predictions.csv"
@@ -471,7 +639,9 @@ def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_
         (lambda t: t.assign(p_fake=[np.nan, *t["p_fake"][1:]]), "line 2: p_fake is nan"),
         (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),
         (lambda t: t.assign(p_fake="high"), "line 2: p_fake is high, no probability"),
+        (lambda t: t.assign(p_fake=t["p_fake"] - 1), "line 2: p_fake is -0.7, no probability"),
         (lambda t: t.assign(p_real=0.9), "sum up to 1.*, not 1"),
+        (lambda t: t.assign(p_fake=0.3, p_real=0.3), r"sum up to 0\.600, not 1"),
         (
             lambda t: t.drop(columns="p_fake").assign(p_Youtube=0.1, p_Somebody=0.9),
             "p_Somebody is of no known class",
@@ -485,6 +655,7 @@ def test_predictions_that_cannot_be_judged_are_refused(change, words, videos_man
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["theirs.csv"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, dataset, tmp_path):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     found = make_report(report.run, "test", other)
@@ -495,6 +666,7 @@ def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, datase
     assert len(found.frames) == len(other.samples("test"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_people_that_a_run_was_not_trained_on_are_told_apart_from_those_it_was(
     report, dataset, videos_manifest, tmp_path
 ):
@@ -513,6 +685,7 @@ def test_classes_that_the_network_does_not_know_are_refused(report, dataset, tmp
         make_report(report.run, "test", stills)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_binary_manifest_of_known_categories_is_judged_by_category(
     report, videos_manifest, tmp_path
 ):
@@ -540,6 +713,7 @@ def test_the_runs_own_manifest_is_no_other_one(report, videos_manifest):
     assert found.provenance == report.provenance
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_faces_alone(
     report, dataset, tmp_path
 ):
@@ -555,15 +729,17 @@ def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_f
     assert make_report(report.run, "test", other).folder == found.folder
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
     away = shutil.copytree(report.run.folder, tmp_path / "far" / "away")
     faces = json.loads((away / "faces.json").read_text())
     faces["crop"]["margin"] = 1.0
+    faces["find"]["search"] = "full"
     (away / "faces.json").write_text(json.dumps(faces))
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
     found = make_report(Run.read(away), "test", other)  # which needs none of the run's own data
     assert "ITS FACES WERE CROPPED OTHERWISE" in found.provenance
-    assert "(margin 1.0 there, 1.3 here)" in found.provenance
+    assert "(margin 1.0 there, 1.3 here, search full there, fast here)" in found.provenance
     assert "Whether its training's people are in this split is not known" in found.provenance
 
 

@@ -59,8 +59,9 @@ def run(videos_manifest, tmp_path_factory):
 
 
 def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
-    kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0}
+    kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0, "none": np.copy}
     monkeypatch.setattr(module, "DAMAGES", kept)
+    monkeypatch.setattr(module, "BATCH", 7)  # so that there are several
     report = make_report(run, robust=True)
     table = report.robustness.table
     frame = report.judgements[0]
@@ -71,15 +72,20 @@ def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
         assert untouched.loc[m.category, "auc"] == pytest.approx(m.auc.value)
         assert untouched.loc[m.category, "detected"] == pytest.approx(m.detected.value)
     assert (untouched.loc[manipulations, "auc_loss"] == 0).all()
+    real = frame.detection.loc["real"]
+    assert untouched.loc["reals", "detected"] == pytest.approx(real["real"] / real.sum())
     # In the dark all cats are grey: nothing can be told apart.
     black = table[table["damage"] == "black"].set_index("category")
     assert black.loc[[*manipulations, "all"], "auc"].tolist() == [0.5] * 5
     expected = untouched.loc["all", "auc"] - 0.5
     assert black.loc["all", "auc_loss"] == pytest.approx(expected)
+    none = table[table["damage"] == "none"].set_index("category")
+    for name in ("auc", "detected"):
+        np.testing.assert_allclose(none[name], untouched[name])
     losses = report.robustness.losses
     assert losses.index.tolist() == list(kept)
     assert losses.shape[1] == len(manipulations) + 1
     written = pd.read_csv(report.folder / "robustness.csv")
-    assert len(written) == 3 * (len(manipulations) + 2)
+    assert len(written) == 4 * (len(manipulations) + 2)
     assert (report.folder / "robustness.png").is_file()
     assert "<h2>Robustness</h2>" in (report.folder / "report.html").read_text()

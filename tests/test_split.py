@@ -246,3 +246,31 @@ def test_every_category_is_in_every_split_and_sizes_come_near_the_ratios(videos,
         wanted = np.array(ratios) * sum(groups)
         got = counts.loc[category, list(SPLITS)].to_numpy()
         assert np.abs(got - wanted).max() <= 2 * max(groups) + 1
+
+
+SHARES = {"train": 0.84, "val": 0.04, "test": 0.12}
+
+
+def test_groups_of_one_size_are_shared_out_to_the_unit():
+    samples = pd.DataFrame({"group": [f"{i:03d}" for i in range(100)], "category": "A"})
+    sides = pd.Series(assign_groups(samples, SHARES, 0))
+    assert sides.value_counts().to_dict() == {"train": 84, "val": 4, "test": 12}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_that_is_too_large_for_a_part_goes_to_the_one_that_wants_most(seed):
+    sizes = {"a": 50, "b": 50, "c": 1, "d": 1}
+    rows = [(name, "A") for name, n in sizes.items() for _ in range(n)]
+    side = assign_groups(pd.DataFrame(rows, columns=["group", "category"]), SHARES, seed)
+    assert {side["c"], side["d"]} == {"val", "test"}
+    assert side["a"] == side["b"] == "train"
+
+
+def test_another_order_is_tried_where_a_group_of_two_categories_is_in_the_way():
+    """Each category has three groups, one for every part, if they are taken in a good order."""
+    held = {"1": "AB", "2": "BC", "3": "CA", "4": "A", "5": "B", "6": "C"}
+    rows = [(group, category) for group, categories in held.items() for category in categories]
+    samples = pd.DataFrame(rows, columns=["group", "category"])
+    for seed in range(10):
+        parts = samples["group"].map(assign_groups(samples, SHARES, seed))
+        assert (pd.crosstab(samples["category"], parts) == 1).all(axis=None)

@@ -15,6 +15,7 @@ def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
     part = Part.read(path)
     for broken in (
         Part(part.frames, part.faces[1:]),
+        Part(part.frames[1:], part.faces),
         Part((*part.frames, part.frames[0]), part.faces),
         Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
     ):

@@ -129,6 +129,28 @@ def test_a_trial_that_blows_up_is_told_of_and_the_search_goes_on(
     assert table["val_log_loss"].isna().all()
 
 
+def drawn(folder, search):
+    """The settings that a search would try, without training."""
+    tried = []
+
+    def measured(values, trial):
+        tried.append(values)
+        return 1.0
+
+    tuning._tuner(folder, BASE, search, measured).search()
+    return tried
+
+
+def test_what_is_tried_follows_from_the_seed(tmp_path):
+    searches = [Search(trials=4), Search(trials=4), Search(trials=4, seed=1), Search(trials=5)]
+    first, again, other, more = (
+        drawn(tmp_path / str(number), search) for number, search in enumerate(searches)
+    )
+    assert first == again == more[:4]
+    assert (len(first), len(more)) == (4, 5)
+    assert not {v["learning_rate"] for v in first} & {v["learning_rate"] for v in other}
+
+
 def test_what_is_wrong_with_the_data_ends_the_search(dataset, videos_manifest, tmp_path):
     world = shutil.copytree(dataset.parent, tmp_path / "world")
     manifest = world / videos_manifest.folder.relative_to(dataset.parent)

@@ -43,8 +43,8 @@ def test_a_fakes_frames_show_what_its_originals_show(ffpp):
 
 
 def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
-    clip = find_clips(ffpp, ["Youtube"])[0]
-    frames = [p.image for p in pictures(clip, range(0, 30, 2))]
+    clip = find_clips(ffpp, ["Youtube"])[3]  # of all the one whose head moves most
+    frames = [p.image for p in pictures(clip, range(0, 40, 2))]
     copy = kept(frames[0])
     start = copy.faces[0].box
     matched = []
@@ -53,7 +53,9 @@ def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
         away = np.hypot(now.centre[0] - start.centre[0], now.centre[1] - start.centre[1])
         matched.append((away / start.side, twins.match(Picture(image), copy) is not None))
     assert matched[0][1]
-    assert not any(matches for away, matches in matched if away > 0.3)
+    moved = [matches for away, matches in matched if away > 0.2]
+    assert moved
+    assert not any(moved)
 
 
 @pytest.mark.parametrize("shift", [(40, 0), (0, 30)])
@@ -63,7 +65,10 @@ def test_a_cut_that_is_not_the_known_one_is_no_twin(ffpp, shift):
     height, width = image.shape[:2]
     x, y = shift
     middle = image[y // 2 : height - y // 2, x // 2 : width - x // 2]
-    assert twins.match(Picture(np.ascontiguousarray(middle)), copy) is not None
+    (known,) = copy.faces
+    (face,) = twins.match(Picture(np.ascontiguousarray(middle)), copy).faces
+    assert (face.box.x, face.box.y) == (known.box.x - x // 2, known.box.y - y // 2)
+    assert (face.box.width, face.box.height) == (known.box.width, known.box.height)
     edge = np.ascontiguousarray(image[y:, x:])
     assert twins.match(Picture(edge), copy) is None
     larger = cv2.copyMakeBorder(image, 8, 8, 8, 8, cv2.BORDER_REPLICATE)
@@ -108,6 +113,15 @@ def test_unchanged_faces_are_told_from_changed_ones(ffpp, tmp_path, number, comp
     careful = np.array(told["NeuralTextures"])
     assert not (careful & changed).any()
     assert careful.any() or compression != "raw"
+
+
+def test_a_small_part_of_a_face_that_was_changed_is_enough():
+    """The noise is that of the worst window, not of the whole face."""
+    plain = np.full((twins.FACE_SIDE,) * 2, 100, np.uint8)
+    assert twins.noise(plain, plain + 10) == pytest.approx(10)
+    corner = plain.copy()
+    corner[4:20, 4:20] += 60
+    assert twins.noise(plain, corner) == twins.noise(corner, plain) > 30
 
 
 def test_a_box_elsewhere_is_not_judged_by_the_originals_face(ffpp):

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify import verdict as module
 from classify.errors import ClassifyError, ModelError, RunError
 from classify.operating import FILE
 from classify.predict import score_split
@@ -17,9 +19,10 @@ from classify.train import train
 from classify.verdict import FACES_KEPT, _Seen, classifier_of, find_media, verdict
 from classify.verdict_files import VerdictFiles
 from ffpp_tools.crop import CropSettings, save
+from ffpp_tools.detect import Box
 from ffpp_tools.errors import TableError
 from ffpp_tools.layout import find_clips
-from ffpp_tools.people import in_picture, in_video, read_settings
+from ffpp_tools.people import Look, Sample, in_picture, in_video, read_settings
 from ffpp_tools.picture import read_image
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.split import SplitSettings, make_manifest
@@ -58,6 +61,8 @@ def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifie
     for name in ("box_x", "box_y", "box_w", "box_h"):
         assert found.frames[name].tolist() == own[name].tolist()
     assert (found.kind, found.status, len(found.people)) == ("video", "ok", 1)
+    times = found.frames["time_s"]
+    assert (found.people[0].first_s, found.people[0].last_s) == (times.min(), times.max())
 
 
 def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
@@ -97,6 +102,23 @@ def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
     assert (left.max() < half < right.min()) or (right.max() < half < left.min())
 
 
+def test_whoever_is_in_most_frames_comes_first_and_everybody_is_judged(classifier, monkeypatch):
+    """One is there at first, another throughout: 17 faces, one more than a batch."""
+    image = np.zeros((60, 60, 3), np.uint8)
+
+    def looks(*_):
+        for frame in range(16):
+            people = (0, 1) if frame == 0 else (1,)
+            faces = tuple(Sample(person, Box(5, 5, 50, 50), image) for person in people)
+            yield Look(frame, frame / 25, faces)
+
+    monkeypatch.setattr(module, "_looks", looks)
+    found = verdict(Path("x.mp4"), classifier)
+    assert [(p.person, p.frames) for p in found.people] == [(1, 16), (0, 1)]
+    assert len(found.frames) == 17
+    assert np.isfinite(found.frames["p_fake"]).all()
+
+
 def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
     world, classifier, tmp_path
 ):
@@ -104,6 +126,11 @@ def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
     found = verdict(photograph, classifier)
     assert (found.kind, found.status, len(found.people)) == ("picture", "ok", 1)
     assert np.isnan(found.people[0].p_fake.low)  # of one frame there is no interval
+    value = found.people[0].p_fake.value
+    for threshold, called in ((value - 0.01, "fake"), (value + 0.01, "real")):
+        moved = dataclasses.replace(classifier.operating, frame_threshold=threshold)
+        at = dataclasses.replace(classifier, operating=moved)
+        assert verdict(photograph, at).people[0].verdict == called
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
     nobody = verdict(tmp_path / "wall.png", classifier)
     assert (nobody.status, nobody.people, nobody.looked) == ("no face found", (), 1)
@@ -203,7 +230,9 @@ def test_stills_that_were_taken_whole_are_judged_whole(world):
 def test_faces_below_the_smallest_are_not_judged(clip, dataset):
     clips, _ = read_settings(dataset / "settings.json")
     huge = dataclasses.replace(clips, crop=CropSettings(min_face=1000))
-    assert all(look.faces == () for look in in_video(clip, huge))
+    looks = list(in_video(clip, huge))
+    assert len(looks) > 2
+    assert all(look.faces == () for look in looks)
 
 
 def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is():
