@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from classify import figures, page
+from classify import card, figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
@@ -67,6 +67,8 @@ def write_report(report: Report, faces: bool = True) -> None:
         errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest) if faces else [],
         faces=faces,
     ).encode()
+    if card.has_card(report):
+        files[card.FILE] = card.model_card(report).encode()
     values = as_dict(report) | {"files": sorted(files)}
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
     _forget(report.folder)
