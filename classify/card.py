@@ -12,6 +12,7 @@ import pandas as pd
 
 from classify import page
 from classify.bootstrap import DRAWS, FEW_GROUPS, LEVEL, SEED
+from classify.errors import RunError
 from classify.models import ARCHITECTURES
 from classify.runs import best_epoch
 from data_manifests import labels
@@ -79,14 +80,17 @@ TERMS = (
     Terms(
         "the Deepfake Detection Challenge",
         ("DFDC-real", "DFDC-fake"),
-        Markdown("the terms that are agreed to on download (<https://ai.meta.com/datasets/dfdc/>)"),
+        Markdown(
+            "the terms that are agreed to on download (<https://ai.facebook.com/datasets/dfdc>)"
+        ),
     ),
     Terms(
         "140k real and fake faces",
         ("140k-real", "140k-fake"),
         Markdown(
             "FFHQ, its photographs, is CC BY-NC-SA 4.0 (<https://github.com/NVlabs/ffhq-dataset>), "
-            "StyleGAN's faces are CC BY-NC 4.0 (<https://github.com/NVlabs/stylegan>)"
+            "StyleGAN, which made its fakes, CC BY-NC 4.0 (<https://github.com/NVlabs/stylegan>); "
+            "its own page may say more"
         ),
     ),
 )
@@ -183,9 +187,8 @@ def escaped(value: Any) -> str:
     if isinstance(value, Markdown):
         return value
     text = "".join(c if c.isprintable() else " " for c in str(value))
-    text = ADDRESS.sub(
-        lambda found: r"\://" if found[1] else r"www\.", SPECIAL.sub(r"\\\g<0>", text)
-    )
+    text = SPECIAL.sub(r"\\\g<0>", text)
+    text = ADDRESS.sub(lambda found: r"\://" if found[1] else r"www\.", text)
     return LINE_START.sub(r"\1\\\2", text)
 
 
@@ -222,7 +225,7 @@ def sources(manifest: Manifest) -> list[Source]:
 
 def facts(run: Run) -> dict[str, str]:
     """What the run's own files say of it, besides its settings."""
-    here, faces = run.environment, run.faces
+    here, faces = run.environment, _faces(run)
     packages = here.get("packages", {})
     backend = here.get("backend", UNKNOWN)
     package, python = packages.get("ffpp-tools", UNKNOWN), here.get("python", UNKNOWN)
@@ -236,10 +239,17 @@ def facts(run: Run) -> dict[str, str]:
         "backend": f"Keras {version}, {backend} {packages.get(backend, '')}".strip(),
         "devices": named(here.get("devices", ()), UNKNOWN),
         "find": _listed(faces.get("find", {})),
-        "crop": _listed(faces["crop"]),
+        "crop": _listed(faces.get("crop", {})),
         "plan": _listed(faces.get("clips", {}).get("plan", {})),
-        "stills": _stills(faces),
+        "stills": _stills(faces) if faces else UNKNOWN,
     }
+
+
+def _faces(run: Run) -> dict[str, Any]:
+    try:
+        return run.faces
+    except RunError:  # judging a run does not take it
+        return {}
 
 
 def _weights(run: Run) -> str:

@@ -224,6 +224,11 @@ def test_a_card_needs_no_more_splits_than_the_report(report, tmp_path):
     for split in ("val", "test"):
         data = (report.manifest.folder / f"{split}.csv").read_bytes()
         (tmp_path / f"{split}.csv").write_bytes(data)
-    card = model_card(dataclasses.replace(report, manifest=away))
+    run = dataclasses.replace(report.run, folder=tmp_path / "run")
+    run.folder.mkdir()
+    for name in ("best.keras", "log.csv"):  # of an older version: without faces.json
+        (run.folder / name).write_bytes((report.run.folder / name).read_bytes())
+    card = model_card(dataclasses.replace(report, manifest=away, run=run))
+    assert dict(table(card, "Model details", "what"))["photographs"] == "not recorded"
     assert {row[3] for row in table(card, "Data", "category")[1:]} == {"–"}
     assert "Every manipulation it was tested on is one it was trained on" in card
