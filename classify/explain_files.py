@@ -15,18 +15,30 @@ from ffpp_tools.files import write_atomically
 from ffpp_tools.picture import Image
 
 TILE, GAP = 128, 4  # pixels
+WRITTEN = ("sheet-*.jpg", "mean-*.png", "shown-*.csv")
 HEAT = 0.45  # share of the map's colour over a face
 
 
-def write_explanations(folder: Path, found: Sequence[Explanation], said: str) -> None:
+def write_explanations(
+    folder: Path, found: Sequence[Explanation], said: str, *, faces: bool = True
+) -> None:
     """Write `sheet-<class>.jpg`, `mean-<class>.png`, `shown-<class>.csv` and explain.html.
+
+    Those that were written there before go first.
 
     Args:
         folder: where to.
         found: of every class.
         said: what the network's figures may be trusted for; the page's first line.
+        faces: False for mean maps alone, as plain colours: over a few clips of one person even
+            a mean face may be known.
     """
+    for old in [path for pattern in WRITTEN for path in folder.glob(pattern)]:
+        old.unlink()
     for e in found:
+        if not faces:
+            _write_picture(folder / f"mean-{e.name}.png", _scaled(coloured(e.mean_map)))
+            continue
         pairs = [(face, overlaid(face, heat)) for face, heat in zip(e.faces, e.maps, strict=True)]
         _write_picture(folder / f"sheet-{e.name}.jpg", _sheet(pairs))
         mean = _sheet([(e.mean_face, overlaid(e.mean_face, e.mean_map))])
@@ -35,16 +47,26 @@ def write_explanations(folder: Path, found: Sequence[Explanation], said: str) ->
         shown = e.samples[columns].to_csv(index=False)
         write_atomically(folder / f"shown-{e.name}.csv", shown.encode())
     html = page.rendered(
-        "explain.html", found=found, said=said, overlaid=overlaid, most=MAX_OF_A_CLASS
+        "explain.html",
+        found=found,
+        said=said,
+        overlaid=overlaid,
+        coloured=coloured,
+        most=MAX_OF_A_CLASS,
+        faces=faces,
     )
     write_atomically(folder / "explain.html", html.encode())
 
 
 def overlaid(face: Image, heat: npt.NDArray[np.float32]) -> Image:
     """A face under its map, (size, size, 3) uint8 RGB: red is where the network looks."""
+    return np.asarray(cv2.addWeighted(face, 1 - HEAT, coloured(heat), HEAT, 0), np.uint8)
+
+
+def coloured(heat: npt.NDArray[np.float32]) -> Image:
+    """A map without a face, (size, size, 3) uint8 RGB: blue for 0 to red for 1."""
     colours = cv2.applyColorMap(np.rint(255 * heat).astype(np.uint8), cv2.COLORMAP_TURBO)
-    mixed = cv2.addWeighted(face, 1 - HEAT, np.ascontiguousarray(colours[..., ::-1]), HEAT, 0)
-    return np.asarray(mixed, np.uint8)
+    return np.ascontiguousarray(colours[..., ::-1])
 
 
 def _sheet(pairs: Sequence[tuple[Image, Image]]) -> Image:
@@ -54,9 +76,12 @@ def _sheet(pairs: Sequence[tuple[Image, Image]]) -> Image:
     for column, pair in enumerate(pairs):
         for row, picture in enumerate(pair):
             y, x = GAP + row * step, GAP + column * step
-            tile = cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA)
-            sheet[y : y + TILE, x : x + TILE] = tile
+            sheet[y : y + TILE, x : x + TILE] = _scaled(picture)
     return sheet
+
+
+def _scaled(picture: Image) -> Image:
+    return np.asarray(cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _write_picture(path: Path, image: Image) -> None:

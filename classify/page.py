@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DPI = 140
 FACE_SIDE = 112  # of a crop in a page, in pixels
+NO_FACES = "Faces were left out of this page on request."
 STAR_BELOW = 10  # the paper's Tables 5 and 7 print less as *
 
 
@@ -135,5 +136,6 @@ def rendered(template: str, **values: Any) -> str:
         title=title,
         figure_uri=figure_uri,
         face_uri=face_uri,
+        no_faces=NO_FACES,
     )
     return environment.get_template(template).render(**values)

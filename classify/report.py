@@ -46,6 +46,8 @@ def make_report(
     other: Manifest | None = None,
     robust: bool = False,
     progress: Progress | None = None,
+    *,
+    faces: bool = True,
 ) -> Report:
     """Judge a run's best checkpoint on a split and write its report folder.
 
@@ -58,6 +60,7 @@ def make_report(
         other: judge on this manifest instead of the run's own, at the run's own threshold.
         robust: also judge the same crops compressed, scaled, blurred and noisy.
         progress: as `pack.pack` takes it; shows how far the damaging of crops is.
+        faces: show the most confident errors; False for a report to be passed on.
 
     Raises:
         ClassifyError: an unknown split, or classes that the network does not know.
@@ -84,12 +87,17 @@ def make_report(
     )
     if robust:
         found = replace(found, robustness=robustness(run, scores, manifest, at, progress))
-    write_report(found)
+    write_report(found, faces)
     return found
 
 
 def report_on_file(
-    path: Path, manifest: Manifest, split: str = "test", folder: Path | None = None
+    path: Path,
+    manifest: Manifest,
+    split: str = "test",
+    folder: Path | None = None,
+    *,
+    faces: bool = True,
 ) -> Report:
     """Judge somebody's predictions by the same rules.
 
@@ -99,6 +107,7 @@ def report_on_file(
         manifest: that the faces are found in.
         split: "test", "val" or "train".
         folder: for the report; None for one beside the file, named after it.
+        faces: show the most confident errors; False for a report to be passed on.
 
     Raises:
         TableError: an unknown split.
@@ -114,7 +123,7 @@ def report_on_file(
     at = chosen(validation) if validation else Operating(why)
     said = provenance.of_file(path, manifest, split, at)
     found = _judged(Report(path.name, folder, split, said, at, manifest, scores, validation, None))
-    write_report(found)
+    write_report(found, faces)
     return found
 
 

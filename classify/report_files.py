@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from classify import figures, page
+from classify import card, figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
@@ -32,11 +32,15 @@ ERRORS_LISTED, ERRORS_SHOWN = 200, 12
 SHOWN_CLIP = "{category}, {compression}, {clip}"
 
 
-def write_report(report: Report) -> None:
+def write_report(report: Report, faces: bool = True) -> None:
     """Write report.json, report.html, the tables as CSV and the figures as PNG and SVG.
 
     What the report before has written there goes first, so that none of it is taken for this
     one's; report.json names it.
+
+    Args:
+        report: what to write, and where to.
+        faces: whether the page shows the most confident errors. The figures show no face.
     """
     files: dict[str, bytes] = {}
     for j in report.judgements:
@@ -60,8 +64,11 @@ def write_report(report: Report) -> None:
         level=LEVEL,
         few=FEW_GROUPS,
         figures={name: files[f"{name}.svg"] for name in drawn},
-        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest),
+        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest) if faces else [],
+        faces=faces,
     ).encode()
+    if card.has_card(report):
+        files[card.FILE] = card.model_card(report).encode()
     values = as_dict(report) | {"files": sorted(files)}
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
     _forget(report.folder)

@@ -25,21 +25,27 @@ class VerdictFiles:
     ends the work, what was judged before stands there.
     """
 
-    def __init__(self, folder: Path, classifier: Classifier, said: str) -> None:
-        """Start the files.
+    def __init__(
+        self, folder: Path, classifier: Classifier, said: str, *, faces: bool = True
+    ) -> None:
+        """Start the files; the pages of verdicts that were written there before go.
 
         Args:
             folder: where to.
             classifier: that judges.
             said: what it and its threshold rest on; the first line of every page.
+            faces: whether the pages show the faces that were judged.
         """
-        self._folder, self._said = folder, said
+        self._folder, self._said, self._faces = folder, said, faces
         self._pages: set[str] = set()
         probabilities = [f"{PREFIX}{name}" for name in classifier.classes]
         people = dict.fromkeys((*FILE_COLUMNS, *PERSON_COLUMNS, *probabilities, "error"))
-        faces = dict.fromkeys(("path", *FRAME_COLUMNS, "p_fake", *probabilities))
-        self._columns = {"verdicts.csv": list(people), "frames.csv": list(faces)}
+        rows = dict.fromkeys(("path", *FRAME_COLUMNS, "p_fake", *probabilities))
+        self._columns = {"verdicts.csv": list(people), "frames.csv": list(rows)}
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "verdicts.csv").exists():  # which is there before the first page is
+            for before in (folder / "verdicts.jsonl", *(folder / "videos").glob("*.html")):
+                before.unlink(missing_ok=True)
         for name, columns in self._columns.items():
             with (folder / name).open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerow(columns)
@@ -77,7 +83,8 @@ class VerdictFiles:
             level=LEVEL,
             few=FEW_GROUPS,
             timeline=page.image(figures.timeline(frames, verdict.threshold), "svg"),
-            faces=[(frames.iloc[i], face) for i, face in verdict.faces],
+            faces=[(frames.iloc[i], face) for i, face in verdict.faces] if self._faces else [],
+            left_out=not self._faces,
         )
 
 

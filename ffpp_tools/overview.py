@@ -25,8 +25,12 @@ GAP = 4
 COLOURS = {"train": "#4477aa", "val": "#ccbb44", "test": "#ee6677"}  # Paul Tol's bright scheme
 
 
-def draw_overview(manifest: Manifest) -> Path:
+def draw_overview(manifest: Manifest, *, faces: bool = True) -> Path:
     """Write overview.html and its pictures into the manifest's folder, and return its path.
+
+    Args:
+        manifest: what to draw.
+        faces: False leaves out the contact sheets, and deletes those that were drawn before.
 
     Raises:
         TableError: a crop that the manifest names is not there.
@@ -37,13 +41,15 @@ def draw_overview(manifest: Manifest) -> Path:
         "classes": _png(_pie(samples)),
         "groups": _png(_clips_of_groups(samples)),
     }
-    for name in manifest.classes:
+    for sheet in (manifest.folder / "overview").glob("faces-*.jpg"):
+        sheet.unlink()
+    for name in manifest.classes if faces else ():
         pictures[f"faces-{name}"] = _jpg(_sheet(samples[samples["class"] == name], manifest.root))
     for name, data in pictures.items():
         suffix = "jpg" if name.startswith("faces-") else "png"
         write_atomically(manifest.folder / "overview" / f"{name}.{suffix}", data)
     path = manifest.folder / "overview.html"
-    write_atomically(path, _page(manifest, samples, pictures).encode())
+    write_atomically(path, _page(manifest, samples, pictures, faces).encode())
     return path
 
 
@@ -123,7 +129,9 @@ def _jpg(image: Image) -> bytes:
     return cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
 
 
-def _page(manifest: Manifest, samples: pd.DataFrame, pictures: dict[str, bytes]) -> str:
+def _page(
+    manifest: Manifest, samples: pd.DataFrame, pictures: dict[str, bytes], faces: bool
+) -> str:
     from jinja2 import Environment, PackageLoader
 
     def embedded(name: str) -> str:
@@ -139,4 +147,5 @@ def _page(manifest: Manifest, samples: pd.DataFrame, pictures: dict[str, bytes])
         counts=counts.to_dict("index"),
         classes=manifest.classes,
         embedded=embedded,
+        faces=faces,
     )

@@ -1,16 +1,22 @@
+import base64
+
+import cv2
 import keras
 import numpy as np
 import pytest
 
 from classify.errors import ClassifyError, ModelError
 from classify.explain import cams, explain
-from classify.explain_files import overlaid, write_explanations
+from classify.explain_files import coloured, overlaid, write_explanations
 from classify.models import build
+from classify.page import face_uri
 from classify.predict import predict
-from tests.test_report import Page
+from ffpp_tools.picture import read_image
+from tests.test_report import Page, files_with_pictures, pictures_in
 from tests.test_train import train_tiny
 
 SIDE = 64
+KINDS = (("sheet", "jpg"), ("mean", "png"))
 
 
 def bright_corner(units):
@@ -121,6 +127,30 @@ def test_every_class_is_explained_on_its_own_faces(run, tmp_path):
     for e in found:
         assert (tmp_path / f"e/sheet-{e.name}.jpg").stat().st_size > 1000
         assert (tmp_path / f"e/mean-{e.name}.png").is_file()
+
+
+def test_explanations_for_others_show_mean_maps_alone(run, tmp_path):
+    found = explain(run)
+    write_explanations(tmp_path, found, "Split.")
+    (tmp_path / "mine.txt").write_text("mine")
+    named = {f"{kind}-{e.name}.{end}" for e in found for kind, end in KINDS}
+    assert files_with_pictures(tmp_path) == named
+    write_explanations(tmp_path, found, "Split.", faces=False)
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "explain.html",
+        "mine.txt",
+        *(f"mean-{e.name}.png" for e in found),
+    }
+    maps = [coloured(e.mean_map) for e in found]
+    for e, heat in zip(found, maps, strict=True):
+        drawn = read_image(tmp_path / f"mean-{e.name}.png")
+        assert np.array_equal(
+            drawn, cv2.resize(heat, drawn.shape[:2], interpolation=cv2.INTER_AREA)
+        )
+    assert pictures_in(tmp_path / "explain.html") == [
+        base64.b64decode(face_uri(heat).partition("base64,")[2]) for heat in maps
+    ]
+    assert "Faces were left out" in (tmp_path / "explain.html").read_text()
 
 
 def test_an_unknown_split_is_refused(run):

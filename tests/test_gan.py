@@ -26,6 +26,7 @@ from classify.models import build
 from classify.runs import load_model
 from ffpp_tools.stills import images_below
 from tests.test_demo import hashes
+from tests.test_report import pictures_in
 
 TINY = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=4, every=2)
 
@@ -371,6 +372,18 @@ def test_without_weights_there_is_no_distance(run, monkeypatch):
     for one in found.kept:
         made = pictures_of(load_model(run.generator(one.epochs)), noise)
         assert one.diversity == pytest.approx(diversity(made) / diversity(images[rows]))
+
+
+def test_generated_faces_are_left_out_on_request(run, monkeypatch):
+    monkeypatch.setattr(reporting, "feature_network", lambda weights: _means())
+    monkeypatch.setattr(reporting, "features", lambda network, images: network(images))
+    found = reporting.make_report(run, "imagenet")
+    page = run.folder / "report/report.html"
+    course, *faces = sorted(pictures_in(page), key=lambda data: not data.startswith(b"<?xml"))
+    assert len(faces) == sum(len(kept.faces) for kept in found.kept)
+    reporting.make_report(run, "imagenet", faces=False)
+    assert pictures_in(page) == [course]
+    assert "Faces were left out" in page.read_text()
 
 
 def _means():

@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import pytest
 
@@ -45,6 +46,20 @@ def test_the_pictures_lie_beside_the_page(page):
         "groups.png",
         *(f"faces-{name}.jpg" for name in page[0].classes),
     }
+
+
+def test_an_overview_for_others_shows_no_face_and_looks_at_none(videos_manifest, tmp_path):
+    folder = shutil.copytree(videos_manifest.folder, tmp_path / "m")
+    away = Manifest(folder, {**videos_manifest.info, "root": str(tmp_path)})
+    (folder / "overview").mkdir(exist_ok=True)
+    (folder / "overview/faces-Youtube.jpg").write_bytes(b"a face")
+    (folder / "overview/notes.txt").write_text("mine")
+    text = draw_overview(away, faces=False).read_text()
+    figures = {"samples.png", "classes.png", "groups.png"}
+    assert {p.name for p in (folder / "overview").iterdir()} == {*figures, "notes.txt"}
+    assert text.count("<img") == text.count("data:image/png") == len(figures)
+    assert "data:image/jpeg" not in text
+    assert "Faces were left out" in text
 
 
 def test_a_missing_crop_is_named(videos_manifest, tmp_path):

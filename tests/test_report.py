@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 import re
@@ -408,7 +409,7 @@ class Page(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.fetched, self.headers, self.alts = [], [], []
+        self.fetched, self.headers, self.alts, self.pictures = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
@@ -417,6 +418,7 @@ class Page(HTMLParser):
             self.headers.append(attrs.get("scope"))
         if tag == "img":
             self.alts.append(attrs.get("alt"))
+            self.pictures.append(attrs["src"])
 
 
 def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
@@ -429,6 +431,37 @@ def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
     assert len(page.alts) >= 4 + 4 + 1 + 1  # figures per frame and per clip, over time, learning
     assert all(page.alts)
     assert html.count("<table>") == html.count("<caption>") == 14
+
+
+def pictures_in(path):
+    """What the pictures of a page hold."""
+    page = Page()
+    page.feed(path.read_text())
+    return [base64.b64decode(address.partition("base64,")[2]) for address in page.pictures]
+
+
+def files_with_pictures(folder):
+    """The names of all files below a folder that are pictures, by what is in them."""
+    known = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM")
+    return {p.name for p in folder.rglob("*") if p.is_file() and p.read_bytes().startswith(known)}
+
+
+def test_a_report_for_others_holds_its_figures_and_no_other_picture(report):
+    figures = {p.read_bytes() for p in report.folder.glob("*.svg")}
+    shown = pictures_in(report.folder / "report.html")
+    faces = [picture for picture in shown if picture not in figures]
+    assert len(faces) == min(12, len(errors(report.frames))) > 0
+    try:
+        make_report(report.run, faces=False)
+        assert set(pictures_in(report.folder / "report.html")) == figures
+        named = {f"{path.stem}.png" for path in report.folder.glob("*.svg")}
+        assert files_with_pictures(report.folder) == named
+        assert "data:image/jpeg" not in (report.folder / "report.html").read_text()
+        assert "Faces were left out" in (report.folder / "report.html").read_text()
+    finally:
+        make_report(report.run)
+    assert pictures_in(report.folder / "report.html") == shown
+    assert "left out of this page" not in (report.folder / "report.html").read_text()
 
 
 def test_names_are_escaped(report):
@@ -487,6 +520,9 @@ def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_mani
         json.loads((folder / "report.json").read_text())
         for folder in (report.folder, tmp_path / "again")
     )
+    assert "data:image/jpeg" in (again.folder / "report.html").read_text()
+    report_on_file(given, videos_manifest, folder=tmp_path / "again", faces=False)
+    assert "data:image/jpeg" not in (again.folder / "report.html").read_text()
     for key in ("units", "operating", "remarks"):
         assert second[key] == first[key]
     for name in ("confusion-paper-clip.csv", "manipulations-frame.csv", "errors.csv"):

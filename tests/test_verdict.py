@@ -28,7 +28,7 @@ from ffpp_tools.settings import StillSettings
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces
 from tests.test_decode import full_decode, shortened_with_index_first, write
-from tests.test_report import Page
+from tests.test_report import Page, files_with_pictures, pictures_in
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +219,22 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
     assert all(address.startswith("data:") for address in page.fetched)
     assert len(page.alts) == 1 + len(made[0].frames)
     assert all(page.alts)
+
+
+def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classifier, tmp_path):
+    made = verdict(clip, classifier)
+    html = tmp_path / f"videos/{clip.stem}.html"
+    VerdictFiles(tmp_path, classifier, "By r.").add(made)
+    (tmp_path / "videos/another.html").write_bytes(html.read_bytes())
+    timeline, *faces = pictures_in(html)
+    assert len(faces) == len(made.faces) > 0
+    VerdictFiles(tmp_path, classifier, "By r.", faces=False).add(made)
+    assert [p.name for p in (tmp_path / "videos").iterdir()] == [html.name]
+    assert pictures_in(html) == [timeline]
+    assert timeline.startswith(b"<?xml")
+    assert files_with_pictures(tmp_path) == set()
+    assert "Faces were left out" in html.read_text()
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 1
 
 
 def test_stills_that_were_taken_whole_are_judged_whole(world):

@@ -57,7 +57,9 @@ class GanReport:
         )
 
 
-def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> GanReport:
+def make_report(
+    run: GanRun, weights: str, progress: Progress | None = None, *, faces: bool = True
+) -> GanReport:
     """Judge every generator that was kept, and write `report/` of the run.
 
     Args:
@@ -65,6 +67,7 @@ def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> 
         weights: of EfficientNetB0, as `frechet.feature_network` takes them; where "imagenet"
             cannot be downloaded, there are no distances.
         progress: as `pack.pack` takes it.
+        faces: whether the page shows generated faces: a generator may know real ones by heart.
 
     Raises:
         RunError: no generator was kept yet.
@@ -97,13 +100,13 @@ def make_report(run: GanRun, weights: str, progress: Progress | None = None) -> 
         share = diversity(made[:WATCHED]) / real_diversity
         kept.append(Kept(number, made[:SHOWN].copy(), share, distance))
     found = GanReport(run, tuple(kept), half, floor)
-    _write(found, run.folder / "report")
+    _write(found, run.folder / "report", faces)
     return found
 
 
-def _write(found: GanReport, folder: Path) -> None:
+def _write(found: GanReport, folder: Path, faces: bool) -> None:
     write_atomically(folder / "generators.csv", found.table.to_csv(index=False).encode())
     svg = page.image(figures.course(found.run.log), "svg")
     said = {"remarks": found.run.remarks(), "source": found.run.source.name}
-    html = page.rendered("gan.html", found=found, course=svg, **said)
+    html = page.rendered("gan.html", found=found, course=svg, faces=faces, **said)
     write_atomically(folder / "report.html", html.encode())
