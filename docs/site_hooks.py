@@ -91,11 +91,11 @@ def commands() -> str:
 def command_of(target: str) -> Any:
     """The click command behind a console script, such as `classify.cli:app`."""
     script = EntryPoint("", target, "").load()
-    if hasattr(script, "command"):
-        return script.command
-    used = inspect.getclosurevars(script)
-    found = [v for v in {**used.globals, **used.nonlocals}.values() if isinstance(v, typer.Typer)]
-    return typer.main.get_command(found[0])
+    if not hasattr(script, "app"):  # a function that runs one
+        used = inspect.getclosurevars(script)
+        values = {**used.globals, **used.nonlocals}.values()
+        return typer.main.get_command(next(v for v in values if isinstance(v, typer.Typer)))
+    return typer.main.get_command(script.app)
 
 
 def _walk(title: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -131,6 +131,8 @@ def reference(package: str) -> str:
     found = {name: _place(package, name, listed) for name in _modules(package)}
     for name in (name for name, place in found.items() if place is None):
         log.warning("docs/architecture.md says nothing of %s", name)
+    for place in set(range(len(listed))) - set(found.values()):
+        log.warning("docs/architecture.md: there is no %s in %s", listed[place], package)
     ordered = sorted(found, key=lambda name: (found[name] is None, found[name] or 0))
     return "\n\n".join([f"# {package}", *(f"::: {name}" for name in ordered)]) + "\n"
 

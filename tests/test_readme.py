@@ -11,14 +11,11 @@ from typing import NamedTuple
 import pytest
 from markdown_it import MarkdownIt
 
-from ffpp_tools.demo import draw_world
 from tests.test_distribution import copied_tree
 from tests.test_package import ROOT
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = 12  # enough pairs for every class in every split, at the ratios that are the defaults
-SECONDS = 1.2
 SHELL = ("", "sh", "bash", "console")  # "" is an indented block
 QUICK = "--weights none --size 32 --epochs 1"
 # What stands there, what is run instead, and why.
@@ -26,6 +23,11 @@ SUBSTITUTES = (
     ("git clone <this repository>", "ln -s tree ffpp-tools", "no address yet, and no network"),
     ("make demo", "make --dry-run demo", "test_whole_way.py runs it"),
     ("--arch efficientnetb0", f"--arch efficientnetb0 {QUICK}", "no network, no time"),
+    (
+        "ffpp-identify dataset",
+        "ffpp-identify dataset --distance 0.05",
+        "to dlib's network drawn people look alike",
+    ),
     (
         'Path("runs/b0"))',
         'Path("runs/b0"), TrainSettings(arch="sepconv", weights="none", size=32, epochs=1))',
@@ -82,20 +84,15 @@ def left_out(block: Block) -> bool:
     return block.text.lstrip().startswith(tuple(NOT_RUN))
 
 
-@pytest.fixture(scope="module")
-def world_of_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_world(tmp_path_factory.mktemp("drawn"), PEOPLE, SECONDS, workers=2)
-
-
 @pytest.fixture
-def clone(tmp_path: Path, world_of_readme: Path) -> Path:
+def clone(tmp_path: Path, world: Path) -> Path:
     """A copy of this tree, with this environment as its .venv and drawn data where it belongs."""
     tree = copied_tree(tmp_path / "tree")
     (tree / ".venv").mkdir()
     (tree / ".venv/bin").symlink_to(Path(sys.prefix) / "bin")
     (tree / ".venv/installed").touch()
-    (tree / "data").symlink_to(world_of_readme)
-    video = min(world_of_readme.glob("FaceForensics++/original_sequences/**/*.mp4"))
+    (tree / "data").symlink_to(world)
+    video = min(world.glob("FaceForensics++/original_sequences/**/*.mp4"))
     shutil.copyfile(video, tree / "video.mp4")
     return tree
 
