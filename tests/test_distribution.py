@@ -176,6 +176,7 @@ def test_the_wheel_and_the_lock_file_are_all_that_a_person_needs(distributions, 
     assert (place / "runs/sepconv-videos/report/report.html").is_file()
     where = run("python", "-c", "import classify, ffpp_tools; print(classify.__file__)").stdout
     assert where.startswith(str(tmp_path / "venv"))
+    shutil.rmtree(tmp_path / "venv")  # some gigabytes
 
 
 def installing(wheel: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The documentation site: built strictly, complete, and in need of no other host."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -115,6 +116,16 @@ def test_every_module_is_there_with_its_functions(site, module):
     source = Path(importlib.util.find_spec(module).origin).read_text()
     for name in re.findall(r"^(?:def|class) ([A-Za-z]\w+)", source, re.MULTILINE):
         assert f'id="{module}.{name}"' in text
+
+
+def test_the_search_knows_the_words_of_every_part(site):
+    index = json.loads((site / "search/search_index.json").read_text())
+    text = {entry["location"].partition("#")[0]: "" for entry in index["docs"]}
+    for entry in index["docs"]:
+        text[entry["location"].partition("#")[0]] += entry["text"]
+    assert "commit mark" in text["docs/architecture.html"]
+    assert "spread evenly" in text["commands.html"]
+    assert "Intersection over union" in text["reference/ffpp_tools.html"]
 
 
 def test_a_link_to_a_module_leads_to_its_reference(site):
