@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint types clean
+.PHONY: help install demo test test-slow lint types docs build clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,13 @@ lint: install  ## check style and formatting
 types: install  ## check types
 	$(BIN)/mypy
 
+docs: install  ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+build: install  ## build wheel and sdist into dist/
+	rm -rf dist
+	$(BIN)/hatchling build
+
 clean:  ## delete what was built, the demo included
 	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache

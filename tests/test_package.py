@@ -60,7 +60,8 @@ def test_the_lock_file_is_exact_and_names_no_host():
 
 def test_the_lock_file_holds_every_declared_dependency():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["dev"], *extras["docs"]]
     locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
     assert {re.split(r"[><=\[]", d)[0] for d in declared} <= locked
 
