@@ -20,8 +20,8 @@ from ffpp_tools.audit import ALL_REASONS
 from ffpp_tools.console import counted
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256
-from ffpp_tools.rows import SPLITS, STILL
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.rows import SPLITS, STILL
 
 if TYPE_CHECKING:
     from classify.report import Report

@@ -111,7 +111,7 @@ def _sheet(samples: pd.DataFrame, root: Path) -> Image:
             if face is None:
                 raise TableError(
                     f"{root / path} is missing or no image; the manifest was made from another "
-                    f"state of the dataset. Extract it again, or pass --no-pictures"
+                    f"state of the dataset. Extract it again, or pass --no-faces"
                 )
             tile = cv2.resize(face, (TILE, TILE), interpolation=cv2.INTER_AREA)
             y, x = GAP + row * side, GAP + column * side

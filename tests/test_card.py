@@ -13,9 +13,9 @@ from classify.report import make_report, report_on_file
 from classify.settings import TrainSettings, read_config
 from classify.train import train
 from ffpp_tools.files import sha256
+from ffpp_tools.manifest import Manifest
 from ffpp_tools.probe import Answer
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import Manifest
 
 HOSTILE = "# x|y `z` <i>a</i> ![p](http://evil/x.png)\n\n1. [l](javascript:1) www.evil.org \\"
 

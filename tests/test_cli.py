@@ -311,6 +311,7 @@ def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp
     assert split.returncode == 0, split.stderr
     manifest = tmp_path / "data_manifests/binary"
     assert (manifest / "overview.html").is_file()
+    assert list((manifest / "overview").glob("faces-*.jpg"))
     audited = command("ffpp-audit", manifest)
     assert audited.returncode == 0, audited.stderr
     assert "No group of people is on two sides" in audited.stdout
@@ -327,7 +328,7 @@ def test_a_leak_is_status_1_and_said_aloud(command, dataset, tmp_path):
     split = command("ffpp-split", dataset, *asked)
     assert split.returncode == 0, split.stderr  # as asked for, by name
     assert "PEOPLE APPEAR ON SEVERAL SIDES" in split.stdout
-    assert not (tmp_path / "data_manifests/videos-paper/overview.html").exists()
+    assert not list((tmp_path / "data_manifests/videos-paper").rglob("faces-*.jpg"))
     audited = command("ffpp-audit", "data_manifests/videos-paper", "--no-probe")
     assert audited.returncode == 1
     assert "frames of the same clip" in audited.stdout

@@ -11,6 +11,7 @@ import typer
 from classify import show
 from classify.errors import ClassifyError
 from classify.start import start_keras
+from ffpp_tools.cli.options import Faces
 from ffpp_tools.console import answer, counted, log, progress, say
 from ffpp_tools.files import occupied
 
@@ -42,6 +43,7 @@ def report(
         bool,
         typer.Option("--robustness", help="Also on the same crops, compressed, blurred, noisy."),
     ] = False,
+    faces: Faces = True,
 ) -> None:
     """Judge a run, or anybody's predictions: per manipulation, per frame and per clip.
 
@@ -62,7 +64,7 @@ def report(
             raise ClassifyError("--predictions go with neither a run folder nor --robustness")
         if other is None:
             raise ClassifyError("--predictions need --manifest, which says what each face is")
-        made = report_on_file(predictions, other, split, out)
+        made = report_on_file(predictions, other, split, out, faces=faces)
     elif run is None:
         raise ClassifyError("name a run folder, or --predictions FILE")
     elif out:
@@ -70,7 +72,7 @@ def report(
     else:
         found = Run.read(run)
         start_keras()
-        made = make_report(found, split, other, robustness, progress)
+        made = make_report(found, split, other, robustness, progress, faces=faces)
     log.keep(made.folder)
     show.report(made)
     answer(as_dict(made) | {"folder": made.folder})
@@ -90,6 +92,7 @@ def predict(
         Path | None,
         typer.Option(help="Folder to write to.", show_default="<run>/predicted, or the next"),
     ] = None,
+    faces: Faces = True,
 ) -> None:
     """Say of pictures and videos whether the faces in them are fake, person by person.
 
@@ -109,7 +112,7 @@ def predict(
     start_keras()
     classifier = classifier_of(found, every)
     said = provenance.of_verdicts(found, classifier.operating)
-    files = VerdictFiles(folder, classifier, said)
+    files = VerdictFiles(folder, classifier, said, faces=faces)
     log.keep(folder)
     made = []
     for path in progress("looking")(media, len(media)):
@@ -128,6 +131,7 @@ def predict(
 def explain(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    faces: Faces = True,
 ) -> None:
     """Show where a network looks: Grad-CAM maps of faces of every class, and their means.
 
@@ -144,7 +148,7 @@ def explain(
     folder = found.report_folder(split, "explain")
     made = explaining.explain(found, split)
     said = provenance.of_run(found, found.manifest, split, operating(found))
-    write_explanations(folder, made, said)
+    write_explanations(folder, made, said, faces=faces)
     log.keep(folder)
     looked = sum(e.looked for e in made)
     say(f"explained {counted(looked, 'face')}: {folder / 'explain.html'}")

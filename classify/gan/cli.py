@@ -11,6 +11,7 @@ import typer
 from classify.errors import ClassifyError
 from classify.options import option
 from classify.start import start_keras
+from ffpp_tools.cli.options import Faces
 from ffpp_tools.console import answer, counted, log, print_table, progress, say
 from ffpp_tools.script import with_options
 
@@ -150,6 +151,7 @@ def report(
             help="Of EfficientNetB0, for the distance to real faces: imagenet, or a file."
         ),
     ] = "imagenet",
+    faces: Faces = True,
 ) -> None:
     """Judge every generator that was kept: its faces, their diversity, their distance to real ones.
 
@@ -166,7 +168,7 @@ def report(
 
     for remark in found.remarks():
         say(remark, style="yellow")
-    made = make_report(found, weights, progress)
+    made = make_report(found, weights, progress, faces=faces)
     table = Table("epochs", "diversity ÷ real", "Fréchet distance (EfficientNetB0)")
     for kept in made.kept:
         table.add_row(str(kept.epochs), number(kept.diversity), number(kept.distance))

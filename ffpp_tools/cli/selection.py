@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ffpp_tools import show
-from ffpp_tools.cli.options import CPUS, Processes
+from ffpp_tools.cli.options import CPUS, Faces, Processes
 from ffpp_tools.console import answer, log, say
 from ffpp_tools.errors import FfppError
 
@@ -100,9 +100,7 @@ def split(
     seed: Annotated[
         int, typer.Option(min=0, help="Another seed, other people in val and test.")
     ] = 0,
-    faces: Annotated[
-        bool, typer.Option(help="Draw overview.html, which shows some of the faces.")
-    ] = True,
+    faces: Faces = True,
 ) -> None:
     """Make a balanced manifest that keeps people on one side, and audit it.
 
@@ -127,8 +125,7 @@ def split(
     log.keep(folder)
     for manifest in made:
         show.manifest(manifest)
-        if faces:
-            say(f"pictures: {draw_overview(manifest)}")
+        say(f"pictures: {draw_overview(manifest, faces=faces)}")
     answer([{"manifest": manifest.folder, **manifest.info} for manifest in made])
 
 
