@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools import lists
+from ffpp_tools.console import counted
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import there
 from ffpp_tools.inventory import Source, missing_lists
@@ -38,13 +39,13 @@ def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
             yield Finding(name, OK, f"{count}, all of {source.expected:,}")
         if source.empty:
             names = _some([c.clip.path.name for c in source.empty])
-            text = f"{len(source.empty)} files of 0 bytes: {names}"
+            text = f"{counted(len(source.empty), 'file')} of 0 bytes: {names}"
             yield Finding(name, PROBLEM, text, FETCH_AGAIN)
         if source.damaged:
             text = f"{len(source.damaged)} damaged or cut short: {_some_errors(source)}"
             yield Finding(name, PROBLEM, text, FETCH_AGAIN)
         if source.unknown:
-            text = f"{len(source.unknown)} files that FF++ does not have: "
+            text = f"{counted(len(source.unknown), 'file')} that FF++ does not have: "
             text += _some([p.name for p in source.unknown])
             yield Finding(
                 name, NOTE, text, "move away what is not FF++'s; .mp4 files are extracted"

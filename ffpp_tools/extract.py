@@ -153,10 +153,13 @@ def opened(
     """
 
     def read() -> Iterator[demux.Video | decode.Frame]:
-        source = sequence if clip.path.is_dir() else decode
-        video = source.probe(clip.path)
+        if clip.path.is_dir():
+            probe, frames = sequence.probe, sequence.frames
+        else:
+            probe, frames = demux.probe, decode.frames
+        video = probe(clip.path)
         yield video
-        yield from source.frames(video, plan.wanted(video.n_frames))
+        yield from frames(video, plan.wanted(video.n_frames))
 
     items: Iterator[Any] = in_time(read, timeout_s, clip.path)
     return next(items), items

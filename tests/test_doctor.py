@@ -1,0 +1,134 @@
+"""ffpp-doctor: what it finds, and what it says to do."""
+
+import json
+import shutil
+
+import pytest
+
+from ffpp_tools import demux, doctor, machine
+from ffpp_tools.inventory import CROP_BYTES, Looked, Source, take_stock
+from ffpp_tools.layout import find_clips
+from ffpp_tools.machine import NOTE, OK, PROBLEM
+from ffpp_tools.plan import FramePlan
+from tests.test_decode import shortened_with_index_first
+
+PLAN = FramePlan(every=10)
+
+
+@pytest.fixture
+def copy(ffpp, tmp_path):
+    """A copy of the drawn originals and Deepfakes, which are given one fault of each kind."""
+    root = tmp_path / "FaceForensics++"
+    for category in ("original_sequences/youtube", "manipulated_sequences/Deepfakes"):
+        shutil.copytree(ffpp / category, root / category)
+    shutil.copytree(ffpp / "splits", root / "splits")
+    videos = root / "original_sequences/youtube/c23/videos"
+    (videos / "000.mp4").write_bytes(b"")
+    (videos / "001.mp4").write_bytes(shortened_with_index_first(videos / "001.mp4", tmp_path))
+    (videos / "002.mp4").unlink()
+    (videos / "003.mp4.part").write_bytes(b"half")
+    shutil.copy(videos / "004.mp4", videos / "my favourite.mp4")
+    return root
+
+
+def by_what(findings):
+    return {(f.what, f.state): f for f in findings}
+
+
+def test_a_copy_of_ffpp_is_compared_with_what_ffpp_has(copy):
+    sources = {s.category: s for s in take_stock(copy, PLAN, workers=2)}
+    youtube, fakes = sources["Youtube"], sources["Deepfakes"]
+    assert (youtube.expected, len(youtube.clips)) == (1000, 8)
+    assert "002" in youtube.missing
+    assert "003" not in youtube.missing
+    assert len(youtube.missing) == 1000 - 7
+    assert [c.clip.name for c in youtube.empty] == ["000"]
+    (short,) = youtube.damaged
+    assert short.clip.name == "001"
+    assert "ends after" in short.error
+    assert [p.name for p in youtube.unknown] == ["my favourite.mp4", "003.mp4.part"]
+    assert (fakes.missing, fakes.unknown, fakes.empty, fakes.damaged) == ((), (), [], [])
+
+
+def test_a_fake_that_the_official_splits_name_is_missed(copy):
+    (gone,) = sorted((copy / "manipulated_sequences/Deepfakes/c23/videos").glob("000_*.mp4"))
+    gone.unlink()
+    sources = {s.category: s for s in take_stock(copy, PLAN)}
+    assert sources["Deepfakes"].missing == (gone.stem,)
+
+
+def test_planned_frames_and_their_space_follow_from_the_packets(ffpp):
+    sources = take_stock(ffpp, PLAN)
+    clip = find_clips(ffpp, ["Youtube"])[0]
+    looked = next(c for s in sources for c in s.clips if c.clip == clip)
+    assert looked.planned == len(range(0, demux.probe(clip.path).n_frames, 10))
+    assert looked.size == clip.path.stat().st_size
+    c40 = Source("Youtube", "c40", (Looked(clip, 1, 7),), 1000, (), ())
+    assert c40.crops_size == 7 * CROP_BYTES["c40"]
+
+
+def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
+    sources = take_stock(copy, PLAN)
+    findings = [*doctor.of_clips(sources), *doctor.of_lists(copy, tmp_path / "dataset")]
+    found = by_what(findings)
+    assert all(f.remedy for f in findings if f.state != OK)
+    assert not any(f.remedy for f in findings if f.state == OK)
+    assert [f.found.split(":")[0] for f in findings if f.state == PROBLEM] == [
+        "1 file of 0 bytes",
+        "1 damaged or cut short",
+    ]
+    assert any("my favourite.mp4" in f.found and f.state == NOTE for f in findings)
+    assert "conversion_dict.json" in found["official lists", NOTE].found
+
+
+def test_too_little_space_is_a_problem(copy, tmp_path, monkeypatch):
+    sources = take_stock(copy, PLAN)
+    assert doctor.of_space(sources, tmp_path / "not/there/yet").state == OK
+    monkeypatch.setattr(doctor, "free_space", lambda folder: 1000)
+    found = doctor.of_space(sources, tmp_path)
+    assert found.state == PROBLEM
+    assert "--every" in found.remedy
+
+
+def test_stills_without_the_lists_that_tell_people_apart_are_noted(world, tmp_path):
+    assert doctor.of_stills(world / "CelebA").state == OK
+    bare = tmp_path / "CelebA"
+    shutil.copytree(world / "CelebA/Img", bare / "Img")
+    found = doctor.of_stills(bare)
+    assert (found.state, "identity_CelebA.txt" in found.remedy) == (NOTE, True)
+    next((bare / "Img/img_align_celeba").iterdir()).write_bytes(b"")
+    assert doctor.of_stills(bare).state == PROBLEM
+    (tmp_path / "empty").mkdir()
+    assert doctor.of_stills(tmp_path / "empty").state == PROBLEM
+
+
+def test_this_machine_can_find_a_face_and_read_h264():
+    assert machine.python().state == OK
+    assert [f.state for f in machine.packages()] == [OK]
+    assert machine.detector().state == OK
+    assert "h264" in machine.codecs().found
+
+
+def test_a_backend_that_cannot_be_imported_is_a_problem_with_its_last_word(monkeypatch):
+    monkeypatch.setattr(machine, "ASK", {"json": "1/0"})
+    found = machine._backend("json", card=False, mark="")
+    assert found.state == PROBLEM
+    assert found.found.endswith("ZeroDivisionError: division by zero")
+
+
+def test_the_backend_of_the_environment_has_to_be_installed(monkeypatch):
+    monkeypatch.setattr(machine, "BACKENDS", ())
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    (found,) = machine.backends()
+    assert (found.state, "torch is chosen" in found.found) == (PROBLEM, True)
+
+
+def test_the_command_answers_as_json_and_status_1_is_a_problem(command, copy, tmp_path):
+    done = command("ffpp-doctor", copy, "--json", "--every", 10)
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    youtube = next(s for s in answer["sources"] if s["category"] == "Youtube")
+    assert set(youtube["unreadable"]) == {"000", "001"}
+    assert "problem" in done.stderr
+    assert {f["state"] for f in answer["findings"]} == {OK, NOTE, PROBLEM}
+    assert not (tmp_path / "dataset").exists()
