@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
 # NAL unit types of H.264 (ITU-T H.264, table 7-1).
 SLICE, IDR_SLICE, EXTENSION_SLICE = 1, 5, 20
+FORBIDDEN = 0x80  # the bit of a unit's first byte that is never set
 START_CODE = re.compile(b"\x00\x00\x01(.)", re.DOTALL)
 
 
@@ -110,13 +110,15 @@ def _dependence(packet: av.Packet[av.VideoStream], nal_length: int | None) -> tu
     """Whether a packet is known to be disposable, and to be fresh, as in `Packet`.
 
     An H.264 picture whose nal_ref_idc is 0 is referred to by no other (7.4.1); an IDR picture
-    empties the decoder's store of reference pictures (7.4.1.2.4).
+    empties the decoder's store of reference pictures (7.4.1.2.4). A damaged packet is not believed.
     """
     if nal_length is None:
         return False, False
-    data = memoryview(packet)
+    headers = _nal_headers(memoryview(packet), nal_length)
+    if any(header & FORBIDDEN for header in headers):
+        return False, False
     referred, fresh, slices = False, False, 0
-    for header in _nal_headers(data, nal_length):
+    for header in headers:
         kind = header & 31
         if SLICE <= kind <= IDR_SLICE or kind == EXTENSION_SLICE:
             slices += 1
@@ -125,15 +127,15 @@ def _dependence(packet: av.Packet[av.VideoStream], nal_length: int | None) -> tu
     return slices > 0 and not referred, fresh
 
 
-def _nal_headers(data: memoryview, nal_length: int) -> Iterator[int]:
-    """The first byte of every NAL unit in a packet."""
+def _nal_headers(data: memoryview, nal_length: int) -> list[int]:
+    """The first byte of every NAL unit in a packet; none where the units do not fill it."""
     if not nal_length:
-        yield from (match[1][0] for match in START_CODE.finditer(data))
-        return
-    start = 0
+        return [match[1][0] for match in START_CODE.finditer(data)]
+    headers, start = [], 0
     while start + nal_length < len(data):
-        yield data[start + nal_length]
+        headers.append(data[start + nal_length])
         start += nal_length + int.from_bytes(data[start : start + nal_length], "big")
+    return headers if start == len(data) else []
 
 
 def opened(path: Path) -> av.container.InputContainer:

@@ -153,13 +153,11 @@ def opened(
     """
 
     def read() -> Iterator[demux.Video | decode.Frame]:
-        if clip.path.is_dir():
-            probe, frames = sequence.probe, sequence.frames
-        else:
-            probe, frames = demux.probe, decode.frames
-        video = probe(clip.path)
+        images = clip.path.is_dir()
+        video = sequence.probe(clip.path) if images else demux.probe(clip.path)
+        wanted = plan.wanted(video.n_frames)
         yield video
-        yield from frames(video, plan.wanted(video.n_frames))
+        yield from sequence.frames(video, wanted) if images else decode.frames(video, wanted)
 
     items: Iterator[Any] = in_time(read, timeout_s, clip.path)
     return next(items), items

@@ -28,6 +28,7 @@ COMMANDS = [
     ("ffpp-split",),
     ("ffpp-audit",),
     ("ffpp-demo",),
+    ("ffpp-doctor",),
     ("classify",),
     ("classify", "archs"),
     ("classify", "train"),

@@ -1,0 +1,85 @@
+"""What every command has."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.script import read_options
+from tests.test_cli import COMMANDS
+from tests.test_package import ROOT
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+@pytest.mark.parametrize("name", sorted({words[0] for words in COMMANDS}))
+def test_every_script_says_which_version_it_is(command, name):
+    done = command(name, "--version")
+    assert (done.returncode, done.stdout) == (0, f"ffpp-tools {VERSION}\n")
+
+
+def test_an_answer_in_json_has_standard_output_to_itself(command):
+    done = command("classify", "archs", "--json")
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert answer["networks"][0]["name"] == "baseline"
+    assert "baseline" in done.stderr  # the table
+
+
+def test_what_is_said_is_kept_beside_what_is_written(command, dataset, tmp_path):
+    words = ("--mode", "videos", "--ratios", "50/25/25", "--no-faces", "--out", "m", "--quiet")
+    done = command("ffpp-split", dataset, *words)
+    assert (done.returncode, done.stdout) == (0, "")
+    log = (tmp_path / "m/log.txt").read_text()
+    first, *_, last = log.splitlines()
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  ffpp-split .* --quiet \(ffpp-tools", first)
+    assert "No group of people is on two sides" in log
+    assert re.search(r"ended after \d+\.\d s with status 0$", last)
+    assert "\x1b" not in log
+    command("ffpp-audit", "m", "--no-probe")
+    assert len(re.findall("ended after", (tmp_path / "m/log.txt").read_text())) == 2
+
+
+def test_a_folder_that_is_refused_gets_no_log(command, videos_manifest, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    words = ("--manifest", videos_manifest.folder, "--weights", "none", "--out", "mine")
+    assert command("classify", "train", *words).returncode == 1
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_options_may_stand_in_a_file_and_the_command_line_comes_first(command, dataset, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        f'dataset = "{dataset}"\nmode = "binary"\nratios = "50/25/25"\nfaces = false\nout = "a"\n'
+    )
+    done = command("ffpp-split", "--config", "mine.toml", "--mode", "videos", "--json")
+    assert done.returncode == 0, done.stderr
+    (made,) = json.loads(done.stdout)
+    assert (made["mode"], made["manifest"]) == ("videos", "a")
+    assert (tmp_path / "a/manifest.json").is_file()
+    (tmp_path / "mine.toml").write_text("ratio = 1\n")
+    done = command("ffpp-split", "--config", "mine.toml")
+    assert done.returncode == 1
+    assert "mine.toml: unknown option ratio; known: " in done.stderr
+
+
+def test_a_file_of_options_names_parameters_by_their_options(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text("min-face = 3\n")
+    assert read_options(path, {"min-face": "min_face"}) == {"min_face": 3}
+    path.write_text("min-face = ")
+    with pytest.raises(SettingsError, match="not a readable TOML file"):
+        read_options(path, {"min-face": "min_face"})
+    with pytest.raises(SettingsError, match=r"gone\.toml"):
+        read_options(tmp_path / "gone.toml", {})
+
+
+def test_no_color_is_respected(command):
+    words = ("ffpp-doctor", "nowhere")
+    coloured = command(*words, FORCE_COLOR="1").stdout
+    plain = command(*words, FORCE_COLOR="1", NO_COLOR="1").stdout
+    colour = re.compile(r"\x1b\[[\d;]*3[1-7]m")
+    assert colour.search(coloured)
+    assert not colour.search(plain)
