@@ -13,7 +13,7 @@ import pandas as pd
 
 from classify.backend import devices
 from classify.errors import RunError
-from ffpp_tools.files import locked, occupied, write_atomically
+from ffpp_tools.files import locked, occupied, read_json, write_atomically
 
 ENVIRONMENT = "environment.json"
 
@@ -95,7 +95,7 @@ def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
 def read_environment(folder: Path) -> dict[str, Any]:
     """What environment.json of a run says; nothing where it is gone or damaged."""
     try:
-        return dict(json.loads((folder / ENVIRONMENT).read_text("utf-8")))
+        return dict(read_json(folder / ENVIRONMENT))
     except (OSError, ValueError):
         return {}
 

@@ -11,7 +11,7 @@ from classify.predict import score_split
 from classify.runs import Run
 from classify.scores import Scores
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import read_json, sha256, write_atomically
 
 FILE = "operating.json"
 
@@ -55,7 +55,7 @@ def operating(run: Run) -> Operating:
     path = run.folder / FILE
     checkpoint = sha256(run.checkpoint)
     try:
-        kept = json.loads(path.read_text("utf-8"))
+        kept = read_json(path)
         if kept.pop("checkpoint") == checkpoint:
             return Operating(**kept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

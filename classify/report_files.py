@@ -14,7 +14,7 @@ from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
 from classify.scores import CLIP_KEY, PREFIX, Scores
-from ffpp_tools.files import below, sha256, write_atomically
+from ffpp_tools.files import below, read_json, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import STILL
@@ -79,7 +79,7 @@ def write_report(report: Report, faces: bool = True) -> None:
 def written(folder: Path) -> dict[str, Any]:
     """The report.json of a report that lies in a folder; empty where there is none."""
     try:
-        found = json.loads((folder / "report.json").read_text("utf-8"))
+        found = read_json(folder / "report.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("files"), list) else {}

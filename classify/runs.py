@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from classify.folder import (
 )
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import read_json, read_toml, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.people import read_settings
 from ffpp_tools.recorded import recorded_settings
@@ -130,7 +129,7 @@ class Run:
             raise RunError(f"no run at {folder} (no config.toml); `classify train` makes one")
         try:
             settings, _ = read_config(path)
-            manifest = tomllib.loads(path.read_text("utf-8"))["manifest"]
+            manifest = read_toml(path)["manifest"]
             return cls(folder, settings, manifest["path"], manifest["sha256"])
         except ClassifyError as error:
             raise RunError(f"{error} (written by another version?)") from error
@@ -184,7 +183,7 @@ class Run:
             RunError: faces.json is gone or damaged.
         """
         try:
-            found = dict(json.loads((self.folder / FACES).read_text("utf-8")))
+            found = dict(read_json(self.folder / FACES))
             return {**found, "classes": dict(found["classes"]), "crop": dict(found["crop"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.folder / FACES}: {OLDER} ({error!r})") from error

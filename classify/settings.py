@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from classify.augment import PRESETS
 from classify.errors import ClassifyError
+from ffpp_tools.files import read_toml
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -135,10 +135,10 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         ClassifyError: no such file, not TOML, or keys and values that are not known.
     """
     try:
-        config = tomllib.loads(path.read_text("utf-8"))
+        config = read_toml(path)
     except OSError as error:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ClassifyError(f"{path}: not readable as TOML ({error})") from error
     settings = settings_of(config.get("training", {}), path)
     manifest = config.get("manifest", {})

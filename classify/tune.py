@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from classify.page import image
 from classify.predict import score_split
 from classify.runs import Run, best_epoch
 from classify.settings import TrainSettings, read_config
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import read_toml, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
     path = folder / CONFIG
     try:
         base, manifest_folder = read_config(path)
-        config = tomllib.loads(path.read_text("utf-8"))
+        config = read_toml(path)
         search = Search(**{**config["search"], "vary": tuple(config["search"]["vary"])})
         known = config["manifest"]["sha256"]
     except (ClassifyError, KeyError, TypeError) as error:

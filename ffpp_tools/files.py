@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
+from typing import Any
 
 from ffpp_tools.errors import FfppError
 
@@ -17,6 +20,28 @@ def sha256(path: Path) -> str:
     """The hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or nested deeper than anything this project writes.
+    """
+    return _parsed(json.loads, path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; errors as those of `read_json`."""
+    return _parsed(tomllib.loads, path)
+
+
+def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
+    try:
+        return parse(path.read_text("utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -5,13 +5,12 @@ They are kept with the dataset, in `lists/`, so that a manifest follows from the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import sha256, there, write_atomically
+from ffpp_tools.files import read_json, sha256, there, write_atomically
 from ffpp_tools.rows import SPLITS
 
 FOLDER = "lists"
@@ -131,7 +130,7 @@ def _conversion(path: Path) -> dict[str, str]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: not a readable JSON file ({error})") from error
 

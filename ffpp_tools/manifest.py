@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import leads_out, read_json, sha256, write_atomically
 from ffpp_tools.rows import SPLITS
 
 
@@ -36,23 +36,27 @@ class ManifestRow:
 
 
 # What manifest.json cannot do without.
-MANIFEST_KEYS = (
-    "summary",
-    "mode",
-    "recipe",
-    "root",
-    "classes",
-    "groups",
-    "tables",
-    "files",
-    "crops",
-    "audit",
-    "settings",
-    "counts",
-    "removed",
-)
+MANIFEST_KEYS: dict[str, type] = {
+    **dict.fromkeys(("summary", "mode", "recipe", "root"), str),
+    **dict.fromkeys(("classes", "counts", "groups", "settings", "tables"), dict),
+    **dict.fromkeys(("audit", "files", "crops"), dict),
+    "removed": list,
+}
 MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
 TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
+
+
+def _check(info: Any) -> None:
+    """Refuse what nobody could go on with.
+
+    Raises:
+        ValueError, KeyError, TypeError: saying what.
+    """
+    for key, kind in MANIFEST_KEYS.items():
+        if not isinstance(info[key], kind):
+            raise ValueError(f"{key} is no {kind.__name__}")
+    if not all(label in ("real", "fake") for label in info["classes"].values()):
+        raise ValueError("a class is neither real nor fake")
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,14 @@ class Manifest:
         """
         path = folder / "manifest.json"
         try:
-            info = json.loads(path.read_text("utf-8"))
-            for key in MANIFEST_KEYS:
-                info[key]
-        except FileNotFoundError as error:
+            info = read_json(path)
+            _check(info)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise TableError(
                 f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"
             ) from error
+        except OSError as error:
+            raise TableError(f"{path}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise TableError(
                 f"{path}: damaged ({error!r}); make it again with `ffpp-split`"
@@ -109,7 +114,15 @@ class Manifest:
                 f"{path} was changed after it was written: what manifest.json says of people and "
                 f"balance may no longer hold. Make the manifest again with `ffpp-split`."
             )
-        return pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
+        try:
+            samples = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
+        except (OSError, ValueError) as error:
+            raise TableError(f"{path}: not a readable CSV file ({error})") from error
+        if missing := [c for c in MANIFEST_COLUMNS if c not in samples]:
+            raise TableError(f"{path}: column {', '.join(missing)} is missing")
+        if outside := [p for p in samples["path"] if leads_out(p)]:
+            raise TableError(f"{path}: {outside[0]!r} leads out of the dataset's folder")
+        return samples
 
     def crop_hashes(self, split: str, samples: pd.DataFrame) -> pd.Series:
         """The sha256 of every crop of a split, by its path below the root, in the CSV's order.

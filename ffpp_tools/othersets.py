@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ffpp_tools.clip import NATIVE, Clip
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import there
+from ffpp_tools.files import read_json, there
 
 CELEB_DF = ("Celeb-real", "Celeb-synthesis", "YouTube-real")
 CELEB_DF_TEST = "List_of_testing_videos.txt"  # lines of "1 YouTube-real/00170.mp4"; 1 is real
@@ -54,7 +53,7 @@ def _tested(path: Path) -> set[str]:
 
 def _dfdc_part(path: Path) -> list[Clip]:
     try:
-        rows = json.loads(path.read_text("utf-8"))
+        rows = read_json(path)
         return [
             Clip(
                 DFDC_LABELS[row["label"]],

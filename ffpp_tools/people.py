@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from ffpp_tools import crop, detect
 from ffpp_tools.clip import NATIVE, Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, Face, FindSettings
-from ffpp_tools.errors import DecodeError, TableError
+from ffpp_tools.errors import DecodeError, SettingsError, TableError
 from ffpp_tools.extract import TIMEOUT_S, opened
 from ffpp_tools.extract_stills import read_still
+from ffpp_tools.files import read_json
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
@@ -98,7 +98,7 @@ def read_settings(path: Path) -> tuple[ClipSettings, StillSettings]:
         TableError: missing, or damaged.
     """
     try:
-        recorded = json.loads(path.read_text("utf-8"))
+        recorded = read_json(path)
         cut, find = CropSettings(**recorded["crop"]), FindSettings(**recorded["find"])
         clips = recorded.get("clips") or {}
         plan = FramePlan(**clips["plan"]) if clips else FramePlan()
@@ -108,5 +108,5 @@ def read_settings(path: Path) -> tuple[ClipSettings, StillSettings]:
         return moving, StillSettings(cut, find, whole=whole)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (SettingsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(f"{path}: damaged ({error!r})") from error

@@ -20,7 +20,7 @@ import pandas as pd
 
 from ffpp_tools.clip import ORIGINALS
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.kept import face_in, kept
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image
@@ -117,7 +117,7 @@ def read(manifest: Manifest) -> list[Answer]:
     if not path.exists():
         return []
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
         if found["files"] != manifest.info["files"]:
             return []
         rows: list[dict[str, Any]] = found["answers"]

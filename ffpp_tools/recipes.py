@@ -121,7 +121,7 @@ def check(recipe: Recipe) -> None:
 def _parsed(name: str, source: str, text: str) -> Recipe:
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{source}: not TOML ({error})") from error
     known = [f.name for f in fields(Recipe) if f.name != "name"]
     for key in table:

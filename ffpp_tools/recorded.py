@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.rows import STILL
 from ffpp_tools.settings import ClipSettings, StillSettings
 
@@ -76,10 +76,10 @@ def recorded_settings(dataset: Path) -> dict[str, Any]:
     """
     path = dataset / SETTINGS
     try:
-        recorded: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except ValueError as error:
+        recorded = read_json(path) if path.exists() else {}
+        return {section: dict(values) for section, values in dict(recorded).items()}
+    except (ValueError, TypeError) as error:
         raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
-    return recorded
 
 
 def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:

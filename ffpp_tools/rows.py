@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import read_json, write_atomically
 
 SPLITS = ("train", "val", "test")
 STATUSES = (
@@ -98,7 +98,7 @@ class Part:
             TableError: the file is damaged.
         """
         try:
-            rows = json.loads(path.read_bytes())
+            rows = read_json(path)
             return cls(
                 tuple(FrameRow(**r) for r in rows["frames"]),
                 tuple(FaceRow(**r) for r in rows["faces"]),

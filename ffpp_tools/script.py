@@ -7,7 +7,6 @@ import inspect
 import shlex
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from ffpp_tools.console import console, log, want_json
 from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.files import read_toml
 
 PACKAGE = "ffpp-tools"
 FAILED, INTERRUPTED = 1, 130  # exit statuses; 2 is for a command line that makes no sense
@@ -158,8 +158,8 @@ def read_options(path: Path, names: dict[str, str]) -> dict[str, Any]:
         SettingsError: no readable TOML file, or a key that is no option.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = read_toml(path)
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a readable TOML file ({error})") from error
     if unknown := [key for key in values if key not in names]:
         known = ", ".join(sorted(names))

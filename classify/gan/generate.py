@@ -17,7 +17,7 @@ from classify.errors import ClassifyError
 from classify.gan.run import GanRun
 from classify.pack import Progress
 from classify.runs import load_model
-from ffpp_tools.files import occupied, write_atomically
+from ffpp_tools.files import occupied, read_json, write_atomically
 
 NOTE = "generated.json"
 AT_A_TIME = 64
@@ -103,6 +103,6 @@ def _hash(model: keras.Model) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        return dict(read_json(path))
     except (OSError, ValueError, TypeError):
         return {}

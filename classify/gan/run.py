@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from classify.errors import ClassifyError, RunError
 from classify.folder import environment_here, read_log, write_environment
 from classify.gan.settings import GanSettings
 from classify.gan.watch import GanEpoch, remarks
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import read_toml, write_atomically
 
 CONFIG = "config.toml"
 
@@ -64,7 +63,7 @@ class GanRun:
         """
         path = folder / CONFIG
         try:
-            config = tomllib.loads(path.read_text("utf-8"))
+            config = read_toml(path)
             images = config["images"]
             settings = GanSettings(**config["gan"])
             return cls(folder, settings, str(images["path"]), int(images["count"]))
