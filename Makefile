@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
+TWO := --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint types docs build clean
@@ -32,10 +33,10 @@ demo: install  ## draw a small world, extract, split, audit, train and report on
 	$(BIN)/classify report $(DEMO)/runs/sepconv
 
 test: install  ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 test-slow: install  ## run what takes long: full-size networks, the whole way on a drawn world
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(TWO) -m slow
 
 lint: install  ## check style and formatting
 	$(BIN)/ruff check .

@@ -5,13 +5,33 @@ Here alone are backends told apart; everything else of `classify` is `keras` and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from classify.errors import ClassifyError
+from ffpp_tools.machine import BACKENDS
+
+
+def check() -> None:
+    """Refuse a backend that is not there, before Keras does with a traceback.
+
+    Raises:
+        ClassifyError: KERAS_BACKEND names none that is installed.
+    """
+    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    installed = [name for name in BACKENDS if find_spec(name)]
+    if chosen not in installed:
+        raise ClassifyError(
+            f"Keras's backend {chosen} is not installed; set KERAS_BACKEND to one that is: "
+            f"{', '.join(installed)}"
+        )
 
 
 def devices() -> list[str]:

@@ -25,7 +25,10 @@ def check_free(folder: Path) -> None:
         RunError: it does.
     """
     if occupied(folder):
-        raise RunError(f"{folder} is not empty; a run never overwrites another: choose --out")
+        raise RunError(
+            f"{folder} is not empty; a run never overwrites another: choose another --out, or go "
+            "on with what lies there by --resume"
+        )
 
 
 def new_folder(parent: Path, name: str) -> Path:
@@ -96,7 +99,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """What environment.json of a run says; nothing where it is gone or damaged."""
     try:
         return dict(read_json(folder / ENVIRONMENT))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
 
 

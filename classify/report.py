@@ -69,6 +69,7 @@ def make_report(
     """
     if other is not None and run.is_of(other):
         other = None
+    scores = score_split(run, split, other)
     if other is None:
         manifest, at = run.manifest, operating(run)
         folder = run.report_folder(split)
@@ -79,7 +80,6 @@ def make_report(
         base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
         folder = _folder_for(base, other)
         said = provenance.of_run_elsewhere(run, other, split, at)
-    scores = score_split(run, split, other)
     found = _judged(
         Report(
             run.folder.resolve().name, folder, split, said, at, manifest, scores, validation, run

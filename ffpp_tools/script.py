@@ -104,11 +104,13 @@ class Script:
 
         Args:
             app: the command line.
-            errors: what is told in one line; anything else is a bug and shows its traceback.
+            errors: what is told in one line, as OSErrors are that name a file; anything else is a
+                bug and shows its traceback.
             interrupted: what to say after Ctrl-C, by the words of the command line.
         """
         self.app = app
-        self._errors, self._interrupted = errors, interrupted
+        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
+        self._interrupted = interrupted
 
     def __call__(self) -> None:
         """Run; the exit status is 0, 1 for an error or finding, 2 for bad usage, 130 for Ctrl-C."""
@@ -120,8 +122,9 @@ class Script:
         try:
             self.app()
         except self._errors as error:
-            stderr.print(f"error: {error}", style="red", markup=False, highlight=False)
-            log.line(f"error: {error}")
+            text = f"error: {_told(error)}"
+            stderr.print(text, style="red", markup=False, highlight=False)
+            log.line(text)
             sys.exit(FAILED)
         except SystemExit as stop:
             status = stop.code or 0
@@ -132,6 +135,15 @@ class Script:
             raise
         finally:
             log.line(f"ended after {time.monotonic() - started:.1f} s with status {status}")
+
+
+def _told(error: Exception) -> str:
+    """An error in a line; of an OSError that names no file, a bug, there is none."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.filename is None:
+        raise error
+    return f"{error.filename}: {error.strerror}"
 
 
 def ffpp_script(function: Callable[..., None], interrupted: str) -> Script:

@@ -92,7 +92,9 @@ def finished(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator
     import joblib
     from joblib.externals.loky import BrokenProcessPool
 
-    calls = (joblib.delayed(_done)(dataset, task) for task in tasks)
+    # Processes are kept from one call to the next; this one may have gone elsewhere since.
+    here = None if workers.scheduler else Path.cwd()
+    calls = (joblib.delayed(_done)(here, dataset, task) for task in tasks)
     try:
         with _backend(workers) as n_jobs:
             options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
@@ -134,8 +136,10 @@ def _backend(workers: Workers) -> Iterator[int]:
         ) from error
 
 
-def _done(dataset: Path, task: Task) -> Tally:
+def _done(here: Path | None, dataset: Path, task: Task) -> Tally:
     _prepare()
+    if here:
+        os.chdir(here)
     return task.do(dataset, task.tally, *task.arguments)
 
 

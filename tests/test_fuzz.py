@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import tomli_w
@@ -23,9 +24,14 @@ from ffpp_tools.recorded import recorded_settings
 from ffpp_tools.rows import Part
 from ffpp_tools.script import read_options
 
+EXAMPLES = int(os.environ.get("FFPP_TEST_EXAMPLES", "0"))  # other ones each time; 0: 150 fixed ones
+
 # One folder serves all examples of a test: each writes its file anew.
 often = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES or 150,
+    derandomize=not EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 values = st.recursive(

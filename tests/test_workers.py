@@ -1,6 +1,7 @@
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from distributed import LocalCluster
@@ -88,3 +89,13 @@ def test_tallies_add_up_to_what_was_done(few, tmp_path):
     assert total == Tally(units, len(summary.faces), 0, size)
     assert units == len(summary.frames.groupby(["category", "clip"]))
     assert size == sum(c.path.stat().st_size for f in few for c in f.clips)
+
+
+def test_processes_go_along_when_this_one_goes_elsewhere(ffpp, tmp_path, monkeypatch):
+    """A notebook changes its folder, and the processes it has started are kept."""
+    for folder in ("original_sequences", "manipulated_sequences"):
+        monkeypatch.chdir(ffpp / folder)
+        clips = find_clips(Path("..").resolve(), limit=2)
+        clips = [replace(c, path=Path(os.path.relpath(c.path))) for c in clips]
+        summary = extract_dataset(families(ffpp, clips), tmp_path / folder, SETTINGS, Workers(2))
+        assert set(summary.frames["status"]) == {"ok"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from classify import backend
 from classify.cli.judging import compare, explain, export, predict, report
 from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
@@ -22,7 +23,7 @@ typer_app = typer.Typer(
 
 @typer_app.callback()
 def _classify(version: Version = False) -> None:
-    pass
+    backend.check()
 
 
 for _command in (archs, train, report, predict, explain, compare, export, tune):

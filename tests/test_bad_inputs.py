@@ -1,0 +1,379 @@
+"""Bad input: one line with a remedy, status 1, and nothing that lay there is changed."""
+
+import hashlib
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.backend import on_gpu
+from classify.cli import app as classify_app
+from classify.settings import TrainSettings
+from classify.train import train
+from ffpp_tools import cli
+from ffpp_tools.console import Log, console
+from tests.test_demo import hashes
+from tests.test_faults import without_privileges
+
+APPS = {
+    "ffpp-extract": cli.extract_app,
+    "ffpp-stills": cli.stills_app,
+    "ffpp-clean": cli.clean_app,
+    "ffpp-identify": cli.identify_app,
+    "ffpp-split": cli.split_app,
+    "ffpp-audit": cli.audit_app,
+    "ffpp-doctor": cli.doctor_app,
+    "classify": classify_app,
+}
+
+
+@pytest.fixture(scope="module")
+def made(dataset, videos_manifest, tmp_path_factory):
+    """A dataset, a manifest and a trained run side by side."""
+    folder = tmp_path_factory.mktemp("made") / "whole"
+    shutil.copytree(dataset, folder / "dataset")
+    shutil.copytree(videos_manifest.folder, folder / "manifests/videos")
+    settings = TrainSettings(arch="sepconv", size=32, epochs=1, augment="none")
+    train(folder / "manifests/videos", folder / "run", settings)
+    return folder
+
+
+@pytest.fixture
+def place(made, tmp_path, monkeypatch):
+    """A copy of it, in a folder whose name asks for trouble, and that one is in."""
+    folder = tmp_path / 'Gesichter äöü 顔 "it\'s" $HOME & <b>'
+    shutil.copytree(made, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("FFPP_DATA", raising=False)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command of ours in this process; returns its status and what it printed."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+        monkeypatch.setattr("ffpp_tools.script.log", Log())
+        monkeypatch.setattr(console, "quiet", False)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            APPS[words[0]]()
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return command
+
+
+def cut(path, length=0):
+    Path(path).write_bytes(Path(path).read_bytes()[:length])
+
+
+def edited(path, change):
+    """Change a file in which JSON stands."""
+    values = json.loads(Path(path).read_text())
+    change(values)
+    Path(path).write_text(json.dumps(values))
+
+
+def recorded(folder, name):
+    """Make a manifest say that a file of it is as it should be."""
+    content = hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest()
+    edited(Path(folder) / "manifest.json", lambda values: values["files"].update({name: content}))
+
+
+def without_column(name):
+    path = Path("manifests/videos/test.csv")
+    pd.read_csv(path, dtype=str, na_filter=False).drop(columns=name).to_csv(path, index=False)
+    recorded(path.parent, path.name)
+
+
+def leading_out():
+    path = Path("manifests/videos/train.csv")
+    table = pd.read_csv(path, dtype=str, na_filter=False)
+    table.loc[0, "path"] = "../../../etc/passwd"
+    table.to_csv(path, index=False)
+    recorded(path.parent, path.name)
+
+
+def predicted(change=lambda table: table):
+    """Write predictions of somebody's detector for the test split."""
+    table = pd.read_csv("manifests/videos/test.csv", dtype=str, na_filter=False)[["face_id"]]
+    change(table.assign(p_fake=0.5)).to_csv("theirs.csv", index=False)
+
+
+def bomb(path, side=20_000):
+    """A PNG of 48 kB that is a picture of 400 megapixels."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes((side // 8 + 1) * side), 9)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in chunks))
+
+
+TRAIN = ("classify", "train", "--manifest", "manifests/videos", "--arch", "sepconv")
+REPORT = ("classify", "report", "run")
+THEIRS = ("classify", "report", "--predictions", "theirs.csv", "--manifest", "manifests/videos")
+SPLIT = ("ffpp-split", "dataset", "--mode", "videos")
+
+CASES = {
+    # where nothing is, or something else
+    "wrong folder": (None, ("ffpp-extract", "run"), ["run", "original_sequences"]),
+    "no folder": (None, ("ffpp-extract", "nowhere"), ["nowhere"]),
+    "empty folder": (lambda: Path("empty").mkdir(), ("ffpp-extract", "empty"), ["empty"]),
+    "a file": (None, ("ffpp-extract", "run/best.keras"), ["run/best.keras"]),
+    "no stills": (
+        lambda: Path("empty").mkdir(),
+        ("ffpp-stills", "empty", "--category", "CelebA"),
+        ["empty", "no images"],
+    ),
+    "no dataset": (None, ("ffpp-split", "run"), ["run", "ffpp-extract"]),
+    "no manifest": (None, ("ffpp-audit", "run"), ["run", "ffpp-split"]),
+    "no run": (None, ("classify", "report", "dataset"), ["dataset", "classify train"]),
+    "no video": (None, ("classify", "predict", "run", "gone.mp4"), ["gone.mp4"]),
+    # options and recipes
+    "options no TOML": (
+        lambda: Path("o.toml").write_text("every = ["),
+        ("ffpp-extract", "x", "--config", "o.toml"),
+        ["o.toml", "TOML"],
+    ),
+    "unknown option": (
+        lambda: Path("o.toml").write_text("evry = 25"),
+        ("ffpp-extract", "x", "--config", "o.toml"),
+        ["o.toml", "evry", "every"],
+    ),
+    "recipe no TOML": (
+        lambda: Path("mine.toml").write_text("mode = "),
+        (*SPLIT, "--recipe", "mine.toml"),
+        ["mine.toml", "TOML"],
+    ),
+    "recipe with an unknown class": (
+        lambda: Path("mine.toml").write_text(
+            'rule = "grouped"\nclasses = {Deepfake = ["Deepfake"]}'
+        ),
+        ("ffpp-split", "dataset", "--recipe", "mine.toml"),
+        ["Deepfake", "mine.toml"],
+    ),
+    "training no TOML": (
+        lambda: Path("mine.toml").write_text("[training"),
+        (*TRAIN, "--config", "mine.toml"),
+        ["mine.toml", "TOML"],
+    ),
+    "training with an unknown setting": (
+        lambda: Path("mine.toml").write_text("[training]\nlearning = 1"),
+        (*TRAIN, "--config", "mine.toml"),
+        ["mine.toml", "learning"],
+    ),
+    # datasets
+    "settings damaged": (
+        lambda: cut("dataset/settings.json", 40),
+        ("ffpp-stills", "dataset/faces/CelebA", "--category", "CelebA", "--out", "dataset"),
+        ["dataset/settings.json", "damaged"],
+    ),
+    "table of 0 bytes": (lambda: cut("dataset/faces.parquet"), SPLIT, ["faces.parquet"]),
+    "table cut short": (lambda: cut("dataset/frames.parquet", 500), SPLIT, ["frames.parquet"]),
+    "table without a column": (
+        lambda: (
+            pd.read_parquet("dataset/faces.parquet")
+            .drop(columns="sha256")
+            .to_parquet("dataset/faces.parquet")
+        ),
+        SPLIT,
+        ["faces.parquet", "sha256"],
+    ),
+    # manifests
+    "manifest of 0 bytes": (
+        lambda: cut("manifests/videos/manifest.json"),
+        ("ffpp-audit", "manifests/videos"),
+        ["manifest.json", "ffpp-split"],
+    ),
+    "manifest with an unknown class": (
+        lambda: edited(
+            "manifests/videos/manifest.json", lambda values: values["classes"].update(Youtube="?")
+        ),
+        TRAIN,
+        ["manifest.json", "neither real nor fake"],
+    ),
+    "manifest changed": (
+        lambda: cut("manifests/videos/train.csv", 5000),
+        TRAIN,
+        ["train.csv", "changed"],
+    ),
+    "manifest without a column": (
+        lambda: without_column("class_index"),
+        ("ffpp-audit", "manifests/videos"),
+        ["test.csv", "class_index"],
+    ),
+    "manifest that leads out": (leading_out, TRAIN, ["train.csv", "leads out"]),
+    "crops moved": (
+        lambda: Path("dataset").rename("elsewhere"),
+        TRAIN,
+        ["dataset"],
+    ),
+    "a crop gone": (
+        lambda: next(Path("dataset/faces/Deepfakes").rglob("*.png")).unlink(),
+        TRAIN,
+        [".png"],
+    ),
+    "a crop damaged": (
+        lambda: [cut(p, 100) for p in Path("dataset/faces/Deepfakes").rglob("*.png")],
+        TRAIN,
+        [".png"],
+    ),
+    # runs
+    "run of another version": (
+        lambda: Path("run/config.toml").write_text(
+            Path("run/config.toml").read_text().replace("epochs =", "rounds =")
+        ),
+        REPORT,
+        ["run/config.toml", "rounds", "another version"],
+    ),
+    "config.toml of 0 bytes": (lambda: cut("run/config.toml"), REPORT, ["run/config.toml"]),
+    "model of 0 bytes": (lambda: cut("run/best.keras"), REPORT, ["run/best.keras"]),
+    "model cut short": (
+        lambda: cut("run/best.keras", 5000),
+        ("classify", "export", "run"),
+        ["run/best.keras"],
+    ),
+    "no model": (
+        lambda: Path("run/best.keras").unlink(),
+        ("classify", "predict", "run", "dataset/faces/Youtube"),
+        ["run/best.keras"],
+    ),
+    "faces.json damaged": (
+        lambda: cut("run/faces.json", 20),
+        ("classify", "predict", "run", "dataset/faces/Youtube"),
+        ["run/faces.json"],
+    ),
+    "weights of 0 bytes": (
+        lambda: Path("w.h5").touch(),
+        (*TRAIN[:-1], "efficientnetb0", "--weights", "w.h5"),
+        ["w.h5"],
+    ),
+    "a run is there": (None, (*TRAIN, "--out", "run"), ["run", "--resume"]),
+    # predictions of others
+    "predictions of 0 bytes": (lambda: Path("theirs.csv").touch(), THEIRS, ["theirs.csv"]),
+    "predictions without a column": (
+        lambda: predicted(lambda table: table.drop(columns="p_fake")),
+        THEIRS,
+        ["theirs.csv", "p_fake"],
+    ),
+    "predictions that are nan": (
+        lambda: predicted(lambda table: table.assign(p_fake=np.nan)),
+        THEIRS,
+        ["theirs.csv", "p_fake"],
+    ),
+    "predictions above 1": (
+        lambda: predicted(lambda table: table.assign(p_fake=1.5)),
+        THEIRS,
+        ["theirs.csv", "p_fake"],
+    ),
+    "predictions of others' faces": (
+        lambda: predicted(lambda table: table.assign(face_id="x")),
+        THEIRS,
+        ["theirs.csv"],
+    ),
+    "unknown split": (None, (*REPORT, "--split", "dev"), ["dev", "test"]),
+    # pictures to learn from
+    "no faces to learn": (
+        lambda: Path("empty").mkdir(),
+        ("classify", "gan", "train", "--images", "empty"),
+        ["empty"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "words", "said"), CASES.values(), ids=CASES)
+def test_bad_input_is_named_and_nothing_is_changed(place, run, damage, words, said):
+    if damage:
+        damage()
+    before = hashes(place)
+    status, out, err = run(*words)
+    assert status == 1, out + err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1, "one line"
+    for part in said:
+        assert part in err
+    assert before.items() <= hashes(place).items(), "logs and caches may have come"
+
+
+def test_a_folder_of_any_name_is_worked_in(place, run):
+    assert run("ffpp-split", "dataset", "--mode", "videos", "--out", "m", "--shrink")[0] == 0
+    assert run("ffpp-audit", "m")[0] == 0
+    assert run(*REPORT)[0] == 0
+    assert run("classify", "predict", "run", "dataset/faces/Youtube", "--out", "it's")[0] == 0
+    assert "Youtube" in (place / "it's/verdicts.csv").read_text()
+    assert "HOME & <b>" not in (place / "run/report/report.html").read_text()
+
+
+def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, run):
+    """OpenCV's own limit is a gigapixel, 3 GB as an array."""
+    bomb("photographs/bomb.png")
+    shutil.copy(next(Path("dataset/faces/CelebA").rglob("*.png")), "photographs/face.png")
+    words = ("ffpp-stills", "photographs", "--category", "CelebA", "--crop", "none", "--out", "new")
+    status, _, err = run(*words)
+    assert status == 0, err
+    frames = pd.read_parquet("new/frames.parquet").set_index("clip")
+    assert frames["status"].to_dict() == {"bomb": "unreadable", "face": "ok"}
+    assert run("classify", "predict", "run", "photographs", "--out", "p")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "locked", "said"),
+    [
+        (("ffpp-split", "dataset", "--mode", "videos", "--out", "new/m"), ".", "new"),
+        (("ffpp-split", "dataset", "--mode", "videos"), "dataset/faces.parquet", "faces.parquet"),
+        (("ffpp-audit", "manifests/videos"), "manifests/videos/manifest.json", "manifest.json"),
+        ((*TRAIN, "--out", "new"), ".", "new"),
+        (REPORT, "run/config.toml", "config.toml"),
+        (REPORT, "run/best.keras", "best.keras"),
+        (("classify", "predict", "run", "dataset/faces/Youtube"), "run", "run"),
+    ],
+)
+def test_what_may_not_be_read_or_written_is_named(place, words, locked, said):
+    locked = place / locked
+    mode = locked.stat().st_mode
+    locked.chmod(0o555 if locked.is_dir() else 0)
+    before = hashes(place)
+    done = subprocess.run(
+        [Path(sys.executable).parent / words[0], *words[1:]],
+        preexec_fn=without_privileges,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    locked.chmod(mode)
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert before.items() <= hashes(place).items()
+
+
+@pytest.mark.parametrize(("name", "said"), [("theano", "theano"), ("jax", "jax")])
+def test_a_backend_that_is_not_there_is_an_error_in_a_line(command, videos_manifest, name, said):
+    words = ("--manifest", videos_manifest.folder, "--arch", "sepconv", "--size", 32)
+    done = command("classify", "train", *words, KERAS_BACKEND=name)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "KERAS_BACKEND" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_half_precision_without_a_gpu_is_remarked_on_and_done(place, run):
+    asked = ("--size", 32, "--epochs", 1, "--mixed-precision", "--out", "half")
+    status, out, err = run(*TRAIN, *asked)
+    assert status == 0, err
+    assert on_gpu() or "mixed precision on a CPU is slower" in out
