@@ -327,7 +327,10 @@ def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, run):
     assert status == 0, err
     frames = pd.read_parquet("new/frames.parquet").set_index("clip")
     assert frames["status"].to_dict() == {"bomb": "unreadable", "face": "ok"}
-    assert run("classify", "predict", "run", "photographs", "--out", "p")[0] == 0
+    assert run("classify", "predict", "run", "photographs", "--out", "p")[0] == 1
+    verdicts = pd.read_csv("p/verdicts.csv").set_index("path")
+    assert verdicts["status"].tolist() == ["unreadable", "ok"]
+    assert "exceeds limit" in verdicts.loc["photographs/bomb.png", "error"]
 
 
 @pytest.mark.parametrize(
