@@ -290,3 +290,11 @@ def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
         audio_only(path)
     with pytest.raises(DecodeError, match=r"bad clip é\.mp4"):
         demux.probe(path)
+
+
+def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "large.mp4"
+    encode(path, drawn(3), 25, 23)
+    assert len(list(decode.frames(demux.probe(path), range(3)))) == 3
+    monkeypatch.setattr(demux, "MAX_PIXELS", 64 * 64)
+    assert list(decode.frames(demux.probe(path), range(3))) == []

@@ -179,3 +179,56 @@ def test_the_imagenet_weights_at_hand_fit(real_data):
     np.testing.assert_allclose(pixel_after_normalisation(pretrained, 200), expected, rtol=1e-3)
     assert not np.allclose(*kernels)
     assert ARCHITECTURES["efficientnetb0"].pretrained
+
+
+def elsewhere(group, name, shape):
+    """An array that is in another file."""
+    group[name] = h5py.ExternalLink("secret.h5", "/x")
+
+
+def outside(group, name, shape):
+    """An array whose bytes another file holds."""
+    group.create_dataset(name, shape, "f4", external=[("secret.bin", 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(group, name, shape):
+    """An array put together from those of another file."""
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[:] = h5py.VirtualSource("secret.h5", "x", shape)
+    group.create_virtual_dataset(name, layout)
+
+
+def endless(group, name, shape):
+    """A terabyte that takes no space in the file."""
+    group.create_dataset(name, (1 << 38,), "f4", chunks=(1 << 20,), fillvalue=1)
+
+
+@pytest.mark.parametrize("trick", [elsewhere, outside, virtual, endless])
+def test_arrays_of_other_files_and_of_any_size_are_refused(trick, tmp_path):
+    model = network("mobilenetv2")
+    path = tmp_path / "theirs.h5"
+    write_legacy(model, path)
+    with h5py.File(tmp_path / "secret.h5", "w") as secret:
+        secret["x"] = np.ones(model.layers[1].weights[0].shape, "f4")
+    with h5py.File(path, "r+") as file:
+        layer = next(x for x in model.layers if x.weights)
+        name = f"{layer.name}/0:0"
+        del file[layer.name][name]
+        trick(file[layer.name], name, tuple(layer.weights[0].shape))
+    before = model.get_weights()
+    with pytest.raises(ModelError, match=r"theirs\.h5.*(leads to another file|numbers)"):
+        load(model, path)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    path, mebibyte = tmp_path / "bomb.keras", bytes(1 << 20)
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("model.weights.h5", "w") as file,
+    ):
+        for _ in range(400):
+            file.write(mebibyte)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(ModelError, match="unpacked it would be 419,430,400 bytes"):
+        load(network("mobilenetv2"), path)
