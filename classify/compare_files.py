@@ -12,6 +12,7 @@ import pandas as pd
 from classify import figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.compare import Comparison, Matrix
+from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def write_comparison(folder: Path, found: Comparison) -> None:
         "splits": found.splits.to_dict("records"),
         "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
     }
-    text = json.dumps(page.plain(values), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
     write_atomically(folder / "comparison.json", text.encode())
     html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=svg)
     write_atomically(folder / "comparison.html", html.encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -80,19 +79,6 @@ def starred(value: float) -> str:
     ('*', '10')
     """
     return "*" if math.isnan(value) or value < STAR_BELOW else cell(value)
-
-
-def plain(value: Any) -> Any:
-    """Values that JSON has words for: mappings, lists, and null for nan.
-
-    >>> plain({"auc": float("nan"), "n": (1, 2)})
-    {'auc': None, 'n': [1, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(v) for key, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def image(figure: Figure, kind: str) -> bytes:

@@ -69,17 +69,17 @@ def make_report(
     """
     if other is not None and run.is_of(other):
         other = None
-    scores = score_split(run, split, other)
     if other is None:
-        manifest, at = run.manifest, operating(run)
         folder = run.report_folder(split)
+        manifest, at = run.manifest, operating(run)
         said = provenance.of_run(run, manifest, split, at)
         validation = None if run.settings.refit else score_split(run, "val")
     else:
-        manifest, at, validation = other, operating_if_known(run), None
         base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
+        manifest, at, validation = other, operating_if_known(run), None
         folder = _folder_for(base, other)
         said = provenance.of_run_elsewhere(run, other, split, at)
+    scores = score_split(run, split, other)
     found = _judged(
         Report(
             run.folder.resolve().name, folder, split, said, at, manifest, scores, validation, run

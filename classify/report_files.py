@@ -14,6 +14,7 @@ from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.runs import best_epoch
 from classify.scores import CLIP_KEY, PREFIX, Scores
+from ffpp_tools.console import plain
 from ffpp_tools.files import below, read_json, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
@@ -114,7 +115,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         values |= {"best_epoch": best_epoch(run.log)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
-    return page.plain(values)
+    return plain(values)
 
 
 def _judgement(j: Judgement) -> dict[str, Any]:

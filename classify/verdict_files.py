@@ -11,6 +11,7 @@ from classify import figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.scores import PREFIX
 from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
+from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically
 
 FILE_COLUMNS = ("path", "kind", "status", "page", "frames_looked_at", "threshold")
@@ -113,7 +114,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         "threshold": verdict.threshold,
         "people": people,
     }
-    return dict(page.plain(values))
+    return dict(plain(values))
 
 
 def _people(values: dict[str, Any]) -> list[dict[str, Any]]:
