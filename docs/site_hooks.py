@@ -8,7 +8,6 @@ modules are made from the code at each build.
 from __future__ import annotations
 
 import ast
-import inspect
 import logging
 import pkgutil
 import re
@@ -31,25 +30,6 @@ DOCUMENTS = ("*.md", "docs/*.md", "data_manifests/README.md")
 # What documents link to and the site shows as it is.
 ATTACHED = ("LICENSE", "docs/*.png", "benchmarks/*.py", "data_manifests/**/*.toml")
 log = logging.getLogger("mkdocs.hooks")  # a warning fails a strict build
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave documents out of the menu that this tree does not have."""
-    config.nav = [_present(entry) for entry in config.nav or []]
-    return config
-
-
-def _present(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the menu; of a list only what is there or will be generated."""
-    (title, part), *_ = entry.items()
-    if isinstance(part, str):
-        return entry
-    there = (below for below in part for path in below.values() if _exists(path))
-    return {title: list(there)}
-
-
-def _exists(path: str) -> bool:
-    return path.startswith(("commands", "reference/")) or (ROOT / path).exists()
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -90,12 +70,7 @@ def commands() -> str:
 
 def command_of(target: str) -> Any:
     """The click command behind a console script, such as `classify.cli:app`."""
-    script = EntryPoint("", target, "").load()
-    if not hasattr(script, "app"):  # a function that runs one
-        used = inspect.getclosurevars(script)
-        values = {**used.globals, **used.nonlocals}.values()
-        return typer.main.get_command(next(v for v in values if isinstance(v, typer.Typer)))
-    return typer.main.get_command(script.app)
+    return typer.main.get_command(EntryPoint("", target, "").load().app)
 
 
 def _walk(title: str, command: Any) -> Iterator[tuple[str, Any]]:

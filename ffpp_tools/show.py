@@ -113,8 +113,12 @@ def probe(answers: list[Answer]) -> None:
     say("a network's figure means little until it is well above these")
 
 
-def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> None:
-    """The chain of ties between two samples, clips or stills, by a manifest's own ties."""
+def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> list[tuple[str, str, str, str]]:
+    """The chain of ties between two samples, clips or stills, by a manifest's own ties.
+
+    Returns:
+        The chain, as `groups.why` has it; empty where only the dataset ties them, or nothing.
+    """
     from ffpp_tools.groups import REASONS, resolved
     from ffpp_tools.groups import why as found_by
 
@@ -129,6 +133,7 @@ def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> None:
         say("in the dataset, by way of fakes that the manifest does not hold:")
     for start, end, reason, detail in chain or outside:
         say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
+    return chain
 
 
 def findings(found: Sequence[Finding]) -> None:

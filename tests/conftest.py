@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from ffpp_tools.console import console
 from ffpp_tools.demo import draw_world
 from ffpp_tools.layout import Family, families, find_clips
 from ffpp_tools.manifest import Manifest
@@ -65,6 +67,31 @@ def real_data() -> Path:
     if not (folder / "data/FaceForensics++").is_dir():
         pytest.skip(f"no real data at {folder} (set FFPP_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[object, str, str]]:
+    """Runs a command of ours in this process; returns its status and what it printed where."""
+    scripts = {entry.name: entry for entry in entry_points(group="console_scripts")}
+
+    def run(name: str, *args: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        monkeypatch.setattr("ffpp_tools.console._asked.wanted", False)
+        monkeypatch.setattr("ffpp_tools.console.log._folder", None)
+        monkeypatch.setattr("ffpp_tools.console.log._held", "")
+        monkeypatch.setattr(console, "quiet", False)
+        monkeypatch.setattr(console, "_file", None)
+        capsys.readouterr()
+        status: object = 0
+        try:
+            scripts[name].load()()
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

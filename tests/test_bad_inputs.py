@@ -14,24 +14,10 @@ import pandas as pd
 import pytest
 
 from classify.backend import on_gpu
-from classify.cli import app as classify_app
 from classify.settings import TrainSettings
 from classify.train import train
-from ffpp_tools import cli
-from ffpp_tools.console import Log, console
 from tests.test_demo import hashes
 from tests.test_faults import without_privileges
-
-APPS = {
-    "ffpp-extract": cli.extract_app,
-    "ffpp-stills": cli.stills_app,
-    "ffpp-clean": cli.clean_app,
-    "ffpp-identify": cli.identify_app,
-    "ffpp-split": cli.split_app,
-    "ffpp-audit": cli.audit_app,
-    "ffpp-doctor": cli.doctor_app,
-    "classify": classify_app,
-}
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +39,6 @@ def place(made, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.delenv("FFPP_DATA", raising=False)
     return folder
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command of ours in this process; returns its status and what it printed."""
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-        monkeypatch.setattr("ffpp_tools.script.log", Log())
-        monkeypatch.setattr(console, "quiet", False)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            APPS[words[0]]()
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return command
 
 
 def cut(path, length=0):
@@ -296,11 +265,11 @@ CASES = {
 
 
 @pytest.mark.parametrize(("damage", "words", "said"), CASES.values(), ids=CASES)
-def test_bad_input_is_named_and_nothing_is_changed(place, run, damage, words, said):
+def test_bad_input_is_named_and_nothing_is_changed(place, typed, damage, words, said):
     if damage:
         damage()
     before = hashes(place)
-    status, out, err = run(*words)
+    status, out, err = typed(*words)
     assert status == 1, out + err
     assert err.startswith("error: ")
     assert err.count("\n") == 1, "one line"
@@ -309,25 +278,25 @@ def test_bad_input_is_named_and_nothing_is_changed(place, run, damage, words, sa
     assert before.items() <= hashes(place).items(), "logs and caches may have come"
 
 
-def test_a_folder_of_any_name_is_worked_in(place, run):
-    assert run("ffpp-split", "dataset", "--mode", "videos", "--out", "m", "--shrink")[0] == 0
-    assert run("ffpp-audit", "m")[0] == 0
-    assert run(*REPORT)[0] == 0
-    assert run("classify", "predict", "run", "dataset/faces/Youtube", "--out", "it's")[0] == 0
+def test_a_folder_of_any_name_is_worked_in(place, typed):
+    assert typed("ffpp-split", "dataset", "--mode", "videos", "--out", "m", "--shrink")[0] == 0
+    assert typed("ffpp-audit", "m")[0] == 0
+    assert typed(*REPORT)[0] == 0
+    assert typed("classify", "predict", "run", "dataset/faces/Youtube", "--out", "it's")[0] == 0
     assert "Youtube" in (place / "it's/verdicts.csv").read_text()
     assert "HOME & <b>" not in (place / "run/report/report.html").read_text()
 
 
-def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, run):
+def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed):
     """OpenCV's own limit is a gigapixel, 3 GB as an array."""
     bomb("photographs/bomb.png")
     shutil.copy(next(Path("dataset/faces/CelebA").rglob("*.png")), "photographs/face.png")
     words = ("ffpp-stills", "photographs", "--category", "CelebA", "--crop", "none", "--out", "new")
-    status, _, err = run(*words)
+    status, _, err = typed(*words)
     assert status == 0, err
     frames = pd.read_parquet("new/frames.parquet").set_index("clip")
     assert frames["status"].to_dict() == {"bomb": "unreadable", "face": "ok"}
-    assert run("classify", "predict", "run", "photographs", "--out", "p")[0] == 1
+    assert typed("classify", "predict", "run", "photographs", "--out", "p")[0] == 1
     verdicts = pd.read_csv("p/verdicts.csv").set_index("path")
     assert verdicts["status"].tolist() == ["unreadable", "ok"]
     assert "exceeds limit" in verdicts.loc["photographs/bomb.png", "error"]
@@ -375,8 +344,8 @@ def test_a_backend_that_is_not_there_is_an_error_in_a_line(command, videos_manif
     assert "Traceback" not in done.stderr
 
 
-def test_half_precision_without_a_gpu_is_remarked_on_and_done(place, run):
+def test_half_precision_without_a_gpu_is_remarked_on_and_done(place, typed):
     asked = ("--size", 32, "--epochs", 1, "--mixed-precision", "--out", "half")
-    status, out, err = run(*TRAIN, *asked)
+    status, out, err = typed(*TRAIN, *asked)
     assert status == 0, err
     assert on_gpu() or "mixed precision on a CPU is slower" in out

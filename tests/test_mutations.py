@@ -59,27 +59,30 @@ def fingerprint(image):
 def unreported(path, disposable):
     """Timestamp → frame, where FFmpeg reports nothing wrong that it may be predicted from.
 
-    None for a frame that got lost when FFmpeg refused a later packet.
+    None for a frame behind a refused packet that nothing is predicted from: FFmpeg then loses some,
+    and shows others at the wrong time.
 
     Args:
         path: a damaged file.
         disposable: of each packet, whether nothing was predicted from it before the damage.
     """
-    frames, clean, sound = {}, {}, True
+    frames, clean, sound, refused = {}, {}, True, False
     with demux.opened(path) as container:
         stream = demux.video_stream(container, path)
         stream.thread_type = "NONE"
         try:
             for number, packet in enumerate(container.demux(stream)):
                 sound |= packet.is_keyframe
+                refused &= not packet.is_keyframe
                 clean[packet.pts] = sound
                 try:
                     came = stream.decode(packet)
                 except av.FFmpegError:
-                    came, clean[packet.pts] = [], False
+                    came, clean[packet.pts], refused = [], False, True
                     sound &= number < len(disposable) and disposable[number]
                 for frame in came:
-                    frames[frame.pts] = fingerprint(frame.to_ndarray(format="rgb24"))
+                    pixels = frame.to_ndarray(format="rgb24")
+                    frames[frame.pts] = None if refused else fingerprint(pixels)
                     clean[frame.pts] = clean.get(frame.pts) and not frame.is_corrupt
         except av.FFmpegError:
             pass

@@ -56,8 +56,8 @@ def test_options_may_stand_in_a_file_and_the_command_line_comes_first(command, d
     )
     done = command("ffpp-split", "--config", "mine.toml", "--mode", "videos", "--json")
     assert done.returncode == 0, done.stderr
-    (made,) = json.loads(done.stdout)
-    assert (made["mode"], made["manifest"]) == ("videos", "a")
+    (made,) = json.loads(done.stdout)["manifests"]
+    assert (made["mode"], made["folder"]) == ("videos", "a")
     assert (tmp_path / "a/manifest.json").is_file()
     (tmp_path / "mine.toml").write_text("ratio = 1\n")
     done = command("ffpp-split", "--config", "mine.toml")

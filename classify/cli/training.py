@@ -192,4 +192,4 @@ def train(
     measures = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
     say(f"kept epoch {best} of {len(trained)} ({measures})")
     kept = {"epochs": len(trained), "kept_epoch": best}
-    answer({"run": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})
+    answer({"folder": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})

@@ -107,7 +107,7 @@ def train(
     for remark in run.remarks():
         say(remark, style="yellow")
     say(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
-    answer({"run": folder, "generator": folder / "generator.keras", "remarks": run.remarks()})
+    answer({"folder": folder, "generator": folder / "generator.keras", "remarks": run.remarks()})
 
 
 def generate(

@@ -30,5 +30,6 @@ def demo(
     with console.status(f"drawing {people} people and their fakes"):
         draw_world(out, people, seconds, compression or ["c23"], seed, workers)
     log.keep(out)
-    say(f"drawn: {out}/FaceForensics++, {out}/CelebA, {out}/CelebA-HQ")
-    answer({name: out / name for name in ("FaceForensics++", "CelebA", "CelebA-HQ")})
+    drawn = [out / name for name in ("FaceForensics++", "CelebA", "CelebA-HQ")]
+    say(f"drawn: {', '.join(map(str, drawn))}")
+    answer({"folder": out, "drawn": drawn})

@@ -211,7 +211,7 @@ def _told(summary: Summary) -> None:
 
     show.extraction(summary)
     counts = account(summary.frames).reset_index().to_dict("records")
-    answer({"dataset": summary.dataset, "crops": len(summary.faces), "frames": counts})
+    answer({"folder": summary.dataset, "crops": len(summary.faces), "frames": counts})
     if summary.faces.empty:
         raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
 
@@ -243,7 +243,7 @@ def _verify(dataset: Path) -> None:
     for problem in verify(dataset):
         say(f"  {problem}", style="yellow")
         problems.append(problem)
-    answer({"dataset": dataset, "problems": problems})
+    answer({"folder": dataset, "problems": problems})
     if problems:
         raise FfppError(f"{dataset}: {len(problems)} files or tables are not as they should be")
     say(f"{dataset}: every crop is as recorded, and nothing else is there")

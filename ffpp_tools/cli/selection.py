@@ -30,7 +30,7 @@ def clean(
     log.keep(dataset)
     show.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
-    answer({"dataset": dataset, "found": kinds, "table": dataset / "duplicates.parquet"})
+    answer({"folder": dataset, "found": kinds, "table": dataset / "duplicates.parquet"})
 
 
 def identify(
@@ -56,7 +56,7 @@ def identify(
     show.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())
     counts = {"looked_at": len(found.table), "look_like_another": tied}
-    answer({"dataset": dataset, **counts, "table": dataset / "identities.parquet"})
+    answer({"folder": dataset, **counts, "table": dataset / "identities.parquet"})
 
 
 def split(
@@ -126,7 +126,7 @@ def split(
     for manifest in made:
         show.manifest(manifest)
         say(f"pictures: {draw_overview(manifest, faces=faces)}")
-    answer([{"manifest": manifest.folder, **manifest.info} for manifest in made])
+    answer({"manifests": [{"folder": manifest.folder, **manifest.info} for manifest in made]})
 
 
 def audit(
@@ -162,7 +162,8 @@ def audit(
     tables = Dataset.read(read.root)
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     if why:
-        show.why(tables, audits.ties_within(samples, tables.ties), *why)
+        ties = show.why(tables, audits.ties_within(samples, tables.ties), *why)
+        answer({"folder": manifest, "ties": ties})
         return
     found = audits.audited(samples, tables)
     info = audits.with_audit(read.info, found)
@@ -175,7 +176,7 @@ def audit(
     if probe:
         probes.write(read, answers)
         show.probe(answers)
-    about = {"manifest": manifest, "summary": info["summary"], **info["audit"]}
+    about = {"folder": manifest, "summary": info["summary"], **info["audit"]}
     answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
     if found.leaks:
         raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
