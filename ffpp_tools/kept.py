@@ -56,8 +56,9 @@ def kept(
     bucket = faces["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES).to_numpy()
     rows = faces[list(COLUMNS)].assign(**how_cropped(dataset))
     positions = [np.flatnonzero(bucket == number) for number in np.unique(bucket)]
+    here = dataset.absolute()  # for processes that were started when this one was elsewhere
     tasks = (
-        joblib.delayed(_file)(dataset, what, int(bucket[at[0]]), rows.iloc[at], measure, width)
+        joblib.delayed(_file)(here, what, int(bucket[at[0]]), rows.iloc[at], measure, width)
         for at in positions
     )
     values = np.full((len(faces), width), np.nan, np.float32)

@@ -131,6 +131,7 @@ def draw_world(
     if occupied(root):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
     _write_text(root / MARK, "Everything in this folder was drawn by ffpp-demo and may go.\n")
+    root = root.absolute()  # for processes that were started when this one was elsewhere
     ffpp = root / "FaceForensics++"
     scenes = [Scene.drawn(f"{i:03d}", seed * 100_000 + i, seconds) for i in range(people)]
     order = np.random.default_rng(seed).permutation(people)
