@@ -70,6 +70,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
+    monkeypatch.setattr("classify.page.image", lambda figure, kind: b"<svg></svg>")
+
+
+@pytest.fixture
 def typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[object, str, str]]:
