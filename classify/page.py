@@ -45,7 +45,16 @@ def title(name: str) -> str:
 
 def percent(value: float) -> str:
     """A share as a percentage; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{100 * value:.1f}"
+    return rounded(100 * value)
+
+
+def rounded(value: float) -> str:
+    """A percentage; a dash where there is none.
+
+    >>> rounded(98.76), rounded(0.0)
+    ('98.8', '0.0')
+    """
+    return "–" if math.isnan(value) else f"{value:.1f}"
 
 
 def with_interval(estimate: Estimate) -> str:
@@ -116,9 +125,8 @@ def rendered(template: str, **values: Any) -> str:
         number=number,
         percent=percent,
         with_interval=with_interval,
-        cell=cell,
+        rounded=rounded,
         counted=counted,
-        starred=starred,
         title=title,
         figure_uri=figure_uri,
         face_uri=face_uri,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from classify.bootstrap import FEW_GROUPS
 from classify.errors import ClassifyError
 from classify.judge import Judgement
 from classify.operating import Operating
+from classify.report_files import written
 from classify.runs import Run, faces_of
 from ffpp_tools.audit import ties_within
 from ffpp_tools.console import counted
@@ -19,6 +21,7 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import FfppError
 from ffpp_tools.groups import groups
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.probe import Answer
 
 CHOSEN = {
     "test": "The checkpoint was chosen by validation loss; test chose nothing.",
@@ -30,6 +33,8 @@ CHOSEN_OF_REFIT = {
     "val": CHOSEN["train"],
     "train": CHOSEN["train"],
 }
+NEARLY_NONE = 0.02  # a class that so few of the samples are called is as good as never called
+GIVES_AWAY = 0.8  # AUC of cheap properties, at the network's scale, that a reader must know of
 NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
 
 
@@ -76,14 +81,52 @@ def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) ->
     return f"{said} {_split(manifest, split)} {_threshold(operating)}"
 
 
-def of_verdicts(run: Run, operating: Operating) -> str:
+def of_verdicts(run: Run, operating: Operating, files: Sequence[Path]) -> str:
     """Of what a run says of pictures and videos of anybody's."""
-    return (
+    said = [
         f"Verdicts of run {run.folder.resolve().name} (network {run.settings.arch}), trained to "
-        f"tell {', '.join(run.classes)} apart. On other manipulations, or on video unlike what it "
-        f"was trained on, a verdict is a guess. {_threshold(operating, 'threshold was')} "
-        f"{run.borrowed}"
-    ).strip()
+        f"tell {', '.join(run.classes)} apart. {_worth(run)} On other manipulations, or on video "
+        f"unlike what it was trained on, a verdict is a guess.",
+        _learnt(run, files),
+        _threshold(operating, "threshold was"),
+        run.borrowed,
+    ]
+    return " ".join(part for part in said if part)
+
+
+def _worth(run: Run) -> str:
+    """A sentence on what its last report says of its own test split."""
+    units = written(run.report_folder("test")).get("units", {})
+    unit = "clip" if "clip" in units else "frame"
+    try:
+        auc = units[unit]["auc_against_originals"]["value"]
+        people = counted(units[unit]["groups"], "group")
+    except (KeyError, TypeError):
+        return "What that is worth nobody has looked at: `classify report` does."
+    if auc is None:
+        return f"Its test split held nothing to set fakes against ({people} of people)."
+    worth = " - NO BETTER THAN GUESSING" if auc <= 0.5 else ""
+    return (
+        f"On its own test split its AUC against originals was {auc:.3f} per {unit} ({people} of "
+        f"people){worth}."
+    )
+
+
+def _learnt(run: Run, files: Sequence[Path]) -> str:
+    """A sentence on files that are called like what the run was trained on, or ""."""
+    try:
+        own = run.manifest
+        names = {name for part in ("train", "val") for name in own.samples(part)["clip"]}
+    except (ClassifyError, FfppError):
+        return ""
+    known = [path.name for path in files if path.stem in names]
+    if not known:
+        return ""
+    return (
+        f"{len(known)} OF {len(files)} FILES ARE CALLED LIKE WHAT IT WAS TRAINED ON "
+        f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): of those it may only "
+        f"remember the answer."
+    )
 
 
 @dataclass(frozen=True)
@@ -121,9 +164,11 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
     return Known(len(known & asked), len(asked))
 
 
-def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
+def remarks(
+    judgements: Sequence[Judgement], manifest: Manifest, shortcuts: Sequence[Answer] = ()
+) -> list[str]:
     """What a reader of the figures should know besides, most important first."""
-    found = []
+    found = [*map(_guessing, judgements), _shortcuts(shortcuts)]
     for j in judgements:
         category, few = j.fewest
         if few < FEW_GROUPS:
@@ -141,9 +186,10 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
             )
         called = j.detection.sum()
         for name, other in (("fake", "real"), ("real", "fake")):
-            if called[other] == 0:
+            if called[other] <= NEARLY_NONE * called.sum():
+                share = "Every" if called[other] == 0 else "Nearly every"
                 found.append(
-                    f"Every {j.unit} is called {name}: finding all of {name} means nothing."
+                    f"{share} {j.unit} is called {name}: finding all of {name} means nothing."
                 )
         stills = [r for r in j.reals if r.compression == "still"]
         clips = [r for r in j.reals if r.compression != "still"]
@@ -162,7 +208,35 @@ def remarks(judgements: Sequence[Judgement], manifest: Manifest) -> list[str]:
         found.append(
             "Categories differ in how often no face was found; what was not found is not judged."
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def _guessing(judged: Judgement) -> str:
+    """A word on scores that tell fakes from their originals no better than a coin, or ""."""
+    auc = judged.measures["auc_against_originals"]
+    if math.isnan(auc.value) or min(auc.value, auc.low) > 0.5:  # without an interval, by the value
+        return ""
+    what = f"Per {judged.unit} its AUC against originals is {auc.value:.3f}"
+    if auc.value <= 0.5:
+        return f"{what}: NO BETTER THAN GUESSING."
+    return f"{what}, and its interval holds 0.5: perhaps no better than guessing."
+
+
+def _shortcuts(answers: Sequence[Answer]) -> str:
+    """A word on what gives fakes away without a look at the face."""
+    fakes = [a for a in answers if a.kind != "real against real" and not math.isnan(a.auc_scaled)]
+    if not answers:
+        return (
+            "What cheap properties of a crop alone would reach is not known: `ffpp-audit` of its "
+            "manifest was not run."
+        )
+    worst = max(fakes, key=lambda a: a.auc_scaled, default=None)
+    if worst is None or worst.auc_scaled < GIVES_AWAY:
+        return ""
+    return (
+        f"Cheap properties alone ({worst.telling} above all), without a look at the face, reach "
+        f"AUC {worst.auc_scaled:.2f} in {worst.question}: a network's may be owed to them."
+    )
 
 
 def _split(manifest: Manifest, split: str) -> str:

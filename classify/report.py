@@ -134,11 +134,12 @@ def _judged(report: Report) -> Report:
     clips = report.frames.clips()
     if len(clips):
         judgements.append(judge(clips, "clip", report.operating, rates))
+    shortcuts = tuple(probe.read(report.manifest))
     return replace(
         report,
         judgements=tuple(judgements),
-        remarks=tuple(provenance.remarks(judgements, report.manifest)),
-        shortcuts=tuple(probe.read(report.manifest)),
+        remarks=tuple(provenance.remarks(judgements, report.manifest, shortcuts)),
+        shortcuts=shortcuts,
     )
 
 

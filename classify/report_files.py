@@ -164,7 +164,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     for j in report.judgements:
         title = f"per {j.unit}, per cent of each row"
         drawn[f"confusion-{j.unit}"] = figures.heat_map(
-            j.in_paper_order, j.in_paper_order.map(page.cell), title
+            j.in_paper_order, j.in_paper_order.map(page.rounded), title
         )
         drawn[f"roc-{j.unit}"] = figures.roc(j)
         drawn[f"precision-recall-{j.unit}"] = figures.precision_recall(j)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def report(made: Report) -> None:
     """What a detector is worth, most important first."""
-    from classify.page import cell, number
+    from classify.page import number, rounded
 
     say(made.provenance, style="bold")
     for remark in made.remarks:
@@ -32,9 +32,8 @@ def report(made: Report) -> None:
         say(f"  cheap properties alone: AUC {alone}, {a.question}")
     for j in made.judgements:
         _judgement(j)
-        _print(
-            "confusion in per cent, N/A for none", "actual ╲ predicted", j.in_paper_order.map(cell)
-        )
+        shares = j.in_paper_order.map(rounded)
+        _print("confusion, in per cent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
             shares = (f"{100 * v:.1f} % of {name}" for name, v in j.per_class["recall"].items())
             say(f"right: {', '.join(shares)}")

@@ -190,7 +190,7 @@ def _table(
 ) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(FRAME_COLUMNS))
     columns = {f"{PREFIX}{name}": probabilities[:, i] for i, name in enumerate(classes)}
-    return table.assign(p_fake=p_fake(probabilities, classes), **columns)
+    return table.assign(**columns | {"p_fake": p_fake(probabilities, classes)})
 
 
 def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold: float) -> Person:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ffpp_tools import lists
 from ffpp_tools.console import counted
-from ffpp_tools.errors import FfppError
+from ffpp_tools.errors import DataNotFoundError, FfppError
 from ffpp_tools.files import there
 from ffpp_tools.inventory import Source, missing_lists
 from ffpp_tools.layout import HOW_TO_GET_FFPP
@@ -111,11 +111,10 @@ def of_weights() -> Finding:
     return Finding("ImageNet weights", NOTE, f"{path} is not there", remedy)
 
 
-def nothing_there(root: Path, named: bool) -> Finding:
+def nothing_there(why: DataNotFoundError, named: bool) -> Finding:
     """The finding where there is no video; a problem only if somebody said there is."""
-    return Finding(
-        "FaceForensics++", PROBLEM if named else NOTE, f"none at {root}", HOW_TO_GET_FFPP
-    )
+    said = str(why).removesuffix(HOW_TO_GET_FFPP).strip()
+    return Finding("FaceForensics++", PROBLEM if named else NOTE, said, HOW_TO_GET_FFPP)
 
 
 def as_dict(source: Source) -> dict[str, Any]:

@@ -90,19 +90,38 @@ def find_clips(
                 videos = _videos(root, category, compression)
                 group = [Clip(category, compression, name, path) for name, path in videos.items()]
             clips += group[:limit]
-    if not clips:
+    if not clips and (asked or asked_compressions):
+        wishes = (("category", asked), ("compression", asked_compressions))
+        wished = " and ".join(f"{what} {', '.join(names)}" for what, names in wishes if names)
+        there_are = sorted({f"{c.category} ({c.compression})" for c in find_clips(root)})
         raise DataNotFoundError(
-            f"no FaceForensics++ videos under {root}: looked for "
-            f"{'|'.join(ORIGINAL_ROOTS)}/{{{','.join(FFPP_ORIGINALS.values())}}} and "
-            f"{'|'.join(MANIPULATED_ROOTS)}/{{{','.join(METHODS)}}}, each with "
-            f"<compression>/videos/*.mp4 or <compression>/images/<clip>/0000.png "
-            f"(category: {', '.join(wanted)}; compression: {', '.join(wanted_compressions)}), "
-            f"for Celeb-DF's {', '.join(CELEB_DF)} and for DFDC's metadata.json. "
-            f"{HOW_TO_GET_FFPP}"
+            f"no clips of {wished} under {root}; there are some of {', '.join(there_are)}"
         )
+    if not clips:
+        raise DataNotFoundError(_nothing_in(root))
     _check_there("category", asked, {c.category for c in clips}, root)
     _check_there("compression", asked_compressions, {c.compression for c in clips}, root)
     return clips
+
+
+def _nothing_in(root: Path) -> str:
+    """Why there are no clips, and what to do."""
+    if not root.is_dir():
+        return (
+            f"there is no folder {root}; name the one that holds FF++'s original_sequences and "
+            f"manipulated_sequences. {HOW_TO_GET_FFPP}"
+        )
+    below = sorted(path for path in root.iterdir() if path.is_dir())
+    for near in (*below, *root.absolute().parents[:2]):
+        if any((near / top).is_dir() for top in (*ORIGINAL_ROOTS, *MANIPULATED_ROOTS)):
+            return f"{root} is not FaceForensics++'s own folder; is it {near}?"
+    return (
+        f"no FaceForensics++ videos under {root}: looked for "
+        f"{'|'.join(ORIGINAL_ROOTS)}/{{{','.join(FFPP_ORIGINALS.values())}}} and "
+        f"{'|'.join(MANIPULATED_ROOTS)}/{{{','.join(METHODS)}}}, each with "
+        f"<compression>/videos/*.mp4 or <compression>/images/<clip>/0000.png, "
+        f"for Celeb-DF's {', '.join(CELEB_DF)} and for DFDC's metadata.json. {HOW_TO_GET_FFPP}"
+    )
 
 
 def _check_there(what: str, asked: Sequence[str], found: Collection[str], root: Path) -> None:

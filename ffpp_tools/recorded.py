@@ -95,8 +95,14 @@ def _brief(value: Any) -> str:
     return "yes" if isinstance(value, dict) else "no" if value is None else str(value)
 
 
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """A section's values, those of its plan among them."""
+    return {**values, **values["plan"], "plan": None} if "plan" in values else values
+
+
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between recorded settings and those asked for, in words."""
+    was, now = _flat(was), _flat(now)
     differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
 
     def told(values: dict[str, Any]) -> str:

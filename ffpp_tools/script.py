@@ -7,6 +7,7 @@ import inspect
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -109,8 +110,7 @@ class Script:
             interrupted: what to say after Ctrl-C, by the words of the command line.
         """
         self.app = app
-        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
-        self._interrupted = interrupted
+        self._errors, self._interrupted = errors, interrupted
 
     def __call__(self) -> None:
         """Run; the exit status is 0, 1 for an error or finding, 2 for bad usage, 130 for Ctrl-C."""
@@ -121,8 +121,8 @@ class Script:
         status: object = FAILED
         try:
             self.app()
-        except self._errors as error:
-            text = f"error: {_told(error)}"
+        except Exception as error:
+            text = self._told(error)
             stderr.print(text, style="red", markup=False, highlight=False)
             log.line(text)
             sys.exit(FAILED)
@@ -136,14 +136,13 @@ class Script:
         finally:
             log.line(f"ended after {time.monotonic() - started:.1f} s with status {status}")
 
-
-def _told(error: Exception) -> str:
-    """An error in a line; of an OSError that names no file, a bug, there is none."""
-    if not isinstance(error, OSError):
-        return str(error)
-    if error.filename is None:
-        raise error
-    return f"{error.filename}: {error.strerror}"
+    def _told(self, error: Exception) -> str:
+        """An error in a line; a mistake of ours with its traceback."""
+        if isinstance(error, self._errors):
+            return f"error: {error}"
+        if isinstance(error, OSError) and error.filename is not None:
+            return f"error: {error.filename}: {error.strerror}"
+        return f"{traceback.format_exc()}a mistake of {PACKAGE}: please report all of the above"
 
 
 def ffpp_script(function: Callable[..., None], interrupted: str) -> Script:

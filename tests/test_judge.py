@@ -12,6 +12,7 @@ from classify.provenance import remarks
 from classify.report_files import errors, worst_clips
 from classify.scores import Scores, classes_of
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.probe import Answer
 
 CLASSES = {
     "CelebA": "real",
@@ -192,9 +193,58 @@ def test_a_draw_without_one_manipulation_is_judged_by_the_others():
     assert found == pytest.approx([2 / 4, (2.5 / 6 + 1) / 2])
 
 
-def said_of(scores, **audit):
+def said_of(scores, shortcuts=(), **audit):
     info = {"audit": {"not_known": [], "miss_rates": {}} | audit}
-    return " ".join(remarks([judged(scores)], Manifest(None, info)))
+    return " ".join(remarks([judged(scores)], Manifest(None, info), shortcuts))
+
+
+def of_scores(fake, real):
+    """Deepfakes and Youtube of as many people, with these probabilities of Deepfakes."""
+    rows = [("Deepfakes", f"{n:03d}_900", (0.0, p, 0.0, 1 - p)) for n, p in enumerate(fake)]
+    rows += [("Youtube", f"{n:03d}", (0.0, p, 0.0, 1 - p)) for n, p in enumerate(real, 500)]
+    found = scored(*((category, "c40", *rest) for category, *rest in rows))
+    return Scores(found.table.assign(group=found.table["clip"]), found.classes)
+
+
+@pytest.mark.parametrize(
+    ("fake", "real", "said"),
+    [
+        (np.linspace(0.1, 0.5, 30), np.linspace(0.4, 0.9, 30), "NO BETTER THAN GUESSING"),
+        (np.linspace(0.1, 0.9, 30), np.linspace(0.09, 0.89, 30), "perhaps no better than guessing"),
+        (np.linspace(0.6, 0.9, 30), np.linspace(0.1, 0.4, 30), ""),
+    ],
+)
+def test_what_is_no_better_than_guessing_is_remarked_upon_first(fake, real, said):
+    found = said_of(of_scores(fake, real))
+    assert said in found
+    assert found.startswith("Per frame its AUC against originals is") is bool(said)
+
+
+@pytest.mark.parametrize(("called_real", "said"), [(0, "Every"), (2, "Nearly every"), (3, "")])
+def test_calling_nearly_everything_fake_is_remarked_upon(called_real, said):
+    found = said_of(of_scores([0.9] * 60, [0.1] * called_real + [0.8] * (60 - called_real)))
+    assert (f"{said} frame is called fake" in found) is bool(said)
+    assert ("is called fake" in found) is bool(said)
+
+
+def answer(auc, kind="method against its originals"):
+    return Answer("Deepfakes against Youtube", kind, 1.0, auc, 30, 300, "sharpness")
+
+
+@pytest.mark.parametrize(
+    ("shortcuts", "said"),
+    [
+        ([], "`ffpp-audit` of its manifest was not run"),
+        ([answer(0.6), answer(0.83)], "reach AUC 0.83 in Deepfakes against Youtube"),
+        ([answer(0.6)], ""),
+        ([answer(np.nan)], ""),
+        ([answer(0.99, "real against real")], ""),
+    ],
+)
+def test_what_gives_fakes_away_without_a_look_at_the_face_is_remarked_upon(shortcuts, said):
+    found = said_of(SCORES, shortcuts)
+    assert said in found
+    assert ("heap properties" in found) is bool(said)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_missing_data_says_what_was_looked_for_and_what_to_do(tmp_path):
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("given", [".", "FaceForensics++/original_sequences"])
+def test_a_folder_above_or_below_is_told_from_the_right_one(ffpp, given):
+    with pytest.raises(DataNotFoundError, match=r"is it .*FaceForensics\+\+\?$"):
+        find_clips(ffpp.parent / given)
+
+
+def test_what_there_is_instead_of_what_was_asked_for_is_listed(ffpp):
+    with pytest.raises(DataNotFoundError, match=r"compression c40 under .*Youtube \(c23\)$"):
+        find_clips(ffpp, compressions=["c40"])
+
+
 def test_unknown_names_are_refused_with_the_known_ones(ffpp):
     with pytest.raises(SettingsError, match=r"Deepfake;.*Deepfakes"):
         find_clips(ffpp, categories=["Deepfake"])

@@ -16,21 +16,24 @@ from tests.test_demo import hashes
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "was", "now"),
     [
-        ClipSettings(FramePlan(every=5), SETTINGS.crop),
-        ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)),
-        ClipSettings(SETTINGS.plan, CropSettings(shape="box")),
-        replace(SETTINGS, find=FindSettings(search="full")),
-        replace(SETTINGS, faces="all"),
-        replace(SETTINGS, twins=False),
+        (ClipSettings(FramePlan(every=5), SETTINGS.crop), "every 10", "every 5"),
+        (ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)), "margin 1.3", "margin 1.5"),
+        (ClipSettings(SETTINGS.plan, CropSettings(shape="box")), "shape square", "shape box"),
+        (replace(SETTINGS, find=FindSettings(search="full")), "search fast", "search full"),
+        (replace(SETTINGS, faces="all"), "faces largest", "faces all"),
+        (replace(SETTINGS, twins=False), "twins True", "twins False"),
     ],
 )
-def test_a_folder_made_with_other_settings_is_refused_and_left_alone(few, tmp_path, other):
+def test_a_folder_made_with_other_settings_is_refused_and_left_alone(
+    few, tmp_path, other, was, now
+):
     extract_dataset(few[:1], tmp_path / "out", SETTINGS)
     before = hashes(tmp_path / "out")
-    with pytest.raises(SettingsError, match=r"--out.*--overwrite"):
+    with pytest.raises(SettingsError, match=r"--out.*--overwrite") as refusal:
         extract_dataset(few, tmp_path / "out", other)
+    assert f": {was}; asked for now: {now}. " in str(refusal.value)
     assert hashes(tmp_path / "out") == before
 
 

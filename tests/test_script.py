@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 import tomllib
 
 import pytest
 
+from ffpp_tools.console import log
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.script import read_options
+from ffpp_tools.script import ffpp_script, read_options
 from tests.test_cli import COMMANDS
 from tests.test_package import ROOT
 
@@ -40,6 +42,20 @@ def test_what_is_said_is_kept_beside_what_is_written(command, dataset, tmp_path)
     assert "\x1b" not in log
     command("ffpp-audit", "m", "--no-probe")
     assert len(re.findall("ended after", (tmp_path / "m/log.txt").read_text())) == 2
+
+
+def test_a_mistake_of_ours_is_shown_and_logged_with_its_traceback(monkeypatch, capsys, tmp_path):
+    def broken():
+        (tmp_path / "begun").touch()
+        log.keep(tmp_path)
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(sys, "argv", ["ffpp-broken"])
+    with pytest.raises(SystemExit) as stop:
+        ffpp_script(broken, "")()
+    assert stop.value.code == 1
+    for text in (capsys.readouterr().err, (tmp_path / "log.txt").read_text()):
+        assert "ZeroDivisionError: ours\na mistake of ffpp-tools: please report" in text
 
 
 def test_a_folder_that_is_refused_gets_no_log(command, videos_manifest, tmp_path):

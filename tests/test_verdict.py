@@ -11,8 +11,10 @@ import pytest
 
 from classify import verdict as module
 from classify.errors import ClassifyError, ModelError, RunError
-from classify.operating import FILE
+from classify.operating import FILE, operating
 from classify.predict import score_split
+from classify.provenance import of_verdicts
+from classify.report import make_report
 from classify.runs import Run, faces_of
 from classify.settings import TrainSettings
 from classify.train import train
@@ -87,6 +89,19 @@ def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier)
         assert person.verdict == called
         assert person.p_fake.low <= mean <= person.p_fake.high
         assert sum(person.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_class_called_fake_is_what_p_fake_is_about(dataset, clip, tmp_path):
+    settings = SplitSettings(mode="binary", ratios=(50, 25, 25), shrink=True)
+    made = make_manifest(dataset, tmp_path / "binary", settings)
+    run = train(made.folder, tmp_path / "run", TrainSettings(arch="sepconv", size=48, epochs=1))
+    classifier = classifier_of(run)
+    found = verdict(clip, classifier)
+    (person,) = found.people
+    assert person.probabilities["fake"] == pytest.approx(person.p_fake.value)
+    VerdictFiles(tmp_path / "out", classifier, "").add(found)
+    written = pd.read_csv(tmp_path / "out/frames.csv")
+    assert (written["p_fake"] + written["p_real"]).to_numpy() == pytest.approx(1)
 
 
 def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
@@ -189,6 +204,19 @@ def test_media_are_found_below_folders_and_what_is_not_there_is_refused(world, c
         find_media([tmp_path / "nowhere.mp4"])
     with pytest.raises(ClassifyError, match="no pictures or videos"):
         find_media([tmp_path])
+
+
+def test_verdicts_say_what_the_network_was_worth_and_which_files_it_may_remember(run, clip):
+    at = operating(run)
+    assert "nobody has looked at: `classify report`" in of_verdicts(run, at, [clip])
+    made = make_report(run)
+    auc = made.judgements[-1].measures["auc_against_originals"].value
+    learnt = [Path(f"{name}.mp4") for name in run.manifest.samples("train")["clip"].unique()]
+    said = of_verdicts(run, at, [*learnt[:5], Path("party.mp4")])
+    assert f"AUC against originals was {auc:.3f} per clip" in said
+    assert ("NO BETTER THAN GUESSING" in said) is (auc <= 0.5)
+    assert f"5 OF 6 FILES ARE CALLED LIKE WHAT IT WAS TRAINED ON ({learnt[0].name}, " in said
+    assert "CALLED LIKE" not in of_verdicts(run, at, [Path("party.mp4")])
 
 
 def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifier, tmp_path):

@@ -111,7 +111,7 @@ def predict(
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     classifier = classifier_of(found, every)
-    said = provenance.of_verdicts(found, classifier.operating)
+    said = provenance.of_verdicts(found, classifier.operating, media)
     files = VerdictFiles(folder, classifier, said, faces=faces)
     log.keep(folder)
     made = []

@@ -48,8 +48,8 @@ def doctor(
     sources = []
     try:
         sources = take_stock(root, FramePlan(every), workers, progress("reading clips"))
-    except DataNotFoundError:
-        findings.append(looking.nothing_there(root, named=data is not None))
+    except DataNotFoundError as why:
+        findings.append(looking.nothing_there(why, named=data is not None))
     else:
         findings += looking.of_clips(sources)
         findings += looking.of_lists(root, out)
