@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from classify.settings import TrainSettings
 from ffpp_tools.console import console, say
 
+LINE_S = 30.0  # between two lines within an epoch, in a file
+
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
     """Images per second, loss and accuracy, and how long it may still take.
@@ -32,7 +34,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._measures = measures
         self._epochs = epochs
         self._batch_size = batch_size
-        self._started = 0.0
+        self._started = self._said_at = 0.0
         self._took: list[float] = []
         columns = (
             TextColumn("{task.description}"),
@@ -47,7 +49,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start at the left again."""
-        self._started = time.perf_counter()
+        self._started = self._said_at = time.perf_counter()
         steps = self.params["steps"]
         name = f"epoch {epoch + 1}/{self._epochs}"
         self._bar.reset(self._task, total=steps, description=name, text="", visible=True)
@@ -60,6 +62,9 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         left = took / (batch + 1) * (self.params["steps"] - batch - 1)
         text = f"{rate:.0f} images/s  {self._said(logs or {})}  {_duration(left)} left of the epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
+        if not console.is_terminal and time.perf_counter() - self._said_at >= LINE_S:
+            say(f"  step {batch + 1}/{self.params['steps']}  {text}")
+            self._said_at = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Leave a line."""

@@ -33,13 +33,13 @@ class Log:
 
     def __init__(self) -> None:
         """Belongs to no folder yet."""
-        self._folder: Path | None = None
+        self.folder: Path | None = None
         self._held = ""
         self._tables = Console(file=self, width=WIDTH, no_color=True, force_terminal=False)  # type: ignore[arg-type]
 
     def keep(self, folder: Path) -> None:
         """Write to this folder, what was said before included."""
-        self._folder = folder
+        self.folder = folder
         self.flush()
 
     def line(self, text: str) -> None:
@@ -58,8 +58,8 @@ class Log:
     def flush(self) -> None:
         """Bring what is held to the file; a log that cannot be written stops nothing."""
         with suppress(OSError):
-            if self._folder and self._held and occupied(self._folder):
-                with (self._folder / LOG).open("a", encoding="utf-8") as file:
+            if self.folder and self._held and occupied(self.folder):
+                with (self.folder / LOG).open("a", encoding="utf-8") as file:
                     file.write(self._held)
                 self._held = ""
 

@@ -12,12 +12,21 @@ from ffpp_tools.workers import Tally
 LINE_S = 10.0  # between two lines in a file
 
 
-def shown(what: str) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
-    """A function that passes tallies through and shows what they add up to."""
+def shown(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
+    """A function that passes tallies through and shows what they add up to.
+
+    Args:
+        what: clips or stills.
+        total: how many were asked for, those that an earlier run has done among them.
+    """
 
     def pass_through(tallies: Iterable[Tally], units: int, size: int) -> Iterator[Tally]:
         start = shown_at = time.monotonic()
         done = Tally()
+        if units < total:
+            say(f"{what}: {total - units} of {total} were done before")
+        if units and not console.is_terminal:
+            say(f"{what}: 0/{units}")
         with console.status(f"{what}: 0/{units}") as line:
             for tally in tallies:
                 done = done + tally

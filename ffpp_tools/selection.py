@@ -127,12 +127,22 @@ def _check_filled(pools: Mapping[str, pd.DataFrame], there: _There, pool: str, a
     """Refuse to make a split that some class cannot fill."""
     if min(there[pool].values()) >= asked:
         return
+    if none := [name for name, most in there[pool].items() if not most]:
+        sides = "; ".join(
+            f"{name}: {', '.join(f'{most[name]} in {split}' for split, most in there.items())}"
+            for name in none
+        )
+        raise SplitError(
+            f"the data cannot fill this: {pool} is to hold every class, and by this rule it has "
+            f"nothing of {', '.join(none)} ({sides}). Extract more of it, or choose another "
+            f"--recipe or --mode."
+        )
     lines = []
     for split, rows in pools.items():
         sizes = rows.groupby("class")["category"].value_counts()
         for name, most in there[split].items():
             made_of = sizes[name].to_dict() if name in sizes else {}
-            parts = f" ({made_of})" if len(made_of) != 1 else ""
+            parts = f" ({made_of})" if len(made_of) > 1 else ""
             lines.append(f"{name} has {most} in {split}{parts}")
     raise SplitError(
         f"the data cannot fill this: {asked} of each class asked in {pool}, but "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ffpp_tools.run import Summary
 
 SHOWN = 20  # rows of a table that has more in a file
+FAR_OFF = 0.05  # of all samples in a split, from what was asked, that is worth a word
 
 
 def _add(table: Table, *cells: object) -> None:
@@ -63,14 +64,18 @@ def identities(found: Identities, dataset: Path) -> None:
 def manifest(made: Manifest) -> None:
     """How many samples and groups of people each split has, and what was left out."""
     info = made.info
-    table = Table("class", "label", *info["counts"])
+    table = Table("class", "label", *info["counts"], "of")
     for name, label in made.classes.items():
         counts = [str(split[name]) for split in info["counts"].values()]
-        _add(table, name, label, *counts)
+        _add(table, name, label, *counts, str(info.get("available", {}).get(name, "")))
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
-        _add(table, f"groups of people behind {kind}", "", *counts)
+        _add(table, f"groups of people behind {kind}", "", *counts, "")
     print_table(table)
+    _ratios(info)
+    if unused := info.get("unused"):
+        listed = ", ".join(f"{name} ({counted(n, 'frame')})" for name, n in unused.items())
+        say(f"  in the dataset, and not in this mode: {listed}; --include takes them in")
     for gone in info["removed"][:SHOWN]:
         say(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
@@ -84,6 +89,22 @@ def manifest(made: Manifest) -> None:
     for what in info["audit"]["not_known"]:
         say(f"  not known: {what}", "yellow")
     say(f"manifest: {made.folder}")
+
+
+def _ratios(info: dict[str, Any]) -> None:
+    """A word where whole groups of people could not be divided as was asked."""
+    asked, counts = info["settings"].get("ratios"), info["counts"]
+    if info["settings"].get("rule") != "grouped" or not asked:
+        return
+    sizes = [sum(classes.values()) for classes in counts.values()]
+    shares = [size / sum(sizes) for size in sizes]
+    if max(abs(share - wish) for share, wish in zip(shares, asked, strict=True)) > FAR_OFF:
+        got, wanted = ("/".join(f"{100 * x:.0f}" for x in xs) for xs in (shares, asked))
+        say(
+            f"  divided {got}, not {wanted}: people stay together, and they are few; "
+            f"--folds N tests on everybody in turn",
+            "yellow",
+        )
 
 
 def audit(found: Audit) -> None:

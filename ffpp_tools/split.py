@@ -88,7 +88,12 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     for number, (path, splits) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
         grouped = _regrouped(splits, tables)
-        info = _info(tables, path, mode, recipe, settings.seed, grouped, left_out, fold)
+        about = {
+            "available": _counted(samples["class"]),
+            "unused": _unused(tables, mode),
+            **left_out,
+        }
+        info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
         shutil.rmtree(path / "overview", ignore_errors=True)  # of a manifest that was here before
         for old in ("overview.html", "probe.json"):
             (path / old).unlink(missing_ok=True)
@@ -211,7 +216,7 @@ def _info(
     recipe: Recipe,
     seed: int,
     splits: dict[str, pd.DataFrame],
-    left_out: dict[str, Any],
+    about: dict[str, Any],
     fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
@@ -227,11 +232,18 @@ def _info(
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
-        **left_out,
+        **about,
         "tables": {**tables.fingerprints, **lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
     }
     return audit.with_audit(info, audit.audited(every, tables))
+
+
+def _unused(tables: Dataset, mode: Mode) -> dict[str, int]:
+    """Category that no class is made of → its frames with a face."""
+    used = [category for parts in mode.classes.values() for category in parts]
+    seen = tables.frames[tables.frames["status"] == "ok"]
+    return _counted(seen.loc[~seen["category"].isin(used), "category"])
 
 
 def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:

@@ -6,6 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from data_manifests import labels
@@ -113,8 +114,10 @@ def _label(category: str, label: str | None) -> str:
         raise SettingsError(f"category {category!r} is {labels()[category]}, not {label}")
     label = label or labels().get(category)
     if label not in ("real", "fake"):
+        alike = get_close_matches(category, labels(), n=1)
+        meant = f"; or is it {alike[0]}?" if alike else ""
         raise SettingsError(
-            f"category {category!r} is new: say what it is with --label real or --label fake"
+            f"category {category!r} is new: say what it is with --label real or fake{meant}"
         )
     return label
 

@@ -85,7 +85,7 @@ def typed(
     def run(name: str, *args: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
         monkeypatch.setattr("ffpp_tools.console._asked.wanted", False)
-        monkeypatch.setattr("ffpp_tools.console.log._folder", None)
+        monkeypatch.setattr("ffpp_tools.console.log.folder", None)
         monkeypatch.setattr("ffpp_tools.console.log._held", "")
         monkeypatch.setattr(console, "quiet", False)
         monkeypatch.setattr(console, "_file", None)

@@ -183,9 +183,12 @@ def test_a_dataset_is_verified_and_made_anew(command, world, tmp_path):
 
 def test_in_a_log_file_progress_is_plain_lines(command, world):
     done = command("ffpp-extract", world / "FaceForensics++", "--limit", 1)
-    line = done.stdout.splitlines()[0]
-    assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", line)
+    first, *lines = done.stdout.splitlines()
+    assert first == "clips: 0/5"
+    assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", lines[0])
     assert "\x1b" not in done.stdout
+    done = command("ffpp-extract", world / "FaceForensics++", "--limit", 2)
+    assert done.stdout.startswith("clips: 5 of 10 were done before\nclips: 0/5\n")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """`classify` as a person types it."""
 
 import dataclasses
+import sys
 import tomllib
+from pathlib import Path
 from typing import get_type_hints
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+
+from classify.cli import app
+from ffpp_tools.console import log
 
 
 @pytest.mark.slow
@@ -94,6 +99,21 @@ def test_a_configuration_is_trained_with_options_over_it(command, videos_manifes
     mixed = command("classify", "train", "--resume", "r", "--epochs", 9)
     assert mixed.returncode == 1
     assert "keeps the run's own settings" in mixed.stderr
+
+
+@pytest.mark.parametrize("words", [["train", "--arch", "vgg16"], ["gan", "train"], ["tune"]])
+def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch, capsys):
+    def interrupted():
+        log.folder = Path("runs/my run")
+        raise SystemExit(130)
+
+    monkeypatch.setattr(log, "folder", None)
+    monkeypatch.setattr(app, "app", interrupted)
+    monkeypatch.setattr(sys, "argv", ["classify", *words])
+    with pytest.raises(SystemExit):
+        app()
+    said = " ".join(w for w in words if w in ("gan", "train", "tune"))
+    assert capsys.readouterr().err.endswith(f": classify {said} --resume 'runs/my run'\n")
 
 
 @pytest.mark.parametrize(

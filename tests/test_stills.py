@@ -20,7 +20,9 @@ def test_celeba_hq_is_a_flat_folder_of_the_same_numbers(world):
 
 
 def test_any_folder_of_images_needs_a_label(world):
-    with pytest.raises(SettingsError, match="--label"):
+    with pytest.raises(SettingsError, match=r"--label.*is it CelebA-HQ\?"):
+        find_stills(world / "CelebA-HQ", "CelebAHQ")
+    with pytest.raises(SettingsError, match=r"--label real or fake$"):
         find_stills(world / "CelebA-HQ", "Portraits")
     assert {s.label for s in find_stills(world / "CelebA-HQ", "Portraits", "fake")} == {"fake"}
 

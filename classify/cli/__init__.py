@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
 from classify import backend
@@ -10,6 +12,7 @@ from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
 from classify.errors import ClassifyError
 from classify.gan.cli import gan_app
+from ffpp_tools.console import log
 from ffpp_tools.errors import FfppError
 from ffpp_tools.script import Script, Version, with_options
 
@@ -34,10 +37,11 @@ typer_app.add_typer(study_app, name="study")
 
 def _interrupted(words: list[str]) -> str:
     command = " ".join(words[:2] if words[:1] in (["gan"], ["study"]) else words[:1])
+    folder = shlex.quote(str(log.folder or "FOLDER"))
     if command in ("train", "gan train"):
-        return f"it goes on after its last finished epoch: classify {command} --resume RUN"
+        return f"it goes on after its last finished epoch: classify {command} --resume {folder}"
     if command == "tune":
-        return "it goes on where it was: classify tune --resume FOLDER"
+        return f"it goes on where it was: classify tune --resume {folder}"
     if command in ("study backbones", "gan generate"):
         return "the same command goes on where it was"
     return "what was written before stands there"

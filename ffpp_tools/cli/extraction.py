@@ -119,7 +119,7 @@ def extract(
     team = _team(workers, backend, scheduler, timeout)
     log.keep(out)
     retry_failed = _retry(retry)
-    progress = shown("clips")
+    progress = shown("clips", len(clips))
     found = families(root, clips)
     if clips[0].compression != NATIVE:
         keep_lists(root, out, OF_FFPP)
@@ -196,7 +196,7 @@ def stills(
     team = _team(workers, backend, scheduler)
     log.keep(out)
     retry_failed = _retry(retry)
-    progress = shown("stills")
+    progress = shown("stills", len(found))
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 
