@@ -52,9 +52,9 @@ def identities(found: Identities, dataset: Path) -> None:
     r = found.rates
     if r.same and r.different:
         say(
-            f"on this dataset's known people: {r.merged} of {r.different} pairs of two people are "
-            f"as near as {found.max_distance}, and {r.split} of {r.same} pairs of photographs of "
-            f"one are not"
+            f"how often that is wrong, by this dataset's known people, within {found.max_distance}: "
+            f"{r.merged} of {r.different} pairs of different people are taken for one person, and "
+            f"{r.split} of {r.same} pairs of one person's photographs are not recognised"
         )
     else:
         say("how often that is wrong is not known here: no identity file names any still's person")
