@@ -52,7 +52,7 @@ def identities(found: Identities, dataset: Path) -> None:
     r = found.rates
     if r.same and r.different:
         say(
-            f"how often that is wrong, by this dataset's known people, within {found.max_distance}: "
+            f"how often that is wrong, within {found.max_distance}, by people who are known here: "
             f"{r.merged} of {r.different} pairs of different people are taken for one person, and "
             f"{r.split} of {r.same} pairs of one person's photographs are not recognised"
         )
