@@ -10,9 +10,7 @@ import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from classify.settings import TrainSettings
-from ffpp_tools.console import console, say
-
-LINE_S = 30.0  # between two lines within an epoch, in a file
+from ffpp_tools.console import LINE_S, console, say
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]

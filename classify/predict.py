@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from classify.errors import ModelError
 from classify.pack import pack
 from classify.runs import Run
 from classify.scores import Scores, classes_of, scored
+from ffpp_tools.console import progress
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 Images = npt.NDArray[np.uint8]
+Shown = Callable[[Iterable[int], int], Iterable[int]]
 
 
 def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Scores:
@@ -57,17 +60,21 @@ def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Score
 
 def _probabilities(run: Run, manifest: Manifest, split: str) -> npt.NDArray[np.float32]:
     model = run.best_model()
-    data = pack(manifest, split, model.input_shape[1])
-    return predict(model, data.images, run.settings.batch_size)
+    data = pack(manifest, split, model.input_shape[1], progress)
+    shown = progress(f"judging {split}")
+    return predict(model, data.images, run.settings.batch_size, shown)
 
 
-def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDArray[np.float32]:
+def predict(
+    model: keras.Model, images: Images, batch_size: int = 64, shown: Shown | None = None
+) -> npt.NDArray[np.float32]:
     """What a network makes of packed crops.
 
     Args:
         model: as `models.build` returns it.
         images: (n, size, size, 3) uint8 RGB.
         batch_size: how many at a time.
+        shown: passes the batches through, and shows how far they are.
 
     Returns:
         (n, classes) probabilities; one sigmoid becomes two columns.
@@ -79,7 +86,8 @@ def predict(model: keras.Model, images: Images, batch_size: int = 64) -> npt.NDA
         model.compile(jit_compile=jit_compile())
     found = np.empty((len(images), *model.output_shape[1:]), np.float32)
     batch = np.zeros((batch_size, *images.shape[1:]), np.uint8)  # always as large: one trace
-    for start in range(0, len(images), batch_size):
+    starts = range(0, len(images), batch_size)
+    for start in shown(starts, len(starts)) if shown else starts:
         count = min(batch_size, len(images) - start)
         batch[:count] = images[start : start + count]
         found[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]

@@ -6,8 +6,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rich.table import Table
 from ffpp_tools.files import occupied
 
 LOG = "log.txt"
+LINE_S = 10.0  # between two lines of progress where there is no terminal
 WIDTH = 160  # of lines in a file, which has no edge to wrap at
 
 console = Console()
@@ -116,6 +118,26 @@ def print_table(table: Table) -> None:
     """Print a table."""
     console.print(table)
     log.table(table)
+
+
+@contextmanager
+def moving(text: str) -> Iterator[Callable[[str], None]]:
+    """Say how far something is: a line that moves in a terminal, one every few seconds elsewhere.
+
+    Yields:
+        A function that is given the line anew.
+    """
+    said_at = time.monotonic()
+
+    def update(text: str) -> None:
+        nonlocal said_at
+        line.update(text)
+        if not console.is_terminal and time.monotonic() - said_at >= LINE_S:
+            say(text)
+            said_at = time.monotonic()
+
+    with console.status(text) as line:
+        yield update
 
 
 def counted(count: int, what: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.console import console
+from ffpp_tools.console import moving
 from ffpp_tools.files import below, write_atomically
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.recorded import recorded_settings
@@ -63,12 +63,12 @@ def kept(
     )
     values = np.full((len(faces), width), np.nan, np.float32)
     done = 0
-    with console.status(f"{what}: 0/{len(faces)} crops") as line:
+    with moving(f"{what}: 0/{len(faces)} crops") as update:
         found = joblib.Parallel(workers, return_as="generator", batch_size=1)(tasks)
         for at, part in zip(positions, found, strict=True):
             values[at] = part
             done += len(at)
-            line.update(f"{what}: {done}/{len(faces)} crops")
+            update(f"{what}: {done}/{len(faces)} crops")
     return values
 
 

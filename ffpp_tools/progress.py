@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-from ffpp_tools.console import console, say
+from ffpp_tools.console import console, moving, say
 from ffpp_tools.workers import Tally
-
-LINE_S = 10.0  # between two lines in a file
 
 
 def shown(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
@@ -21,21 +19,16 @@ def shown(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterat
     """
 
     def pass_through(tallies: Iterable[Tally], units: int, size: int) -> Iterator[Tally]:
-        start = shown_at = time.monotonic()
+        start = time.monotonic()
         done = Tally()
         if units < total:
             say(f"{what}: {total - units} of {total} were done before")
         if units and not console.is_terminal:
             say(f"{what}: 0/{units}")
-        with console.status(f"{what}: 0/{units}") as line:
+        with moving(f"{what}: 0/{units}") as update:
             for tally in tallies:
                 done = done + tally
-                now = time.monotonic()
-                text = f"{what}: {_line(done, units, size, now - start)}"
-                line.update(text)
-                if not console.is_terminal and now - shown_at >= LINE_S:
-                    say(text)
-                    shown_at = now
+                update(f"{what}: {_line(done, units, size, time.monotonic() - start)}")
                 yield tally
         if units:
             say(f"{what}: {_line(done, units, size, time.monotonic() - start)}")

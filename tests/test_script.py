@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from ffpp_tools.console import log
+from ffpp_tools.console import log, moving
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script, read_options
 from tests.test_cli import COMMANDS
@@ -99,3 +99,12 @@ def test_no_color_is_respected(command):
     colour = re.compile(r"\x1b\[[\d;]*3[1-7]m")
     assert colour.search(coloured)
     assert not colour.search(plain)
+
+
+def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
+    for every, lines in ((0, ["one", "two"]), (60, [])):
+        monkeypatch.setattr("ffpp_tools.console.LINE_S", every)
+        with moving("none") as update:
+            update("one")
+            update("two")
+        assert capsys.readouterr().out.splitlines() == lines
