@@ -235,7 +235,7 @@ def _shortcuts(answers: Sequence[Answer]) -> str:
         return ""
     return (
         f"Cheap properties alone ({worst.telling} above all), without a look at the face, reach "
-        f"AUC {worst.auc_scaled:.2f} in {worst.question}: a network's may be owed to them."
+        f"AUC {worst.auc_scaled:.2f} in {worst.question}: a network may have learnt nothing else."
     )
 
 
