@@ -24,6 +24,8 @@ from ffpp_tools.manifest import Manifest
 from ffpp_tools.rows import SPLITS, STILL
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from classify.report import Report
     from classify.runs import Run
 
@@ -125,28 +127,9 @@ def has_card(report: Report) -> bool:
 
 def model_card(report: Report) -> str:
     """The card, in Markdown, of a run that `report` has judged on its own test split."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     run = report.run
     if run is None:
         raise ValueError("a model card is that of a run")
-    environment = Environment(
-        loader=PackageLoader("classify"),
-        autoescape=False,
-        finalize=escaped,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
-        counted=counted,
-        number=page.number,
-        percent=page.percent,
-        named=named,
-        title=page.title,
-        with_interval=lambda estimate: Markdown(page.with_interval(estimate)),
-    )
     info, found = report.manifest.info, sources(report.manifest)
     label = {**labels(), **{s.category: s.label for s in found}}
     fakes = {
@@ -155,27 +138,54 @@ def model_card(report: Report) -> str:
     }
     categories = list(dict.fromkeys(s.category for s in found))
     known = {name for terms in TERMS for name in terms.categories}
-    return environment.get_template(FILE).render(
-        report=report,
-        run=run,
-        settings=run.settings,
-        facts=facts(run),
-        best=best_epoch(run.log),
-        info=info,
-        splits=SPLITS,
-        sources=found,
-        trained_on=fakes["train"],
-        tested_on=fakes["test"],
-        unseen=[name for name in fakes["test"] if name not in fakes["train"]],
-        compressions=sorted({s.compression for s in found if s.crops.get("test")}),
-        reasons=ALL_REASONS,
-        terms=[t for t in TERMS if set(t.categories) & set(categories)],
-        unknown_terms=[name for name in categories if name not in known],
-        level=LEVEL,
-        draws=DRAWS,
-        draw_seed=SEED,
-        few=FEW_GROUPS,
+    return (
+        _environment()
+        .get_template(FILE)
+        .render(
+            report=report,
+            run=run,
+            settings=run.settings,
+            facts=facts(run),
+            best=best_epoch(run.log),
+            info=info,
+            splits=SPLITS,
+            sources=found,
+            trained_on=fakes["train"],
+            tested_on=fakes["test"],
+            unseen=[name for name in fakes["test"] if name not in fakes["train"]],
+            compressions=sorted({s.compression for s in found if s.crops.get("test")}),
+            reasons=ALL_REASONS,
+            terms=[t for t in TERMS if set(t.categories) & set(categories)],
+            unknown_terms=[name for name in categories if name not in known],
+            level=LEVEL,
+            draws=DRAWS,
+            draw_seed=SEED,
+            few=FEW_GROUPS,
+        )
     )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("classify"),
+        autoescape=False,
+        finalize=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(
+        counted=counted,
+        number=page.number,
+        percent=page.percent,
+        named=named,
+        title=page.title,
+        with_interval=lambda estimate: Markdown(page.with_interval(estimate)),
+    )
+    return made
 
 
 def escaped(value: Any) -> str:
