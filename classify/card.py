@@ -281,7 +281,7 @@ def _stills(faces: Mapping[str, Any]) -> str:
         return "none"
     if stills.get("whole"):
         return "taken whole"
-    return "made like the clips" if stills.get("harmonise") else "as they are"
+    return "made like the clips" if stills.get("harmonise") else "cropped, not made like the clips"
 
 
 def _listed(values: Mapping[str, Any]) -> str:

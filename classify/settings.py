@@ -14,6 +14,7 @@ from ffpp_tools.files import read_toml
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+TABLES = ("manifest", "training", "search")  # of config.toml: a run's, or a search's
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("all", "balanced")
 JIT = ("auto", "on", "off")
@@ -140,6 +141,10 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ClassifyError(f"{path}: not readable as TOML ({error})") from error
+    if unknown := [key for key in config if key not in TABLES]:
+        raise ClassifyError(
+            f"{path}: {', '.join(unknown)} is not known there; settings stand in a table [training]"
+        )
     settings = settings_of(config.get("training", {}), path)
     manifest = config.get("manifest", {})
     if not isinstance(manifest, dict):

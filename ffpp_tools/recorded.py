@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ffpp_tools import lists
+from ffpp_tools.console import LOG
 from ffpp_tools.errors import SettingsError, TableError
 from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.rows import STILL
 from ffpp_tools.settings import ClipSettings, StillSettings
 
 SETTINGS = "settings.json"
+BEFORE = (lists.FOLDER, LOG)  # what a dataset folder may hold before anything is extracted
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
         TableError: settings.json is damaged.
     """
     recorded = recorded_settings(dataset)
+    if not recorded and (others := _others(dataset)):
+        raise SettingsError(
+            f"{dataset} is no dataset folder, and holds {others[0]}: name another with --out"
+        )
     sections = dict(recorded)
     if anew and recorded:
         stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
@@ -52,11 +59,11 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
             sections.pop("stills", None)
     for section, settings in _sections(wanted).items():
         if sections.setdefault(section, settings) != settings:
-            remedy = "start the rest of it anew as well" if anew else "start anew with --overwrite"
+            remedy = "" if anew else ", or start anew with --overwrite"
             raise SettingsError(
                 f"{dataset} was made with other settings ({section}): "
-                f"{_difference(sections[section], settings)}. Crops of one dataset must be made "
-                f"alike: name another folder with --out, or {remedy}."
+                f"{_difference(sections[section], settings)}. Crops of one dataset, clips' and "
+                f"stills', must be made alike: name another folder with --out{remedy}."
             )
     if anew and recorded:
         for top in ("parts", "faces"):
@@ -66,6 +73,13 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
     for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
         leftover.unlink(missing_ok=True)  # of a run that was killed
     write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
+
+
+def _others(dataset: Path) -> list[str]:
+    """What lies in a folder that nothing was extracted to."""
+    if not dataset.is_dir():
+        return []
+    return sorted(path.name for path in dataset.iterdir() if path.name not in BEFORE)
 
 
 def recorded_settings(dataset: Path) -> dict[str, Any]:

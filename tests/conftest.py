@@ -84,6 +84,7 @@ def typed(
 
     def run(name: str, *args: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # which a command sets for good
         monkeypatch.setattr("ffpp_tools.console._asked.wanted", False)
         monkeypatch.setattr("ffpp_tools.console.log.folder", None)
         monkeypatch.setattr("ffpp_tools.console.log._held", "")

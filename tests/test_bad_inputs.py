@@ -140,6 +140,11 @@ CASES = {
         (*TRAIN, "--config", "mine.toml"),
         ["mine.toml", "TOML"],
     ),
+    "training without its table": (
+        lambda: Path("mine.toml").write_text("epochs = 3"),
+        (*TRAIN, "--config", "mine.toml"),
+        ["mine.toml", "epochs", "[training]"],
+    ),
     "training with an unknown setting": (
         lambda: Path("mine.toml").write_text("[training]\nlearning = 1"),
         (*TRAIN, "--config", "mine.toml"),

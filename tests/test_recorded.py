@@ -37,6 +37,16 @@ def test_a_folder_made_with_other_settings_is_refused_and_left_alone(
     assert hashes(tmp_path / "out") == before
 
 
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(few, world, tmp_path):
+    for name in ("notes.txt", "draft.tmp"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(SettingsError, match=r"no dataset folder, and holds draft\.tmp.*--out"):
+        extract_dataset(few, tmp_path, SETTINGS)
+    with pytest.raises(SettingsError, match="no dataset folder"):
+        extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["draft.tmp", "notes.txt"]
+
+
 def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     stills = find_stills(world / "CelebA", "CelebA", limit=2)
@@ -64,7 +74,7 @@ def test_starting_anew_is_refused_before_anything_is_deleted(few, world, tmp_pat
     extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
     before = hashes(tmp_path)
     bare = replace(SETTINGS, crop=CropSettings(margin=1.0))
-    with pytest.raises(SettingsError, match="the rest of it anew"):
+    with pytest.raises(SettingsError, match=r"name another folder with --out\.$"):
         extract_dataset(few[:1], tmp_path, bare, overwrite=True)
     assert hashes(tmp_path) == before
 
@@ -72,5 +82,6 @@ def test_starting_anew_is_refused_before_anything_is_deleted(few, world, tmp_pat
 def test_a_folder_that_no_run_has_made_is_left_alone(few, tmp_path):
     (tmp_path / "parts/Youtube/c40").mkdir(parents=True)
     (tmp_path / "parts/Youtube/c40/thesis.txt").touch()
-    extract_dataset(few[:1], tmp_path, SETTINGS, overwrite=True)
+    with pytest.raises(SettingsError, match="holds parts"):
+        extract_dataset(few[:1], tmp_path, SETTINGS, overwrite=True)
     assert (tmp_path / "parts/Youtube/c40/thesis.txt").exists()
