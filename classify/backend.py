@@ -5,7 +5,6 @@ Here alone are backends told apart; everything else of `classify` is `keras` and
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.errors import ClassifyError
-from ffpp_tools.machine import BACKENDS
+from ffpp_tools.machine import BACKENDS, chosen_backend
 
 
 def check() -> None:
     """Refuse a backend that is not there, before Keras does with a traceback.
 
     Raises:
-        ClassifyError: KERAS_BACKEND names none that is installed.
+        ClassifyError: KERAS_BACKEND, or keras.json, names none that is installed.
     """
-    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    chosen = chosen_backend()
     installed = [name for name in BACKENDS if find_spec(name)]
     if chosen not in installed:
         raise ClassifyError(

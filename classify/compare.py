@@ -15,6 +15,7 @@ from classify.errors import ClassifyError
 from classify.judge import auc_against_originals, with_originals
 from classify.metrics import Floats, auc, curve, log_loss, share
 from classify.operating import Operating, operating
+from classify.pack import Progress
 from classify.predict import predict, score_split
 from classify.provenance import known_people
 from classify.runs import Run, best_epoch
@@ -64,10 +65,14 @@ class Matrix:
     notes: tuple[str, ...]
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison:
     """Judge runs on the test splits of their manifests and time their networks here.
 
     Sorted by AUC, which no choice of a threshold can raise.
+
+    Args:
+        runs: two or more.
+        progress: as `pack.pack` takes it.
 
     Raises:
         ClassifyError: fewer than two runs, or two of one name.
@@ -78,12 +83,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
     if len(runs) < 2 or len(set(names)) < len(names):
         raise ClassifyError("name two runs or more, each once and each with its own name")
     named = dict(zip(names, runs, strict=True))
-    frames = {name: score_split(run, "test") for name, run in named.items()}
+    frames = {name: score_split(run, "test", progress=progress) for name, run in named.items()}
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
     rows, splits = [], []
     for name, run in named.items():
-        measured = _measured(scores[name], unit, operating(run))
+        measured = _measured(scores[name], unit, operating(run, progress))
         started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
         rows.append({"run": name, **started, **measured, **_cost(run)})
         splits.append({"run": name, **_on_each_split(run, frames[name])})
@@ -132,8 +137,15 @@ def _borrowed(runs: Sequence[Run]) -> list[str]:
     return [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
 
 
-def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
+def matrix(
+    runs: Sequence[Run], manifests: Sequence[Manifest], progress: Progress | None = None
+) -> Matrix:
     """Judge every run on the test split of every manifest.
+
+    Args:
+        runs: whose networks.
+        manifests: that they are judged on.
+        progress: as `pack.pack` takes it.
 
     Raises:
         ClassifyError: a manifest with classes that a run does not know.
@@ -148,7 +160,8 @@ def matrix(runs: Sequence[Run], manifests: Sequence[Manifest]) -> Matrix:
     leaks = pd.DataFrame("no", index, header)
     for row, run in enumerate(runs):
         for column, manifest in enumerate(manifests):
-            scores = score_split(run, "test", None if run.is_of(manifest) else manifest)
+            other = None if run.is_of(manifest) else manifest
+            scores = score_split(run, "test", other, progress)
             once = np.ones((1, len(scores)))
             table.iloc[row, column] = _auc(scores, once)[0]
             known = known_people(run, manifest, "test")

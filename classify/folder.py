@@ -62,7 +62,10 @@ def read_log(folder: Path) -> pd.DataFrame:
     path = folder / "log.csv"
     if not path.exists():
         raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
-    return pd.read_csv(path)
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error}); train again") from error
 
 
 def environment_here() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from classify.errors import ClassifyError
 from classify.metrics import best_temperature, best_threshold
+from classify.pack import Progress
 from classify.predict import score_split
 from classify.runs import Run
 from classify.scores import Scores
@@ -42,10 +43,14 @@ def chosen(validation: Scores) -> Operating:
     )
 
 
-def operating(run: Run) -> Operating:
+def operating(run: Run, progress: Progress | None = None) -> Operating:
     """The run's own, chosen once for every checkpoint and kept in operating.json.
 
     A refit has been trained on its validation split, so that nothing can be chosen there.
+
+    Args:
+        run: whose.
+        progress: as `pack.pack` takes it.
 
     Raises:
         RunError: no epoch was finished.
@@ -57,18 +62,18 @@ def operating(run: Run) -> Operating:
     try:
         kept = read_json(path)
         if kept.pop("checkpoint") == checkpoint:
-            return Operating(**kept)
+            return Operating(str(kept.pop("why_fixed")), **{k: float(v) for k, v in kept.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # none yet, or damaged: choose (again)
-    found = chosen(score_split(run, "val"))
+    found = chosen(score_split(run, "val", progress=progress))
     text = json.dumps({"checkpoint": checkpoint, **asdict(found)}, indent=2) + "\n"
     write_atomically(path, text.encode())
     return found
 
 
-def operating_if_known(run: Run) -> Operating:
+def operating_if_known(run: Run, progress: Progress | None = None) -> Operating:
     """The same, also for a run that was taken away from its data before anything was chosen."""
     try:
-        return operating(run)
+        return operating(run, progress)
     except (ClassifyError, FfppError) as error:
         return Operating(why_fixed=f"its validation split cannot be judged here ({error})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,9 @@ import pandas as pd
 
 from classify.backend import jit_compile
 from classify.errors import ModelError
-from classify.pack import pack
+from classify.pack import Progress, pack
 from classify.runs import Run
 from classify.scores import Scores, classes_of, scored
-from ffpp_tools.console import progress
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 
@@ -25,7 +25,9 @@ Images = npt.NDArray[np.uint8]
 Shown = Callable[[Iterable[int], int], Iterable[int]]
 
 
-def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Scores:
+def score_split(
+    run: Run, split: str, manifest: Manifest | None = None, progress: Progress | None = None
+) -> Scores:
     """The best checkpoint's probabilities for every sample of a split.
 
     Of the run's own manifest they are written to `predictions-<split>.parquet` and read from there
@@ -35,6 +37,7 @@ def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Score
         run: whose network.
         split: "train", "val" or "test".
         manifest: another one than the run's own; its classes are found by name.
+        progress: as `pack.pack` takes it.
 
     Raises:
         ClassifyError: the other manifest has classes that the network does not know.
@@ -44,24 +47,27 @@ def score_split(run: Run, split: str, manifest: Manifest | None = None) -> Score
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes
         classes_of(samples, classes)  # refuses what it does not know before the work
-        return scored(samples, _probabilities(run, manifest, split), classes)
+        return scored(samples, _probabilities(run, manifest, split, progress), classes)
     own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
     checkpoint = sha256(run.checkpoint)
-    if path.exists():
+    with suppress(OSError, ValueError):  # none yet, or damaged: judge (again)
         table = pd.read_parquet(path)
         if table.attrs.get("checkpoint") == checkpoint:
             return Scores(table, own.classes)
-    scores = scored(own.samples(split), _probabilities(run, own, split), own.classes)
+    found = _probabilities(run, own, split, progress)
+    scores = scored(own.samples(split), found, own.classes)
     scores.table.attrs["checkpoint"] = checkpoint
     write_atomically(path, scores.table.to_parquet(index=False))
     return scores
 
 
-def _probabilities(run: Run, manifest: Manifest, split: str) -> npt.NDArray[np.float32]:
+def _probabilities(
+    run: Run, manifest: Manifest, split: str, progress: Progress | None
+) -> npt.NDArray[np.float32]:
     model = run.best_model()
     data = pack(manifest, split, model.input_shape[1], progress)
-    shown = progress(f"judging {split}")
+    shown = progress(f"judging {split}") if progress else None
     return predict(model, data.images, run.settings.batch_size, shown)
 
 

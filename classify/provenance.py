@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ffpp_tools.audit import ties_within
 from ffpp_tools.console import counted
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import FfppError
+from ffpp_tools.files import sha256
 from ffpp_tools.groups import groups
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.probe import Answer
@@ -96,14 +97,19 @@ def of_verdicts(run: Run, operating: Operating, files: Sequence[Path]) -> str:
 
 def _worth(run: Run) -> str:
     """A sentence on what its last report says of its own test split."""
-    units = written(run.report_folder("test")).get("units", {})
-    unit = "clip" if "clip" in units else "frame"
+    report = written(run.report_folder("test"))
     try:
-        auc = units[unit]["auc_against_originals"]["value"]
-        people = counted(units[unit]["groups"], "group")
-    except (KeyError, TypeError):
+        unit = "clip" if "clip" in report["units"] else "frame"
+        of_unit = report["units"][unit]
+        found = of_unit["auc_against_originals"]["value"]
+        auc = math.nan if found is None else float(found)
+        people = counted(int(of_unit["groups"]), "group")
+        of_this = report["checkpoint"] == sha256(run.checkpoint)
+    except (KeyError, TypeError, ValueError):
+        of_this = False
+    if not of_this:
         return "What that is worth nobody has looked at: `classify report` does."
-    if auc is None:
+    if math.isnan(auc):
         return f"Its test split held nothing to set fakes against ({people} of people)."
     worth = " - NO BETTER THAN GUESSING" if auc <= 0.5 else ""
     return (
@@ -116,7 +122,8 @@ def _learnt(run: Run, files: Sequence[Path]) -> str:
     """A sentence on files that are called like what the run was trained on, or ""."""
     try:
         own = run.manifest
-        names = {name for part in ("train", "val") for name in own.samples(part)["clip"]}
+        seen = pd.concat([own.samples(part)["clip"] for part in ("train", "val")])
+        names = {Path(name).name for name in seen.unique()}
     except (ClassifyError, FfppError):
         return ""
     known = [path.name for path in files if path.stem in names]
@@ -177,28 +184,7 @@ def remarks(
                 f"fewer than {FEW_GROUPS}, intervals are not to be trusted, and a test on other "
                 f"people could give very different figures."
             )
-        scores = j.scores.p_fake
-        one_sided = (j.detection.sum() == 0).any()
-        if one_sided and scores.max() - scores.min() < NEVER_MORE:
-            found.append(
-                f"Per {j.unit} every sample gets nearly the same P(fake), {scores.min():.2f} to "
-                f"{scores.max():.2f}: this detector decides nothing."
-            )
-        called = j.detection.sum()
-        for name, other in (("fake", "real"), ("real", "fake")):
-            if called[other] <= NEARLY_NONE * called.sum():
-                share = "Every" if called[other] == 0 else "Nearly every"
-                found.append(
-                    f"{share} {j.unit} is called {name}: finding all of {name} means nothing."
-                )
-        stills = [r for r in j.reals if r.compression == "still"]
-        clips = [r for r in j.reals if r.compression != "still"]
-        worst = min((r.called_real.value for r in clips), default=1.0)
-        if stills and worst < 0.5 < min(r.called_real.value for r in stills):
-            found.append(
-                f"Per {j.unit} stills pass as real and {1 - worst:.0%} of real video does not: "
-                f"what looks like skill is telling stills from video."
-            )
+        found += _one_sided(j)
     if unknown := manifest.info["audit"]["not_known"]:
         found.append(
             f"Not looked at, so that people may still be on several sides: {'; '.join(unknown)}."
@@ -220,6 +206,28 @@ def _guessing(judged: Judgement) -> str:
     if auc.value <= 0.5:
         return f"{what}: NO BETTER THAN GUESSING."
     return f"{what}, and its interval holds 0.5: perhaps no better than guessing."
+
+
+def _one_sided(j: Judgement) -> Iterator[str]:
+    """Words on a detector that calls everything, or all of some kind, the same."""
+    scores, called = j.scores.p_fake, j.detection.sum()
+    if (called == 0).any() and scores.max() - scores.min() < NEVER_MORE:
+        yield (
+            f"Per {j.unit} every sample gets nearly the same P(fake), {scores.min():.2f} to "
+            f"{scores.max():.2f}: this detector decides nothing."
+        )
+    for name, other in (("fake", "real"), ("real", "fake")):
+        if called[other] <= NEARLY_NONE * called.sum():
+            share = "Every" if called[other] == 0 else "Nearly every"
+            yield f"{share} {j.unit} is called {name}: finding all of {name} means nothing."
+    stills = [r for r in j.reals if r.compression == "still"]
+    clips = [r for r in j.reals if r.compression != "still"]
+    worst = min((r.called_real.value for r in clips), default=1.0)
+    if stills and worst < 0.5 < min(r.called_real.value for r in stills):
+        yield (
+            f"Per {j.unit} stills pass as real and {1 - worst:.0%} of real video does not: what "
+            f"looks like skill is telling stills from video."
+        )
 
 
 def _shortcuts(answers: Sequence[Answer]) -> str:

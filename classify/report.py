@@ -59,7 +59,7 @@ def make_report(
         split: "test", "val" or "train".
         other: judge on this manifest instead of the run's own, at the run's own threshold.
         robust: also judge the same crops compressed, scaled, blurred and noisy.
-        progress: as `pack.pack` takes it; shows how far the damaging of crops is.
+        progress: as `pack.pack` takes it; shows how far judging and damaging crops are.
         faces: show the most confident errors; False for a report to be passed on.
 
     Raises:
@@ -71,15 +71,15 @@ def make_report(
         other = None
     if other is None:
         folder = run.report_folder(split)
-        manifest, at = run.manifest, operating(run)
+        manifest, at = run.manifest, operating(run, progress)
         said = provenance.of_run(run, manifest, split, at)
-        validation = None if run.settings.refit else score_split(run, "val")
+        validation = None if run.settings.refit else score_split(run, "val", progress=progress)
     else:
         base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
-        manifest, at, validation = other, operating_if_known(run), None
+        manifest, at, validation = other, operating_if_known(run, progress), None
         folder = _folder_for(base, other)
         said = provenance.of_run_elsewhere(run, other, split, at)
-    scores = score_split(run, split, other)
+    scores = score_split(run, split, other, progress)
     found = _judged(
         Report(
             run.folder.resolve().name, folder, split, said, at, manifest, scores, validation, run

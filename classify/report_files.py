@@ -112,7 +112,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
-        values |= {"best_epoch": best_epoch(run.log)}
+        values |= {"best_epoch": best_epoch(run.log), "checkpoint": sha256(run.checkpoint)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
     return plain(values)

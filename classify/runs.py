@@ -257,7 +257,7 @@ def load_model(path: Path, compiled: bool = False) -> keras.Model:
 
     try:
         return keras.models.load_model(path, compile=compiled, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # a damaged archive leads Keras to any
         raise RunError(f"{path}: not a Keras model that can be loaded safely ({error})") from error
 
 

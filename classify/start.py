@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from classify.backend import check, devices
 from ffpp_tools.console import say
 
 
@@ -13,7 +14,11 @@ def start_keras() -> None:
     """Import Keras and say what it runs on, in one line instead of TensorFlow's ten.
 
     With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own words come through.
+
+    Raises:
+        ClassifyError: the backend is not installed.
     """
+    check()
     sys.stderr.flush()
     saved = os.dup(2)
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
@@ -24,8 +29,6 @@ def start_keras() -> None:
         os.close(silence)
     try:
         import keras
-
-        from classify.backend import devices
 
         found = devices()
     finally:

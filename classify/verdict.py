@@ -22,6 +22,7 @@ from classify.predict import predict
 from classify.runs import Run
 from classify.scores import PREFIX, p_fake
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.files import named
 from ffpp_tools.people import Look, in_picture, in_video
 from ffpp_tools.picture import Image
 from ffpp_tools.plan import FramePlan
@@ -104,7 +105,7 @@ def find_media(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
         else:
             raise ClassifyError(f"{path}: there is no such file or folder")
-    return list(dict.fromkeys(found))
+    return named(dict.fromkeys(found))
 
 
 def verdict(path: Path, classifier: Classifier) -> Verdict:

@@ -61,7 +61,9 @@ class Log:
         """Bring what is held to the file; a log that cannot be written stops nothing."""
         with suppress(OSError):
             if self.folder and self._held and occupied(self.folder):
-                with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                with (self.folder / LOG).open(
+                    "a", encoding="utf-8", errors="backslashreplace"
+                ) as file:
                     file.write(self._held)
                 self._held = ""
 

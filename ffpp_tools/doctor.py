@@ -31,7 +31,7 @@ def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
         count = f"{len(source.clips)} clips, {size(source.size)}"
         if source.expected is None:
             yield Finding(name, OK, count)
-        elif len(source.clips) < source.expected:
+        elif source.missing or len(source.clips) < source.expected:
             absent = f"; missing: {_some(source.missing)}" if source.missing else ""
             found = f"{count}, of {source.expected:,}{absent}"
             yield Finding(name, NOTE, found, "fetch the others, or work with what there is")
@@ -70,12 +70,12 @@ def of_stills(folder: Path) -> Finding:
     if not paths:
         remedy = "name the folder that holds its images with --stills"
         return Finding(name, PROBLEM, f"no images below {folder}", remedy)
-    empty = [p.name for p in paths if not p.stat().st_size]
+    empty = [p.name for p in paths if not (there(p) and p.stat().st_size)]
     text = f"{len(paths):,} images"
     if name in STILLS:
         text += f" of {STILLS[name]:,}"
     if empty:
-        text += f", {len(empty)} of 0 bytes: {_some(empty)}"
+        text += f", {len(empty)} of 0 bytes or gone: {_some(empty)}"
         return Finding(name, PROBLEM, text, "fetch those again")
     if name == "CelebA" and lists.found(folder, lists.IDENTITIES) is None:
         remedy = f"put {lists.IDENTITIES}, which CelebA's authors send on request, into Anno/"
@@ -114,7 +114,8 @@ def of_weights() -> Finding:
 def nothing_there(why: DataNotFoundError, named: bool) -> Finding:
     """The finding where there is no video; a problem only if somebody said there is."""
     said = str(why).removesuffix(HOW_TO_GET_FFPP).strip()
-    return Finding("FaceForensics++", PROBLEM if named else NOTE, said, HOW_TO_GET_FFPP)
+    remedy = HOW_TO_GET_FFPP if str(why).endswith(HOW_TO_GET_FFPP) else "mend or name it anew"
+    return Finding("FaceForensics++", PROBLEM if named else NOTE, said, remedy)
 
 
 def as_dict(source: Source) -> dict[str, Any]:

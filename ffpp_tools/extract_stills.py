@@ -16,6 +16,9 @@ from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
 
+# What Pillow is to recognise: it knows formats that are programs, such as PostScript.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
 
 def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
     """Crop the largest face of every still into `dataset`, or take it whole if asked to.
@@ -75,7 +78,7 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
 
     try:
         data = path.read_bytes()
-        opened = Pillow.open(io.BytesIO(data))
+        opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except Pillow.DecompressionBombError as error:
         return None, "unreadable", f"refused ({error})"
     except (OSError, SyntaxError, ValueError) as error:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
@@ -62,6 +62,33 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def abandoned(temporary: Path) -> bool:
+    """Whether a temporary file of `write_atomically` is of a process that is no more."""
+    number = temporary.name.split(".")[-2]
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return True
+    except PermissionError:  # somebody else's
+        return False
+    return False
+
+
+def named(paths: Iterable[Path]) -> list[Path]:
+    """The same paths, all of whose names can be written into tables.
+
+    Raises:
+        FfppError: a name is not UTF-8.
+    """
+    found = list(paths)
+    for path in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise FfppError(f"{str(path)!r}: its name is not UTF-8; rename it") from error
+    return found
 
 
 def flush(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ffpp_tools.clip import Clip
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.files import there
+from ffpp_tools.files import named, there
 from ffpp_tools.othersets import CELEB_DF, DFDC, find_other_clips
 
 # Where each category's clips lie below the root, without the names of the two roots.
@@ -90,6 +90,7 @@ def find_clips(
                 videos = _videos(root, category, compression)
                 group = [Clip(category, compression, name, path) for name, path in videos.items()]
             clips += group[:limit]
+    named(clip.path for clip in clips)
     if not clips and (asked or asked_compressions):
         wishes = (("category", asked), ("compression", asked_compressions))
         wished = " and ".join(f"{what} {', '.join(names)}" for what, names in wishes if names)
@@ -106,14 +107,13 @@ def find_clips(
 
 def _nothing_in(root: Path) -> str:
     """Why there are no clips, and what to do."""
-    if not root.is_dir():
+    if not there(root):
         return (
             f"there is no folder {root}; name the one that holds FF++'s original_sequences and "
             f"manipulated_sequences. {HOW_TO_GET_FFPP}"
         )
-    below = sorted(path for path in root.iterdir() if path.is_dir())
-    for near in (*below, *root.absolute().parents[:2]):
-        if any((near / top).is_dir() for top in (*ORIGINAL_ROOTS, *MANIPULATED_ROOTS)):
+    for near in (*sorted(root.iterdir()), *root.absolute().parents[:2]):
+        if any(there(near / top) for top in (*ORIGINAL_ROOTS, *MANIPULATED_ROOTS)):
             return f"{root} is not FaceForensics++'s own folder; is it {near}?"
     return (
         f"no FaceForensics++ videos under {root}: looked for "

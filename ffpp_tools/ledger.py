@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ffpp_tools.files import sha256
+from ffpp_tools.files import below, sha256
 from ffpp_tools.rows import STATUSES, part_path
 from ffpp_tools.tables import collect_parts, read_faces, read_frames
 
@@ -75,7 +75,7 @@ def verify(dataset: Path) -> Iterator[str]:
             yield f"{name} is not what parts/ says; run the same command without --verify"
     faces = faces.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     for face in faces.itertuples():
-        path = dataset / face.path
+        path = below(dataset, face.path)
         what = "is missing"
         if path.is_file():
             if sha256(path) == face.sha256:

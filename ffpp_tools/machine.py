@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from ffpp_tools.files import read_json
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 PACKAGE = "ffpp-tools"
@@ -144,10 +147,19 @@ def codecs() -> Finding:
     return Finding("codecs", OK, f"{text}, writes h264")
 
 
+def chosen_backend() -> str:
+    """The backend that Keras will take: of KERAS_BACKEND, else of its own keras.json."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    named = os.environ.get("KERAS_BACKEND")
+    with suppress(OSError, ValueError, AttributeError):
+        named = named or read_json(home / "keras.json").get("backend")
+    return str(named or "tensorflow")
+
+
 def backends() -> Iterator[Finding]:
     """Which GPUs each installed Keras backend sees."""
     installed = [name for name in BACKENDS if find_spec(name)]
-    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    chosen = chosen_backend()
     card = shutil.which("nvidia-smi") is not None
     for name in installed:
         yield _backend(name, card, " (Keras's choice here)" if name == chosen else "")

@@ -14,6 +14,7 @@ import pandas as pd
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import leads_out, read_json, sha256, write_atomically
 from ffpp_tools.rows import SPLITS
+from ffpp_tools.tables import read_faces
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,25 @@ class ManifestRow:
     group: str  # what must not be separated
 
 
-# What manifest.json cannot do without.
-MANIFEST_KEYS: dict[str, type] = {
+# What manifest.json cannot do without: a type; a list of such; or a dict, of any keys (`str`) or
+# of these.
+_OF_SPLITS = {split: {str: int} for split in SPLITS}
+MANIFEST_SHAPE: dict[Any, Any] = {
     **dict.fromkeys(("summary", "mode", "recipe", "root"), str),
-    **dict.fromkeys(("classes", "counts", "groups", "settings", "tables"), dict),
-    **dict.fromkeys(("audit", "files", "crops"), dict),
-    "removed": list,
+    "classes": {str: str},
+    "counts": _OF_SPLITS,
+    "categories": _OF_SPLITS,
+    "groups": {split: {"clips": int, "stills": int} for split in SPLITS},
+    "available": {str: int},
+    "unused": {str: int},
+    "settings": {"rule": str},
+    "removed": [
+        {"who": str, "side": str, "samples": int, "reason": str, "because_of": str, "kept": str}
+    ],
+    "tables": {str: str},
+    "files": {str: str},
+    "crops": dict.fromkeys(SPLITS, str),
+    "audit": {"leaks": bool, "not_known": [str], "miss_rates": {str: (int, float)}},
 }
 MANIFEST_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow))
 TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type == "str")
@@ -52,11 +66,33 @@ def _check(info: Any) -> None:
     Raises:
         ValueError, KeyError, TypeError: saying what.
     """
-    for key, kind in MANIFEST_KEYS.items():
-        if not isinstance(info[key], kind):
-            raise ValueError(f"{key} is no {kind.__name__}")
+    _fit(info, MANIFEST_SHAPE, "it")
+    for key, found, length in (
+        ("ratios", info["settings"].get("ratios"), len(SPLITS)),
+        ("fold", info.get("fold"), 2),
+    ):
+        if found is not None:
+            _fit(found, [(int, float)], key)
+            if len(found) != length:
+                raise ValueError(f"{key} has not {length} numbers")
+    if "\0" in info["root"]:
+        raise ValueError("root is no path")
     if not all(label in ("real", "fake") for label in info["classes"].values()):
         raise ValueError("a class is neither real nor fake")
+
+
+def _fit(value: Any, shape: Any, name: str) -> None:
+    if isinstance(shape, list):
+        _fit(value, list, name)
+        for inner in value:
+            _fit(inner, shape[0], name)
+    elif isinstance(shape, dict):
+        _fit(value, dict, name)
+        of_each = dict.fromkeys(value, shape[str]) if str in shape else shape
+        for key, inner in of_each.items():
+            _fit(value[key], inner, key)
+    elif not isinstance(value, shape):
+        raise TypeError(f"{name} is {value!r:.50}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +176,7 @@ class Manifest:
                 f"{path} is missing. If the dataset folder was moved, make the manifest again "
                 f"with `ffpp-split`."
             )
-        faces = pd.read_parquet(path, columns=["path", "sha256"]).set_index("path")["sha256"]
+        faces = read_faces(self.root).set_index("path")["sha256"]
         hashes = faces.reindex(samples["path"])
         if _digest(hashes.index, hashes.fillna("")) != self.info["crops"][split]:
             raise TableError(

@@ -43,7 +43,10 @@ def _celeb_df(root: Path) -> list[Clip]:
 def _tested(path: Path) -> set[str]:
     if not there(path):
         return set()
-    rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    try:
+        rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise DataNotFoundError(f"{path}: not a readable list ({error})") from error
     if wrong := [row for row in rows if len(row) != 2 or row[1].split("/")[0] not in CELEB_DF]:
         raise DataNotFoundError(
             f"{path}: expected lines like '1 YouTube-real/00170.mp4', found {' '.join(wrong[0])!r}"
@@ -54,12 +57,14 @@ def _tested(path: Path) -> set[str]:
 def _dfdc_part(path: Path) -> list[Clip]:
     try:
         rows = read_json(path)
+        if wrong := [name for name in rows if name in ("", "..") or name != Path(name).name]:
+            raise ValueError(f"{wrong[0]!r} is no file's name")
         return [
             Clip(
                 DFDC_LABELS[row["label"]],
                 NATIVE,
                 Path(name).stem,
-                path.parent / Path(name).name,
+                path.parent / name,
                 made_from=Path(row.get("original") or "").stem,
                 partition=DFDC_PARTITIONS.get(row.get("split", ""), ""),
             )

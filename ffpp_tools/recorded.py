@@ -12,12 +12,12 @@ from typing import Any
 from ffpp_tools import lists
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.files import read_json, write_atomically
+from ffpp_tools.files import abandoned, read_json, write_atomically
 from ffpp_tools.rows import STILL
 from ffpp_tools.settings import ClipSettings, StillSettings
 
 SETTINGS = "settings.json"
-BEFORE = (lists.FOLDER, LOG)  # what a dataset folder may hold before anything is extracted
+BEFORE = (lists.FOLDER, LOG)  # what a folder may hold that nothing was extracted to yet
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
                 if anew.takes(folder):
                     shutil.rmtree(folder)
     for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
-        leftover.unlink(missing_ok=True)  # of a run that was killed
+        if abandoned(leftover):  # of a run that was killed
+            leftover.unlink(missing_ok=True)
     write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
 
 
@@ -111,7 +112,7 @@ def _brief(value: Any) -> str:
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """A section's values, those of its plan among them."""
-    return {**values, **values["plan"], "plan": None} if "plan" in values else values
+    return {**values, **values["plan"], "plan": None} if values.get("plan") else values
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
@@ -122,4 +123,6 @@ def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     def told(values: dict[str, Any]) -> str:
         return ", ".join(f"{key} {_brief(values.get(key))}" for key in differing)
 
+    if told(was) == told(now):  # of what is too long to be shown
+        return f"{told(was)}, but of other values than those asked for now"
     return f"{told(was)}; asked for now: {told(now)}"

@@ -140,8 +140,11 @@ class Script:
         """An error in a line; a mistake of ours with its traceback."""
         if isinstance(error, self._errors):
             return f"error: {error}"
-        if isinstance(error, OSError) and error.filename is not None:
-            return f"error: {error.filename}: {error.strerror}"
+        if isinstance(error, OSError) and error.strerror:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            return f"error: {where}{error.strerror}"
+        if isinstance(error, MemoryError):
+            return "error: there is not enough memory"
         return f"{traceback.format_exc()}a mistake of {PACKAGE}: please report all of the above"
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ffpp_tools.console import counted, print_table, say
+from ffpp_tools.rows import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ def manifest(made: Manifest) -> None:
     info = made.info
     table = Table("class", "label", *info["counts"], "of")
     for name, label in made.classes.items():
-        counts = [str(split[name]) for split in info["counts"].values()]
+        counts = [str(split.get(name, 0)) for split in info["counts"].values()]
         _add(table, name, label, *counts, str(info.get("available", {}).get(name, "")))
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
@@ -94,9 +95,11 @@ def manifest(made: Manifest) -> None:
 def _ratios(info: dict[str, Any]) -> None:
     """A word where whole groups of people could not be divided as was asked."""
     asked, counts = info["settings"].get("ratios"), info["counts"]
-    if info["settings"].get("rule") != "grouped" or not asked:
+    settings = info["settings"]
+    whole = not (settings.get("leave_out") or settings.get("folds"))
+    sizes = [sum(counts[split].values()) for split in SPLITS]
+    if settings["rule"] != "grouped" or not (asked and whole and sum(sizes)):
         return
-    sizes = [sum(classes.values()) for classes in counts.values()]
     shares = [size / sum(sizes) for size in sizes]
     if max(abs(share - wish) for share, wish in zip(shares, asked, strict=True)) > FAR_OFF:
         got, wanted = ("/".join(f"{100 * x:.0f}" for x in xs) for xs in (shares, asked))

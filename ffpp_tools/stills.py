@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from data_manifests import labels
 from ffpp_tools import lists
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.files import leads_out, there
+from ffpp_tools.files import leads_out, named, there
 from ffpp_tools.layout import VIDEO_CATEGORIES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -232,7 +232,7 @@ def _check_distinct(folder: Path, stills: list[Still]) -> None:
 
 def images_below(folder: Path) -> list[Path]:
     """The files below a folder that are called like pictures, sorted."""
-    return sorted(p for p in folder.rglob("*") if _is_image(p))
+    return named(sorted(p for p in folder.rglob("*") if _is_image(p)))
 
 
 def _is_image(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import random
 import shutil
 import struct
 import subprocess
@@ -14,6 +16,8 @@ import pandas as pd
 import pytest
 
 from classify.backend import on_gpu
+from classify.errors import RunError
+from classify.runs import load_model
 from classify.settings import TrainSettings
 from classify.train import train
 from tests.test_demo import hashes
@@ -307,6 +311,56 @@ def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed)
     assert "exceeds limit" in verdicts.loc["photographs/bomb.png", "error"]
 
 
+def test_a_picture_is_never_a_program(place, typed, monkeypatch):
+    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+    tools = place / "tools"
+    tools.mkdir()
+    (tools / "gs").write_text(f"#!/bin/sh\ntouch '{place.parent}/executed'\n")
+    (tools / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    Path("photographs").mkdir()
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    Path("photographs/a.jpg").write_bytes(script)
+    words = ("ffpp-stills", "photographs", "--category", "x", "--label", "real", "--out", "new")
+    assert typed(*words)[0] == 1  # not a single crop
+    assert list(pd.read_parquet("new/frames.parquet")["status"]) == ["unreadable"]
+    assert not (place.parent / "executed").exists()
+
+
+def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
+    Path("photographs").mkdir()
+    Path(os.fsdecode(b"photographs/caf\xe9.jpg")).touch()
+    words = ("ffpp-stills", "photographs", "--category", "x", "--label", "real", "--out", "new")
+    for command in (words, ("classify", "predict", "run", "photographs", "--out", "new")):
+        status, _, err = typed(*command)
+        assert status == 1
+        assert "caf" in err
+        assert "not UTF-8; rename it" in err
+        assert not Path("new").exists()
+
+
+def test_a_network_with_flipped_bits_is_refused_or_whole(place):
+    whole = Path("run/best.keras").read_bytes()
+    refused = 0
+    for seed in range(25):
+        data, draw = bytearray(whole), random.Random(seed)
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        Path("run/best.keras").write_bytes(data)
+        try:
+            load_model(Path("run/best.keras"))
+        except RunError as error:
+            refused += 1
+            assert "run/best.keras" in str(error)
+    assert refused > 10
+
+
+def test_predictions_that_were_cut_short_are_made_again(place, typed):
+    assert typed(*REPORT)[0] == 0
+    for name in ("predictions-test.parquet", "predictions-val.parquet", "operating.json"):
+        cut(f"run/{name}", 50)
+    assert typed(*REPORT)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "locked", "said"),
     [
@@ -339,14 +393,17 @@ def test_what_may_not_be_read_or_written_is_named(place, words, locked, said):
     assert before.items() <= hashes(place).items()
 
 
-@pytest.mark.parametrize(("name", "said"), [("theano", "theano"), ("jax", "jax")])
-def test_a_backend_that_is_not_there_is_an_error_in_a_line(command, videos_manifest, name, said):
+@pytest.mark.parametrize("named_by", ["variable", "keras.json"])
+def test_a_backend_that_is_not_there_is_an_error_in_a_line(
+    command, videos_manifest, tmp_path, named_by
+):
+    (tmp_path / "keras.json").write_text('{"backend": "theano"}')
+    named = {"variable": {"KERAS_BACKEND": "theano"}, "keras.json": {"KERAS_HOME": str(tmp_path)}}
     words = ("--manifest", videos_manifest.folder, "--arch", "sepconv", "--size", 32)
-    done = command("classify", "train", *words, KERAS_BACKEND=name)
+    done = command("classify", "train", *words, **named[named_by])
     assert done.returncode == 1
-    assert said in done.stderr
-    assert "KERAS_BACKEND" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: Keras's backend theano is not installed; set KERAS_BACK")
+    assert done.stderr.count("\n") == 1
 
 
 def test_half_precision_without_a_gpu_is_remarked_on_and_done(place, typed):

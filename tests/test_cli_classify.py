@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 import tomllib
-from pathlib import Path
 from typing import get_type_hints
 
 import cv2
@@ -102,9 +101,12 @@ def test_a_configuration_is_trained_with_options_over_it(command, videos_manifes
 
 
 @pytest.mark.parametrize("words", [["train", "--arch", "vgg16"], ["gan", "train"], ["tune"]])
-def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch, capsys):
+def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch, capsys, tmp_path):
+    run = tmp_path / "my run"
+    run.mkdir()
+
     def interrupted():
-        log.folder = Path("runs/my run")
+        log.folder = run
         raise SystemExit(130)
 
     monkeypatch.setattr(log, "folder", None)
@@ -112,8 +114,12 @@ def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch,
     monkeypatch.setattr(sys, "argv", ["classify", *words])
     with pytest.raises(SystemExit):
         app()
+    assert capsys.readouterr().err == "interrupted; nothing was trained yet\n"
+    (run / "config.toml").touch()
+    with pytest.raises(SystemExit):
+        app()
     said = " ".join(w for w in words if w in ("gan", "train", "tune"))
-    assert capsys.readouterr().err.endswith(f": classify {said} --resume 'runs/my run'\n")
+    assert capsys.readouterr().err.endswith(f": classify {said} --resume '{run}'\n")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_two_best_are_compared_over_the_same_draws(runs):
 def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeypatch):
     """One is always right; the other takes each class for the next one."""
 
-    def made_up(run, split):
+    def made_up(run, split, progress=None):
         scores = score_split(run, split)
         shift = 0 if run.folder.name == "short" else 1
         classes = len(scores.classes)

@@ -14,7 +14,7 @@ from classify.external import read_predictions
 from classify.folder import read_environment
 from classify.runs import Run
 from classify.settings import read_config
-from ffpp_tools import lists, recipes
+from ffpp_tools import lists, recipes, show
 from ffpp_tools.clip import Clip
 from ffpp_tools.errors import FfppError
 from ffpp_tools.layout import VIDEO_CATEGORIES
@@ -152,6 +152,7 @@ def test_manifests(videos_manifest, tmp_path, data):
     if made is not None:
         assert set(made.classes.values()) <= {"real", "fake"}
         assert made.root.is_absolute()
+        show.manifest(made)
 
 
 @often

@@ -96,12 +96,13 @@ def test_a_damaged_list_of_dfdc_is_named(tmp_path, text):
         find_clips(tmp_path)
 
 
-def test_a_file_name_in_dfdcs_list_cannot_leave_its_folder(tmp_path):
+@pytest.mark.parametrize("name", ["../../a.mp4", "..", "", "/etc/a.mp4"])
+def test_a_file_name_in_dfdcs_list_cannot_leave_its_folder(tmp_path, name):
     dfdc(tmp_path / "part", {"a.mp4": {"label": "REAL"}}, ".")
-    text = json.dumps({"../../a.mp4": {"label": "REAL"}})
+    text = json.dumps({name: {"label": "REAL"}})
     (tmp_path / "part/metadata.json").write_text(text)
-    (clip,) = find_clips(tmp_path / "part")
-    assert clip.path == tmp_path / "part/a.mp4"
+    with pytest.raises(DataNotFoundError, match=r"metadata\.json.*is no file's name"):
+        find_clips(tmp_path / "part")
 
 
 def test_celeb_df_goes_the_same_way_as_ffpp(ffpp, tmp_path):

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,16 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(few, world
     with pytest.raises(SettingsError, match="no dataset folder"):
         extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["draft.tmp", "notes.txt"]
+
+
+def test_what_a_living_process_is_writing_is_left_alone(few, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    own, dead = (tmp_path / f"parts/x.json.{pid}.tmp" for pid in (os.getpid(), 2**22 + 1))
+    own.touch()
+    dead.touch()
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    assert own.exists()
+    assert not dead.exists()
 
 
 def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):

@@ -198,12 +198,18 @@ def virtual(group, name, shape):
     group.create_virtual_dataset(name, layout)
 
 
+def softly(group, name, shape):
+    """A link within the file to one that leads out of it."""
+    group.file["out"] = h5py.ExternalLink("secret.h5", "/x")
+    group[name] = h5py.SoftLink("/out")
+
+
 def endless(group, name, shape):
     """A terabyte that takes no space in the file."""
     group.create_dataset(name, (1 << 38,), "f4", chunks=(1 << 20,), fillvalue=1)
 
 
-@pytest.mark.parametrize("trick", [elsewhere, outside, virtual, endless])
+@pytest.mark.parametrize("trick", [elsewhere, outside, virtual, softly, endless])
 def test_arrays_of_other_files_and_of_any_size_are_refused(trick, tmp_path):
     model = network("mobilenetv2")
     path = tmp_path / "theirs.h5"
@@ -232,3 +238,16 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(ModelError, match="unpacked it would be 419,430,400 bytes"):
         load(network("mobilenetv2"), path)
+
+
+def test_a_layer_of_another_file_is_refused(tmp_path):
+    model = network("mobilenetv2")
+    path = tmp_path / "theirs.h5"
+    write_legacy(model, path)
+    (tmp_path / "secret.h5").write_bytes(path.read_bytes())
+    name = next(x for x in model.layers if x.weights).name
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = h5py.ExternalLink("secret.h5", f"/{name}")
+    with pytest.raises(ModelError, match=r"theirs\.h5.*leads to another file"):
+        load(model, path)

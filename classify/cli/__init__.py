@@ -6,7 +6,6 @@ import shlex
 
 import typer
 
-from classify import backend
 from classify.cli.judging import compare, explain, export, predict, report
 from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
@@ -26,7 +25,7 @@ typer_app = typer.Typer(
 
 @typer_app.callback()
 def _classify(version: Version = False) -> None:
-    backend.check()
+    pass
 
 
 for _command in (archs, train, report, predict, explain, compare, export, tune):
@@ -37,11 +36,12 @@ typer_app.add_typer(study_app, name="study")
 
 def _interrupted(words: list[str]) -> str:
     command = " ".join(words[:2] if words[:1] in (["gan"], ["study"]) else words[:1])
-    folder = shlex.quote(str(log.folder or "FOLDER"))
-    if command in ("train", "gan train"):
-        return f"it goes on after its last finished epoch: classify {command} --resume {folder}"
-    if command == "tune":
-        return f"it goes on where it was: classify tune --resume {folder}"
+    if command in ("train", "gan train", "tune"):
+        if not log.folder or not list(log.folder.glob("*.toml")):  # a run's, or a search's
+            return "nothing was trained yet"
+        return (
+            f"it goes on where it was: classify {command} --resume {shlex.quote(str(log.folder))}"
+        )
     if command in ("study backbones", "gan generate"):
         return "the same command goes on where it was"
     return "what was written before stands there"

@@ -147,7 +147,7 @@ def explain(
     start_keras()
     folder = found.report_folder(split, "explain")
     made = explaining.explain(found, split)
-    said = provenance.of_run(found, found.manifest, split, operating(found))
+    said = provenance.of_run(found, found.manifest, split, operating(found, progress))
     write_explanations(folder, made, said, faces=faces)
     log.keep(folder)
     looked = sum(e.looked for e in made)
@@ -187,11 +187,11 @@ def compare(
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     if manifests:
-        made = comparing.matrix(found, manifests)
+        made = comparing.matrix(found, manifests, progress)
         write_matrix(folder, made)
         show.matrix(made)
     else:
-        compared = comparing.compare(found)
+        compared = comparing.compare(found, progress)
         write_comparison(folder, compared)
         show.comparison(compared)
     log.keep(folder)

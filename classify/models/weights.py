@@ -111,7 +111,7 @@ def load(network: keras.Model, path: Path) -> None:
     layers = [layer for layer in network.layers if layer.weights]
     try:
         saved = _read(path, layers)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: not a readable weights file ({error})") from error
     normalised = next((x for x in layers if isinstance(x, keras.layers.Normalization)), None)
     if normalised and not any(_same(normalised, x) for x in saved):
@@ -165,15 +165,14 @@ def _read(path: Path, layers: list[keras.Layer]) -> list[Saved]:
         return _read_keras3(file, layers)
 
 
-def _array(group: h5py.Group, name: str, most: int) -> np.ndarray:
+def _array(file: h5py.File, group: h5py.Group, name: str, most: int) -> np.ndarray:
     """An array of a file, not above `most` numbers, which lies in that very file.
 
-    HDF5 knows links to other files, and arrays of any size that take no space until they are read.
+    HDF5 knows links to other files, in any part of a path, and arrays of any size that take no
+    space until they are read.
     """
-    import h5py
-
-    link = group.get(name, getlink=True)
-    if isinstance(link, h5py.ExternalLink) or (found := group[name]).external or found.is_virtual:
+    found = group[name]
+    if found.file.id != file.id or found.external or found.is_virtual:
         raise KeyError(f"{name} leads to another file")
     if found.size > most:
         raise KeyError(f"{name} holds {found.size:,} numbers, no layer more than {most:,}")
@@ -190,7 +189,7 @@ def _read_legacy(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
     saved, most = [], _largest(layers)
     for name in _texts(file, "layer_names"):
         group = file[name]
-        arrays = [_array(group, weight, most) for weight in _texts(group, "weight_names")]
+        arrays = [_array(file, group, weight, most) for weight in _texts(group, "weight_names")]
         if arrays:
             saved.append(Saved(name, arrays))
     return saved
@@ -218,7 +217,7 @@ def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
         key = f"{kind}_{seen[kind]}" if seen[kind] else kind
         seen[kind] += 1
         stored = groups[key]["vars"] if key in groups else {}
-        arrays = [_array(stored, number, most) for number in sorted(stored, key=int)]
+        arrays = [_array(file, stored, number, most) for number in sorted(stored, key=int)]
         saved.append(Saved(key, arrays))
     stored_keys = [key for key in groups if len(groups[key].get("vars", ()))]
     known = {layer.name for layer in saved}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +50,9 @@ def doctor(
     try:
         sources = take_stock(root, FramePlan(every), workers, progress("reading clips"))
     except DataNotFoundError as why:
-        findings.append(looking.nothing_there(why, named=data is not None))
+        findings.append(
+            looking.nothing_there(why, named=data is not None or "FFPP_DATA" in os.environ)
+        )
     else:
         findings += looking.of_clips(sources)
         findings += looking.of_lists(root, out)

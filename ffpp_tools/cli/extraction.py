@@ -121,9 +121,9 @@ def extract(
     retry_failed = _retry(retry)
     progress = shown("clips", len(clips))
     found = families(root, clips)
+    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     if clips[0].compression != NATIVE:
         keep_lists(root, out, OF_FFPP)
-    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 
 
@@ -181,8 +181,6 @@ def stills(
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
-
-    keep_lists(data, out, OF_CELEBA)
     # A cluster's workers run in other folders.
     found = find_stills(data.absolute() if scheduler else data, category, label, limit)
     anew = overwrite and not other_stills(out, {still.category for still in found})
@@ -198,6 +196,7 @@ def stills(
     retry_failed = _retry(retry)
     progress = shown("stills", len(found))
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    keep_lists(data, out, OF_CELEBA)
     _told(summary)
 
 
