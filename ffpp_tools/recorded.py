@@ -43,11 +43,8 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
         SettingsError: the folder was made with other settings.
         TableError: settings.json is damaged.
     """
+    check_folder(dataset)
     recorded = recorded_settings(dataset)
-    if not recorded and (others := _others(dataset)):
-        raise SettingsError(
-            f"{dataset} is no dataset folder, and holds {others[0]}: name another with --out"
-        )
     sections = dict(recorded)
     if anew and recorded:
         stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
@@ -76,11 +73,18 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
     write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
 
 
-def _others(dataset: Path) -> list[str]:
-    """What lies in a folder that nothing was extracted to."""
-    if not dataset.is_dir():
-        return []
-    return sorted(path.name for path in dataset.iterdir() if path.name not in BEFORE)
+def check_folder(dataset: Path) -> None:
+    """Refuse a folder that holds something, and nothing that was extracted.
+
+    Raises:
+        SettingsError: it does.
+    """
+    if not dataset.is_dir() or (dataset / SETTINGS).exists():
+        return
+    if others := sorted(p.name for p in dataset.iterdir() if p.name not in BEFORE):
+        raise SettingsError(
+            f"{dataset} is no dataset folder, and holds {others[0]}: name another with --out"
+        )
 
 
 def recorded_settings(dataset: Path) -> dict[str, Any]:

@@ -116,6 +116,11 @@ CASES = {
     "no manifest": (None, ("ffpp-audit", "run"), ["run", "ffpp-split"]),
     "no run": (None, ("classify", "report", "dataset"), ["dataset", "classify train"]),
     "no video": (None, ("classify", "predict", "run", "gone.mp4"), ["gone.mp4"]),
+    "a folder of something else": (
+        lambda: Path("mine").mkdir() or Path("mine/thesis.tmp").touch(),
+        ("ffpp-stills", "dataset/faces/CelebA", "--category", "CelebA", "--out", "mine"),
+        ["mine", "thesis.tmp", "--out"],
+    ),
     # options and recipes
     "options no TOML": (
         lambda: Path("o.toml").write_text("every = ["),

@@ -99,6 +99,7 @@ def extract(
     from ffpp_tools.lists import OF_FFPP, keep_lists
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
+    from ffpp_tools.recorded import check_folder
     from ffpp_tools.run import extract_dataset
     from ffpp_tools.settings import ClipSettings
 
@@ -121,9 +122,10 @@ def extract(
     retry_failed = _retry(retry)
     progress = shown("clips", len(clips))
     found = families(root, clips)
-    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    check_folder(out)
     if clips[0].compression != NATIVE:
         keep_lists(root, out, OF_FFPP)
+    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 
 
@@ -174,7 +176,7 @@ def stills(
     from ffpp_tools.harmonise import like_clips, other_stills
     from ffpp_tools.lists import OF_CELEBA, keep_lists
     from ffpp_tools.progress import shown
-    from ffpp_tools.recorded import recorded_settings
+    from ffpp_tools.recorded import check_folder, recorded_settings
     from ffpp_tools.run import extract_still_dataset
     from ffpp_tools.settings import StillSettings
     from ffpp_tools.stills import find_stills
@@ -195,8 +197,9 @@ def stills(
     log.keep(out)
     retry_failed = _retry(retry)
     progress = shown("stills", len(found))
-    summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    check_folder(out)
     keep_lists(data, out, OF_CELEBA)
+    summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 
 

@@ -34,7 +34,9 @@ DetectorName = Annotated[str, typer.Option(help="hog, or cnn (finds turned faces
 Search = Annotated[
     str, typer.Option(help="fast, or full: exactly the boxes of face_recognition, 20 times slower.")
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many of each kind.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="At most so many of each category and compression.")
+]
 Backend = Annotated[
     str, typer.Option(help="local: processes of this machine; dask: a cluster's workers.")
 ]
