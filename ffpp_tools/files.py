@@ -71,8 +71,8 @@ def abandoned(temporary: Path) -> bool:
         os.kill(int(number), 0)
     except (ValueError, ProcessLookupError):
         return True
-    except PermissionError:  # somebody else's
-        return False
+    except PermissionError:
+        pass  # somebody else's, who lives
     return False
 
 

@@ -105,8 +105,8 @@ class Script:
 
         Args:
             app: the command line.
-            errors: what is told in one line, as OSErrors are that name a file; anything else is a
-                bug and shows its traceback.
+            errors: what is told in one line, as what the system refuses is (a file, memory);
+                anything else is a bug and shows its traceback.
             interrupted: what to say after Ctrl-C, by the words of the command line.
         """
         self.app = app

@@ -94,8 +94,8 @@ def manifest(made: Manifest) -> None:
 
 def _ratios(info: dict[str, Any]) -> None:
     """A word where whole groups of people could not be divided as was asked."""
-    asked, counts = info["settings"].get("ratios"), info["counts"]
-    settings = info["settings"]
+    settings, counts = info["settings"], info["counts"]
+    asked = settings.get("ratios")
     whole = not (settings.get("leave_out") or settings.get("folds"))
     sizes = [sum(counts[split].values()) for split in SPLITS]
     if settings["rule"] != "grouped" or not (asked and whole and sum(sizes)):
