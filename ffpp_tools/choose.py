@@ -10,12 +10,13 @@ import numpy as np
 from ffpp_tools import decode, demux
 from ffpp_tools.detect import SURE_SCORE, Face
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.picture import Image
+from ffpp_tools.picture import Image, Picture
 from ffpp_tools.watch import in_time
 
 Mask = Callable[[int], Image | None]  # frame index → (H, W) uint8, above 127 where forged
 
 MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask
+EMPTY = 0.005  # of a face's box; less is nothing: a mask video has compression noise too
 
 
 def largest(faces: Sequence[Face]) -> Face:
@@ -26,43 +27,78 @@ def largest(faces: Sequence[Face]) -> Face:
     return min(faces, key=lambda f: (f.score < SURE_SCORE, -f.box.area, f.box.x, f.box.y))
 
 
-def forged(faces: Sequence[Face], mask: Image | None, width: int, height: int) -> Face | None:
+def forged(faces: Sequence[Face], mask: Image | None, picture: Picture) -> Face | None:
     """The face that a mask covers most of; None where it covers no face.
 
     Args:
-        faces: of a frame of `width` × `height` pixels.
+        faces: of a frame.
         mask: of the same frame, or of its middle (masks of Face2Face and NeuralTextures are
             cut like their clips); None where there is none.
-        width: of the frame.
-        height: of the frame.
+        picture: the frame.
     """
     if mask is None or not faces:
         return None
-    left, top = (width - mask.shape[1]) // 2, (height - mask.shape[0]) // 2
-    covered = []
-    for face in faces:
-        y, x = max(face.box.y - top, 0), max(face.box.x - left, 0)
-        y_end, x_end = face.box.y + face.box.height - top, face.box.x + face.box.width - left
-        covered.append((mask[y : max(y_end, 0), x : max(x_end, 0)] > 127).sum() / face.box.area)
+    covered = [_covered(face, mask, picture) for face in faces]
     best = int(np.argmax(covered))
     return faces[best] if covered[best] >= MIN_COVERED else None
 
 
-def mask_video(path: Path, limit_s: float) -> Mask:
-    """Reads single frames of a mask video; None for those that cannot be read.
+def outside(faces: Sequence[Face], mask: Image, picture: Picture) -> frozenset[int]:
+    """The tracks of faces that a mask leaves out.
 
-    Few frames show several faces, so each is looked up on its own.
+    A face is left out where the mask holds nothing of it, or next to nothing while it covers
+    another one.
+
+    Args:
+        faces: of a frame.
+        mask: as in `forged`.
+        picture: the frame.
     """
+    covered = {face.track: _covered(face, mask, picture) for face in faces}
+    other = max(covered.values(), default=0.0) >= MIN_COVERED
+    limit = MIN_COVERED if other else EMPTY
+    return frozenset(track for track, share in covered.items() if share < limit)
 
-    def frame(index: int) -> Iterator[decode.Frame]:
-        yield from decode.frames(demux.probe(path), [index])
 
-    def mask(index: int) -> Image | None:
+def _covered(face: Face, mask: Image, picture: Picture) -> float:
+    """The share of a face's box that lies in a mask."""
+    left, top = (picture.width - mask.shape[1]) // 2, (picture.height - mask.shape[0]) // 2
+    y, x = max(face.box.y - top, 0), max(face.box.x - left, 0)
+    y_end, x_end = face.box.y + face.box.height - top, face.box.x + face.box.width - left
+    return float((mask[y : max(y_end, 0), x : max(x_end, 0)] > 127).sum() / face.box.area)
+
+
+class MaskVideo:
+    """The planned frames of a mask video, read in order, and no further than is asked for."""
+
+    def __init__(self, path: Path, wanted: Sequence[int], limit_s: float) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: of the video.
+            wanted: the indices that may be asked for, strictly increasing.
+            limit_s: how long the decoder may take to the next of them.
+        """
+        self.error = ""  # why it could not be read to its end
+        self._frames = in_time(lambda: _mask_frames(path, wanted), limit_s, path)
+        self._last: decode.Frame | None = None
+
+    def __call__(self, index: int) -> Image | None:
+        """The mask of a frame, (H, W) uint8, above 127 where forged; None where there is none.
+
+        Indices are asked for in order.
+        """
         try:
-            for found in in_time(lambda: frame(index), limit_s, path):
-                return found.picture.grey
-        except DecodeError:
-            pass
-        return None
+            while self._last is None or self._last.index < index:
+                self._last = next(self._frames)
+        except StopIteration:  # the mask video is shorter than the clip
+            return None
+        except DecodeError as error:
+            self.error = str(error)
+            return None
+        return self._last.picture.grey if self._last.index == index else None
 
-    return mask
+
+def _mask_frames(path: Path, wanted: Sequence[int]) -> Iterator[decode.Frame]:
+    video = demux.probe(path)
+    yield from decode.frames(video, [i for i in wanted if i < video.n_frames])

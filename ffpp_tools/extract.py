@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ffpp_tools.plan import FramePlan
 from ffpp_tools.rows import FAILURES, FaceRow, FrameRow, Part
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.sights import Copies, Relatives, Sight, sights
+from ffpp_tools.unchanged import Changes
 from ffpp_tools.watch import in_time
 
 TIMEOUT_S = 120.0
@@ -51,7 +52,7 @@ def extract_family(
     """
     todo = [clip for clip in family.clips if not done(clip)]
     originals = family.originals if settings.twins else ()
-    mask = choose.mask_video(family.masks[0], timeout_s) if family.masks else None
+    mask = next(iter(family.masks), None)
     copies: dict[str, Copies] = {}  # of the originals, by compression
     lost: list[str] = []  # what could not be read of them
     for original in originals:
@@ -72,7 +73,7 @@ def extract_family(
             copies[original.compression] = kept
     for clip in todo:
         if clip not in originals and not done(clip):
-            mask = choose.mask_video(clip.mask, timeout_s) if there(clip.mask) else None
+            mask = clip.mask if there(clip.mask) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
             relatives = Relatives(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, timeout_s, relatives)
@@ -93,31 +94,57 @@ def _extract(
         video, frames = opened(clip, settings.plan, timeout_s)
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
-    rows = {i: _missing(clip, video, i) for i in settings.plan.wanted(video.n_frames)}
+    wanted = settings.plan.wanted(video.n_frames)
+    rows = {i: _missing(clip, video, i) for i in wanted}
     crops: dict[int, list[Crop]] = {}
     votes: Counter[int] = Counter()
+    mask = choose.MaskVideo(relatives.mask, wanted, timeout_s) if relatives.mask else None
+    changes = Changes(clip) if clip.label == "fake" else None
     try:
-        for sight in sights(clip, frames, settings, relatives):
+        for sight in sights(clip, frames, settings, relatives, mask, changes):
             index = sight.frame.index
             rows[index] = seen(rows[index], sight.frame.picture, sight.faces)
             votes.update([] if sight.chosen is None else [sight.chosen])
-            crops[index] = _crops(clip, sight, settings, dataset, rows[index].frame_id)
+            crops[index] = _crops(sight, settings, dataset, rows[index].frame_id)
     except DecodeError as error:
         for index in rows.keys() - crops.keys():
             if rows[index].status == "decode_error":
                 rows[index] = replace(rows[index], error=str(error))
     main = min(votes, key=lambda track: (-votes[track], track)) if votes else None
+    bystanders = changes.bystanders() if changes else frozenset[int]()
     faces: list[FaceRow] = []
     for index, found in crops.items():
+        found = [_of_bystander(c, settings, dataset) if c.track in bystanders else c for c in found]
         keep = {main} if settings.faces == "tracked" else {c.track for c in found}
         rows[index], kept = settled(rows[index], found, dataset, keep)
         faces += kept
     if relatives.lost:
-        for index in rows.keys() - relatives.like.keys():
-            text = rows[index].error or f"searched without its original: {relatives.lost}"
-            rows[index] = replace(rows[index], error=text)
+        _explain(
+            rows,
+            rows.keys() - relatives.like.keys(),
+            "searched without its original",
+            relatives.lost,
+        )
+    if mask and mask.error and clip.label == "fake":
+        _explain(rows, rows.keys(), "judged without its mask", mask.error)
     _clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
+
+
+def _explain(rows: dict[int, FrameRow], indices: Collection[int], what: str, why: str) -> None:
+    """Say in rows that have no error of their own what they were extracted without."""
+    for index in indices:
+        rows[index] = replace(rows[index], error=rows[index].error or f"{what}: {why}")
+
+
+def _of_bystander(crop: Crop, settings: ClipSettings, dataset: Path) -> Crop:
+    """The same of a face that the whole clip has shown to be a bystander's."""
+    if crop.status != "ok" or not crop.row:
+        return crop
+    if settings.keep_unchanged:
+        return replace(crop, status="unchanged_fake", unchanged_by="pixels")
+    (dataset / crop.row.path).unlink(missing_ok=True)
+    return Crop("unchanged_fake", crop.track, None, "pixels")
 
 
 def _clear(folder: Path, faces: Sequence[FaceRow]) -> None:
@@ -135,11 +162,13 @@ def _look_through(
     seen = set()
     try:
         video, frames = opened(clip, settings.plan, timeout_s)
-        for sight in sights(clip, frames, settings, relatives):
+        wanted = settings.plan.wanted(video.n_frames)
+        mask = choose.MaskVideo(relatives.mask, wanted, timeout_s) if relatives.mask else None
+        for sight in sights(clip, frames, settings, relatives, mask):
             seen.add(sight.frame.index)
     except DecodeError as error:
         return str(error)
-    missing = len(set(settings.plan.wanted(video.n_frames)) - seen)
+    missing = len(set(wanted) - seen)
     return f"{clip.path}: {missing} planned frames could not be decoded" if missing else ""
 
 
@@ -163,29 +192,27 @@ def opened(
     return next(items), items
 
 
-def _crops(
-    clip: Clip, sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str
-) -> list[Crop]:
+def _crops(sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str) -> list[Crop]:
     """Cut out the faces that the settings ask for; of `tracked`, everybody for the time being."""
     crops = []
     for face in sight.faces:
-        unchanged = (
-            clip.label == "fake"
-            and sight.twin is not None
-            and sight.twin.unchanged(face.box, clip.category, clip.compression)
-        )
         if settings.faces == "largest":
             if face.track != sight.chosen:
                 continue
             face_id, name = frame_id, frame_id
         else:
             face_id, name = f"{frame_id}/{face.track}", f"{frame_id}_{face.track}"
-        if unchanged and not settings.keep_unchanged:
-            crops.append(Crop("unchanged_fake", face.track, None))
+        change = sight.changes.get(face.track)
+        if change and change.unchanged_by and not settings.keep_unchanged:
+            crops.append(Crop("unchanged_fake", face.track, None, change.unchanged_by))
             continue
         path = f"faces/{name}.{settings.crop.format}"
         made = crop_face(sight.frame.picture, face, settings, dataset, frame_id, face_id, path)
-        crops.append(replace(made, status="unchanged_fake") if unchanged and made.row else made)
+        if change and made.row:
+            status = "unchanged_fake" if change.unchanged_by else made.status
+            row = replace(made.row, difference=change.difference)
+            made = Crop(status, face.track, row, change.unchanged_by)
+        crops.append(made)
     return crops
 
 

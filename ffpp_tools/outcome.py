@@ -20,6 +20,7 @@ class Crop:
     status: str
     track: int
     row: FaceRow | None
+    unchanged_by: str = ""  # as in `FrameRow`
 
 
 def crop_face(
@@ -88,15 +89,17 @@ def settled(
 
     Crops of other people than `tracks`, and of unchanged faces beside a changed one, are deleted.
     """
-    found = {c.status for c in crops if c.track in tracks}
+    own = [c for c in crops if c.track in tracks]
+    found = {c.status for c in own}
     status = next((s for s in ("ok", "unchanged_fake", "too_small") if s in found), "no_face")
+    by = min((c.unchanged_by for c in own if c.status == status), default="")
     kept = []
     for made in crops:
         if made.row and made.track in tracks and made.status == status:
             kept.append(made.row)
         elif made.row:
             (dataset / made.row.path).unlink(missing_ok=True)
-    return replace(row, status=status), kept
+    return replace(row, status=status, unchanged_by=by), kept
 
 
 def seen(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:

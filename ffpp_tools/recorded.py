@@ -17,6 +17,9 @@ from ffpp_tools.rows import STILL
 from ffpp_tools.settings import ClipSettings, StillSettings
 
 SETTINGS = "settings.json"
+# The rules of extraction that are no settings. 1: pixels alone tell unchanged faces, of any method.
+# 2: the mask does; without one, pixels do for swaps and bystanders alone.
+CLIPS_VERSION = 2
 BEFORE = (lists.FOLDER, LOG)  # what a folder may hold that nothing was extracted to yet
 
 
@@ -46,6 +49,8 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
     check_folder(dataset)
     recorded = recorded_settings(dataset)
     sections = dict(recorded)
+    if "clips" in sections:
+        sections["clips"].setdefault("version", 1)
     if anew and recorded:
         stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
         if not stays:
@@ -105,6 +110,8 @@ def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
     """Settings as they are recorded: what clips and stills share, and what is their own."""
     own = "clips" if isinstance(settings, ClipSettings) else "stills"
     every: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    if own == "clips":
+        every["version"] = CLIPS_VERSION
     shared = {name: every.pop(name) for name in ("crop", "find")}
     return {**shared, own: every}
 

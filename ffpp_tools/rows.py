@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class FrameRow:
     error: str  # empty unless something failed, here or in the original it is compared with
     photo: str = ""  # number of the CelebA photograph that a still is, or was made from
     partition: str = ""  # "train", "val" or "test" where the source's own lists say so
+    unchanged_by: str = ""  # of unchanged_fake: "mask" or "pixels", whichever showed it
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class FaceRow:
     score: float  # the detector's
     path: str  # below the dataset folder
     sha256: str  # of the file
+    difference: float = math.nan  # of a fake's face from its original's, in grey levels; or nan
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,13 @@ def extraction(summary: Summary) -> None:
     if len(failed):
         what = "could not be read, or lack their original"
         say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
+    unchanged = summary.frames[summary.frames["status"] == "unchanged_fake"]
+    for by, rows in unchanged.groupby("unchanged_by"):
+        why = {
+            "mask": "their masks are empty, or on somebody else",
+            "pixels": "their faces differ from their originals' by no more than compression noise",
+        }.get(str(by), "an older version found so")
+        say(f"  {counted(len(rows), 'frame')} of fakes show no manipulated face: {why}")
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
     say(

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from ffpp_tools import choose, decode, twins
 from ffpp_tools.choose import Mask
@@ -20,6 +21,7 @@ from ffpp_tools.detect import Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.follow import Follower, smoothed
 from ffpp_tools.settings import ClipSettings
+from ffpp_tools.unchanged import Change, Changes
 
 Copies = Mapping[int, twins.Copy]  # of an original's planned frames, by index
 
@@ -28,7 +30,7 @@ Copies = Mapping[int, twins.Copy]  # of an original's planned frames, by index
 class Relatives:
     """What is known of a clip from others that show the same frames."""
 
-    mask: Mask | None  # of what is forged in them
+    mask: Path | None  # the video of what is forged in them
     like: Copies  # of the original it is compared with
     lost: str  # why that original could not be read in full; empty if it could
     kept: dict[int, twins.Copy] | None  # takes copies of this clip, if others are compared with it
@@ -42,14 +44,29 @@ class Sight:
     faces: Sequence[Face]
     twin: twins.Twin | None
     chosen: int | None = None  # the track of the face the frame is about
+    changes: Mapping[int, Change] = field(default_factory=dict)  # of a fake's faces, by track
 
 
 def sights(
-    clip: Clip, frames: Iterator[decode.Frame], settings: ClipSettings, relatives: Relatives
+    clip: Clip,
+    frames: Iterator[decode.Frame],
+    settings: ClipSettings,
+    relatives: Relatives,
+    mask: Mask | None = None,
+    changes: Changes | None = None,
 ) -> Iterator[Sight]:
-    """Every frame with its faces, the chosen one named; copies are kept if they are needed."""
+    """Every frame with its faces, the chosen one named; copies are kept if they are needed.
+
+    Args:
+        clip: whose frames.
+        frames: in order.
+        settings: how faces are found.
+        relatives: what is known from other clips.
+        mask: reads the masks of `relatives.mask`, in order.
+        changes: takes the differences of a fake's faces from its original's; None for reals.
+    """
     for sight in _smoothed(_found(frames, settings, relatives.like), settings.smooth):
-        sight = replace(sight, chosen=_chosen(sight, relatives.mask))
+        sight = _judged(sight, mask, changes)
         if relatives.kept is not None:
             copy = twins.keep(sight.frame.picture, sight.faces, sight.chosen, clip.compression)
             relatives.kept[sight.frame.index] = copy
@@ -100,16 +117,24 @@ def _smoothed(sights: Iterator[Sight], span: int) -> Iterator[Sight]:
         raise failure
 
 
-def _chosen(sight: Sight, mask: Mask | None) -> int | None:
-    """The track of the forged face if that can be told, else of the largest."""
+def _judged(sight: Sight, mask: Mask | None, changes: Changes | None) -> Sight:
+    """The same with the track of the face that it is about, and what is known of its changes."""
     if not sight.faces:
-        return None
-    if len(sight.faces) > 1 and mask:
-        picture = sight.frame.picture
-        mask_image = mask(sight.frame.index)
-        face = choose.forged(sight.faces, mask_image, picture.width, picture.height)
-        if face:
-            return face.track
+        return sight
+    picture, several = sight.frame.picture, len(sight.faces) > 1
+    mask_image = mask(sight.frame.index) if mask and (changes or several) else None
+    found = changes.of_frame(sight.faces, picture, sight.twin, mask_image) if changes else {}
+    covered = choose.forged(sight.faces, mask_image, picture) if several else None
+    bystanders = changes.bystanders() if changes and several else frozenset[int]()
+    chosen = covered.track if covered else _without_mask(sight, bystanders)
+    return replace(sight, chosen=chosen, changes=found)
+
+
+def _without_mask(sight: Sight, bystanders: frozenset[int]) -> int:
+    """The track of the original's choice, unless it is a bystander's; else of the largest face."""
+    others = [face for face in sight.faces if face.track not in bystanders] or sight.faces
     if sight.twin and sight.faces[0].box_from == "twin":
-        return sight.twin.original.chosen
-    return choose.largest(sight.faces).track
+        chosen = sight.twin.original.chosen
+        if chosen is not None and any(face.track == chosen for face in others):
+            return chosen
+    return choose.largest(others).track

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class IdentityRow:
     faces: int  # how many crops the embedding is the mean of
     embedding: list[float]  # 128 numbers, float32
 
+
+LATER_COLUMNS = ("difference", "unchanged_by")  # since version 0.1
 
 _DTYPES = {
     "str": "str",
@@ -96,8 +98,13 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
 
 
 def fingerprint(table: pd.DataFrame) -> str:
-    """A hash of a table's content, whatever the order of its rows."""
-    plain = table.drop(columns="embedding", errors="ignore")
+    """A hash of a table's content, whatever the order of its rows.
+
+    Columns that older versions did not write count only where they say something, so that a
+    table keeps its hash.
+    """
+    said_nothing = [c for c in LATER_COLUMNS if c in table and table[c].isin(["", np.nan]).all()]
+    plain = table.drop(columns=["embedding", *said_nothing], errors="ignore")
     rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
     return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()
 
@@ -149,6 +156,9 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
-    if missing := [f.name for f in fields(row_type) if f.name not in table.columns]:
-        raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
+    missing = [f for f in fields(row_type) if f.name not in table.columns]
+    if needed := [f.name for f in missing if f.default is MISSING]:
+        raise TableError(f"{path}: column {', '.join(needed)} is missing; make it again")
+    for f in missing:  # of a table that an older version wrote
+        table[f.name] = pd.Series(f.default, table.index, dtype=_DTYPES[str(f.type)])
     return table

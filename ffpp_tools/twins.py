@@ -15,6 +15,7 @@ The limits below are in grey levels (0 to 255) and were measured on 567 frames o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,24 +33,11 @@ FACE_REACH = 1.4  # what a fake may have changed, in sides of the face's box
 NEAR_REACH = 2.2  # what moves when the head does
 MAX_DIFFERENCE = 5.0  # mean, of the background and of what is round a face
 
-# A face is unchanged when its blurred difference from the original is no more than compression
-# noise anywhere: in no window of FACE_WINDOW pixels does the root mean square exceed the limit, the
-# face having FACE_SIDE pixels. Measured, in grey levels (docs/extraction.md tells how):
-#
-#     unchanged faces       c40: median 2.6, at most 7.1     c23: median 0.5, at most 2.0
-#     Deepfakes, FaceSwap   c40: from 14.3
-#     Face2Face             c40: from 5.0
-#     NeuralTextures        c40: from 4.3
-#
-# So the two that put another face in can be told from noise always; for the others a limit below
-# what they change leaves one in five unchanged faces undiscovered at c40.
+# How far a face differs from its original's: the root mean square of the blurred difference, in
+# the window of FACE_WINDOW pixels in which it is largest, the face having FACE_SIDE pixels.
 FACE_SIDE = 64
 FACE_BLUR = 2.0  # sigma in pixels
 FACE_WINDOW = 24
-SWAPS = ("Deepfakes", "FaceSwap")
-# What is known of no compression (`native`) must be as near as raw video.
-MAX_NOISE_OF_SWAPS = {"raw": 4.0, "native": 4.0, "c23": 4.0, "c40": 8.0}
-MAX_NOISE = {"raw": 0.3, "native": 0.3, "c23": 0.7, "c40": 3.5}
 SAME_FACE = 0.5  # intersection over union of a box found in both
 
 
@@ -74,20 +62,23 @@ class Twin:
     faces: tuple[Face, ...]  # the original's, in pixels of this frame
     patches: tuple[Image, ...]
 
-    def unchanged(self, box: Box, category: str, compression: str) -> bool:
-        """Whether the face in a box differs from the original's by no more than compression noise.
+    def difference(self, box: Box) -> tuple[float, float]:
+        """How far the face in a box differs from the original's.
 
         Args:
             box: of a face found in this frame.
-            category: of this frame.
-            compression: of this frame.
+
+        Returns:
+            The difference in grey levels, and the same as a multiple of the standard deviation
+            of the original's face; both nan where the original has no face at this box.
         """
         overlaps = [face.box.overlap(box) for face in self.faces]
         at = int(np.argmax(overlaps))
-        limits = MAX_NOISE_OF_SWAPS if category in SWAPS else MAX_NOISE
-        limit = max(limits[compression], limits[self.original.compression])
-        level = noise(self.original.patches[at], self.patches[at])
-        return overlaps[at] >= SAME_FACE and level <= limit
+        if overlaps[at] < SAME_FACE:
+            return math.nan, math.nan
+        original = self.original.patches[at]
+        level = noise(original, self.patches[at])
+        return level, level / max(float(original.std()), 1.0)
 
 
 def keep(picture: Picture, faces: Sequence[Face], chosen: int | None, compression: str) -> Copy:

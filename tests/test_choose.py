@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from ffpp_tools import decode, demux
-from ffpp_tools.choose import forged, largest, mask_video
+from ffpp_tools.choose import MaskVideo, forged, largest, outside
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.layout import families, find_clips
+from ffpp_tools.picture import Picture
 from tests.test_decode import write
 from tests.test_detect import found_in
 
@@ -25,7 +26,8 @@ def test_a_guess_is_not_preferred_to_a_sure_face_however_large():
     assert largest([guess]) == guess
 
 
-FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0)]
+FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0, track=1)]
+FRAME = Picture(np.zeros((100, 200, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -35,20 +37,20 @@ FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0)]
 def test_the_forged_face_is_the_one_that_the_mask_covers(x, width, expected):
     mask = np.zeros((100, 200), np.uint8)
     mask[10:60, x : x + width] = 255
-    assert forged(FACES, mask, 200, 100) is expected
+    assert forged(FACES, mask, FRAME) is expected
 
 
 def test_a_mask_may_show_the_middle_of_the_frame_only():
     mask = np.zeros((80, 140), np.uint8)  # from (30, 10) on
     mask[0:40, 0:18] = 255  # in the frame: x from 30 to 48, y from 10 to 50
-    assert forged(FACES, mask, 200, 100) is FACES[0]
+    assert forged(FACES, mask, FRAME) is FACES[0]
     mask = np.zeros((80, 140), np.uint8)
     mask[0:40, 70:100] = 255  # in the frame: x from 100 to 130
-    assert forged(FACES, mask, 200, 100) is FACES[1]
+    assert forged(FACES, mask, FRAME) is FACES[1]
 
 
 def test_no_mask_no_answer():
-    assert forged(FACES, None, 200, 100) is None
+    assert forged(FACES, None, FRAME) is None
 
 
 def test_the_demos_masks_cover_its_faces(ffpp):
@@ -59,10 +61,10 @@ def test_the_demos_masks_cover_its_faces(ffpp):
                 continue
             frame = frame_of(clip.path, 10)
             faces = found_in(frame)
-            height, width = frame.shape[:2]
-            bystander = Face(Box(0, 0, 20, 20), 1.0)
-            mask = mask_video(clip.mask, 60)(10)
-            assert forged([bystander, *faces], mask, width, height) == faces[0]
+            bystander = Face(Box(0, 0, 20, 20), 1.0, track=5)
+            mask = MaskVideo(clip.mask, [10], 60)(10)
+            assert forged([bystander, *faces], mask, Picture(frame)) == faces[0]
+            assert outside([bystander, *faces], mask, Picture(frame)) == {5}
 
 
 def frame_of(path, index):
@@ -70,9 +72,41 @@ def frame_of(path, index):
     return frame.picture.image
 
 
-def test_masks_that_cannot_be_read_are_none(tmp_path):
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (slice(10, 50), {1}),  # all of the first face, nothing of the second
+        (slice(46, 104), {1}),  # a tenth of the first, less of the second
+        (slice(100, 160), {0}),
+        (slice(0, 0), {0, 1}),
+    ],
+)
+def test_faces_outside_a_mask_are_those_it_holds_nothing_of(columns, expected):
+    mask = np.zeros((100, 200), np.uint8)
+    mask[10:70, columns] = 255
+    assert outside(FACES, mask, FRAME) == expected
+
+
+def test_a_little_of_a_mask_counts_where_it_covers_nobody_else():
+    mask = np.zeros((100, 200), np.uint8)
+    mask[10:30, 10:14] = 255  # a twentieth of the first face
+    assert outside(FACES, mask, FRAME) == {1}
+    assert outside(FACES[:1], mask, FRAME) == set()
+    mask[10:70, 100:160] = 255
+    assert outside(FACES, mask, FRAME) == {0}, "the edge of somebody else's mask"
+    speck = np.zeros((100, 200), np.uint8)
+    speck[20, 20:27] = 255  # 7 of 1,600 pixels
+    assert outside(FACES[:1], speck, FRAME) == {0}
+
+
+def test_masks_are_read_in_order_and_those_that_cannot_be_read_are_none(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
-    assert mask_video(tmp_path / "text.mp4", 60)(0) is None
-    path = write(tmp_path / "short.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3)
-    assert mask_video(path, 60)(2).shape == (32, 32)
-    assert mask_video(path, 60)(7) is None
+    damaged = MaskVideo(tmp_path / "text.mp4", [0], 60)
+    assert damaged(0) is None
+    assert "text.mp4" in damaged.error
+    levels = [np.full((32, 32, 3), 25 * i, np.uint8) for i in range(6)]
+    path = write(tmp_path / "short.mp4", levels)
+    read = MaskVideo(path, [0, 2, 4, 7], 60)
+    assert [round(read(i).mean() / 25) for i in (2, 2, 4)] == [2, 2, 4]
+    assert read(7) is None
+    assert read.error == "", "a mask video may be shorter than its clip"

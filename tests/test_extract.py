@@ -21,6 +21,7 @@ from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
 from ffpp_tools.stills import Still, find_stills
+from ffpp_tools.unchanged import Changes
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_detect import found_in, scene
 
@@ -272,13 +273,86 @@ def test_with_a_mask_it_is_the_forged_face_in_the_fake_and_in_its_original(two_p
         assert len({f.track for f in part.faces}) == 1
 
 
-def test_without_masks_it_is_the_largest(two_people, tmp_path):
-    root = tmp_path / "maskless"
+@pytest.fixture(scope="module")
+def two_people_without_mask(two_people, tmp_path_factory):
+    root = tmp_path_factory.mktemp("maskless") / "two"
     shutil.copytree(two_people, root, ignore=shutil.ignore_patterns("masks"))
+    return root
+
+
+def as_method(root, method, folder):
+    """The same tree, its fake called another method's."""
+    copy = folder / method
+    shutil.copytree(root, copy)
+    (copy / "manipulated_sequences/Deepfakes").rename(copy / "manipulated_sequences" / method)
+    return copy
+
+
+@pytest.mark.parametrize("method", ["Deepfakes", "NeuralTextures"])
+def test_without_masks_it_is_the_largest_in_a_fake_the_largest_that_was_changed(
+    two_people_without_mask, tmp_path, method
+):
+    root = as_method(two_people_without_mask, method, tmp_path)
     found = extracted(root, tmp_path / "out")
     assert [f.box_x < 300 for f in found["Youtube"].faces] == [True] * 3
-    statuses = {r.status for r in found["Deepfakes"].frames}
-    assert statuses == {"unchanged_fake"}, "and in the fake that face is nobody's work"
+    assert [f.box_x > 400 for f in found[method].faces] == [True] * 3
+    assert {r.status for r in found[method].frames} == {"ok"}
+    assert all(f.difference > 10 for f in found[method].faces)
+    assert all(np.isnan(f.difference) for f in found["Youtube"].faces)
+
+
+@pytest.mark.parametrize("method", ["Deepfakes", "Face2Face", "NeuralTextures"])
+def test_without_masks_bystanders_are_those_who_differ_far_less_than_somebody_else(
+    two_people_without_mask, tmp_path, method
+):
+    root = as_method(two_people_without_mask, method, tmp_path)
+    found = extracted(root, tmp_path / "out", faces="all")[method]
+    assert [f.track for f in found.faces] == [1, 1, 1]
+    crops = {p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*_*.png")}
+    assert {f.path for f in found.faces} == {c for c in crops if f"/{method}/" in c}
+    kept = extracted(root, tmp_path / "kept", faces="all", keep_unchanged=True)[method]
+    assert {r.status for r in kept.frames} == {"ok"}
+    assert [f.track for f in kept.faces] == [1, 1, 1], "beside a changed face nobody else stays"
+
+
+@pytest.mark.parametrize("method", ["FaceSwap", "Face2Face", "NeuralTextures"])
+def test_only_swaps_are_dropped_by_pixels(copying_faceswap, tmp_path, method):
+    """Frames 10 to 29 are the original's, which for Face2Face is small change, not proof."""
+    root = tmp_path / "ffpp"
+    shutil.copytree(copying_faceswap, root)
+    (root / "manipulated_sequences/FaceSwap").rename(root / "manipulated_sequences" / method)
+    (family,) = families(root, find_clips(root))
+    part = parts(family, tmp_path / "out")[method]
+    dropped = [r.frame for r in part.frames if r.status == "unchanged_fake"]
+    assert dropped == ([10, 20] if method == "FaceSwap" else [])
+    assert {r.unchanged_by for r in part.frames} == ({"", "pixels"} if dropped else {""})
+    small = [f.difference for f in part.faces if f.face_id[-6:] in ("000010", "000020")]
+    assert small == [] if dropped else max(small) < 2
+    assert all(f.difference > 5 for f in part.faces if f.face_id[-6:] in ("000000", "000030"))
+
+
+@pytest.mark.parametrize("method", ["FaceSwap", "Face2Face"])
+def test_an_empty_mask_decides_whatever_the_pixels_say(copying_faceswap, tmp_path, method):
+    """The mask is empty from frame 30 on, where the face was changed, and white before."""
+    root = tmp_path / "ffpp"
+    shutil.copytree(copying_faceswap, root)
+    (fake,) = find_clips(root, ["FaceSwap"])
+    frames = full_decode(fake.path)
+    (root / "manipulated_sequences/FaceSwap").rename(root / "manipulated_sequences" / method)
+    mask = root / f"manipulated_sequences/{method}/masks/videos/{fake.name}.mp4"
+    mask.parent.mkdir(parents=True)
+    white = [np.full_like(image, 255 if i < 30 else 0) for i, image in enumerate(frames)]
+    write(mask, white)
+    (family,) = families(root, find_clips(root))
+    part = parts(family, tmp_path / "out")[method]
+    expected = ["ok" if r.frame < 30 else "unchanged_fake" for r in part.frames]
+    assert [r.status for r in part.frames] == expected
+    assert {r.unchanged_by for r in part.frames if r.frame >= 30} == {"mask"}
+    mask.write_bytes(b"no video")
+    again = parts(family, tmp_path / "damaged")[method]
+    assert all("judged without its mask" in r.error for r in again.frames)
+    dropped = [r.frame for r in again.frames if r.status == "unchanged_fake"]
+    assert dropped == ([10, 20] if method == "FaceSwap" else [])
 
 
 def test_all_faces_have_a_crop_each_but_those_of_bystanders_in_fakes(two_people, tmp_path):
@@ -379,8 +453,9 @@ def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
 def sight_of(picture, like, mask=None):
     """What is seen in one frame of a fake."""
     clip = Clip("Deepfakes", "c23", "000_001", Path("000_001.mp4"))
-    relatives = Relatives(mask, {0: like} if like else {}, "", None)
-    (found,) = sights(clip, iter([decode.Frame(0, 0.0, picture)]), ClipSettings(), relatives)
+    relatives = Relatives(None, {0: like} if like else {}, "", None)
+    frames = iter([decode.Frame(0, 0.0, picture)])
+    (found,) = sights(clip, frames, ClipSettings(), relatives, mask, Changes(clip))
     return found
 
 
@@ -397,9 +472,11 @@ def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
     assert sight_of(picture, like, lambda index: mask).chosen == 0
 
 
-def test_a_mask_is_not_read_where_there_is_one_face_alone():
-    picture = Picture(scene(360, 640, [(3, 320, 10, 20)]))
-    assert sight_of(picture, None, lambda index: pytest.fail("read")).chosen == 0
+def test_an_originals_mask_is_not_read_where_there_is_one_face_alone():
+    frames = iter([decode.Frame(0, 0.0, Picture(scene(360, 640, [(3, 320, 10, 20)])))])
+    clip, alone = Clip("Youtube", "c23", "000", Path("000.mp4")), Relatives(None, {}, "", None)
+    (found,) = sights(clip, frames, ClipSettings(), alone, lambda index: pytest.fail("read"))
+    assert found.chosen == 0
 
 
 def test_where_the_original_shows_nobody_the_fake_is_searched_itself():

@@ -71,7 +71,8 @@ def extract(
         bool, typer.Option(help="Compare fakes with their originals and reuse their boxes.")
     ] = True,
     keep_unchanged: Annotated[
-        bool, typer.Option("--keep-unchanged", help="Keep crops of fakes that changed nothing.")
+        bool,
+        typer.Option("--keep-unchanged", help="Keep crops of fakes that show no manipulation."),
     ] = False,
     workers: Processes = CPUS,
     backend: Backend = "local",

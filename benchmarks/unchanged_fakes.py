@@ -1,0 +1,193 @@
+"""How far fakes differ from their originals, and unchanged frames from compression noise.
+
+    python benchmarks/unchanged_fakes.py data/FaceForensics++
+
+Real fakes are compared with their originals at every fifth frame. Unchanged frames are made: runs
+of eight frames of a fake alternate with the same frames of its original (plus Gaussian noise, so
+that no encoder has seen them before), and both videos are encoded at the same CRF. The same is
+done with a third of the contrast, as in a dark room.
+
+False alarms (changed faces called unchanged) and misses (unchanged faces not found) are counted
+leave-one-pair-out: the limits for a pair follow from the other pairs by the rule that
+`ffpp_tools.unchanged` states, and are applied to that pair alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+
+from ffpp_tools import decode, demux, twins, unchanged
+from ffpp_tools.clip import Clip
+from ffpp_tools.detect import FindSettings
+from ffpp_tools.follow import Follower
+from ffpp_tools.layout import find_clips
+from ffpp_tools.picture import Image, Picture
+
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+EVERY = 5  # frames, of real fakes
+RUN = 8  # frames that are changed, then as many that are not
+LENGTH = 128  # frames of a made clip
+CRFS = {"raw": 0, "c23": 23, "c40": 40}
+CONTRASTS = (1.0, 0.33)
+COLUMNS = ("source", "compression", "method", "clip", "changed", "level", "relative")
+
+
+def main() -> None:
+    """Measure, and print tables in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, help="FF++'s folder")
+    parser.add_argument("--out", type=Path, help="write every measurement to this CSV file")
+    options = parser.parse_args()
+    originals = {clip.name: clip for clip in find_clips(options.root, ["Youtube"])}
+    rows: list[tuple[object, ...]] = []
+    for fake in find_clips(options.root, METHODS):
+        if original := originals.get(fake.target_id):
+            rows += _real(original, fake)
+            if fake.category in unchanged.SWAPS:
+                rows += _made(original, fake)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    if options.out:
+        table.to_csv(options.out, index=False)
+    print(_levels(table).to_markdown(floatfmt=".2f"))
+    print()
+    print(_left_out(table).to_markdown(floatfmt=".3f"))
+
+
+def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
+    """Every fifth frame of a real fake that shows the frame of its original."""
+    follower, copies = Follower(FindSettings()), {}
+    for frame in _frames(original, EVERY):
+        faces = follower.find(frame.picture, frame.time_s)
+        copies[frame.index] = twins.keep(frame.picture, faces, 0, original.compression)
+    for frame in _frames(fake, EVERY):
+        copy = copies.get(frame.index)
+        twin = twins.match(frame.picture, copy) if copy and copy.faces else None
+        for face in twin.faces if twin else ():
+            difference = twin.difference(face.box)
+            yield ("real", fake.compression, *_about(fake), True, *difference)
+
+
+def _made(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
+    """Faces of a clip that was made of a fake and its original."""
+    own = [f.picture.image for f in _frames(original, 1, LENGTH)]
+    forged = [f.picture.image for f in _frames(fake, 1, LENGTH)]
+    if len(forged) < LENGTH or forged[0].shape != own[0].shape:
+        return
+    changed = [i // RUN % 2 == 1 for i in range(LENGTH)]
+    rng = np.random.default_rng(0)
+    for contrast in CONTRASTS:
+        first = [_noisy(image, contrast, rng) for image in own]
+        mixed = [
+            _noisy(forged[i], contrast, rng) if changed[i] else first[i] for i in range(LENGTH)
+        ]
+        for compression, crf in CRFS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                pair = [
+                    _encoded(Path(folder) / f"{i}.mp4", images, crf)
+                    for i, images in enumerate((first, mixed))
+                ]
+                yield from _compared(pair, compression, fake, changed, contrast)
+
+
+def _compared(
+    pair: Sequence[Sequence[Image]],
+    compression: str,
+    fake: Clip,
+    changed: Sequence[bool],
+    contrast: float,
+) -> Iterator[tuple[object, ...]]:
+    follower = Follower(FindSettings())
+    for i, (one, other) in enumerate(zip(*pair, strict=True)):
+        faces = follower.find(Picture(one), i / 25)
+        copy = twins.keep(Picture(one), faces, 0, compression)
+        twin = twins.match(Picture(other), copy) if faces else None
+        for face in twin.faces if twin else ():
+            source = "made" if contrast == 1 else "made, dark"
+            yield (source, compression, *_about(fake), changed[i], *twin.difference(face.box))
+
+
+def _about(fake: Clip) -> tuple[str, str]:
+    return fake.category, fake.name
+
+
+def _frames(clip: Clip, every: int, end: int | None = None) -> Iterator[decode.Frame]:
+    video = demux.probe(clip.path)
+    yield from decode.frames(video, range(0, min(end or video.n_frames, video.n_frames), every))
+
+
+def _noisy(image: Image, contrast: float, rng: np.random.Generator) -> Image:
+    values = image * contrast + rng.normal(0, 1, image.shape)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+
+
+def _encoded(path: Path, images: Sequence[Image], crf: int) -> list[Image]:
+    """The frames after x264; `no-mbtree`, since the tree reads memory that it never set."""
+    height, width = (n // 2 * 2 for n in images[0].shape[:2])
+    with av.open(path, "w") as container:
+        options = {"crf": str(crf), "x264-params": "no-mbtree=1:threads=1"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for image in images:
+            part = np.ascontiguousarray(image[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")))
+        container.mux(stream.encode(None))
+    video = demux.probe(path)
+    return [f.picture.image for f in decode.frames(video, range(video.n_frames))]
+
+
+def _levels(table: pd.DataFrame) -> pd.DataFrame:
+    """Differences in grey levels, and relative to the face's own contrast."""
+    keys = ["source", "compression", "changed", "method"]
+    quantiles = {"median": 0.5, "1 %": 0.01, "99 %": 0.99}
+    rows = {}
+    for key, part in table.groupby(keys):
+        row = {"faces": len(part)}
+        for column in ("level", "relative"):
+            row[f"{column} least"] = part[column].min()
+            row |= {f"{column} {q}": part[column].quantile(v) for q, v in quantiles.items()}
+            row[f"{column} most"] = part[column].max()
+        rows[key] = row
+    found = pd.DataFrame.from_dict(rows, orient="index")
+    found.index = pd.MultiIndex.from_tuples(found.index, names=keys)
+    return found
+
+
+def _left_out(table: pd.DataFrame) -> pd.DataFrame:
+    """False alarms and misses of swaps, each pair judged by limits from the others."""
+    swaps = table[table["method"].isin(unchanged.SWAPS)].copy()
+    swaps["pair"] = swaps["clip"].map(lambda name: "/".join(sorted(name.split("_"))))
+    rows = []
+    for pair in sorted(swaps["pair"].unique()):
+        others, own = swaps[swaps["pair"] != pair], swaps[swaps["pair"] == pair]
+        changed = others[others["changed"] & (others["source"] != "made, dark")]
+        for (source, compression), part in own.groupby(["source", "compression"]):
+            known = changed[changed["compression"] == compression]
+            level, relative = (unchanged.MARGIN * known[c].min() for c in ("level", "relative"))
+            called = (part["level"] <= level) & (part["relative"] <= relative)
+            is_changed = part["changed"]
+            rows.append(
+                {
+                    "pair": pair,
+                    "source": source,
+                    "compression": compression,
+                    "limit": level,
+                    "relative limit": relative,
+                    "changed": is_changed.sum(),
+                    "false alarms": (called & is_changed).sum(),
+                    "unchanged": (~is_changed).sum(),
+                    "missed": (~called & ~is_changed).sum(),
+                    "nearest": (part["level"] / level)[is_changed].min(),
+                }
+            )
+    return pd.DataFrame(rows).set_index(["source", "compression", "pair"]).sort_index()
+
+
+if __name__ == "__main__":
+    main()
