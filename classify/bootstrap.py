@@ -64,14 +64,13 @@ class _Spread:
     freedom: float  # degrees of freedom, by Satterthwaite's approximation
     groups: float  # how many there are, where several strata contribute in effect
 
-    @property
-    def guarded(self) -> float:
-        """The variance with one more group, as influential as the most influential one.
+    def guarded(self, more: int = 1) -> float:
+        """The variance with so many more groups, as influential as the most influential one.
 
         With heavy tails, few groups seldom include one of those that matter most, and the
-        variance is then estimated too low. Of n alike groups this adds the n-th part.
+        variance is then estimated too low. Of n alike groups one more adds the n-th part.
         """
-        return self.variance + self.largest
+        return self.variance + more * self.largest
 
     @property
     def quantile(self) -> float:
@@ -216,7 +215,7 @@ def _of_share(value: float, spread: _Spread) -> Interval:
     low, high = 0.0, 1.0
     alike = value * (1 - value)
     if alike > NOTHING:
-        variance = spread.guarded + alike / spread.groups**2
+        variance = spread.guarded() + alike / spread.groups**2
         half = spread.quantile * math.sqrt(variance) / alike
         low, high = (float(expit(logit(value) + side * half)) for side in (-1, 1))
     if min(value, 1 - value) * spread.groups < 1:
@@ -237,10 +236,10 @@ def _exact(value: float, groups: float) -> Interval:
 
 
 def _of_loss(value: float, spread: _Spread) -> Interval:
-    """Symmetric on the logarithmic scale."""
+    """Symmetric on the logarithmic scale; guarded twice, for a loss has no upper limit."""
     if value <= NOTHING or spread.variance == 0:
         return NO_INTERVAL
-    factor = math.exp(spread.quantile * math.sqrt(spread.guarded) / value)
+    factor = math.exp(spread.quantile * math.sqrt(spread.guarded(2)) / value)
     return value / factor, value * factor
 
 
@@ -248,5 +247,5 @@ def _of_difference(value: float, spread: _Spread) -> Interval:
     """Symmetric; none where leaving out any group changes nothing."""
     if spread.variance == 0:
         return NO_INTERVAL
-    half = spread.quantile * math.sqrt(spread.guarded)
+    half = spread.quantile * math.sqrt(spread.guarded())
     return max(value - half, -1.0), min(value + half, 1.0)
