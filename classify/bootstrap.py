@@ -1,81 +1,251 @@
-"""How sure a measure is: what it would be with other people to test on."""
+"""Confidence intervals of measures: how they would vary with other people in the test split.
+
+Samples of one identity group are right or wrong together, so the intervals are those of a
+jackknife that leaves out whole groups. `benchmarks/coverage.py` measures how often they hold the
+true value, beside the percentile bootstrap.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.metrics import Floats
+from classify.metrics import Floats, Ints
 
-DRAWS = 1000
-SEED = 0  # a report made twice is the same
-AT_ONCE = 100  # draws whose weights are held in memory together
-LEVEL = 95  # per cent of the draws that an interval holds
-# With fewer clusters, a bootstrap's intervals are too narrow: "few" begins somewhere from 5 to 30
+SEED = 0  # the same scores give the same report
+AT_ONCE = 100  # sets of weights that are held in memory together
+LEVEL = 95  # per cent of test splits whose interval should hold the true value
+# Up to this many groups of a stratum are left out one at a time. More are dealt at random into
+# this many blocks (Kott, The Delete-a-Group Jackknife, Journal of Official Statistics 17, 2001):
+# a standard error estimated from 200 blocks is itself uncertain by 5 per cent.
+MOST_BLOCKS = 200
+# A jackknife that leaves out one sample at a time is not consistent for quantiles, one that leaves
+# out many is (Shao and Wu, A General Theory for Jackknife Variance Estimation, 1989). On 240 groups
+# of one or two clips, intervals of recall at 5 % cover 0.87 to 0.89 with 200 blocks, 0.93 to 0.94
+# with 25.
+QUANTILE_BLOCKS = 25
+# With fewer clusters, cluster-robust intervals are unreliable: "few" begins somewhere from 5 to 30
 # (Cameron, Gelbach and Miller, Bootstrap-Based Improvements for Inference with Clustered Errors).
 FEW_GROUPS = 20
+NOTHING = 1e-12  # differences up to this are rounding
 
 # From weights (w, n) to measures (w,), by name.
 Measures = Callable[[Floats], Mapping[str, Floats]]
+Interval = tuple[float, float]
+NO_INTERVAL: Interval = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measure and the interval in which it would probably lie with other people."""
+    """A measure and its confidence interval over the choice of people."""
 
     value: float
-    low: float  # nan where there is no interval: one group alone, or all of them agree
+    low: float  # nan where there is no interval
     high: float
-    groups: int  # of people behind it; where it compares several kinds, behind the least known one
+    groups: int  # identity groups behind it; of several kinds, those of the kind with fewest
 
     @property
     def trusted(self) -> bool:
-        """Whether there are groups enough for the interval to mean something."""
+        """Whether there are enough groups to rely on the interval."""
         return self.groups >= FEW_GROUPS
 
 
-def estimates(
-    groups: npt.ArrayLike, kinds: npt.ArrayLike, measures: Measures
-) -> dict[str, Estimate]:
-    """Measures with percentile intervals, by drawing whole groups with replacement.
+@dataclass(frozen=True)
+class _Spread:
+    """How a measure varies with the groups."""
 
-    Frames of one clip, and clips of one pair of people, are right or wrong together: drawn one by
-    one they would promise far too narrow intervals.
+    variance: float  # of the measure, by the jackknife
+    largest: float  # the largest contribution of one group (or block) to it
+    freedom: float  # degrees of freedom, by Satterthwaite's approximation
+    groups: float  # how many there are, where several strata contribute in effect
+
+    def guarded(self, more: int = 1) -> float:
+        """The variance with so many more groups, as influential as the most influential one.
+
+        With heavy tails, few groups seldom include one of those that matter most, and the
+        variance is then estimated too low. Of n alike groups one more adds the n-th part.
+        """
+        return self.variance + more * self.largest
+
+    @property
+    def quantile(self) -> float:
+        """Of Student's t."""
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.freedom, (1 + LEVEL / 100) / 2))
+
+
+def estimates(
+    groups: npt.ArrayLike,
+    kinds: npt.ArrayLike,
+    measures: Measures,
+    *,
+    categories: npt.ArrayLike | None = None,
+    losses: Collection[str] = (),
+    differences: Collection[str] = (),
+    quantiles: Collection[str] = (),
+) -> dict[str, Estimate]:
+    """Measures with jackknife t intervals over identity groups.
+
+    The variance comes from leaving out one group at a time, in each stratum by itself. Categories
+    that share groups form one stratum, so that photographs of people who appear in no clip are a
+    stratum of their own. An interval is symmetric on the logit scale (of a loss, the logarithmic
+    scale; of a difference, its own). There is none where a kind has a single group.
 
     Args:
-        groups: (n,) which group each sample belongs to.
-        kinds: (n,) what it is, or one for all: an interval over forty people's photographs and
-            one person's video is as little to be trusted as one over one person.
-        measures: what to estimate.
+        groups: (n,) the identity group of each sample.
+        kinds: (n,) what each sample is, or one for all: an interval over forty people's
+            photographs and one person's video is as little to be trusted as one over one person.
+        measures: what to estimate, from 0 to 1 unless named below.
+        categories: (n,) what the strata are made of; `kinds` by default.
+        losses: measures that are positive and have no upper limit.
+        differences: measures that may be negative.
+        quantiles: measures at a threshold that is itself picked by the samples' scores.
     """
     table = pd.DataFrame({"group": np.asarray(groups), "kind": kinds})
-    codes, names = pd.factorize(table["group"])
-    count, least = len(names), int(table.groupby("kind")["group"].nunique().min())
-    whole = measures(np.ones((1, len(codes))))
-    if count < 2:
-        return {k: Estimate(float(v[0]), math.nan, math.nan, least) for k, v in whole.items()}
-    rng, each = np.random.default_rng(SEED), np.full(count, 1 / count)
-    parts = [
-        measures(rng.multinomial(count, each, AT_ONCE)[:, codes].astype(float))
-        for _ in range(DRAWS // AT_ONCE)
-    ]
-    return {
-        name: _estimate(float(value[0]), np.concatenate([part[name] for part in parts]), least)
-        for name, value in whole.items()
-    }
+    table["category"] = table["kind"] if categories is None else categories
+    codes = pd.factorize(table["group"])[0]
+    least = int(table.groupby("kind")["group"].nunique().min())
+    whole = {name: float(v[0]) for name, v in measures(np.ones((1, len(codes)))).items()}
+    if least < 2:
+        return {name: Estimate(value, *NO_INTERVAL, least) for name, value in whole.items()}
+    strata = _strata(codes, pd.factorize(table["category"])[0])
+    fine = _spreads(codes, strata, measures, MOST_BLOCKS)
+    coarse = _spreads(codes, strata, measures, QUANTILE_BLOCKS) if quantiles else {}
+
+    def interval(name: str, value: float) -> Interval:
+        spread = (coarse if name in quantiles else fine)[name]
+        if not math.isfinite(value) or spread is None:
+            return NO_INTERVAL
+        if name in losses:
+            return _of_loss(value, spread)
+        return _of_difference(value, spread) if name in differences else _of_share(value, spread)
+
+    return {name: Estimate(v, *interval(name, v), least) for name, v in whole.items()}
 
 
-def _estimate(value: float, drawn: Floats, groups: int) -> Estimate:
-    drawn = drawn[np.isfinite(drawn)]  # a draw may hold fakes alone
-    if len(drawn) == 0:
-        return Estimate(value, math.nan, math.nan, groups)
-    tail = (100 - LEVEL) / 2
-    low, high = (float(v) for v in np.percentile(drawn, [tail, 100 - tail]))
-    if math.isclose(low, high, abs_tol=1e-12):  # nothing is learnt from groups that all agree
-        low = high = math.nan
-    return Estimate(value, low, high, groups)
+def _strata(codes: Ints, categories: Ints) -> Ints:
+    """The stratum of each group: groups that are linked by common categories are in one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = int(codes.max()) + 1
+    size = count + int(categories.max()) + 1
+    links = coo_array((np.ones(len(codes)), (codes, count + categories)), (size, size))
+    labels = connected_components(links, directed=False)[1][:count]
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def _spreads(codes: Ints, strata: Ints, measures: Measures, most: int) -> dict[str, _Spread | None]:
+    """How the measures vary, by name, with at most so many blocks of groups in a stratum.
+
+    Args:
+        codes: (n,) the group of each sample.
+        strata: (groups,) the stratum of each group.
+        measures: as in `estimates`.
+        most: how many.
+    """
+    blocks = _blocks(strata, most)
+    stratum = pd.Series(strata).groupby(blocks).first().to_numpy()
+    found = _left_out(blocks[codes], measures)
+    return {name: _spread(v, stratum, np.bincount(strata)) for name, v in found.items()}
+
+
+def _blocks(strata: Ints, most: int) -> Ints:
+    """The block of each group; a block lies in one stratum."""
+    rng = np.random.default_rng(SEED)
+    blocks = np.empty(len(strata), int)
+    start = 0
+    for stratum in range(int(strata.max()) + 1):
+        at = rng.permutation(np.flatnonzero(strata == stratum))
+        count = min(len(at), most)
+        blocks[at] = start + np.arange(len(at)) % count
+        start += count
+    return blocks
+
+
+def _left_out(blocks: Ints, measures: Measures) -> dict[str, Floats]:
+    """The measures without each block in turn, by name: (blocks,) each."""
+    count = int(blocks.max()) + 1
+    parts = []
+    for start in range(0, count, AT_ONCE):
+        without = np.arange(start, min(start + AT_ONCE, count))
+        parts.append(measures((blocks != without[:, None]).astype(float)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _spread(left_out: Floats, stratum: Ints, groups: Ints) -> _Spread | None:
+    """The jackknife's variance, summed over strata; None where the measure needs some group.
+
+    Args:
+        left_out: (blocks,) the measure without each block.
+        stratum: (blocks,) the stratum of each block.
+        groups: (strata,) how many groups there are.
+    """
+    if not np.isfinite(left_out).all():
+        return None
+    count = np.bincount(stratum)
+    deviations = left_out - (np.bincount(stratum, left_out) / count)[stratum]
+    squares = deviations**2 * ((count - 1) / count)[stratum]
+    parts = np.bincount(stratum, squares)
+    variance = float(parts.sum())
+    if variance <= NOTHING**2:  # all agree
+        return _Spread(0.0, 0.0, float(count.min() - 1), float(groups.min()))
+    return _Spread(
+        variance,
+        float(squares.max()),
+        float(parts.sum() ** 2 / (parts**2 / (count - 1)).sum()),
+        float(parts.sum() ** 2 / (parts**2 / groups).sum()),
+    )
+
+
+def _of_share(value: float, spread: _Spread) -> Interval:
+    """Symmetric on the logit scale; within one group of 0 or 1, no wider than the exact bounds.
+
+    One more group of unknown outcome is added to the variance, as pseudo-observations are in
+    Agresti and Coull's interval: it keeps the interval open where few groups disagree.
+    """
+    from scipy.special import expit, logit
+
+    low, high = 0.0, 1.0
+    alike = value * (1 - value)
+    if alike > NOTHING:
+        variance = spread.guarded() + alike / spread.groups**2
+        half = spread.quantile * math.sqrt(variance) / alike
+        low, high = (float(expit(logit(value) + side * half)) for side in (-1, 1))
+    if min(value, 1 - value) * spread.groups < 1:
+        exact = _exact(value, spread.groups)
+        low, high = max(low, exact[0]), min(high, exact[1])
+    return low, high
+
+
+def _exact(value: float, groups: float) -> Interval:
+    """Clopper and Pearson's interval, as if each group were one sample."""
+    from scipy.special import betaincinv
+
+    tail, hits = (1 - LEVEL / 100) / 2, value * groups
+    misses = groups - hits
+    low = betaincinv(hits, misses + 1, tail) if hits > NOTHING else 0.0
+    high = betaincinv(hits + 1, misses, 1 - tail) if misses > NOTHING else 1.0
+    return float(low), float(high)
+
+
+def _of_loss(value: float, spread: _Spread) -> Interval:
+    """Symmetric on the logarithmic scale; guarded twice, for a loss has no upper limit."""
+    if value <= NOTHING or spread.variance == 0:
+        return NO_INTERVAL
+    factor = math.exp(spread.quantile * math.sqrt(spread.guarded(2)) / value)
+    return value / factor, value * factor
+
+
+def _of_difference(value: float, spread: _Spread) -> Interval:
+    """Symmetric; none where leaving out any group changes nothing."""
+    if spread.variance == 0:
+        return NO_INTERVAL
+    half = spread.quantile * math.sqrt(spread.guarded())
+    return max(value - half, -1.0), min(value + half, 1.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from classify import page
-from classify.bootstrap import DRAWS, FEW_GROUPS, LEVEL, SEED
+from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.errors import RunError
 from classify.models import ARCHITECTURES
 from classify.runs import best_epoch
@@ -158,8 +158,6 @@ def model_card(report: Report) -> str:
             terms=[t for t in TERMS if set(t.categories) & set(categories)],
             unknown_terms=[name for name in categories if name not in known],
             level=LEVEL,
-            draws=DRAWS,
-            draw_seed=SEED,
             few=FEW_GROUPS,
         )
     )

@@ -255,4 +255,5 @@ def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
         gained = _auc(one, weights) - _auc(other, weights)
         return {"accuracy": right - other_right, "auc": gained}
 
-    return estimates(one.table["group"], one.table["category"], gain)
+    names = ("accuracy", "auc")
+    return estimates(one.table["group"], one.table["category"], gain, differences=names)

@@ -50,18 +50,21 @@ def report(made: Report) -> None:
 
 def verdicts(made: Sequence[Verdict], said: str) -> None:
     """Everybody in some files."""
-    from classify.page import with_interval
+    from classify.page import number, percent
 
     say(said, style="bold")
-    above = sorted({f"{v.threshold:.3f} ({v.kind}s)" for v in made})
+    above = sorted({f"{number(v.threshold)} ({v.kind}s)" for v in made})
     title = f"called fake above {', '.join(above)}"
-    table = _table(title, "file", "person", "verdict", "P(fake)", "frames")
+    columns = ("P(fake)", "80 % of frames", "frames above, %", "frames")
+    table = _table(title, "file", "person", "verdict", *columns)
     for v in made:
         for p in v.people:
             note = "" if v.status == "ok" else f" ({v.status})"
-            _row(table, v.path, p.person, p.verdict + note, with_interval(p.p_fake), p.frames)
+            between = f"{number(p.p_fake_q10)} to {number(p.p_fake_q90)}"
+            shown = (number(p.p_fake), between, percent(p.frames_above), p.frames)
+            _row(table, v.path, p.person, p.verdict + note, *shown)
         if not v.people:
-            _row(table, v.path, "", v.status, "", f"0 of {v.looked}")
+            _row(table, v.path, "", v.status, "", "", "", f"0 of {v.looked}")
     print_table(table)
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from classify.bootstrap import Estimate, estimates
 from classify.errors import ClassifyError
-from classify.metrics import Floats, share
+from classify.metrics import Floats
 from classify.operating import Operating, operating_if_known
 from classify.pack import scaled
 from classify.page import FACE_SIDE
@@ -55,7 +53,10 @@ class Person:
 
     person: int  # from 0
     verdict: str  # "fake" or "real"
-    p_fake: Estimate  # the mean over the frames; the interval is over other draws of frames
+    p_fake: float  # the mean over the frames
+    frames_above: float  # share of the frames with a P(fake) above the decision threshold
+    p_fake_q10: float  # quantiles of the frames' P(fake), no confidence interval of the mean:
+    p_fake_q90: float  # neighbouring frames are alike, and how much so one clip does not tell
     probabilities: dict[str, float]  # of the classes, their means
     frames: int
     first_s: float
@@ -196,15 +197,15 @@ def _table(
 
 def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold: float) -> Person:
     scores = rows["p_fake"].to_numpy()
-
-    def mean(weights: Floats) -> dict[str, npt.NDArray[np.floating]]:
-        return {"mean": share(scores, weights)}
-
-    found = estimates(np.arange(len(rows)), "all", mean)["mean"]
+    mean = float(scores.mean())
+    low, high = (float(v) for v in np.quantile(scores, (0.1, 0.9)))
     return Person(
         number,
-        "fake" if found.value > threshold else "real",
-        found,
+        "fake" if mean > threshold else "real",
+        mean,
+        float(np.mean(scores > threshold)),
+        low,
+        high,
         {name: float(rows[f"{PREFIX}{name}"].mean()) for name in classes},
         len(rows),
         float(rows["time_s"].min()),

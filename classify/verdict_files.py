@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from classify import figures, page
-from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.scores import PREFIX
 from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
 from ffpp_tools.console import plain
@@ -16,7 +15,10 @@ from ffpp_tools.files import write_atomically
 
 FILE_COLUMNS = ("path", "kind", "status", "page", "frames_looked_at", "threshold")
 LONGEST_STEM = 60  # characters of a video's name that its page bears
-PERSON_COLUMNS = ("person", "verdict", "p_fake", "low", "high", "frames", "first_s", "last_s")
+PERSON_COLUMNS = (
+    *("person", "verdict", "p_fake", "frames_above", "p_fake_q10", "p_fake_q90"),
+    *("frames", "first_s", "last_s"),
+)
 
 
 class VerdictFiles:
@@ -81,8 +83,6 @@ class VerdictFiles:
             "verdict.html",
             verdict=verdict,
             said=self._said,
-            level=LEVEL,
-            few=FEW_GROUPS,
             timeline=page.image(figures.timeline(frames, verdict.threshold), "svg"),
             faces=[(frames.iloc[i], face) for i, face in verdict.faces] if self._faces else [],
             left_out=not self._faces,
@@ -92,17 +92,7 @@ class VerdictFiles:
 def as_dict(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain values; nan becomes null."""
     people = [
-        {
-            "person": p.person,
-            "verdict": p.verdict,
-            "p_fake": p.p_fake.value,
-            "low": p.p_fake.low,
-            "high": p.p_fake.high,
-            "frames": p.frames,
-            "first_s": p.first_s,
-            "last_s": p.last_s,
-            "probabilities": p.probabilities,
-        }
+        {name: getattr(p, name) for name in PERSON_COLUMNS} | {"probabilities": p.probabilities}
         for p in verdict.people
     ]
     values = {

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.files import below, sha256
-from ffpp_tools.rows import STATUSES, part_path
+from ffpp_tools.rows import STATUSES, STILL, part_path
 from ffpp_tools.tables import collect_parts, read_faces, read_frames
 
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+
 MISSES = ("no_face", "too_small")
-# Categories are said to differ in misses when chance alone would hardly (chi-squared test of all
-# categories) and the rates are so far apart that a classifier could gain by it.
+# Categories are said to differ in misses where chance alone would hardly explain it (permutation
+# test over all categories) and the rates are so far apart that a classifier could gain by it.
 CHANCE = 0.01
 MIN_DIFFERENCE = 0.01
+PERMUTATIONS, AT_ONCE, SEED = 999, 100, 0
+MOST_BLOCKS = 200  # of a category's stills, each of which is a unit: as many blocks tell as much
 
 
 def account(frames: pd.DataFrame) -> pd.DataFrame:
@@ -38,24 +46,94 @@ def account(frames: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([counts.sum(axis=1).rename("planned"), counts, rates], axis=1)
 
 
+@dataclass(frozen=True)
+class Misses:
+    """How often no usable face was found, by category, and whether categories differ."""
+
+    rates: pd.Series  # category → share missed of the frames in which a face was looked for
+    p_value: float  # of rates so different if all categories were alike; nan where none can be
+
+    @property
+    def differ(self) -> bool:
+        """Whether the rates differ by more than chance, and by enough to matter."""
+        apart = self.rates.max() - self.rates.min() >= MIN_DIFFERENCE
+        return bool(self.p_value < CHANCE and apart)
+
+
+def compare_misses(frames: pd.DataFrame) -> Misses:
+    """Test whether categories differ in how often no face was found.
+
+    Frames of one person are missed or found together, so the test permutes cells: all frames of one
+    target in one category. A still is a cell of its own; many are dealt at random into blocks. The
+    statistic is Welch's: it weighs each category by the variance between its own cells, which
+    keeps the test valid where cells of several sizes differ in variance (Pauly, Brunner and
+    Konietschke, Asymptotic Permutation Tests in General Factorial Designs, 2015). A category of a
+    single cell is left out.
+
+    Args:
+        frames: columns as in `FrameRow`.
+    """
+    looked = frames[frames["status"].isin(["ok", *MISSES])]
+    missed = looked["status"].isin(MISSES).astype(float)
+    cells = missed.groupby([looked["category"], _units(looked)]).agg(["sum", "size"])
+    cells = cells.groupby(level=0).filter(lambda own: len(own) > 1)
+    totals = cells.groupby(level=0).sum()
+    rates = totals["sum"] / totals["size"]
+    if len(rates) < 2 or not 0 < totals["sum"].sum() < totals["size"].sum():
+        return Misses(rates, math.nan)
+    starts = np.flatnonzero(~cells.index.get_level_values(0).duplicated())
+    misses, sizes = cells["sum"].to_numpy(float), cells["size"].to_numpy(float)
+    found = _welch(misses[None], sizes[None], starts)[0]
+    rng, reached = np.random.default_rng(SEED), 0
+    for start in range(0, PERMUTATIONS, AT_ONCE):
+        rows = min(AT_ONCE, PERMUTATIONS - start)
+        order = rng.permuted(np.tile(np.arange(len(cells)), (rows, 1)), axis=1)
+        drawn = _welch(misses[order], sizes[order], starts)
+        reached += int((drawn >= found * (1 - 1e-9)).sum())
+    return Misses(rates, (reached + 1) / (PERMUTATIONS + 1))
+
+
+def _units(looked: pd.DataFrame) -> pd.Series:
+    """What is missed or found together: a target's frames of a category; of stills, a block."""
+    rng = np.random.default_rng(SEED)
+    order = pd.Series(rng.permutation(len(looked)), looked.index)
+    blocks = order.groupby(looked["category"]).rank(method="first").astype(int) % MOST_BLOCKS
+    people = looked["target_id"].where(looked["target_id"] != "", looked["clip"])
+    return people.astype(str).where(looked["compression"] != STILL, "block " + blocks.astype(str))
+
+
+def _welch(misses: Floats, sizes: Floats, starts: Ints) -> Floats:
+    """Welch's statistic for unequal rates: (w, cells) → (w,).
+
+    A category in which all cells agree would have no variance and weigh infinitely; one more cell,
+    as variable as all are on average, is added to each.
+
+    Args:
+        misses: (w, cells) in each cell.
+        sizes: (w, cells) frames of each cell.
+        starts: (categories,) the first cell of each.
+    """
+    count = np.diff(starts, append=misses.shape[1])
+    total = np.add.reduceat(sizes, starts, axis=1)
+    rates = np.add.reduceat(misses, starts, axis=1) / total
+    deviations = (misses - np.repeat(rates, count, axis=1) * sizes) ** 2
+    squares = np.add.reduceat(deviations, starts, axis=1)
+    mean = squares.sum(axis=1, keepdims=True) / misses.shape[1]
+    weights = total**2 * (count - 1) / count / np.maximum(squares + mean, 1e-12)
+    centre = (weights * rates).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+    return (weights * (rates - centre) ** 2).sum(axis=1)
+
+
 def unequal_misses(frames: pd.DataFrame) -> str | None:
     """A warning where categories differ in how often no face was found, else None.
 
     What is missing is not missing at random: a class whose hard frames are left out is easier, and
     a classifier may learn that instead of manipulations.
     """
-    from scipy.special import chdtrc
-
-    looked = frames[frames["status"].isin(["ok", *MISSES])]
-    table = pd.crosstab(looked["category"], looked["status"].isin(MISSES))
-    if table.shape[0] < 2 or table.shape[1] < 2:
+    found = compare_misses(frames)
+    if not found.differ:
         return None
-    rates = table[True] / table.sum(axis=1)
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.to_numpy().sum()
-    chi_squared = ((table - expected) ** 2 / expected).to_numpy().sum()
-    by_chance = chdtrc(table.shape[0] - 1, chi_squared)
-    if by_chance >= CHANCE or rates.max() - rates.min() < MIN_DIFFERENCE:
-        return None
+    rates = found.rates
     return (
         f"categories differ in misses, from {rates.min():.1%} ({rates.idxmin()}) to "
         f"{rates.max():.1%} ({rates.idxmax()}): a classifier could learn which frames are missing"

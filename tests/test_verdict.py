@@ -18,8 +18,8 @@ from classify.report import make_report
 from classify.runs import Run, faces_of
 from classify.settings import TrainSettings
 from classify.train import train
-from classify.verdict import FACES_KEPT, _Seen, classifier_of, find_media, verdict
-from classify.verdict_files import VerdictFiles
+from classify.verdict import FACES_KEPT, _person, _Seen, classifier_of, find_media, verdict
+from classify.verdict_files import PERSON_COLUMNS, VerdictFiles
 from ffpp_tools.crop import CropSettings, save
 from ffpp_tools.detect import Box
 from ffpp_tools.errors import TableError
@@ -85,10 +85,25 @@ def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier)
         moved = dataclasses.replace(classifier.operating, clip_threshold=threshold)
         at = dataclasses.replace(classifier, operating=moved)
         (person,) = verdict(clip, at).people
-        assert person.p_fake.value == pytest.approx(mean)
+        assert person.p_fake == pytest.approx(mean)
         assert person.verdict == called
-        assert person.p_fake.low <= mean <= person.p_fake.high
         assert sum(person.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_person_has_the_spread_of_the_frames_and_no_confidence_interval():
+    """Eleven frames, 0.0 to 1.0; above 0.65 are four."""
+    scores = np.linspace(0, 1, 11)
+    rows = pd.DataFrame(
+        {"time_s": scores, "p_fake": scores, "p_fakes": scores, "p_reals": 1 - scores}
+    )
+    person = _person(0, rows, {"fakes": "fake", "reals": "real"}, 0.65)
+    assert (person.p_fake, person.verdict) == (pytest.approx(0.5), "real")
+    assert person.frames_above == pytest.approx(4 / 11)
+    assert (person.p_fake_q10, person.p_fake_q90) == pytest.approx((0.1, 0.9))
+    # The same frames four times over are no more evidence: nothing becomes narrower.
+    longer = _person(0, pd.concat([rows] * 4), {"fakes": "fake", "reals": "real"}, 0.65)
+    assert longer.p_fake_q90 - longer.p_fake_q10 >= person.p_fake_q90 - person.p_fake_q10
+    assert not {"low", "high"} & set(PERSON_COLUMNS)
 
 
 def test_a_class_called_fake_is_what_p_fake_is_about(dataset, clip, tmp_path):
@@ -98,7 +113,7 @@ def test_a_class_called_fake_is_what_p_fake_is_about(dataset, clip, tmp_path):
     classifier = classifier_of(run)
     found = verdict(clip, classifier)
     (person,) = found.people
-    assert person.probabilities["fake"] == pytest.approx(person.p_fake.value)
+    assert person.probabilities["fake"] == pytest.approx(person.p_fake)
     VerdictFiles(tmp_path / "out", classifier, "").add(found)
     written = pd.read_csv(tmp_path / "out/frames.csv")
     assert (written["p_fake"] + written["p_real"]).to_numpy() == pytest.approx(1)
@@ -140,8 +155,8 @@ def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
     found = verdict(photograph, classifier)
     assert (found.kind, found.status, len(found.people)) == ("picture", "ok", 1)
-    assert np.isnan(found.people[0].p_fake.low)  # of one frame there is no interval
-    value = found.people[0].p_fake.value
+    value = found.people[0].p_fake
+    assert (found.people[0].p_fake_q10, found.people[0].p_fake_q90) == (value, value)
     for threshold, called in ((value - 0.01, "fake"), (value + 0.01, "real")):
         moved = dataclasses.replace(classifier.operating, frame_threshold=threshold)
         at = dataclasses.replace(classifier, operating=moved)
@@ -230,13 +245,17 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
         written.add(one)
     table = pd.read_csv(tmp_path / "out/verdicts.csv")
     assert table["status"].tolist() == ["ok", "ok", "unreadable", "ok"]
-    assert table["p_fake"].tolist()[0] == made[0].people[0].p_fake.value
+    assert table["p_fake"].tolist()[0] == made[0].people[0].p_fake
     assert (tmp_path / "out/verdicts.csv").read_text().splitlines()[1].split(",")[6] == "0"
     frames = pd.read_csv(tmp_path / "out/frames.csv")
     assert len(frames) == sum(len(v.frames) for v in made)
     lines = (tmp_path / "out/verdicts.jsonl").read_text().splitlines()
     files = [json.loads(line) for line in lines]
-    assert files[0]["people"][0]["frames"] == len(made[0].frames)
+    (person,) = files[0]["people"]
+    assert person["frames"] == len(made[0].frames)
+    assert set(person) == {*PERSON_COLUMNS, "probabilities"}
+    above = made[0].frames["p_fake"] > made[0].threshold
+    assert person["frames_above"] == table["frames_above"][0] == pytest.approx(above.mean())
     assert files[2]["people"] == []
     pages = sorted(p.name for p in (tmp_path / "out/videos").iterdir())
     assert pages == [f"{clip.stem}-2.html", f"{clip.stem}.html"]

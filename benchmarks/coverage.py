@@ -1,0 +1,305 @@
+"""How often the intervals of a report hold the true value, on simulated detectors and people.
+
+    python benchmarks/coverage.py --tests 400 --groups 5,8,20,30,60
+    python benchmarks/coverage.py --unit frame --world mixed --tests 100
+
+Each simulated test split goes through `classify.judge`, as a report's does. Beside its intervals
+stand those of a percentile bootstrap over identity groups, which draws whole groups with
+replacement. The true value is that of a split of many thousand groups. A Markdown table is printed:
+for each measure, the coverage of both, the bias of the value, the mean width, and the share of
+splits in which the report gives no value or no interval. The last line compares the time that
+both take for one split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify import bootstrap, compare
+from classify import judge as judging
+from classify.bootstrap import Estimate, Measures
+from classify.operating import Operating
+from classify.scores import Scores
+from ffpp_tools.rows import STILL
+
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+CLASSES = {**dict.fromkeys(METHODS, "fake"), "Youtube": "real"}
+DRAWS = 200  # of the percentile bootstrap
+TRUE_GROUPS, TRUE_PARTS = 1500, 8  # so many groups at once, so often, for the true values
+AT_HALF = Operating("a simulation")
+
+
+@dataclass(frozen=True)
+class World:
+    """A detector and the people that it is tested on; effects are in logits of P(fake)."""
+
+    separation: float = 2.0  # between the means of fakes and reals
+    shared: float = 1.0  # spread of a group's effect on its reals and its fakes alike
+    own: float = 1.0  # spread of a group's effect on how well its fakes are told apart
+    clip: float = 0.5  # spread between clips of one category of a group
+    tail: str = "normal"  # of the groups' effects; or "t" (3 degrees of freedom), or "one-sided"
+    originals: tuple[int, int] = (2, 2)  # clips of each category of a group, from least to most
+    frames: tuple[int, int] = (10, 20)  # of a clip
+    stills: int = 0  # photographs of as many other people, for each group
+
+
+WORLDS = {
+    "strong": World(),
+    "weak": World(separation=1.5, shared=0.3, own=0.3),
+    "accurate": World(separation=5, shared=0.8, own=0.8),
+    "guessing": World(separation=0.5, own=0.7),
+    "heavy": World(separation=3, tail="t"),
+    "accurate heavy": World(separation=6, tail="t"),
+    "one-sided": World(separation=3, shared=0.7, own=0.7, tail="one-sided"),
+    "unequal": World(shared=0.8, own=0.8, originals=(1, 4), frames=(5, 40)),
+    "single clips": World(shared=0.7, own=0.7, originals=(1, 1)),
+    "with stills": World(stills=10),
+}
+
+
+def effects(world: World, count: int, rng: np.random.Generator) -> npt.NDArray[np.floating]:
+    """Effects of identity groups, with a variance of 1."""
+    if world.tail == "t":
+        return rng.standard_t(3, count) / np.sqrt(3)
+    if world.tail == "one-sided":
+        return 1 - rng.exponential(size=count)
+    return rng.normal(size=count)
+
+
+def split(world: World, groups: int, rng: np.random.Generator) -> Scores:
+    """A test split: each group holds originals, and fakes of four methods made from them."""
+    shared = effects(world, groups, rng) * world.shared
+    own = effects(world, groups, rng) * world.own
+    of_method = rng.normal(size=(groups, 5)) * world.own / 2
+    named = rng.normal(size=groups) * world.own  # how well the method is told
+    originals = rng.integers(world.originals[0], world.originals[1] + 1, groups)
+    group = np.repeat(np.arange(groups), 5 * originals)
+    kind = np.concatenate([np.tile(np.arange(5), count) for count in originals])  # 4 is real
+    fake = kind < 4
+    centre = np.where(fake, 1, -1) * (world.separation + own[group]) / 2 + shared[group]
+    centre += np.where(fake, of_method[group, kind], 0)
+    centre += rng.normal(size=len(group)) * world.clip
+    clip = np.repeat(
+        np.arange(len(group)), rng.integers(world.frames[0], world.frames[1] + 1, len(group))
+    )
+    score = centre[clip] + rng.normal(size=len(clip))
+    group, kind = group[clip], kind[clip]
+    stills = world.stills * groups
+    group = np.append(group, groups + np.arange(stills))
+    kind = np.append(kind, np.full(stills, 4))
+    score = np.append(score, rng.normal(-world.separation / 2 - 1, 1, stills))
+    telling = rng.normal(size=(len(kind), 4))
+    fakes = np.flatnonzero(kind < 4)
+    telling[fakes, kind[fakes]] += 1.5 + world.separation / 3 + named[group[fakes]]
+    among = np.exp(telling) / np.exp(telling).sum(axis=1, keepdims=True)
+    p_fake = 1 / (1 + np.exp(-score))
+    probabilities = np.column_stack([among * p_fake[:, None], 1 - p_fake])
+    names = np.array(list(CLASSES))
+    still = np.arange(len(kind)) >= len(clip)
+    table = pd.DataFrame(
+        {
+            "face_id": np.arange(len(kind)),
+            "category": np.where(still, "CelebA", names[kind]),
+            "class": names[kind],
+            "class_index": kind,
+            "label": np.where(kind < 4, "fake", "real"),
+            "compression": np.where(still, STILL, "c23"),
+            "clip": np.append(clip, len(clip) + np.arange(stills)),
+            "group": group,
+        }
+    )
+    columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(CLASSES)}
+    return Scores(table.assign(**columns), CLASSES)
+
+
+def percentile(
+    groups: npt.ArrayLike, kinds: npt.ArrayLike, measures: Measures, **_: object
+) -> dict[str, Estimate]:
+    """What `bootstrap.estimates` returns, by drawing whole groups with replacement."""
+    table = pd.DataFrame({"group": np.asarray(groups), "kind": kinds})
+    codes, names = pd.factorize(table["group"])
+    least = int(table.groupby("kind")["group"].nunique().min())
+    rng = np.random.default_rng(0)
+    each = np.full(len(names), 1 / len(names))
+    whole = measures(np.ones((1, len(codes))))
+    parts = [
+        measures(rng.multinomial(len(names), each, 100)[:, codes].astype(float))
+        for _ in range(DRAWS // 100)
+    ]
+    found = {}
+    for name, value in whole.items():
+        drawn = np.concatenate([part[name] for part in parts])
+        low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])
+        there = high - low > 1e-12
+        low, high = (low, high) if there else (np.nan, np.nan)
+        found[name] = Estimate(float(value[0]), float(low), float(high), least)
+    return found
+
+
+def measured(scores: Scores, other: Scores, unit: str) -> Iterator[tuple[str, Estimate]]:
+    """Every measure of a report that has an interval, and those of a comparison of two runs."""
+    judged = judging.judge(scores, unit, AT_HALF, {})
+    yield from judged.measures.items()
+    method = judged.manipulations[0]
+    yield "of a manipulation: called fake", method.detected
+    yield "of a manipulation: AUC", method.auc
+    yield "of a manipulation: EER", method.eer
+    yield "of a manipulation: AUC, all reals", method.auc_against_all
+    yield "of the originals: called real", judged.reals[-1].called_real
+    for name, gain in compare._differences(scores, other).items():
+        yield f"difference of two runs: {name}", gain
+
+
+def second(scores: Scores) -> Scores:
+    """Another detector on the same samples: the first with noise of its own for each sample."""
+    rng = np.random.default_rng(len(scores))
+    columns = [f"p_{name}" for name in CLASSES]
+    logits = np.log(np.clip(scores.table[columns].to_numpy(float), 1e-9, 1))
+    logits[:, -1] += rng.normal(size=len(logits))  # of being real
+    logits += 0.5 * rng.normal(size=logits.shape)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    made = pd.DataFrame(powers / powers.sum(axis=1, keepdims=True), columns=columns)
+    return Scores(scores.table.assign(**{c: made[c].to_numpy() for c in columns}), CLASSES)
+
+
+def two_runs(world: World, groups: int, unit: str, rng: np.random.Generator) -> tuple[Scores, ...]:
+    """The scores of two detectors on one split, in frames or in clips."""
+    frames = split(world, groups, rng)
+    both = (frames, second(frames))
+    return tuple(s.clips() for s in both) if unit == "clip" else both
+
+
+@functools.cache
+def truth(world: World, unit: str) -> dict[str, float]:
+    """Values on so many people that chance hardly matters.
+
+    A split of few groups has the composition of one of many: stills come with the groups.
+    """
+    rng = np.random.default_rng(1)
+    found = defaultdict(list)
+    with (
+        patch.object(judging, "estimates", _values),
+        patch.object(compare, "estimates", _values),
+        patch.object(judging, "resolved", lambda *_: True),
+    ):
+        for _ in range(TRUE_PARTS):
+            for name, e in measured(*two_runs(world, TRUE_GROUPS, unit, rng), unit):
+                found[name].append(e.value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _values(
+    groups: npt.ArrayLike, _: npt.ArrayLike, measures: Measures, **__: object
+) -> dict[str, Estimate]:
+    """Values without intervals."""
+    whole = measures(np.ones((1, len(np.asarray(groups)))))
+    return {name: Estimate(float(v[0]), np.nan, np.nan, 0) for name, v in whole.items()}
+
+
+def coverage(
+    world: World, groups: int, unit: str, tests: int, seed: int = 0, old: bool = True
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Coverage of both intervals over simulated test splits.
+
+    Args:
+        world: what is simulated.
+        groups: identity groups with clips in each split.
+        unit: "frame" or "clip".
+        tests: how many splits.
+        seed: of the splits.
+        old: whether to measure the percentile bootstrap too.
+
+    Returns:
+        A row per measure; columns true, bias, and of both methods, `jackknife` and `percentile`,
+        _coverage (of the intervals that are given), _width, _given (share of the splits); and the
+        mean seconds that each method takes for a split.
+    """
+    rng = np.random.default_rng([seed, groups])
+    methods = {"jackknife": bootstrap.estimates} | ({"percentile": percentile} if old else {})
+    rows = []
+    took = dict.fromkeys(methods, 0.0)
+    true = truth(world, unit)
+    for _ in range(tests):
+        scores, other = two_runs(world, groups, unit, rng)
+        for method, function in methods.items():
+            start = time.perf_counter()
+            with (
+                patch.object(judging, "estimates", function),
+                patch.object(compare, "estimates", function),
+            ):
+                found = list(measured(scores, other, unit))
+            took[method] += (time.perf_counter() - start) / tests
+            rows += [
+                (method, name, e.value - true[name], e.low <= true[name] <= e.high, e.high - e.low)
+                for name, e in found
+            ]
+    table = pd.DataFrame(rows, columns=["method", "measure", "error", "held", "width"])
+    columns = {}
+    for method in methods:
+        own = table[table["method"] == method]
+        given = own[own["width"].notna()]
+        columns[f"{method}_coverage"] = given.groupby("measure")["held"].mean()
+        columns[f"{method}_width"] = given.groupby("measure")["width"].mean()
+        columns[f"{method}_given"] = own.groupby("measure")["width"].count() / tests
+    error = table[table["method"] == "jackknife"].groupby("measure")["error"].mean()
+    made = pd.DataFrame({"true": pd.Series(true), "bias": error, **columns})
+    return made.loc[list(true)], took
+
+
+def markdown(tables: Mapping[int, pd.DataFrame]) -> str:
+    """Tables by number of groups as one in Markdown, percentile → jackknife."""
+    head = [f"{n} groups: coverage; width; bias" for n in tables]
+    lines = [f"| measure (true value) | {' | '.join(head)} |", "|---" * (len(tables) + 1) + "|"]
+    first = next(iter(tables.values()))
+    for name in first.index:
+        cells = [f"{name} ({first.loc[name, 'true']:.3f})"]
+        for table in tables.values():
+            row = table.loc[name]
+            if not row["jackknife_given"]:
+                cells.append(f"{row['percentile_coverage']:.2f} → not given")
+                continue
+            none = f"; given {row['jackknife_given']:.2f}" if row["jackknife_given"] < 1 else ""
+            cells.append(
+                f"{row['percentile_coverage']:.2f} → {row['jackknife_coverage']:.2f}; "
+                f"{row['percentile_width']:.2f} → {row['jackknife_width']:.2f}; "
+                f"{row['bias']:+.3f}{none}"
+            )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print a table for each world that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--world", choices=[*WORLDS, "all"], default="strong")
+    parser.add_argument("--unit", choices=("clip", "frame"), default="clip")
+    parser.add_argument("--tests", type=int, default=400)
+    parser.add_argument("--groups", default="5,8,20,30,60")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    for name in WORLDS if given.world == "all" else [given.world]:
+        tables, took = {}, {}
+        for groups in map(int, given.groups.split(",")):
+            tables[groups], took = coverage(
+                WORLDS[name], groups, given.unit, given.tests, given.seed
+            )
+        print(f"\n{name}, per {given.unit}, {given.tests} splits\n\n{markdown(tables)}\n")
+        print(
+            f"seconds for a split of {groups} groups: jackknife {took['jackknife']:.2f}, "
+            f"percentile bootstrap of {DRAWS} draws {took['percentile']:.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
