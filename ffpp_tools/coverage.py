@@ -147,8 +147,9 @@ def _content(frames: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[
     if duplicates is None:
         return  # said by `_run`
     compared = duplicates.attrs.get("recorded", {})
-    for category, own in frames.groupby("category"):
-        recorded = own.groupby("clip")["source_sha256"].max() != ""
+    hashes = frames["source_sha256"] if "source_sha256" in frames else pd.Series("", frames.index)
+    for category, own in hashes.groupby(frames["category"]):
+        recorded = own.groupby(frames["clip"]).max() != ""
         known = int(recorded.sum()) if str(category) in compared else 0
         yield Coverage("frames", str(category), known, len(recorded))
 

@@ -54,8 +54,10 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     identical = [
         *_identical(stills["item"], stills["sha256"], stills["path"]),
         *_identical_files(frames),
-        *_identical_clips(faces[faces["compression"] != STILL]),
     ]
+    copies = {row.item for row in identical}  # of other clips; their crops need no comparison
+    clips = faces[(faces["compression"] != STILL) & ~faces["item"].isin(copies)]
+    identical += _identical_clips(clips)
     repeated = {row.item for row in identical}
     found = [
         *_damaged(frames),
@@ -69,8 +71,8 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     ]
     order = ["item", "partner", "path"]
     table = table_of(DuplicateRow, found).sort_values(order, ignore_index=True)
-    clips = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
-    recorded = clips["category"][clips["source_sha256"] != ""].value_counts()
+    moving = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
+    recorded = moving["category"][moving["source_sha256"] != ""].value_counts()
     table.attrs["recorded"] = {str(c): int(n) for c, n in recorded.items()}
     write_table(dataset / "duplicates.parquet", table, crops)
     return table

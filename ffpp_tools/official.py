@@ -139,8 +139,9 @@ def _shown(units: pd.DataFrame, pairs: pd.DataFrame, lasting: pd.DataFrame) -> p
         lasting: all other ties.
 
     Returns:
-        Columns unit (its position), name (what it is called when it is left out), own (whether the
-        unit's name says so), and people: the number of a component of lasting ties.
+        Columns unit (its position), name (what it is called when it is left out), pair (whether the
+        unit is a fake that shows them by its name, and is itself what is left out), and people: the
+        number of a component of lasting ties.
     """
     n = len(units)
     people = Graph.of(lasting, pd.concat([units["knot"], pairs["b"]]))
@@ -151,7 +152,7 @@ def _shown(units: pd.DataFrame, pairs: pd.DataFrame, lasting: pd.DataFrame) -> p
         {
             "unit": np.arange(n),
             "name": units["knot"].to_numpy(),
-            "own": True,
+            "pair": False,
             "people": people.asked[:n],
         }
     )
@@ -165,10 +166,11 @@ def _shown(units: pd.DataFrame, pairs: pd.DataFrame, lasting: pd.DataFrame) -> p
         }
     )
     by_name = content.merge(named, on="content")
-    by_name["own"] = by_name["fake"].to_numpy() == units["knot"].to_numpy()[by_name["unit"]]
-    youtube = by_name["own"] & by_name["person"].str.startswith("Youtube/")
     own_knot = units["knot"].to_numpy()[by_name["unit"]]
-    by_name["name"] = by_name["person"].where(youtube, own_knot)
+    own = by_name["fake"].to_numpy() == own_knot
+    person = own & by_name["person"].str.startswith("Youtube/")
+    by_name["name"] = by_name["person"].where(person, own_knot)
+    by_name["pair"] = own & ~person
     return pd.concat([itself, by_name[itself.columns]], ignore_index=True)
 
 
@@ -227,15 +229,17 @@ def _removed(
     # A fake is named by whom it shows rather than by itself, and each of them once.
     named = out["name"] != units["knot"].to_numpy()[out["unit"]]
     out = out[named | ~named.groupby(out["unit"]).transform("any")]
-    out = out.sort_values(["kept", "own"], ascending=[True, False], kind="stable")
+    out = out.sort_values(["kept", "pair"], ascending=[True, False], kind="stable")
     out = out.drop_duplicates(["unit", "name"])
-    rows = out.groupby(["name", "rank", "kept", "because_of", "people", "own"])["samples"].sum()
-    rows = rows.reset_index().sort_values(["name", "rank", "kept"], ignore_index=True)
+    rows = out.groupby(["name", "rank", "kept", "because_of", "pair"], as_index=False)["samples"]
+    rows = rows.sum().sort_values(["name", "rank", "kept"], ignore_index=True)
     found = chains(lasting, list(rows["because_of"].unique()), list(rows["name"]))
     removed = []
     for row, chain in zip(rows.itertuples(), found, strict=True):
         direct = chain if chain and chain[0][0] == row.because_of else []
-        reasons = {reason for _, _, reason, _ in direct} or {"pair" if row.own else SEVERAL}
+        reasons = {reason for _, _, reason, _ in direct} or {
+            "pair" if row.pair or row.name == row.because_of else SEVERAL
+        }
         removed.append(
             Removed(
                 row.name,
