@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ffpp_tools.console import counted
+from ffpp_tools.coverage import Coverage, coverage, sentences
 from ffpp_tools.dataset import Dataset
-from ffpp_tools.groups import REASONS, Graph, knots
+from ffpp_tools.groups import REASONS, SAME_CONTENT, Graph, knots
 from ffpp_tools.ledger import MISSES
 from ffpp_tools.rows import SPLITS
 
@@ -40,7 +43,8 @@ class Audit:
     crossings: tuple[Crossing, ...]
     unequal: tuple[str, ...]  # splits whose classes are not equally large
     miss_rates: dict[str, float]  # category → share of its frames without a usable face
-    unknown: tuple[str, ...]  # what would tell more, and is not there
+    unknown: tuple[str, ...]  # what would tell more, and is not there or not whole
+    coverage: tuple[Coverage, ...] = ()  # of every source of ties
 
     @property
     def leaks(self) -> bool:
@@ -56,6 +60,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tables: the dataset they come from.
     """
     tied = ties_within(samples, tables.ties)
+    covered = coverage(tables, samples)
     own = knots(samples)
     found = [
         _crossing(reason, samples, own, tied[tied["reason"] == reason])
@@ -75,18 +80,26 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        tuple(tables.unknown(set(samples["category"]))),
+        tuple(sentences(covered)),
+        tuple(covered),
     )
 
 
 def ties_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
     """The ties that hold between samples: without fakes that are not among them.
 
-    Who is the same person as somebody else is so whoever else is there; a fake ties its two
-    people only if it is among the samples.
+    Who is the same person as somebody else is so whoever else is there. A fake ties its two people
+    only if it, or a clip that shows the same frames, is among the samples.
     """
-    own = set(knots(samples).unique())
-    return tied[(tied["reason"] != "pair") | tied["a"].isin(own)]
+    pairs = tied["reason"] == "pair"
+    if not pairs.any():
+        return tied
+    own = knots(samples).drop_duplicates()
+    same = Graph.of(tied[tied["reason"].isin(SAME_CONTENT)], pd.concat([own, tied["a"][pairs]]))
+    here, there = np.split(same.asked, [len(own)])
+    gone = pairs.to_numpy().copy()
+    gone[gone] = ~np.isin(there, here)
+    return tied[~gone]
 
 
 def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
@@ -98,6 +111,7 @@ def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
         "unequal_splits": list(found.unequal),
         "miss_rates": found.miss_rates,
         "not_known": list(found.unknown),
+        "coverage": [asdict(c) for c in found.coverage],
     }
     rest = {key: value for key, value in info.items() if key not in ("summary", "audit")}
     return {"summary": _summary(info, found), **rest, "audit": verdict}
@@ -113,10 +127,11 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
     if found.leaks:
         reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
         return (
-            f"{what}. PEOPLE APPEAR ON SEVERAL SIDES: {found.groups} groups of people ({reasons}). "
-            f"Figures on it are inflated"
+            f"{what}. PEOPLE APPEAR IN SEVERAL SPLITS: {counted(found.groups, 'identity group')} "
+            f"({reasons}). Figures on it are inflated"
         )
-    return f"{what}. No group of people is on two sides, as far as is known"
+    limits = f"; {counted(len(found.unknown), 'thing')} not known" if found.unknown else ""
+    return f"{what}. No identity group is known to be in two splits{limits}"
 
 
 def _crossing(
@@ -128,7 +143,7 @@ def _crossing(
     graph = Graph.of(tied, own)
     where = pd.DataFrame(
         {
-            "component": graph.component[graph.at],
+            "component": graph.asked,
             "knot": own.to_numpy(),
             "split": samples["split"].to_numpy(),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from ffpp_tools import lists
-from ffpp_tools.clip import FFPP_YOUTUBE
-from ffpp_tools.groups import categories, persons, ties
-from ffpp_tools.rows import STILL
+from ffpp_tools.coverage import coverage, sentences
+from ffpp_tools.groups import categories, ties
 from ffpp_tools.tables import (
     fingerprint,
     read_duplicates,
@@ -62,29 +61,9 @@ class Dataset:
         names = [name for name in {**now, **fingerprints} if name.endswith(".parquet")]
         return [name for name in names if now.get(name) != fingerprints.get(name)]
 
-    def unknown(self, categories: Collection[str] | None = None) -> list[str]:
-        """What would tell more of some categories, or all, and is not there or no longer true."""
-        found = []
-        frames = self.frames
-        if categories is not None:
-            frames = frames[frames["category"].isin(categories)]
-        if self.videos is None and frames["category"].isin(FFPP_YOUTUBE).any():
-            found.append(
-                f"several clips from one YouTube video, for want of {lists.CONVERSION} "
-                f"({lists.WHERE_FROM})"
-            )
-        stills = frames[(frames["compression"] == STILL) & (frames["label"] == "real")]
-        nobody = stills["category"][persons(stills, self.people or {}) == ""].value_counts()
-        found += [f"who is on {n} photographs of {c}" for c, n in nobody.sort_index().items()]
-        for what, table, command in (
-            ("the same photograph twice", self.duplicates, "ffpp-clean"),
-            ("the same person in several clips or stills", self.identities, "ffpp-identify"),
-        ):
-            if table is None:
-                found.append(f"{what} ({command} was not run)")
-            elif table.attrs.get("faces") != self.fingerprints["faces.parquet"]:
-                found.append(f"{what}, of crops that were made since {command} was run")
-        return found
+    def unknown(self) -> list[str]:
+        """What would tell more of its clips and stills, and is not there, not whole or outdated."""
+        return sentences(coverage(self))
 
     def repeated(self) -> set[str]:
         """Clips and stills that are identical to another one of the same category."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.clip import Clip
+from ffpp_tools.copies import near_clips
 from ffpp_tools.embed import WIDTH, embedding
 from ffpp_tools.fingerprint import BITS, perceptual_hash
 from ffpp_tools.groups import categories, knots
 from ffpp_tools.kept import kept
+from ffpp_tools.lost import lost_crops
+from ffpp_tools.near import near_pairs
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import DuplicateRow, read_faces, read_frames, table_of, write_table
 
@@ -29,15 +30,16 @@ from ffpp_tools.tables import DuplicateRow, read_faces, read_frames, table_of, w
 MAX_BITS = 56
 MAX_DISTANCE = 0.3
 MAX_BITS_OF_WHOLE = 20  # of whole stills, whose faces are not known
-BLOCK = 512  # how many hashes are compared with all others at once
 
 
 def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     """Find what is there twice or not at all, and write it to `duplicates.parquet`.
 
-    Unreadable and truncated files as the ledger says; identical stills by their checksum, clips by
-    those of all their crops; near-identical stills by a perceptual hash, confirmed by the face's
-    embedding. A fake and its original, and the frames of one clip, are no duplicates.
+    Unreadable and truncated files as the ledger says, and crops that are no longer there; identical
+    stills and clips by their files' checksums and those of their crops; near-identical stills by a
+    perceptual hash, confirmed by the face's embedding; near-identical clips by perceptual hashes of
+    whole frames. The frames of one clip, and a fake and its original, are no duplicates unless
+    their files are identical.
 
     Returns:
         Columns as in `DuplicateRow`, sorted.
@@ -45,37 +47,35 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     frames, crops = read_frames(dataset), read_faces(dataset)
     faces = crops.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     faces["item"] = knots(faces)
+    lost = lost_crops(dataset, crops["path"])
+    gone = faces[faces["path"].isin([*lost.missing, *lost.empty])]
+    faces = faces[~faces["path"].isin(gone["path"])]
     stills = faces[faces["compression"] == STILL]
+    identical = [
+        *_identical(stills["item"], stills["sha256"], stills["path"]),
+        *_identical_files(frames),
+    ]
+    copies = {row.item for row in identical}  # of other clips; their crops need no comparison
+    clips = faces[(faces["compression"] != STILL) & ~faces["item"].isin(copies)]
+    identical += _identical_clips(clips)
+    repeated = {row.item for row in identical}
     found = [
         *_damaged(frames),
-        *_identical(stills["item"], stills["sha256"], stills["path"]),
-        *_identical_clips(faces[faces["compression"] != STILL]),
+        *(
+            DuplicateRow(row.item, "unreadable", "", float("nan"), row.path)
+            for row in gone.itertuples()
+        ),
+        *{(row.item, row.partner): row for row in reversed(identical)}.values(),
+        *near_clips(frames[~knots(frames).isin(repeated)]),
+        *_near(dataset, stills[~stills["item"].isin(repeated)], workers),
     ]
-    repeated = {row.item for row in found if row.kind == "identical"}
-    found += _near(dataset, stills[~stills["item"].isin(repeated)], workers)
-    table = table_of(DuplicateRow, found).sort_values(["item", "partner"], ignore_index=True)
+    order = ["item", "partner", "path"]
+    table = table_of(DuplicateRow, found).sort_values(order, ignore_index=True)
+    moving = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
+    recorded = moving["category"][moving["source_sha256"] != ""].value_counts()
+    table.attrs["recorded"] = {str(c): int(n) for c, n in recorded.items()}
     write_table(dataset / "duplicates.parquet", table, crops)
     return table
-
-
-def near_pairs(bits: npt.NDArray[np.uint8], limit: int) -> Iterator[tuple[int, int, int]]:
-    """All pairs of hashes that differ in `limit` bits or fewer: (first, second, bits).
-
-    Every pair is compared, so that none is missed: at 230,000 hashes some minutes.
-
-    Args:
-        bits: (n, 255) of 0 and 1.
-        limit: how many bits may differ.
-    """
-    packed = np.packbits(bits, axis=1)
-    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
-    for start in range(0, len(packed), BLOCK):
-        block = packed[start : start + BLOCK]
-        for matches in matcher.radiusMatch(block, packed[start:], limit + 1):
-            for match in matches:
-                first, second = start + match.queryIdx, start + match.trainIdx
-                if first < second and match.distance <= limit:
-                    yield first, second, int(match.distance)
 
 
 def _damaged(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
@@ -92,6 +92,14 @@ def _identical(items: pd.Series, keys: pd.Series, paths: pd.Series) -> Iterator[
     for item, partner, path in zip(table["item"], first, table["path"], strict=True):
         if item != partner:
             yield DuplicateRow(item, "identical", partner, 0.0, path)
+
+
+def _identical_files(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
+    """Stills whose files have the same bytes, and clips whose files hold the same pictures."""
+    known = frames[(frames["source_sha256"] != "") & (frames["width"] > 0)]
+    known = known.drop_duplicates(["category", "compression", "clip"])
+    paths = known["category"] + "/" + known["compression"] + "/" + known["clip"]
+    yield from _identical(knots(known), known["source_sha256"], paths)
 
 
 def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +39,7 @@ class Video:
     pts: tuple[int, ...]  # of every displayed frame, increasing, in units of time_base
     time_base: float  # seconds
     missing_frames: int  # how many more the header declares: the file was cut short
+    sha256: str = ""  # of the pictures in its packets, in any container; empty for images
 
     @property
     def n_frames(self) -> int:
@@ -66,11 +69,16 @@ def probe(path: Path) -> Video:
             if stream.codec_context is None:
                 raise DecodeError(f"{path}: not a readable video (no decoder for its codec)")
             nal_length = _nal_length(stream.codec_context)
-            read = [
-                (p.pts, p.dts, p.is_discard, *_dependence(p, nal_length))
-                for p in container.demux(stream)
-                if p.size
-            ]
+            digest = hashlib.sha256()
+            read = []
+            for p in container.demux(stream):
+                if p.size:
+                    data = memoryview(p)
+                    units = [] if nal_length is None else _nal_units(data, nal_length)
+                    for part in _pictures(data, units):
+                        digest.update(part)
+                    dependence = _dependence([data[start] for start, _ in units])
+                    read.append((p.pts, p.dts, p.is_discard, *dependence))
             time_base, declared = float(stream.time_base or 0), stream.frames
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{path}: not a readable video ({reason(error)})") from error
@@ -92,7 +100,8 @@ def probe(path: Path) -> Video:
         }
         missing, distinct = missing + len(distinct - sure), sure
     packets = tuple(Packet(pts, disposable, fresh) for pts, _, _, disposable, fresh in read)
-    return Video(path, packets, tuple(sorted(distinct)), time_base, missing)
+    pts = tuple(sorted(distinct))
+    return Video(path, packets, pts, time_base, missing, digest.hexdigest())
 
 
 def _nal_length(codec: av.VideoCodecContext) -> int | None:
@@ -106,36 +115,55 @@ def _nal_length(codec: av.VideoCodecContext) -> int | None:
     return (header[4] & 3) + 1 if len(header) > 4 and header[0] == 1 else 0
 
 
-def _dependence(packet: av.Packet[av.VideoStream], nal_length: int | None) -> tuple[bool, bool]:
+def _dependence(headers: Sequence[int]) -> tuple[bool, bool]:
     """Whether a packet is known to be disposable, and to be fresh, as in `Packet`.
 
     An H.264 picture whose nal_ref_idc is 0 is referred to by no other (7.4.1); an IDR picture
     empties the decoder's store of reference pictures (7.4.1.2.4). A damaged packet is not believed.
+
+    Args:
+        headers: the first byte of every NAL unit in it.
     """
-    if nal_length is None:
-        return False, False
-    headers = _nal_headers(memoryview(packet), nal_length)
     if any(header & FORBIDDEN for header in headers):
         return False, False
     referred, fresh, slices = False, False, 0
     for header in headers:
         kind = header & 31
-        if SLICE <= kind <= IDR_SLICE or kind == EXTENSION_SLICE:
+        if _holds_picture(header):
             slices += 1
             referred |= bool(header >> 5 & 3) or kind == EXTENSION_SLICE
             fresh |= kind == IDR_SLICE
     return slices > 0 and not referred, fresh
 
 
-def _nal_headers(data: memoryview, nal_length: int) -> list[int]:
-    """The first byte of every NAL unit in a packet; none where the units do not fill it."""
+def _holds_picture(header: int) -> bool:
+    return SLICE <= header & 31 <= IDR_SLICE or header & 31 == EXTENSION_SLICE
+
+
+def _nal_units(data: memoryview, nal_length: int) -> list[tuple[int, int]]:
+    """Where every NAL unit in a packet starts and ends; none where they do not fill it."""
     if not nal_length:
-        return [match[1][0] for match in START_CODE.finditer(data)]
-    headers, start = [], 0
+        starts = [(match.start(), match.start(1)) for match in START_CODE.finditer(data)]
+        ends = [code for code, _ in starts[1:]] + [len(data)]
+        return [(start, end) for (_, start), end in zip(starts, ends, strict=True)]
+    units, start = [], 0
     while start + nal_length < len(data):
-        headers.append(data[start + nal_length])
-        start += nal_length + int.from_bytes(data[start : start + nal_length], "big")
-    return headers if start == len(data) else []
+        size = int.from_bytes(data[start : start + nal_length], "big")
+        units.append((start + nal_length, start + nal_length + size))
+        start += nal_length + size
+    return units if start == len(data) else []
+
+
+def _pictures(data: memoryview, units: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    """What of a packet does not depend on the container: its slices, or all of it.
+
+    Containers part NAL units in different ways, repeat parameter sets and pad with zeros.
+    """
+    slices = [(start, end) for start, end in units if _holds_picture(data[start])]
+    for start, end in slices or [(0, len(data))]:
+        content = bytes(data[start:end]).rstrip(b"\0")
+        yield len(content).to_bytes(4, "big")
+        yield content
 
 
 def opened(path: Path) -> av.container.InputContainer:

@@ -12,6 +12,7 @@ from ffpp_tools import choose, decode, demux, sequence, twins
 from ffpp_tools.clip import Clip
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import there
+from ffpp_tools.frame_hash import frame_hash
 from ffpp_tools.layout import Family
 from ffpp_tools.outcome import Crop, crop_face, seen, settled
 from ffpp_tools.plan import FramePlan
@@ -95,7 +96,8 @@ def _extract(
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
     wanted = settings.plan.wanted(video.n_frames)
-    rows = {i: _missing(clip, video, i) for i in wanted}
+    content = video.sha256 or sequence.sha256(clip.path, wanted)
+    rows = {i: replace(_missing(clip, video, i), source_sha256=content) for i in wanted}
     crops: dict[int, list[Crop]] = {}
     votes: Counter[int] = Counter()
     mask = choose.MaskVideo(relatives.mask, wanted, timeout_s) if relatives.mask else None
@@ -103,7 +105,8 @@ def _extract(
     try:
         for sight in sights(clip, frames, settings, relatives, mask, changes):
             index = sight.frame.index
-            rows[index] = seen(rows[index], sight.frame.picture, sight.faces)
+            row = seen(rows[index], sight.frame.picture, sight.faces)
+            rows[index] = replace(row, frame_hash=frame_hash(sight.frame.picture.grey))
             votes.update([] if sight.chosen is None else [sight.chosen])
             crops[index] = _crops(sight, settings, dataset, rows[index].frame_id)
     except DecodeError as error:

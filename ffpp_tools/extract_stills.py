@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ffpp_tools import MAX_PIXELS, choose, crop, detect
 from ffpp_tools.detect import Box, Face
+from ffpp_tools.files import sha256
 from ffpp_tools.harmonise import harmonised
 from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
 from ffpp_tools.picture import Image, Picture, decoded
@@ -50,6 +51,7 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
         if image is None:
             rows.append(replace(row, status=status, error=f"{still.path}: {error}"))
             continue
+        row = replace(row, source_sha256=sha256(still.path))
         path = f"faces/{still.category}/{STILL}/{still.name}.{settings.crop.format}"
         if settings.whole:
             made = _whole(Picture(image), settings, dataset, row.frame_id, path)

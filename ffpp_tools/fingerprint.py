@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.detect import landmarks
+from ffpp_tools.frame_hash import SMALL, low_frequencies
 from ffpp_tools.kept import face_in
 from ffpp_tools.picture import Image
 
@@ -26,8 +27,6 @@ Points = npt.NDArray[np.complex128]
 
 BITS = 255
 SIDE = 64  # of the turned face, in pixels
-SMALL = 32
-FREQUENCIES = 16  # a side of the square of frequencies that are kept, the constant left out
 LANDMARK_SIDE = 150  # what a face's box is scaled to before landmarks are looked for
 # Mean landmarks (the corners of both eyes, and the nose) of 655 stills, in the turned face.
 PLACES = np.array([46.0 + 28.7j, 38.0 + 29.2j, 18.2 + 28.7j, 26.1 + 29.2j, 31.8 + 44.3j])
@@ -51,9 +50,8 @@ def perceptual_hash(image: Image, row: pd.Series) -> npt.NDArray[np.uint8]:
     else:
         face = cv2.GaussianBlur(turned(image, face_in(image, row)), (0, 0), 1)
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:FREQUENCIES, :FREQUENCIES].ravel()[1:]
-    return np.asarray(low > np.median(low), np.uint8)
+    small = np.asarray(cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA), np.uint8)
+    return low_frequencies(small)
 
 
 def turned(image: Image, box: tuple[float, float, float, float]) -> Image:

@@ -10,7 +10,7 @@ Knots are clips and stills ("Youtube/183", "CelebA/000055") and what several of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ REASONS = {
     "identity": "photographs of the same person, by the set's identity file",
     "photograph": "made from the same photograph of CelebA",
     "identical": "the same file, or the same crops",
-    "near": "the same photograph, scaled or compressed",
+    "near": "the same photograph or video, scaled or compressed",
     "embedding": "faces that look like the same person's",
 }
 # What a number in a clip's name counts; FF++'s fakes are made of Youtube's clips.
@@ -42,6 +42,10 @@ HUBS = {
 }
 IDENTITIES = {"CelebA-HQ": "CelebA"}  # whose identity file counts a category's people
 TIE_COLUMNS = ("a", "b", "reason", "detail")
+SAME_CONTENT = ("identical", "near")  # reasons that say that two clips show the same frames
+NO_NODE = -9999  # what scipy's searches call the predecessor of what they did not reach
+
+Tie = tuple[str, str, str, str]  # two knots, the reason, and its detail
 
 
 def knots(frames: pd.DataFrame) -> pd.Series:
@@ -109,7 +113,7 @@ def groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
     members = pd.DataFrame({"name": graph.names, "group": graph.component}).astype({"name": "str"})
     members["fake"] = members["name"].isin(own[frames["label"] == "fake"].unique())
     first = members.sort_values(["fake", "name"]).drop_duplicates("group").set_index("group")
-    names = first["name"].loc[graph.component[graph.at]]
+    names = first["name"].loc[graph.asked]
     return pd.Series(names.to_numpy(), frames.index, dtype="str")
 
 
@@ -131,25 +135,56 @@ def resolved(frames: pd.DataFrame, name: str) -> str:
     return str(found[0])
 
 
-def why(tied: pd.DataFrame, a: str, b: str) -> list[tuple[str, str, str, str]]:
+def why(tied: pd.DataFrame, a: str, b: str) -> list[Tie]:
     """The shortest chain of ties from one knot to another: (from, to, reason, detail) each.
 
     Empty if nothing ties them, or if they are the same.
     """
+    (chain,) = chains(tied, [a], [b])
+    return chain
+
+
+def chains(tied: pd.DataFrame, roots: Sequence[str], ends: Sequence[str]) -> list[list[Tie]]:
+    """The shortest chain of ties to each knot of `ends` from the nearest of `roots`.
+
+    One search answers for all of them: it starts from a node that is put before every root.
+
+    Returns:
+        For each end its chain as `why` has it; empty where no root is tied to it.
+    """
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order
 
-    graph = Graph.of(tied, pd.Series([a, b], dtype="str"))
-    start, end = graph.at
-    _, before = breadth_first_order(graph.matrix, start, directed=False)
-    reasons = {}
-    for row in tied.itertuples(index=False):
-        reasons[row.a, row.b] = reasons[row.b, row.a] = (row.reason, row.detail)
-    chain: list[tuple[str, str, str, str]] = []
-    while end != start and before[end] >= 0:
-        previous = graph.names[before[end]]
-        chain.append((previous, graph.names[end], *reasons[previous, graph.names[end]]))
-        end = before[end]
-    return chain[::-1]
+    both = pd.concat(
+        [tied["a"], tied["b"], pd.Series([*roots, *ends], dtype="str")], ignore_index=True
+    )
+    codes, names = pd.factorize(both)
+    n, start = len(tied), len(names)
+    first, second, rest = codes[:n], codes[n : 2 * n], codes[2 * n :]
+    heads, tails = np.unique(rest[: len(roots)]), rest[len(roots) :]
+    rows = np.concatenate([first, np.full(len(heads), start)])
+    columns = np.concatenate([second, heads])
+    matrix = coo_array((np.ones(len(rows), np.int8), (rows, columns)), (start + 1, start + 1))
+    _, before = breadth_first_order(matrix.tocsr(), start, directed=False)
+    steps: list[list[tuple[int, int]]] = []
+    for end in tails.tolist():
+        path: list[tuple[int, int]] = []
+        while before[end] not in (start, NO_NODE):
+            path.append((int(before[end]), end))
+            end = int(before[end])
+        steps.append(path[::-1])
+    on_way = {step for path in steps for step in path}
+    near = np.isin(first, [node for step in on_way for node in step])
+    reasons: dict[tuple[int, int], tuple[str, str]] = {}
+    for a, b, reason, detail in zip(
+        first[near].tolist(),
+        second[near].tolist(),
+        tied["reason"][near],
+        tied["detail"][near],
+        strict=True,
+    ):
+        reasons[a, b] = reasons[b, a] = (reason, detail)
+    return [[(names[a], names[b], *reasons[a, b]) for a, b in path] for path in steps]
 
 
 @dataclass(frozen=True)
@@ -157,9 +192,13 @@ class Graph:
     """Knots and the ties between them, by position."""
 
     names: npt.NDArray[np.object_]
-    matrix: object  # sparse, (n, n)
     component: npt.NDArray[np.int32]  # of each knot
     at: npt.NDArray[np.intp]  # where the knots stand that it was asked about
+
+    @property
+    def asked(self) -> npt.NDArray[np.int32]:
+        """The component of each knot that it was asked about."""
+        return np.asarray(self.component[self.at])
 
     @classmethod
     def of(cls, tied: pd.DataFrame, asked: pd.Series) -> Graph:
@@ -172,9 +211,8 @@ class Graph:
         n = len(tied)
         ones = np.ones(n, np.int8)
         matrix = coo_array((ones, (codes[:n], codes[n : 2 * n])), (len(names), len(names)))
-        matrix = matrix.tocsr()
-        component = connected_components(matrix, directed=False)[1]
-        return cls(np.asarray(names, object), matrix, component, codes[2 * n :])
+        component = connected_components(matrix.tocsr(), directed=False)[1]
+        return cls(np.asarray(names, object), component, codes[2 * n :])
 
 
 _NONE = pd.DataFrame({column: pd.Series(dtype="str") for column in TIE_COLUMNS})
@@ -190,16 +228,19 @@ def _ties(
 
 def _of_clips(clips: pd.DataFrame) -> list[pd.DataFrame]:
     """Fakes and their target and source; clips of one actor."""
-    hub = clips["category"].map(lambda category: HUBS.get(category, "Youtube/"))
-    hub = hub.where(hub.str.endswith("/"), hub + " ")
     reason = clips["label"].map({"fake": "pair", "real": "actor"})
     found = []
     for person in ("target_id", "source_id"):
         named = clips[person] != ""
-        found.append(
-            _ties(clips["knot"][named], (hub + clips[person])[named].astype("str"), reason[named])
-        )
+        found.append(_ties(clips["knot"][named], hubs(clips[named], person), reason[named]))
     return found
+
+
+def hubs(clips: pd.DataFrame, person: str) -> pd.Series:
+    """The knots of the people in a column of clips, such as "Youtube/183" or "actor 01"."""
+    hub = clips["category"].map(lambda category: HUBS.get(category, "Youtube/"))
+    hub = hub.where(hub.str.endswith("/"), hub + " ")
+    return (hub + clips[person]).astype("str")
 
 
 def persons(stills: pd.DataFrame, people: Mapping[str, str]) -> pd.Series:

@@ -17,6 +17,7 @@ FOLDER = "lists"
 SPLIT_FILES = tuple(f"{split}.json" for split in SPLITS)
 CONVERSION = "conversion_dict.json"
 IDENTITIES = "identity_CelebA.txt"
+CLIP_DIGITS, PHOTO_DIGITS = 3, 6  # of the names of FF++'s clips and CelebA's photographs
 OF_FFPP, OF_CELEBA = (CONVERSION, *SPLIT_FILES), (IDENTITIES,)
 # Where a copy of FF++ has them; `dataset` is the folder of its repository.
 PLACES = ("", "splits", "dataset", "dataset/splits", "Anno")
@@ -52,7 +53,9 @@ def found(root: Path, name: str) -> Path | None:
 def celeba_people(dataset: Path) -> dict[str, str] | None:
     """Number of a CelebA photograph, such as "000055" → who is on it; None if not known."""
     path = dataset / FOLDER / IDENTITIES
-    return read_values(path) if there(path) else None
+    if not there(path):
+        return None
+    return {_number(name, PHOTO_DIGITS): person for name, person in read_values(path).items()}
 
 
 def read_values(path: Path) -> dict[str, str]:
@@ -114,18 +117,24 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
             raise TypeError("names of clips must be strings")
     except (TypeError, ValueError) as error:
         raise TableError(f'{path}: expected pairs like ["071", "054"]; {error}') from error
-    return pairs
+    return [(_number(a, CLIP_DIGITS), _number(b, CLIP_DIGITS)) for a, b in pairs]
+
+
+def _number(name: str, digits: int) -> str:
+    """A clip's or photograph's number as files are called: with its leading zeros."""
+    return name.zfill(digits) if name.isascii() and name.isdigit() else name
 
 
 def _conversion(path: Path) -> dict[str, str]:
     """Clip → YouTube video, of a file {"000": "<video> <number of the clip in it>", …}."""
     data = _json(path)
     try:
-        return {str(clip): value.rsplit(" ", 1)[0] for clip, value in data.items()}
+        videos = {_number(clip, CLIP_DIGITS): v.rsplit(" ", 1)[0] for clip, v in data.items()}
     except AttributeError as error:
         raise TableError(
             f'{path}: expected an object like {{"000": "<video> 0"}}; {error}'
         ) from error
+    return {clip: video for clip, video in videos.items() if video.strip()}
 
 
 def _json(path: Path) -> Any:

@@ -25,6 +25,8 @@ WITH_CROP = ("ok", "unchanged_fake")  # the latter only if asked for
 STILL = "still"  # the `compression` of everything that is not a video
 STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
 FAILURES = ("decode_error", "truncated", "unreadable")
+# Columns that tables of earlier versions lack. Read with their defaults, they mean "not known".
+LATER_COLUMNS = ("unchanged_by", "source_sha256", "frame_hash", "difference")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class FrameRow:
     photo: str = ""  # number of the CelebA photograph that a still is, or was made from
     partition: str = ""  # "train", "val" or "test" where the source's own lists say so
     unchanged_by: str = ""  # of unchanged_fake: "mask" or "pixels", whichever showed it
+    source_sha256: str = ""  # of the video's pictures, or of the still's file; empty: not known
+    frame_hash: str = ""  # perceptual, of the whole frame; empty: not known, or without contrast
 
 
 @dataclass(frozen=True)

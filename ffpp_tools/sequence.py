@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ffpp_tools.decode import Frame
 from ffpp_tools.demux import Video
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.files import sha256 as files_sha256
 from ffpp_tools.picture import Picture, read_image
 
 ASSUMED_RATE = 25  # frames a second, for following faces; most of FF++ has it
@@ -35,6 +38,15 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
         image = None if path is None else read_image(path)
         if image is not None:
             yield Frame(index, index / ASSUMED_RATE, Picture(image))
+
+
+def sha256(folder: Path, wanted: Sequence[int]) -> str:
+    """One hash for the wanted frames' files; empty where none of them can be read."""
+    digest, files = hashlib.sha256(), _files(folder)
+    for index in wanted:
+        with suppress(OSError, KeyError):
+            digest.update(f"{index} {files_sha256(files[index])}\n".encode())
+    return "" if digest.digest() == hashlib.sha256().digest() else digest.hexdigest()
 
 
 def _files(folder: Path) -> dict[int, Path]:

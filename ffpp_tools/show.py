@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ffpp_tools.audit import Audit
     from ffpp_tools.dataset import Dataset
     from ffpp_tools.identity import Identities
+    from ffpp_tools.lost import Lost
     from ffpp_tools.machine import Finding
     from ffpp_tools.manifest import Manifest
     from ffpp_tools.probe import Answer
@@ -33,12 +34,27 @@ def _add(table: Table, *cells: object) -> None:
 
 
 def duplicates(found: pd.DataFrame, dataset: Path) -> None:
-    """How many of each kind, with an example."""
+    """How many of each kind, with an example, and what is named or labelled wrongly."""
+    from ffpp_tools.copies import contradictions
+    from ffpp_tools.lost import lost_crops
+    from ffpp_tools.tables import read_faces, read_frames
+
     table = Table("found", "count", "for example", "same as")
     for kind, rows in found.groupby("kind"):
         first = rows.iloc[0]
         _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
     print_table(table)
+    wrong = contradictions(found, read_frames(dataset))
+    for row in wrong.head(SHOWN).itertuples():
+        say(
+            f"  {row.item} shows the same frames as {row.partner}: one of them has the wrong name "
+            f"or label",
+            "yellow",
+        )
+    if len(wrong) > SHOWN:
+        say(f"  and {len(wrong) - SHOWN} more such pairs", "yellow")
+    if lost := lost_crops(dataset, read_faces(dataset)["path"]):
+        say(f"  {lost}; manifests made now leave these crops out", "yellow")
     say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
 
 
@@ -110,18 +126,20 @@ def _ratios(info: dict[str, Any]) -> None:
         )
 
 
-def audit(found: Audit) -> None:
-    """What crosses, and what is missing."""
+def audit(found: Audit, lost: Lost) -> None:
+    """What is in several splits, and what is missing."""
     from ffpp_tools.audit import ALL_REASONS
 
     if found.crossings:
-        table = Table("on several sides", "count", "which", "for example")
+        table = Table("in several splits", "count", "which", "for example")
         for c in found.crossings:
-            sides = ", ".join(f"{n} {where}" for where, n in c.sides.items())
-            _add(table, ALL_REASONS[c.reason], str(c.count), sides, " and ".join(c.example))
+            splits = ", ".join(f"{n} {where}" for where, n in c.sides.items())
+            _add(table, ALL_REASONS[c.reason], str(c.count), splits, " and ".join(c.example))
         print_table(table)
     for split in found.unequal:
         say(f"  {split}: its classes are not equally large", "yellow")
+    if lost:
+        say(f"  {lost}", "yellow")
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
     say(f"frames without a usable face: {rates}")
 

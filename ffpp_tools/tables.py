@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part
+from ffpp_tools.rows import LATER_COLUMNS, STATUSES, WITH_CROP, FaceRow, FrameRow, Part
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,6 @@ class IdentityRow:
     faces: int  # how many crops the embedding is the mean of
     embedding: list[float]  # 128 numbers, float32
 
-
-LATER_COLUMNS = ("difference", "unchanged_by")  # since version 0.1
 
 _DTYPES = {
     "str": "str",
@@ -100,13 +99,32 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
 def fingerprint(table: pd.DataFrame) -> str:
     """A hash of a table's content, whatever the order of its rows.
 
-    Columns that older versions did not write count only where they say something, so that a
-    table keeps its hash.
+    Later columns that say nothing do not count: the table is the one that an earlier version wrote.
     """
-    said_nothing = [c for c in LATER_COLUMNS if c in table and table[c].isin(["", np.nan]).all()]
-    plain = table.drop(columns=["embedding", *said_nothing], errors="ignore")
-    rows = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-    return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()
+    return _digest(_row_hashes(table))
+
+
+def covered(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
+    """Category → how many clips and stills its crops are of, and a hash of their rows."""
+    # category/compression/clip/frame, where a still's clip may hold slashes
+    names = faces["frame_id"].str.rsplit("/", n=1).str[0].str.split("/", n=2)
+    rows = pd.DataFrame(
+        {"category": names.str[0], "clip": names.str[2], "hash": _row_hashes(faces)}
+    )
+    return {
+        str(name): {"units": int(own["clip"].nunique()), "faces": _digest(own["hash"].to_numpy())}
+        for name, own in rows.groupby("category")
+    }
+
+
+def _row_hashes(table: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    later = [c for c in LATER_COLUMNS if c in table and table[c].isin(["", np.nan]).all()]
+    plain = table.drop(columns=["embedding", *later], errors="ignore")
+    return pd.util.hash_pandas_object(plain, index=False).to_numpy()
+
+
+def _digest(hashes: npt.NDArray[np.uint64]) -> str:
+    return hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()
 
 
 def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = None) -> None:
@@ -119,6 +137,7 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
     """
     if faces is not None:
         table.attrs["faces"] = fingerprint(faces)
+        table.attrs["covered"] = covered(faces)
     write_atomically(path, table.to_parquet(index=False))
 
 
@@ -156,9 +175,10 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
-    missing = [f for f in fields(row_type) if f.name not in table.columns]
-    if needed := [f.name for f in missing if f.default is MISSING]:
-        raise TableError(f"{path}: column {', '.join(needed)} is missing; make it again")
-    for f in missing:  # of a table that an older version wrote
-        table[f.name] = pd.Series(f.default, table.index, dtype=_DTYPES[str(f.type)])
+    lacking = [f for f in fields(row_type) if f.name not in table.columns]
+    if missing := [f.name for f in lacking if f.name not in LATER_COLUMNS]:
+        raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
+    for field in lacking:  # written by an earlier version
+        values = pd.Series(field.default, table.index, _DTYPES[str(field.type)])
+        table.insert(len(table.columns), field.name, values)
     return table

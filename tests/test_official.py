@@ -9,10 +9,11 @@ from ffpp_tools import lists, official
 from ffpp_tools.audit import audited
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
-from ffpp_tools.groups import groups
+from ffpp_tools.groups import groups, knots
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import read_faces, read_frames
+from tests.drawn_worlds import world
 
 PAIRS = {
     "train": [["000", "001"], ["002", "003"]],
@@ -95,13 +96,6 @@ def test_cleaning_takes_from_train_who_is_in_test_too_and_says_so(listed, tmp_pa
     train = clean.samples("train")
     assert in_train not in set(train["target_id"]) | set(train["source_id"])
     assert len(clean.samples("test")) == len(leaking.samples("test"))
-
-
-def test_a_reason_is_that_of_the_ties_between_or_that_there_are_several():
-    ties = [("A/1", "A/2", "near", ""), ("A/2", "A/3", "identical", ""), ("A/4", "A/5", "near", "")]
-    tied = pd.DataFrame(ties, columns=["a", "b", "reason", "detail"])
-    found = [official._reason(tied, "A/1", other) for other in ("A/2", "A/3", "A/4")]
-    assert found == ["near", "several", "pair"]
 
 
 def stills(folder, *rows):
@@ -211,8 +205,8 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     assert found.unlisted == 0
 
 
-def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):
-    """id0 is in train and test; what shows him in train goes."""
+def test_of_celeb_df_what_shows_somebody_of_test_leaves_train_and_nothing_else(tmp_path):
+    """id0 is in train and test; id1 was tied to him by a fake that goes."""
     rows = [
         ("Celeb-real", "real", f"id{i}_0000", f"id{i}", "", side)
         for i, side in enumerate(["train", "train", "val", "test", "train"])
@@ -230,7 +224,11 @@ def test_celeb_dfs_fakes_are_cleaned_as_wholes(tmp_path):
     tables = Dataset(tmp_path, frames, frames, None, None, None, None)
     found = official.sides(frames, tables, 0, clean=True)
     left = set(frames["clip"][found.side == ""])
-    assert left == {"id0_0000", "id1_0000", "id0_id1_0000"}
+    assert left == {"id0_0000", "id0_id1_0000"}
+    assert {(r.who, r.reason) for r in found.removed} == {
+        ("Celeb-real/id0_0000", "several"),
+        ("Celeb-synthesis/id0_id1_0000", "pair"),
+    }
     assert dict(zip(frames["clip"], found.side, strict=True))["id4_0000"] == "train"
 
 
@@ -334,6 +332,82 @@ def test_a_clip_on_two_lists_is_refused(tmp_path):
         (tmp_path / lists.FOLDER / f"{split}.json").write_text('[["000", "001"]]')
     with pytest.raises(TableError, match="000 is in train as well"):
         lists.official_splits(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_cleaned_split_leaks_nothing_and_loses_nothing_without_need(tmp_path, seed):
+    samples, tables = world(tmp_path, seed)
+    try:
+        found = official.sides(samples, tables, seed, clean=True)
+    except SplitError as error:
+        assert "group(s)" in str(error)  # too few of what no list names
+        return
+    kept = samples.assign(split=found.side)[found.side != ""]
+    assert not audited(kept, tables).leaks
+    listed = official._listed(samples, tables)
+    of_ffpp = samples["category"].isin(official.FFPP_YOUTUBE)
+    gone = (found.side == "") & ~(of_ffpp & (listed == ""))
+    assert not (gone & (listed == "test")).any()
+    assert bool(found.removed) == bool(gone.any())
+    moved = (found.side != listed) & (listed != "") & ~gone
+    assert set(zip(listed[moved], found.side[moved], strict=True)) <= {("train", "val")}
+    for row in samples.index[gone][:2]:
+        for split in (listed[row],) if listed[row] else SPLITS:
+            back = samples.loc[[row]].assign(split=split)
+            assert audited(pd.concat([kept, back]), tables).leaks
+
+
+def clip_rows(*clips):
+    """A ledger of (category, clip) of FF++, one frame each."""
+    frames = pd.DataFrame(clips, columns=["category", "clip"]).astype("str")
+    people = frames["clip"].str.split("_")
+    frames["target_id"], frames["source_id"] = people.str[0], people.str[1].fillna("")
+    frames["label"] = frames["category"].map(lambda c: "real" if c == "Youtube" else "fake")
+    frames = frames.assign(compression="c23", photo="", partition="", status="ok", **{"class": "x"})
+    return frames.assign(frame_id=knots(frames))
+
+
+@pytest.mark.parametrize(
+    ("copies", "gone", "reason"),
+    [
+        ([("Deepfakes/002_003", "Deepfakes/006_007", "identical")], {"002", "003"}, "several"),
+        ([("FaceSwap/002_003", "Youtube/006", "near")], {"002", "003"}, "several"),
+        ([("Youtube/002", "Deepfakes/006_007", "near")], {"002"}, "near"),
+        ([("Youtube/004", "Deepfakes/006_007", "near")], {"004"}, "near"),
+    ],
+    ids=[
+        "two fakes",
+        "a fake and an original of another family",
+        "an original in train and a fake in test",
+        "an original in val and a fake in test",
+    ],
+)
+def test_copies_of_clips_in_test_leave_the_other_lists(tmp_path, copies, gone, reason):
+    """With whoever is shown by one of their names, for nobody knows which one is right."""
+    write_lists(tmp_path)
+    names = [f"{a}{b}" for pairs in PAIRS.values() for a, b in pairs]
+    people = sorted({n[:3] for n in names} | {n[3:] for n in names})
+    frames = clip_rows(
+        *(("Youtube", p) for p in people),
+        *((m, f"{n[:3]}_{n[3:]}") for n in names for m in ("Deepfakes", "FaceSwap")),
+    )
+    found_twice = pd.DataFrame(copies, columns=["item", "partner", "kind"]).assign(distance=0.0)
+    tables = Dataset(tmp_path, frames, frames, found_twice, None, None, None)
+    samples = frames.assign(group=groups(frames, tables.ties))
+    found = official.sides(samples, tables, 0, clean=True)
+    left = found.side == ""
+    shown = frames["target_id"].isin(gone) | frames["source_id"].isin(gone)
+    assert list(left) == list(shown)
+    assert {r.kept for r in found.removed} == {"test"}
+    assert {r.reason for r in found.removed} == {reason}
+    assert {r.who for r in found.removed} == {f"Youtube/{person}" for person in gone}
+    assert not audited(samples.assign(split=found.side)[found.side != ""], tables).leaks
+
+
+def write_lists(folder):
+    (folder / lists.FOLDER).mkdir()
+    for split, pairs in PAIRS.items():
+        (folder / lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def audit(
     ] = True,
     workers: Processes = CPUS,
 ) -> None:
-    """Look for people on several sides of a manifest, and for shortcuts; status 1 on a leak.
+    """Look for people in several splits, lost crops, and shortcuts; status 1 on the first two.
 
     Duplicates and identities that were found since the manifest was made count as well.
 
@@ -155,6 +155,7 @@ def audit(
     from ffpp_tools import audit as audits
     from ffpp_tools import probe as probes
     from ffpp_tools.dataset import Dataset
+    from ffpp_tools.lost import lost_crops
     from ffpp_tools.manifest import Manifest
     from ffpp_tools.rows import SPLITS
 
@@ -169,17 +170,21 @@ def audit(
     info = audits.with_audit(read.info, found)
     log.keep(manifest)
     show.manifest(dataclasses.replace(read, info=info))
-    show.audit(found)
+    lost = lost_crops(read.root, samples["path"])
+    show.audit(found, lost)
     if changed := tables.changed_since(read.info["tables"]):
         say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
     answers = probes.probe(read.root, tables.faces, samples, workers) if probe else []
     if probe:
         probes.write(read, answers)
         show.probe(answers)
-    about = {"folder": manifest, "summary": info["summary"], **info["audit"]}
+    gone = {"missing": len(lost.missing), "empty": len(lost.empty)}
+    about = {"folder": manifest, "summary": info["summary"], **info["audit"], "lost_crops": gone}
     answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
     if found.leaks:
-        raise FfppError(f"{manifest}: {found.groups} groups of people are on several sides")
+        raise FfppError(f"{manifest}: {found.groups} identity groups are in several splits")
+    if lost:
+        raise FfppError(f"{manifest}: {lost}")
 
 
 def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:

@@ -1,0 +1,96 @@
+"""Drawn datasets, as tables alone, in which clips and stills are tied for every known reason."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.paper_tables import frame_rows
+from ffpp_tools import lists
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.groups import groups, knots
+from ffpp_tools.rows import SPLITS
+
+COLUMNS = [
+    *("category", "label", "compression", "clip"),
+    *("target_id", "source_id", "photo", "partition"),
+]
+METHODS = ("Deepfakes", "FaceSwap", "Face2Face")
+
+
+def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
+    """Samples (one per clip or still, with group and class) and the dataset they come from."""
+    rng = random.Random(seed)
+    people = [f"{i:03d}" for i in range(rng.randint(6, 24))]
+    rows = [("Youtube", "real", "c23", p, p, "", "", "") for p in people if rng.random() < 0.95]
+    for _ in range(rng.randint(3, 25)):
+        a, b = rng.sample(people, 2)
+        rows.append((rng.choice(METHODS), "fake", "c23", f"{a}_{b}", a, b, "", ""))
+    rows += _celeb_df(rng) + _photographs(rng)
+    table = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(["category", "clip"])
+    table = table.reset_index(drop=True).astype("str")
+    partition = table.pop("partition")
+    frames = frame_rows(**table.assign(frame=0).to_dict("series")).assign(partition=partition)
+    own = list(knots(frames))
+    real = [k for k, label in zip(own, frames["label"], strict=True) if label == "real"]
+    duplicates = [
+        (*rng.sample(own, 2), rng.choice(["identical", "near"]), 0.1)
+        for _ in range(rng.randint(0, 4))
+    ]
+    alike = [(*rng.sample(real, 2), 0.3) for _ in range(rng.randint(0, 3))]
+    videos = {p: f"v{rng.randint(0, 20)}" for p in people if rng.random() < 0.3}
+    _write_lists(folder, people, rng)
+    tables = Dataset(
+        folder,
+        frames,
+        frames,
+        pd.DataFrame(duplicates, columns=["item", "partner", "kind", "distance"]),
+        pd.DataFrame(alike, columns=["item", "partner", "distance"]),
+        videos,
+        None,
+    )
+    samples = frames[[rng.random() < 0.9 for _ in own]].reset_index(drop=True)
+    samples.index += 100
+    return samples.assign(group=groups(samples, tables.ties), **{"class": "x"}), tables
+
+
+def _celeb_df(rng: random.Random) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    parts = ("train", "train", "val", "test", "")
+    for i in range(rng.randint(0, 8)):
+        for k in range(rng.randint(1, 2)):
+            name = f"id{i}_000{k}"
+            rows.append(("Celeb-real", "real", "native", name, f"id{i}", "", "", rng.choice(parts)))
+    for _ in range(rng.randint(0, 8)):
+        a, b = (f"id{i}" for i in rng.sample(range(8), 2))
+        name = f"{a}_{b}_0000"
+        rows.append(("Celeb-synthesis", "fake", "native", name, a, b, "", rng.choice(parts)))
+    return rows
+
+
+def _photographs(rng: random.Random) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for i in range(rng.randint(0, 12)):
+        part = rng.choice(("train", "train", "val", "test", ""))
+        number = f"{i:06d}"
+        rows.append(("CelebA", "real", "still", number, str(rng.randint(0, 6)), "", number, part))
+    for i in range(rng.randint(0, 6)):
+        photo = f"{rng.randint(0, 15):06d}"
+        rows.append(("CelebA-HQ", "real", "still", str(i), "", "", photo, ""))
+    rows += [("Portraits", "real", "still", f"p{i}", "", "", "", "") for i in range(4)]
+    return rows
+
+
+def _write_lists(folder: Path, people: list[str], rng: random.Random) -> None:
+    """Official lists that may name only some of the people."""
+    shuffled = rng.sample(people, len(people) * 3 // 4 if rng.random() < 0.4 else len(people))
+    first, second = sorted(rng.sample(range(1, len(shuffled)), 2))
+    parts = (shuffled[:first], shuffled[first:second], shuffled[second:])
+    (folder / lists.FOLDER).mkdir(parents=True)
+    for split, own in zip(SPLITS, parts, strict=True):
+        even = own + own[:1] if len(own) % 2 else own
+        pairs = list(zip(even[::2], even[1::2], strict=True))
+        (folder / lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
