@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ffpp_tools import confounding
+from ffpp_tools.confounding import Confounding
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.groups import REASONS, Graph, knots
 from ffpp_tools.ledger import MISSES
@@ -41,11 +43,18 @@ class Audit:
     unequal: tuple[str, ...]  # splits whose classes are not equally large
     miss_rates: dict[str, float]  # category → share of its frames without a usable face
     unknown: tuple[str, ...]  # what would tell more, and is not there
+    compression: Confounding | None = None  # with class, among clips of several compressions
+    still_accuracy: float = 0.5  # of telling fake from real by photograph or video alone
 
     @property
     def leaks(self) -> bool:
         """Whether anybody is on two sides."""
         return self.groups > 0
+
+    @property
+    def confounded(self) -> bool:
+        """Whether compression alone tells two classes apart."""
+        return self.compression is not None and self.compression.matters
 
 
 def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
@@ -76,6 +85,8 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
         tuple(tables.unknown(set(samples["category"]))),
+        confounding.by_compression(samples),
+        confounding.still_accuracy(samples),
     )
 
 
@@ -98,6 +109,9 @@ def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
         "unequal_splits": list(found.unequal),
         "miss_rates": found.miss_rates,
         "not_known": list(found.unknown),
+        "confounded": found.confounded,
+        "compression": asdict(found.compression) if found.compression else None,
+        "still_accuracy": found.still_accuracy,
     }
     rest = {key: value for key, value in info.items() if key not in ("summary", "audit")}
     return {"summary": _summary(info, found), **rest, "audit": verdict}
@@ -110,13 +124,19 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
         what += ", fold {} of {}".format(*info["fold"])
     if info["settings"].get("leave_out"):
         what += f", {info['settings']['leave_out']} in test only"
+    if compressions := info["settings"].get("compression"):
+        what += f", {' and '.join(compressions)} only"
     if found.leaks:
         reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
-        return (
-            f"{what}. PEOPLE APPEAR ON SEVERAL SIDES: {found.groups} groups of people ({reasons}). "
+        leaks = (
+            f"PEOPLE APPEAR ON SEVERAL SIDES: {found.groups} groups of people ({reasons}). "
             f"Figures on it are inflated"
         )
-    return f"{what}. No group of people is on two sides, as far as is known"
+    else:
+        leaks = "No group of people is on two sides, as far as is known"
+    if found.confounded:
+        leaks += f". {found.compression}"
+    return f"{what}. {leaks}"
 
 
 def _crossing(
