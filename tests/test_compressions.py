@@ -272,7 +272,7 @@ def assert_alike(samples):
 cells = st.fixed_dictionaries({c: st.tuples(*[st.integers(1, 9)] * 3) for c in VIDEOS})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     there=st.fixed_dictionaries(dict.fromkeys(SPLITS, cells)),
     stills=st.integers(1, 60),
