@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ffpp_tools import confounding
+from ffpp_tools.confounding import Confounding
 from ffpp_tools.console import counted
 from ffpp_tools.coverage import Coverage, coverage, sentences
 from ffpp_tools.dataset import Dataset
@@ -45,11 +47,18 @@ class Audit:
     miss_rates: dict[str, float]  # category → share of its frames without a usable face
     unknown: tuple[str, ...]  # what would tell more, and is not there or not whole
     coverage: tuple[Coverage, ...] = ()  # of every source of ties
+    compression: Confounding | None = None  # with class, among clips of several compressions
+    still_accuracy: float = 0.5  # of telling fake from real by photograph or video alone
 
     @property
     def leaks(self) -> bool:
         """Whether anybody is on two sides."""
         return self.groups > 0
+
+    @property
+    def confounded(self) -> bool:
+        """Whether compression alone tells two classes apart."""
+        return self.compression is not None and self.compression.matters
 
 
 def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
@@ -82,6 +91,8 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
         tuple(sentences(covered)),
         tuple(covered),
+        confounding.by_compression(samples),
+        confounding.still_accuracy(samples),
     )
 
 
@@ -112,6 +123,9 @@ def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
         "miss_rates": found.miss_rates,
         "not_known": list(found.unknown),
         "coverage": [asdict(c) for c in found.coverage],
+        "confounded": found.confounded,
+        "compression": asdict(found.compression) if found.compression else None,
+        "still_accuracy": found.still_accuracy,
     }
     rest = {key: value for key, value in info.items() if key not in ("summary", "audit")}
     return {"summary": _summary(info, found), **rest, "audit": verdict}
@@ -124,14 +138,20 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
         what += ", fold {} of {}".format(*info["fold"])
     if info["settings"].get("leave_out"):
         what += f", {info['settings']['leave_out']} in test only"
+    if compressions := info["settings"].get("compression"):
+        what += f", {' and '.join(compressions)} only"
     if found.leaks:
         reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
-        return (
-            f"{what}. PEOPLE APPEAR IN SEVERAL SPLITS: {counted(found.groups, 'identity group')} "
+        said = (
+            f"PEOPLE APPEAR IN SEVERAL SPLITS: {counted(found.groups, 'identity group')} "
             f"({reasons}). Figures on it are inflated"
         )
-    limits = f"; {counted(len(found.unknown), 'thing')} not known" if found.unknown else ""
-    return f"{what}. No identity group is known to be in two splits{limits}"
+    else:
+        limits = f"; {counted(len(found.unknown), 'thing')} not known" if found.unknown else ""
+        said = f"No identity group is known to be in two splits{limits}"
+    if found.confounded:
+        said += f". {found.compression}"
+    return f"{what}. {said}"
 
 
 def _crossing(

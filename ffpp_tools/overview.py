@@ -140,7 +140,12 @@ def _page(
 
     environment = Environment(loader=PackageLoader("ffpp_tools"), autoescape=True)
     counts = pd.crosstab(samples["class"], samples["split"]).reindex(columns=list(SPLITS))
+    compression = manifest.info["audit"].get("compression") or {}
+    rows = [row for split in compression.get("counts", {}).values() for row in split.items()]
     return environment.get_template("overview.html").render(
+        compression=compression,
+        compression_classes={name for name, _ in rows},
+        compressions=sorted({c for _, row in rows for c in row}),
         title=manifest.folder.resolve().name,
         info=manifest.info,
         splits=SPLITS,

@@ -36,6 +36,7 @@ class Recipe:
     counts: Mapping[str, Mapping[str, int]] | None = None  # mode → split → samples per class
     per_class: int | None = None  # samples of each class over all splits
     include: tuple[str, ...] = ()  # further categories
+    compression: tuple[str, ...] = ()  # of the clips to choose from; none takes all of them
     classes: Mapping[str, tuple[str, ...]] | None = None  # instead of the mode's own
     leave_out: str | None = None  # a method that only the test split's fakes are of
     folds: int | None = None  # so many manifests, each with another part as its test split
@@ -196,6 +197,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "counts": (_are_counts, "a table of modes, each with train, val and test"),
     "per_class": (lambda v: _is_count(v) and v >= 3, "a whole number of at least 3"),
     "include": (_is_text_list, "a list of categories"),
+    "compression": (_is_text_list, "a list of compressions"),
     "classes": (
         _are_classes,
         "a table of two or more plain names, each a list of categories of one label",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,10 +11,11 @@ import pandas as pd
 from data_manifests import Mode
 from ffpp_tools import draw, official
 from ffpp_tools.assign import assign_groups
+from ffpp_tools.compressions import of_clips
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
 from ffpp_tools.recipes import Recipe
-from ffpp_tools.rows import SPLITS
+from ffpp_tools.rows import SPLITS, STILL
 
 _There = Mapping[str, Mapping[str, int]]  # split → class → samples that it can give
 
@@ -41,9 +42,9 @@ def sides(
         removed = [asdict(r) for r in found.removed]
         return [found.side], {"removed": removed, "unlisted": found.unlisted}
     if not recipe.folds:
-        return [samples["group"].map(assign_groups(samples, _shares(recipe), seed))], nothing
+        return [samples["group"].map(_assigned(samples, _shares(recipe), seed))], nothing
     names = [f"fold {i + 1}" for i in range(recipe.folds)]
-    part = assign_groups(samples, dict.fromkeys(names, 1 / recipe.folds), seed)
+    part = _assigned(samples, dict.fromkeys(names, 1 / recipe.folds), seed)
     own = samples["group"].map(part)
     turns = (names[i:] + names[:i] for i in range(recipe.folds))
     return [
@@ -51,8 +52,32 @@ def sides(
     ], nothing
 
 
-def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
+def _assigned(samples: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Group → split, with every category in each, and if possible at every compression."""
+    if len(of_clips(samples)) > 1:
+        both = samples["category"] + " " + samples["compression"]
+        try:
+            return assign_groups(samples.assign(category=both), shares, seed)
+        except SplitError:
+            pass
+    return assign_groups(samples, shares, seed)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The samples of a manifest."""
+
+    splits: dict[str, pd.DataFrame]
+    # Split → samples of each class that there would be, were compression of no account; empty
+    # where it made no difference.
+    unbalanced: dict[str, int]
+
+
+def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
     """The samples of each split: equally many of every class, as many as can be or as asked.
+
+    Where there are clips of several compressions, each class's clips have them in the same
+    proportion in every split, unless that would leave nothing of some category.
 
     Args:
         samples: as `sides` takes them, with what it gives as `split`, and two random numbers,
@@ -72,29 +97,81 @@ def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.Da
     classes = list(mode.classes)
     pools = {s: samples[samples["split"] == s] for s in SPLITS}
     there = {s: draw.capacity(pool, _made_of(mode, recipe, s)) for s, pool in pools.items()}
-    counts = _asked(recipe, mode)
-    if counts is None:
-        counts = {}
-        for split, pool in pools.items():
-            step = draw.steps(pool, classes)
-            counts[split] = max(min(there[split].values()) // step, 1) * step
-    elif recipe.shrink:
-        counts = draw.shrunk(counts, {s: min(n.values()) for s, n in there.items()})
+    most = {s: min(n.values()) for s, n in there.items()}
+    asked = _asked(recipe, mode)
+    step = {s: 1 if asked else draw.steps(pool, classes) for s, pool in pools.items()}
+    by_compression = _by_compression(samples, mode, recipe, pools, most, step)
+    counts = free = _counts(asked, recipe, most, step)
+    if by_compression:
+        most = {s: min(sum(n.values()), most[s]) for s, n in by_compression.items()}
+        counts = _counts(asked, recipe, most, step)
     for split in SPLITS:
-        _check_filled(pools, there, split, counts[split])
-    return draw.balanced(samples, counts)
+        _check_filled(pools, there, split, counts[split], by_compression)
+    strata = {s: draw.strata_counts(n, counts[s], step[s]) for s, n in by_compression.items()}
+    splits = draw.balanced(samples, counts, strata, every_group=recipe.folds is not None)
+    return Chosen(splits, {} if counts == free else free)
 
 
-def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> dict[str, pd.DataFrame]:
+def _counts(
+    asked: Mapping[str, int] | None,
+    recipe: Recipe,
+    most: Mapping[str, int],
+    step: Mapping[str, int],
+) -> dict[str, int]:
+    """Split → samples of each class: what was asked, or as many as there can be."""
+    if asked is None:
+        return {s: max(most[s] // step[s], 1) * step[s] for s in SPLITS}
+    return draw.shrunk(asked, most) if recipe.shrink else dict(asked)
+
+
+def _by_compression(
+    samples: pd.DataFrame,
+    mode: Mode,
+    recipe: Recipe,
+    pools: Mapping[str, pd.DataFrame],
+    most: Mapping[str, int],
+    step: Mapping[str, int],
+) -> dict[str, dict[str, int]]:
+    """Split → compression → samples that each class can give; empty where it is of no account.
+
+    That is where the clips are of one compression, or some split would lose a category.
+    """
+    if len(of_clips(samples)) < 2:
+        return {}
+    found = {}
+    for split, pool in pools.items():
+        made_of = _made_of(mode, recipe, split)
+        there = draw.strata_capacity(pool, made_of, most[split], recipe.rule != "random")
+        found[split] = {c: n // step[split] * step[split] for c, n in there.items()}
+        used = [c for c, n in found[split].items() if n]
+        kept = pool.loc[pool["compression"].isin([*used, STILL]), "category"]
+        if not used or set(kept) < set(pool["category"]):
+            return {}
+    return found
+
+
+def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
     """As `chosen`, of one pool for all splits."""
     there = {"all": draw.capacity(samples, mode.classes, equal_methods=False)}
     most = min(there["all"].values())
+    pools = {"all": samples}
+    by_compression = _by_compression(samples, mode, recipe, pools, {"all": most}, {"all": 1})
+    counts = free = _counts_at_random(mode, recipe, most)
+    if by_compression:
+        counts = _counts_at_random(mode, recipe, min(sum(by_compression["all"].values()), most))
+    total = sum(counts.values())
+    _check_filled(pools, there, "all", total, by_compression)
+    strata = draw.strata_counts(by_compression["all"], total) if by_compression else None
+    return Chosen(draw.at_random(samples, counts, strata), {} if counts == free else free)
+
+
+def _counts_at_random(mode: Mode, recipe: Recipe, most: int) -> dict[str, int]:
+    """As `_counts`, of the one pool."""
     counts = _asked(recipe, mode) or draw.apportioned(most, _shares(recipe))
     total = sum(counts.values())
     if recipe.shrink and most < total:
         counts = draw.apportioned(most, {s: n / total for s, n in counts.items()})
-    _check_filled({"all": samples}, there, "all", sum(counts.values()))
-    return draw.at_random(samples, counts)
+    return counts
 
 
 def _made_of(mode: Mode, recipe: Recipe, split: str) -> dict[str, list[str]]:
@@ -123,9 +200,23 @@ def _shares(recipe: Recipe) -> dict[str, float]:
     return dict(zip(SPLITS, recipe.ratios, strict=True))
 
 
-def _check_filled(pools: Mapping[str, pd.DataFrame], there: _There, pool: str, asked: int) -> None:
+def _check_filled(
+    pools: Mapping[str, pd.DataFrame],
+    there: _There,
+    pool: str,
+    asked: int,
+    by_compression: Mapping[str, Mapping[str, int]],
+) -> None:
     """Refuse to make a split that some class cannot fill."""
     if min(there[pool].values()) >= asked:
+        if by_compression and sum(by_compression[pool].values()) < asked:
+            shared = ", ".join(f"{n} at {c}" for c, n in sorted(by_compression[pool].items()))
+            raise SplitError(
+                f"the data cannot fill this: {asked} of each class asked in {pool}, but each "
+                f"class can give only as many of every compression as the scarcest has, "
+                f"{shared}. Extract more, ask for fewer with --per-class, let all classes shrink "
+                f"together with --shrink, or take one compression with --compression."
+            )
         return
     if none := [name for name, most in there[pool].items() if not most]:
         sides = "; ".join(

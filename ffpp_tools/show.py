@@ -93,6 +93,14 @@ def manifest(made: Manifest) -> None:
     if unused := info.get("unused"):
         listed = ", ".join(f"{name} ({counted(n, 'frame')})" for name, n in unused.items())
         say(f"  in the dataset, and not in this mode: {listed}; --include takes them in")
+    _compressions(info)
+    if (untested := info.get("untested")) and untested["groups"]:
+        some = ", ".join((untested["with_clips"] + untested["of_stills"])[:3])
+        say(
+            f"  {untested['groups']} identity groups are in no fold's test split, which holds as "
+            f"many of every class as the scarcest has: {some}{', …' * (untested['groups'] > 3)}",
+            "yellow",
+        )
     for gone in info["removed"][:SHOWN]:
         say(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
@@ -102,10 +110,43 @@ def manifest(made: Manifest) -> None:
         say(f"  and {len(info['removed']) - SHOWN} more: manifest.json names them")
     if info.get("unlisted"):
         say(f"  {info['unlisted']} samples of clips on none of the lists were left out", "yellow")
-    say(info["summary"], "yellow" if info["audit"]["leaks"] else None)
+    doubtful = info["audit"]["leaks"] or info["audit"].get("confounded")
+    say(info["summary"], "yellow" if doubtful else None)
     for what in info["audit"]["not_known"]:
         say(f"  not known: {what}", "yellow")
     say(f"manifest: {made.folder}")
+
+
+def _compressions(info: dict[str, Any]) -> None:
+    """How much of each compression each class has, and what equal shares of it cost."""
+    found = info["audit"].get("compression")
+    for split, classes in (found["counts"] if found else {}).items():
+        same = len({tuple(counts.items()) for counts in classes.values()}) == 1
+        named = {"each class of clips": next(iter(classes.values()))} if same else classes
+        each = "; ".join(
+            f"{name} {', '.join(f'{n} at {c}' for c, n in counts.items())}"
+            for name, counts in named.items()
+        )
+        say(f"  {split}: {each}")
+    if (accuracy := info["audit"].get("still_accuracy", 0.5)) > 0.5:
+        say(
+            f"  whether it is a photograph or of a video tells fake from real with {accuracy:.0%} "
+            f"accuracy (chance: 50%)"
+        )
+    for compression, gone in info.get("unused_compressions", {}).items():
+        say(
+            f"  {compression} was left out ({counted(gone['samples'], 'sample')}): "
+            f"{' and '.join(gone['lacking'])} has none of it, which would tell the classes apart",
+            "yellow",
+        )
+    if free := info.get("unbalanced"):
+        counts = {split: min(n.values()) for split, n in info["counts"].items()}
+        cost = ", ".join(f"{counts[split]} of {free[split]} in {split}" for split in SPLITS)
+        say(
+            f"  equally many of each compression in all classes leave {cost}; --compression "
+            f"takes one only",
+            "yellow" if any(2 * counts[s] < free[s] for s in SPLITS) else None,
+        )
 
 
 def _ratios(info: dict[str, Any]) -> None:

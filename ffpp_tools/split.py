@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from data_manifests import Mode, modes
-from ffpp_tools import audit, lists, recipes, selection
+from ffpp_tools import audit, compressions, lists, recipes, selection
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.files import occupied
@@ -21,6 +21,8 @@ from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import STILL
+
+NAMED = 100  # identity groups of stills that manifest.json names as untested; they may be many
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class SplitSettings:
     folds: int | None = None  # so many manifests, each with other people to test on
     shrink: bool = False  # scale all classes down together where they cannot be filled
     seed: int = 0
+    compression: tuple[str, ...] = ()  # only clips of these, such as c40; stills have none
 
 
 def make_manifest(
@@ -76,6 +79,9 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
             raise TableError(f"{path} holds files that are no manifest; name another with --out")
     tables = Dataset.read(dataset)
     mode, samples = _samples(tables, recipe)
+    samples, unshared = compressions.comparable(
+        samples, recipe.compression, by_method=recipe.rule != "random"
+    )
     ratios = (recipe.folds - 2, 1, 1) if recipe.folds else recipe.ratios or mode.ratios
     recipe = replace(recipe, ratios=_fractions(ratios))
     rng = np.random.default_rng(settings.seed)
@@ -84,13 +90,18 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     chosen = [selection.chosen(samples.assign(split=side), mode, recipe) for side in sides]
     if recipe.folds:
         _clear_folds(folder, folders)
+    if recipe.folds:
+        left_out["untested"] = _untested(samples, [c.splits["test"] for c in chosen])
     manifests = []
-    for number, (path, splits) in enumerate(zip(folders, chosen, strict=True), start=1):
+    for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
-        grouped = _regrouped(splits, tables)
+        # The folds of one partition keep its groups, so that they can be taken together.
+        grouped = found.splits if fold else _regrouped(found.splits, tables)
         about = {
             "available": _counted(samples["class"]),
             "unused": _unused(tables, mode),
+            "unused_compressions": unshared,
+            "unbalanced": found.unbalanced,
             **left_out,
         }
         info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
@@ -99,6 +110,22 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
             (path / old).unlink(missing_ok=True)
         manifests.append(write_manifest(path, grouped, info))
     return manifests
+
+
+def _untested(samples: pd.DataFrame, tested: Sequence[pd.DataFrame]) -> dict[str, Any]:
+    """The identity groups that no fold's test split has a sample of, by equally large classes.
+
+    Those with clips are all named, of those with stills alone the first `NAMED`.
+    """
+    groups_tested = set(pd.concat(tested)["group"])
+    left = samples[~samples["group"].isin(groups_tested)]
+    of_clips = sorted(left.loc[left["compression"] != STILL, "group"].unique())
+    of_stills = sorted(set(left["group"]) - set(of_clips))
+    return {
+        "groups": len(of_clips) + len(of_stills),
+        "with_clips": of_clips,
+        "of_stills": of_stills[:NAMED],
+    }
 
 
 def _clear_folds(folder: Path, wanted: list[Path]) -> None:
@@ -116,6 +143,8 @@ def default_name(settings: SplitSettings) -> str:
         name = recipe.name if recipe.classes else f"{name}-{recipe.name}"
     if settings.include:
         name += f"-with-{'-'.join(settings.include)}"
+    if recipe.compression:
+        name += f"-{'-'.join(recipe.compression)}"
     if recipe.leave_out:
         name += f"-without-{recipe.leave_out}"
     return f"{name}-folds" if recipe.folds else name
@@ -136,6 +165,7 @@ def _recipe(settings: SplitSettings) -> Recipe:
         recipe,
         **asked,
         include=(*recipe.include, *settings.include),
+        compression=tuple(sorted(set(settings.compression or recipe.compression))),
         shrink=recipe.shrink or settings.shrink,
     )
     recipes.check(recipe)
@@ -148,6 +178,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     categories = (*mode.categories, *recipe.include)
     frames = tables.frames
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
+    frames = compressions.restricted(frames, recipe.compression)
     frames = frames[~knots(frames).isin(tables.repeated())]
     faces = tables.faces[~tables.faces["path"].isin(tables.unreadable())]
     samples = faces[["face_id", "frame_id", "path", "sha256"]].merge(

@@ -12,6 +12,7 @@ from ffpp_tools.probe import (
     Answer,
     _answer,
     _questions,
+    _tried,
     probe,
     properties,
     read,
@@ -264,3 +265,16 @@ def test_the_answers_are_kept_for_reports_on_this_manifest_alone(videos_manifest
     (tmp_path / "probe.json").write_text("{")
     with pytest.raises(TableError, match=r"probe\.json"):
         read(manifest)
+
+
+def test_the_scarcer_source_counts_as_much_as_the_other():
+    """Twenty crops of the one for each of the other, an eighth of them at the far end of the first.
+
+    To tell most of all crops apart the second property does best; to tell both sources, the first.
+    """
+    rng = np.random.default_rng(3)
+    many, few = rng.normal(0, 0.5, (960, 2)), rng.normal((2.2, 1), 1, (48, 2))
+    many[:120, 0] += 4.5
+    values, is_one = np.vstack([many, few]), np.repeat([False, True], [960, 48])
+    _, weights = _tried(values.astype(np.float32), is_one, np.arange(1008).astype(object), 0)
+    assert weights[0] > 1.3 * weights[1] > 0

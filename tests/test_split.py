@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ffpp_tools.assign import assign_groups
+from ffpp_tools.assign import _give_each_one, _give_the_rest, assign_groups
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.rows import SPLITS
@@ -274,3 +274,48 @@ def test_another_order_is_tried_where_a_group_of_two_categories_is_in_the_way():
     for seed in range(10):
         parts = samples["group"].map(assign_groups(samples, SHARES, seed))
         assert (pd.crosstab(samples["category"], parts) == 1).all(axis=None)
+
+
+def test_a_group_goes_where_its_categories_are_wanted_most_in_all():
+    """The first part wants 0.4 more of A and has 0.3 too much of B; the second wants 0.35 of B."""
+    table = np.array([[10, 80], [50, 15], [40, 5]])
+    side = np.array([0, 1, -1])
+    _give_the_rest(side, table, np.array([0.5, 0.5]))
+    assert side.tolist() == [0, 1, 1]
+
+
+def test_what_a_part_was_given_it_wants_no_more():
+    """Two equal parts and four groups in a row: each is given two, whatever there was before."""
+    side = np.array([0, -1, -1, -1])
+    _give_the_rest(side, np.full((4, 1), 5), np.array([0.5, 0.5]))
+    assert side.tolist() == [0, 1, 0, 1]
+
+
+def test_the_scarcest_category_is_given_out_first():
+    """If A and B came first, they would give the last part two of the three groups of C."""
+    held = ["AC", "BC", "C", "A", "A", "A", "B", "B", "B"]
+    table = np.array([[name in categories for name in "ABC"] for categories in held]).astype(int)
+    side = np.full(len(held), -1)
+    assert _give_each_one(side, table, np.array([0.8, 0.1, 0.1])) is None
+    assert sorted(side[:3]) == [0, 1, 2]
+    for part in range(3):
+        assert table[side == part].any(axis=0).all()
+
+
+def test_too_few_groups_are_named_with_the_first_three_of_them():
+    rows = [(f"g{i}", "A") for i in range(4)] + [(f"g{i}", "B") for i in range(9)]
+    samples = pd.DataFrame(rows, columns=["group", "category"])
+    shares = dict.fromkeys("abcde", 0.2)
+    with pytest.raises(SplitError, match=r"A: .*from 4 group\(s\).*\(g0, g1, g2, …\), too few"):
+        assign_groups(samples, shares, 0)
+    assert set(assign_groups(samples, shares, 0, spread=["B"]).values()) == set("abcde")
+    with pytest.raises(SplitError, match=r"\(g0, g1, g2\), too few"):
+        assign_groups(samples[samples["group"] != "g3"], shares, 0)
+
+
+def test_a_part_is_given_a_small_group_where_there_are_some():
+    """Of groups of 40, 7 and 6 samples, a part that wants 5 takes none of more than 1.5 × 6."""
+    table = np.array([[40], [7], [40], [6]])
+    side = np.full(4, -1)
+    assert _give_each_one(side, table, np.array([0.9, 0.05, 0.05])) is None
+    assert side.tolist() == [0, 2, -1, 1]

@@ -88,6 +88,13 @@ def split(
     include: Annotated[
         list[str] | None, typer.Option(help="A further category, such as FaceShifter.")
     ] = None,
+    compression: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only clips of this compression, such as c40; may be repeated.",
+            show_default="all that every class has",
+        ),
+    ] = None,
     leave_out: Annotated[
         str | None, typer.Option(help="Train on the other methods and test on this one (binary).")
     ] = None,
@@ -119,6 +126,7 @@ def split(
         folds,
         shrink,
         seed,
+        tuple(compression or ()),
     )
     folder = out or Path("data_manifests") / default_name(settings)
     made = make_manifests(dataset, folder, settings)
