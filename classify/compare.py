@@ -18,7 +18,7 @@ from classify.operating import Operating, operating
 from classify.pack import Progress
 from classify.predict import predict, score_split
 from classify.provenance import known_people
-from classify.runs import Run, best_epoch
+from classify.runs import Run
 from classify.scores import Scores
 from ffpp_tools.console import counted
 from ffpp_tools.manifest import Manifest
@@ -204,8 +204,7 @@ def _fakes_predicted(scores: Scores) -> float:
 
 def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
     """Accuracy and loss of the epoch that was kept."""
-    log = run.log
-    kept = log.loc[best_epoch(log) - 1]
+    kept = run.log.loc[run.kept_epoch - 1]
     once = np.ones((1, len(test)))
     return {
         "train_accuracy": kept["accuracy"],

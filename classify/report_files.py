@@ -12,7 +12,6 @@ import pandas as pd
 from classify import card, figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
-from classify.runs import best_epoch
 from classify.scores import CLIP_KEY, PREFIX, Scores
 from ffpp_tools.console import plain
 from ffpp_tools.files import below, read_json, sha256, write_atomically
@@ -59,7 +58,7 @@ def write_report(report: Report, faces: bool = True) -> None:
     files["report.html"] = page.rendered(
         "report.html",
         report=report,
-        best_epoch=best_epoch(report.run.log) if report.run else None,
+        best_epoch=report.run.kept_epoch if report.run else None,
         units=UNITS,
         measures=MEASURES,
         level=LEVEL,
@@ -112,7 +111,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
-        values |= {"best_epoch": best_epoch(run.log), "checkpoint": sha256(run.checkpoint)}
+        values |= {"best_epoch": run.kept_epoch, "checkpoint": sha256(run.checkpoint)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
     return plain(values)
@@ -173,7 +172,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     if len(worst):
         drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
     if report.run:
-        drawn["learning"] = figures.learning(report.run.log)
+        drawn["learning"] = figures.learning(report.run.log, report.run.kept_epoch)
     if report.robustness:
         title = "loss of AUC against originals"
         drawn["robustness"] = figures.losses(report.robustness.losses, title)
