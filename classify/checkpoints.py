@@ -16,10 +16,10 @@ import keras
 import pandas as pd
 
 from classify.errors import RunError
+from classify.folder import LOG
 from classify.runs import load_model
 from ffpp_tools.files import write_atomically
 
-LOG = "log.csv"
 # What Keras measures of an epoch, by the names of its callbacks' logs.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
 Row = TypeVar("Row", bound=Any)  # a dataclass: what is logged of an epoch

@@ -95,9 +95,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         now = time.perf_counter()
         training = (self._trained or now) - self._started
         images = self.batches.shown if self.batches is not None else 0
+        measures: dict[str, Any] = {name: measured.get(name) for name in checkpoints.MEASURES}
         row = Epoch(
             epoch=epoch,
-            **{name: measured.get(name) for name in checkpoints.MEASURES},
+            **measures,
             learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             images_per_second=round(images / training, 2),
             seconds=round(now - self._started, 3),

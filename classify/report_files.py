@@ -14,6 +14,7 @@ from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.scores import CLIP_KEY, PREFIX, Scores
 from ffpp_tools.console import plain
+from ffpp_tools.digest import with_digest
 from ffpp_tools.files import below, read_json, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
@@ -69,7 +70,7 @@ def write_report(report: Report, faces: bool = True) -> None:
     ).encode()
     if card.has_card(report):
         files[card.FILE] = card.model_card(report).encode()
-    values = as_dict(report) | {"files": sorted(files)}
+    values = with_digest(as_dict(report) | {"files": sorted(files)})
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
     _forget(report.folder)
     for name, data in files.items():
@@ -97,6 +98,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     run = report.run
     values: dict[str, Any] = {
         "provenance": report.provenance,
+        "leaks": report.leaks,
         "remarks": report.remarks,
         "name": report.name,
         "split": report.split,

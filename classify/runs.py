@@ -18,6 +18,7 @@ from classify.folder import (
     environment_here,
     read_environment,
     read_log,
+    restore_log,
     write_environment,
 )
 from classify.settings import TrainSettings, read_config
@@ -201,9 +202,12 @@ class Run:
     def log(self) -> pd.DataFrame:
         """One row per finished epoch; columns as in `checkpoints.Epoch`.
 
+        log.csv is made anew where it is not that of last.keras, or of fewer of its epochs.
+
         Raises:
             RunError: no epoch was finished yet.
         """
+        restore_log(self.folder)
         return read_log(self.folder)
 
     @property

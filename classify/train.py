@@ -205,7 +205,9 @@ def _fit(
                 f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
             )
         (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
-        write_atomically(run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png"))
+        write_atomically(
+            run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png")
+        )
 
 
 def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:

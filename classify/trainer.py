@@ -19,8 +19,8 @@ from classify.settings import Phase, TrainSettings
 class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
     """The log loss of the probabilities alone: no penalties, no weights.
 
-    It is `metrics.log_loss` while a network is trained, to the same limit of single precision and by
-    the same steps with every backend. A sample of weight 0 fills up a batch and is left out.
+    It is `metrics.log_loss` while a network is trained, by the same steps with every backend. A
+    sample of weight 0 fills up a batch and is left out.
     """
 
     def __init__(self, name: str = "log_loss", dtype: str = "float32") -> None:
