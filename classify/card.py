@@ -146,6 +146,7 @@ def model_card(report: Report) -> str:
             settings=run.settings,
             facts=facts(run),
             best=run.kept_epoch,
+            kept=run.kept_row,
             info=info,
             splits=SPLITS,
             sources=found,

@@ -277,7 +277,7 @@ def _fakes_predicted(scores: Scores) -> float:
 
 def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
     """Accuracy and loss of the epoch that was kept."""
-    kept = run.log.loc[run.kept_epoch - 1]
+    kept = run.kept_row
     nothing = math.nan
     once = np.ones((1, len(test)))
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def write_report(report: Report, faces: bool = True) -> None:
         "report.html",
         report=report,
         best_epoch=report.run.kept_epoch if report.run else None,
+        kept=report.run.kept_row if report.run else {},
         units=UNITS,
         measures=MEASURES,
         level=LEVEL,
@@ -114,6 +116,8 @@ def as_dict(report: Report) -> dict[str, Any]:
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
         values |= {"best_epoch": run.kept_epoch, "checkpoint": sha256(run.checkpoint)}
+        values |= {"monitor": run.settings.monitor}
+        values |= {"val_log_loss": run.kept_row.get("val_log_loss", math.nan)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
     return plain(values)

@@ -225,6 +225,15 @@ class Run:
         return int(log[monitor].idxmin()) + 1
 
     @property
+    def kept_row(self) -> dict[str, Any]:
+        """What the log holds of the epoch that was kept.
+
+        Raises:
+            RunError: as `kept_epoch`.
+        """
+        return dict(self.log.loc[self.kept_epoch - 1])
+
+    @property
     def checkpoint(self) -> Path:
         """The file of the epoch that was kept; of a refit, of its last one.
 

@@ -74,8 +74,11 @@ def split_audit(manifest: Manifest) -> SplitAudit:
     except TableError as error:
         said = str(manifest.info["summary"])
         if UNREADABLE not in said:
+            reason = str(error)
+            for folder in (manifest.root, manifest.folder.resolve()):
+                reason = reason.replace(str(folder), folder.name)  # a report names no path
             said += (
-                f". {UNREADABLE} ({error}): what is said of people is what was known when the "
+                f". {UNREADABLE} ({reason}): what is said of people is what was known when the "
                 f"manifest was made"
             )
         return SplitAudit(replace(manifest, info={**manifest.info, "summary": said}))

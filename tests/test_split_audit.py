@@ -22,6 +22,12 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 CLEAN, LEAKS = "No group of people is on two sides", "PEOPLE APPEAR ON SEVERAL SIDES"
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """Intervals are not looked at here."""
+    monkeypatch.setattr("classify.bootstrap.DRAWS", 100)
+
+
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
     """A run on a dataset of its own, about which more may come to be known."""
