@@ -14,7 +14,6 @@ from classify import page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.errors import RunError
 from classify.models import ARCHITECTURES
-from classify.runs import best_epoch
 from data_manifests import labels
 from ffpp_tools.audit import ALL_REASONS
 from ffpp_tools.console import counted
@@ -146,7 +145,8 @@ def model_card(report: Report) -> str:
             run=run,
             settings=run.settings,
             facts=facts(run),
-            best=best_epoch(run.log),
+            best=run.kept_epoch,
+            kept=run.kept_row,
             info=info,
             splits=SPLITS,
             sources=found,

@@ -16,10 +16,12 @@ import keras
 import pandas as pd
 
 from classify.errors import RunError
+from classify.folder import LOG
 from classify.runs import load_model
 from ffpp_tools.files import write_atomically
 
-LOG = "log.csv"
+# What Keras measures of an epoch, by the names of its callbacks' logs.
+MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
 Row = TypeVar("Row", bound=Any)  # a dataclass: what is logged of an epoch
 
 
@@ -28,9 +30,11 @@ class Epoch:
     """A row of log.csv."""
 
     epoch: int  # from 0
-    loss: float
+    loss: float  # what was minimised: with penalties and class weights
+    log_loss: float | None = None  # of the probabilities alone; None in logs that are older than it
     accuracy: float
     val_loss: float | None = None  # None without a validation split
+    val_log_loss: float | None = None
     val_accuracy: float | None = None
     learning_rate: float  # at the epoch's end
     images_per_second: float  # of the training part
@@ -95,28 +99,28 @@ def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Ro
         return load_model(path, compiled=True), epochs
 
 
-def is_best(epochs: list[Epoch]) -> bool:
-    """Whether the last epoch is the one to keep: its validation loss is the lowest so far.
+def is_best(epochs: list[Epoch], monitor: str) -> bool:
+    """Whether the last epoch is the one to keep: its `monitor` is the lowest so far.
 
     Without validation every epoch is kept in its turn.
     """
-    losses = _losses(epochs)
+    losses = _losses(epochs, monitor)
     return math.isfinite(losses[-1]) and all(not loss <= losses[-1] for loss in losses[:-1])
 
 
-def stalled(epochs: list[Epoch], first: int, patience: int) -> bool:
-    """Whether the validation loss has not fallen for `patience` epochs since epoch `first`."""
-    losses = _losses([epoch for epoch in epochs if epoch.epoch >= first])
+def stalled(epochs: list[Epoch], first: int, patience: int, monitor: str) -> bool:
+    """Whether `monitor` has not fallen for `patience` epochs since epoch `first`."""
+    losses = _losses([epoch for epoch in epochs if epoch.epoch >= first], monitor)
     if not losses or epochs[-1].val_loss is None:
         return False
     lowest = min(range(len(losses)), key=lambda i: (math.isnan(losses[i]), losses[i]))
     return len(losses) - 1 - lowest >= max(patience, 1)
 
 
-def plateau_drops(epochs: list[Epoch], patience: int) -> int:
-    """How often the validation loss stood still for `patience` epochs, counted anew after each."""
+def plateau_drops(epochs: list[Epoch], patience: int, monitor: str) -> int:
+    """How often `monitor` stood still for `patience` epochs, counted anew after each drop."""
     drops, waited, lowest = 0, 0, math.inf
-    for loss in _losses(epochs):
+    for loss in _losses(epochs, monitor):
         if loss < lowest:
             lowest, waited = loss, 0
         else:  # also where it is not a number
@@ -126,9 +130,12 @@ def plateau_drops(epochs: list[Epoch], patience: int) -> int:
     return drops
 
 
-def _losses(epochs: list[Epoch]) -> list[float]:
-    """The validation losses; without validation, falling ones, so that the last is the best."""
-    return [-float(e.epoch) if e.val_loss is None else e.val_loss for e in epochs]
+def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
+    """The values of `monitor`; without validation, falling ones, so that the last is the best."""
+    if any(e.val_loss is None for e in epochs):
+        return [-float(e.epoch) for e in epochs]
+    values = [getattr(e, monitor) for e in epochs]
+    return [math.nan if value is None else float(value) for value in values]
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from classify.operating import Operating, operating
 from classify.pack import Progress
 from classify.predict import predict, score_split
 from classify.provenance import known_people
-from classify.runs import Run, best_epoch
+from classify.runs import Run
 from classify.scores import Scores
+from classify.split_audit import SplitAudit, split_audit
 from ffpp_tools.console import counted
 from ffpp_tools.manifest import Manifest
 
@@ -29,23 +31,28 @@ TURNS = 3  # of which the fastest counts
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside each other, best first.
+    """Runs beside each other, ordered by validation.
 
-    table: a row per run; columns run, arch, weights (what its training started from), accuracy,
+    table: a row per run; columns run, arch, weights (what its training started from), val_auc (on
+        the run's own validation split; nan for a refit, which has none), and on test accuracy,
         fakes_predicted (the share of fakes whose most probable class is one), recall_of_fakes (the
-        share above the run's own threshold), auc (of fakes against their originals; against all
-        reals where there are none), parameters, images_per_second, megabytes.
-    splits: a row per run; columns run, and accuracy and loss of the kept epoch on train (as
-        trained: with augmentation and dropout) and on val, and per frame on test.
+        share above the run's own threshold) and auc; parameters, images_per_second, megabytes. Both
+        AUC are of fakes against their originals; against all reals where there are none.
+    splits: a row per run; columns run, and accuracy, loss and log loss of the kept epoch on train
+        (as trained: with augmentation and dropout) and on val, and per frame on test, where the
+        loss is the log loss.
     unit: "clip" where all runs have clips, else "frame".
-    differences: accuracy and auc of the best run less those of the second, over the same draws of
-        people; empty where they were not judged on the same samples.
+    ordered_by: "validation", or "test" where no run has a validation split.
+    differences: accuracy and auc on test of the first run less those of the second, over the same
+        draws of people; empty where one of them has no validation, or where they were not judged on
+        the same samples.
     notes: what to know besides, such as a run whose test split is another.
     """
 
     table: pd.DataFrame
     splits: pd.DataFrame
     unit: str
+    ordered_by: str
     differences: dict[str, Estimate]
     notes: tuple[str, ...]
 
@@ -68,7 +75,9 @@ class Matrix:
 def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison:
     """Judge runs on the test splits of their manifests and time their networks here.
 
-    Sorted by AUC, which no choice of a threshold can raise.
+    They are ordered by AUC on their own validation splits, so that the first two, whose difference
+    on test is given, were not chosen by that test. Runs without validation come last. Only where no
+    run has any does test order them, and the first note says so.
 
     Args:
         runs: two or more.
@@ -83,41 +92,104 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     if len(runs) < 2 or len(set(names)) < len(names):
         raise ClassifyError("name two runs or more, each once and each with its own name")
     named = dict(zip(names, runs, strict=True))
-    frames = {name: score_split(run, "test", progress=progress) for name, run in named.items()}
+    audits = {name: split_audit(run.manifest) for name, run in named.items()}
+    frames = {
+        name: audits[name].regrouped(score_split(run, "test", progress=progress))
+        for name, run in named.items()
+    }
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
+    validation = {name: _validation(run, unit, progress) for name, run in named.items()}
     rows, splits = [], []
     for name, run in named.items():
         measured = _measured(scores[name], unit, operating(run, progress))
         started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
-        rows.append({"run": name, **started, **measured, **_cost(run)})
+        val_auc = _on_validation(validation[name])
+        rows.append({"run": name, **started, "val_auc": val_auc, **measured, **_cost(run)})
         splits.append({"run": name, **_on_each_split(run, frames[name])})
     table = pd.DataFrame(rows)
-    table = table.sort_values(["auc", "accuracy", "run"], ascending=[False, False, True])
-    table = table.reset_index(drop=True)
-    best, second = table["run"][:2]
-    elsewhere = [name for name in table["run"] if not _same(scores[best], scores[name])]
-    differences = {} if second in elsewhere else _differences(scores[best], scores[second])
+    by = "test" if table["val_auc"].isna().all() else "validation"
+    measure = "auc" if by == "test" else "val_auc"
+    table = table.sort_values([measure, "run"], ascending=[False, True], ignore_index=True)
+    first, second = table["run"][:2]
+    elsewhere = [name for name in table["run"] if not _same(scores[first], scores[name])]
+    ranked = table[measure].notna()[:2].all()
+    differences = (
+        _differences(scores[first], scores[second]) if ranked and second not in elsewhere else {}
+    )
     by_run = pd.DataFrame(splits).set_index("run").loc[table["run"]].reset_index()
-    return Comparison(table, by_run, unit, differences, _remarks(named, best, elsewhere))
-
-
-def _remarks(runs: Mapping[str, Run], best: str, elsewhere: Sequence[str]) -> tuple[str, ...]:
-    """What to know of the runs of a comparison, the gravest first.
-
-    Args:
-        runs: by name.
-        best: the name of the best.
-        elsewhere: those that were judged on another test split than it.
-    """
-    leaking = [name for name, run in runs.items() if run.manifest.info["audit"]["leaks"]]
-    several = f"People appear on several sides of the split of {', '.join(leaking)}."
-    return (
-        *([several] if leaking else []),
+    notes = (
+        *_order_notes(table, validation),
+        *_split_notes(audits),
         *(
-            f"{name} was judged on another test split than {best}: its row is not comparable."
+            f"{name} was judged on another test split than {first}: its row is not comparable."
             for name in elsewhere
         ),
+        *_run_notes(named),
+    )
+    return Comparison(table, by_run, unit, by, differences, notes)
+
+
+def _validation(run: Run, unit: str, progress: Progress | None) -> Scores | None:
+    """The run's scores on its own validation split; None for a refit, which was trained on it."""
+    if run.settings.refit:
+        return None
+    scores = score_split(run, "val", progress=progress)
+    return scores.clips() if unit == "clip" else scores
+
+
+def _on_validation(scores: Scores | None) -> float:
+    if scores is None or not len(scores):
+        return math.nan
+    return float(_auc(scores, np.ones((1, len(scores))))[0])
+
+
+def _order_notes(table: pd.DataFrame, validation: Mapping[str, Scores | None]) -> list[str]:
+    """What the order rests on, where that is not one validation split for all."""
+    without = [name for name, auc in table[["run", "val_auc"]].to_numpy() if math.isnan(auc)]
+    if len(without) == len(table):
+        return [
+            "NO RUN HAS A VALIDATION SPLIT TO BE ORDERED BY, so the order is that of AUC on test: "
+            "the first is first by choice, and its lead over the others is inflated."
+        ]
+    found = []
+    if without:
+        found.append(
+            f"{', '.join(without)}: no AUC on validation (a refit was trained on that split, or it "
+            f"holds no fakes beside reals). They come last, whatever they are worth."
+        )
+    first = str(table["run"][0])
+    others = [
+        str(name)
+        for name in table["run"]
+        if name not in without and not _same_scores(validation[first], validation[name])
+    ]
+    if others:
+        found.append(
+            f"{', '.join(others)}: validated on another split than {first}. THE ORDER IS NOT "
+            f"COMPARABLE: some splits are easier than others."
+        )
+    return found
+
+
+def _split_notes(audits: Mapping[str, SplitAudit]) -> list[str]:
+    """What is known now of the splits of runs."""
+    leaking = [name for name, audit in audits.items() if audit.leaks]
+    unread = [name for name, audit in audits.items() if audit.group_of is None]
+    found = []
+    if leaking:
+        found.append(f"People appear on several sides of the split of {', '.join(leaking)}.")
+    if unread:
+        found.append(
+            f"The dataset of {', '.join(unread)} cannot be read here: of people, only what was "
+            f"known when the manifest was made is known."
+        )
+    return found
+
+
+def _run_notes(runs: Mapping[str, Run]) -> tuple[str, ...]:
+    """What to know of the trainings."""
+    return (
         *_borrowed(list(runs.values())),
         *(
             f"{name} was not pretrained: its frozen backbone kept random weights."
@@ -173,13 +245,14 @@ def matrix(
 
 def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """How few people stand behind the columns, and what the rows started from."""
-    found = _borrowed(runs)
-    for manifest in manifests:
-        groups = manifest.samples("test").groupby("category")["group"].nunique()
+    audits = {m.folder.resolve().name: split_audit(m) for m in manifests}
+    found = [*_split_notes(audits), *_borrowed(runs)]
+    for name, audit in audits.items():
+        groups = audit.samples("test").groupby("category")["group"].nunique()
         if groups.min() < FEW_GROUPS:
             few = counted(int(groups.min()), "group")
             found.append(
-                f"{manifest.folder.resolve().name} shows {few} of people of {groups.idxmin()}: "
+                f"{name} shows {few} of people of {groups.idxmin()}: "
                 f"with fewer than {FEW_GROUPS}, other people could give very different figures."
             )
     return tuple(found)
@@ -204,14 +277,16 @@ def _fakes_predicted(scores: Scores) -> float:
 
 def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
     """Accuracy and loss of the epoch that was kept."""
-    log = run.log
-    kept = log.loc[best_epoch(log) - 1]
+    kept = run.kept_row
+    nothing = math.nan
     once = np.ones((1, len(test)))
     return {
         "train_accuracy": kept["accuracy"],
         "train_loss": kept["loss"],
-        "val_accuracy": kept.get("val_accuracy", np.nan),
-        "val_loss": kept.get("val_loss", np.nan),
+        "train_log_loss": kept.get("log_loss", nothing),
+        "val_accuracy": kept.get("val_accuracy", nothing),
+        "val_loss": kept.get("val_loss", nothing),
+        "val_log_loss": kept.get("val_log_loss", nothing),
         "test_accuracy": float(np.mean(test.actual == test.predicted)),
         "test_loss": float(log_loss(test.actual, test.probabilities, once)[0]),
     }
@@ -240,6 +315,10 @@ def _cost(run: Run) -> dict[str, float]:
         "images_per_second": TIMED / min(took),
         "megabytes": run.checkpoint.stat().st_size / 1e6,
     }
+
+
+def _same_scores(one: Scores | None, other: Scores | None) -> bool:
+    return one is not None and other is not None and _same(one, other)
 
 
 def _same(one: Scores, other: Scores) -> bool:

@@ -31,6 +31,7 @@ def write_comparison(folder: Path, found: Comparison) -> None:
     svg = _write_figure(folder / "cost", figures.cost(found.table))
     values = {
         "unit": found.unit,
+        "ordered_by": found.ordered_by,
         "notes": found.notes,
         "runs": found.table.to_dict("records"),
         "splits": found.splits.to_dict("records"),

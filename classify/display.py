@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from classify.checkpoints import MEASURES
 from classify.settings import TrainSettings
 from ffpp_tools.console import LINE_S, console, say
 
@@ -25,7 +26,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         epochs: int,
         batch_size: int,
-        measures: Sequence[str] = ("loss", "accuracy", "val_loss", "val_accuracy"),
+        measures: Sequence[str] = MEASURES,
     ) -> None:
         """Show these measures of a training of at most so many epochs."""
         super().__init__()

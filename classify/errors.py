@@ -27,3 +27,7 @@ class LossError(ClassifyError):
 
 class RunEndedError(RunError):
     """Nothing is left to train in a run folder."""
+
+
+class ChangedError(RunError):
+    """A file of a run is not what was written, and what it said cannot be made anew."""

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from classify import metrics
-from classify.runs import best_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,15 +29,21 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return made, made.subplots(rows, columns)
 
 
-def learning(log: pd.DataFrame) -> Figure:
-    """Loss and accuracy over the epochs, training and, where there is one, validation."""
-    made, panels = figure(8, 3, 1, 2)
-    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+def learning(log: pd.DataFrame, kept: int) -> Figure:
+    """Loss, log loss and accuracy over the epochs, training and, where there is one, validation.
+
+    Args:
+        log: columns as in `checkpoints.Epoch`; without `log_loss` where it is older than that.
+        kept: the epoch, counted from 1, whose network was kept.
+    """
+    names = [name for name in ("loss", "log_loss", "accuracy") if name in log]
+    made, panels = figure(4 * len(names), 3, 1, len(names))
+    for axes, name in zip(panels, names, strict=True):
         axes.plot(log["epoch"] + 1, log[name], marker=".", label="train")
         if f"val_{name}" in log:
             axes.plot(log["epoch"] + 1, log[f"val_{name}"], marker=".", label="validation")
-        axes.axvline(best_epoch(log), color="grey", linestyle=":", label="kept")
-        axes.set(xlabel="epoch", ylabel=name)
+        axes.axvline(kept, color="grey", linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
         axes.legend(frameon=False)
     return made
 

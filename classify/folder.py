@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ import pandas as pd
 
 from classify.backend import devices
 from classify.errors import RunError
+from ffpp_tools.console import say
 from ffpp_tools.files import locked, occupied, read_json, write_atomically
 
 ENVIRONMENT = "environment.json"
+LOG = "log.csv"  # a file of the folder, and a member of last.keras
 
 
 def check_free(folder: Path) -> None:
@@ -59,13 +62,30 @@ def read_log(folder: Path) -> pd.DataFrame:
     Raises:
         RunError: no epoch was finished yet.
     """
-    path = folder / "log.csv"
+    path = folder / LOG
     if not path.exists():
         raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
     try:
         return pd.read_csv(path)
     except ValueError as error:
         raise RunError(f"{path}: damaged ({error}); train again") from error
+
+
+def restore_log(folder: Path) -> None:
+    """Write log.csv anew, and say so, where it is not the log that last.keras holds.
+
+    It may lack the last of its epochs: that one was being written.
+    """
+    path = folder / LOG
+    try:
+        with zipfile.ZipFile(folder / "last.keras") as archive:
+            kept = archive.read(LOG)
+        lines = path.read_bytes().splitlines()
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return  # without the one there is nothing to compare, without the other nothing to restore
+    if lines != kept.splitlines()[: len(lines)]:
+        say(f"{path} was made anew: it was not the log that last.keras holds", style="yellow")
+        write_atomically(path, kept)
 
 
 def environment_here() -> dict[str, Any]:

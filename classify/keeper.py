@@ -17,12 +17,12 @@ from classify.errors import LossError
 from classify.settings import TrainSettings, phases
 from ffpp_tools.files import write_atomically
 
-PLATEAU_PATIENCE = 2  # epochs without a lower validation loss before the rate falls
+PLATEAU_PATIENCE = 2  # epochs without a lower value of the monitor before the rate falls
 PLATEAU_FACTOR = 0.5
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the log and the checkpoints, and ends the training when it stands still.
+    """Writes the log and the checkpoints, and ends the training when validation stands still.
 
     All it decides follows from the epochs so far and the settings, and dropout is seeded anew for
     every epoch: that is why an interrupted training goes on as if nothing had been.
@@ -57,13 +57,14 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def has_ended(self) -> bool:
         """Whether nothing is left to train."""
-        first = self.phases[-1].first
-        finished = len(self.epochs) >= self._settings.epochs
-        return finished or checkpoints.stalled(self.epochs, first, self._settings.patience)
+        first, settings = self.phases[-1].first, self._settings
+        return len(self.epochs) >= settings.epochs or checkpoints.stalled(
+            self.epochs, first, settings.patience, settings.monitor
+        )
 
     def follow_last(self) -> None:
         """Make best.keras and log.csv those of last.keras, which is written first."""
-        if checkpoints.is_best(self.epochs):
+        if checkpoints.is_best(self.epochs, self._settings.monitor):
             checkpoints.save(self._folder / "best.keras", self.network)
         checkpoints.write_log(self._folder, self.epochs)
 
@@ -79,7 +80,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if self._settings.schedule == "plateau":
             phase = next(p for p in self.phases if epoch < p.end)
             seen = [e for e in self.epochs if e.epoch >= phase.first]
-            drops = checkpoints.plateau_drops(seen, PLATEAU_PATIENCE)
+            drops = checkpoints.plateau_drops(seen, PLATEAU_PATIENCE, self._settings.monitor)
             self.model.optimizer.learning_rate = phase.rate * PLATEAU_FACTOR**drops
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -94,12 +95,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         now = time.perf_counter()
         training = (self._trained or now) - self._started
         images = self.batches.shown if self.batches is not None else 0
+        measures: dict[str, Any] = {name: measured.get(name) for name in checkpoints.MEASURES}
         row = Epoch(
             epoch=epoch,
-            loss=measured["loss"],
-            accuracy=measured["accuracy"],
-            val_loss=measured.get("val_loss"),
-            val_accuracy=measured.get("val_accuracy"),
+            **measures,
             learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             images_per_second=round(images / training, 2),
             seconds=round(now - self._started, 3),

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.floating]
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
 LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
+MAX_TEMPERATURE = 20.0  # temperatures are sought from 1 / 20 to 20
 
 
 def confusion(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
@@ -147,20 +148,23 @@ def recall_at(c: Curve, fpr: float) -> Floats:
     return np.where(c.fpr <= fpr, c.recall, 0).max(axis=1) + _undefined(c)
 
 
-def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float:
+def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | None:
     """The threshold of the highest balanced accuracy (Youden's index); called fake is above it.
 
-    It lies half way between two scores; of several that are as good, the nearest to 0.5, and 0.5
-    itself where no threshold is better or only fakes or only reals are there.
+    It lies half way between two scores, or at 0.5; of several that are as good it is the nearest to
+    0.5. None where no threshold is better than to call everything fake or everything real, such as
+    where only fakes or only reals are there.
     """
     c = curve(is_fake, p_fake)
     if np.isnan(_undefined(c)[0]):
-        return 0.5
+        return None
     scores = c.thresholds[1:]
     between = (scores[:-1] + scores[1:]) / 2
     gain = (c.recall - c.fpr)[0, 1:-1]
     at_half = float((c.recall - c.fpr)[0, np.sum(scores > 0.5)])
     candidates, gains = np.append(between, 0.5), np.append(gain, at_half)
+    if gains.max() <= 1e-12:
+        return None
     best = candidates[gains >= gains.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
@@ -199,7 +203,11 @@ def tempered(probabilities: Floats, temperature: float) -> Floats:
 
 
 def best_temperature(actual: Ints, probabilities: Floats) -> float:
-    """The temperature of the lowest log loss (Guo et al., 2017), from 0.05 to 20."""
+    """The temperature of the lowest log loss (Guo et al., 2017), from 0.05 to 20.
+
+    It is 1 where no other is better, and a limit where nothing short of it is (see
+    `temperature_at_limit`): there the log loss might fall further.
+    """
     from scipy.optimize import minimize_scalar
 
     once = np.ones((1, len(actual)))
@@ -207,8 +215,20 @@ def best_temperature(actual: Ints, probabilities: Floats) -> float:
     def loss(log_temperature: float) -> float:
         return float(log_loss(actual, tempered(probabilities, np.exp(log_temperature)), once)[0])
 
-    limit = np.log(20)
-    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
+    limit = np.log(MAX_TEMPERATURE)
+    found = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
+    losses = {value: loss(value) for value in (0.0, -limit, limit, found)}
+    lowest = min(losses.values())
+    return float(np.exp(next(v for v, of_it in losses.items() if of_it <= lowest + 1e-7)))
+
+
+def temperature_at_limit(temperature: float) -> bool:
+    """Whether a temperature is one of the limits that it was sought between.
+
+    >>> [temperature_at_limit(value) for value in (0.05001, 1.0, 19.9995)]
+    [True, False, True]
+    """
+    return bool(abs(np.log(temperature)) > np.log(MAX_TEMPERATURE) - 1e-3)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import jit_compile
-from classify.errors import ModelError
+from classify.errors import ChangedError, ClassifyError, ModelError
 from classify.pack import Progress, pack
 from classify.runs import Run
-from classify.scores import Scores, classes_of, scored
+from classify.scores import PREFIX, Scores, classes_of, scored
+from ffpp_tools.console import say
+from ffpp_tools.errors import FfppError
 from ffpp_tools.files import sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 
@@ -31,7 +35,8 @@ def score_split(
     """The best checkpoint's probabilities for every sample of a split.
 
     Of the run's own manifest they are written to `predictions-<split>.parquet` and read from there
-    until best.keras changes.
+    until best.keras changes. Only the probabilities are taken from that file, and only where its
+    rows are those of the manifest and its digest is that of what was written.
 
     Args:
         run: whose network.
@@ -41,6 +46,7 @@ def score_split(
 
     Raises:
         ClassifyError: the other manifest has classes that the network does not know.
+        ChangedError: the written predictions were changed, and cannot be made anew.
         RunError: no epoch was finished, or the run's manifest changed since training.
         PackError: a crop is missing.
     """
@@ -50,16 +56,70 @@ def score_split(
         return scored(samples, _probabilities(run, manifest, split, progress), classes)
     own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
-    checkpoint = sha256(run.checkpoint)
-    with suppress(OSError, ValueError):  # none yet, or damaged: judge (again)
-        table = pd.read_parquet(path)
-        if table.attrs.get("checkpoint") == checkpoint:
-            return Scores(table, own.classes)
-    found = _probabilities(run, own, split, progress)
+    of = {"checkpoint": sha256(run.checkpoint), "manifest": run.manifest_sha256, "split": split}
+    written = _written(path, own, of)
+    if written.scores and not written.wrong:
+        return written.scores
+    try:
+        found = _probabilities(run, own, split, progress)
+    except (ClassifyError, FfppError) as error:
+        if written.scores:  # of an older version, whose rows are the manifest's
+            say(f"{path} is taken as it is: {written.wrong}, and {error}", style="yellow")
+            return written.scores
+        if not written.wrong:
+            raise
+        raise ChangedError(
+            f"{path} is not what this run gave: {written.wrong}. It cannot be made anew ({error}): "
+            f"put the dataset back where {own.folder} expects it, or restore the file"
+        ) from error
+    if written.wrong:
+        say(f"{path} was made anew: {written.wrong}", style="yellow")
     scores = scored(own.samples(split), found, own.classes)
-    scores.table.attrs["checkpoint"] = checkpoint
+    scores.table.attrs = of | {"digest": _digest(scores, of)}
     write_atomically(path, scores.table.to_parquet(index=False))
     return scores
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is in a file of predictions."""
+
+    scores: Scores | None = None  # the manifest's samples with its probabilities
+    wrong: str = ""  # why they are not to be relied on
+
+
+def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
+    """Read a file of predictions and check it against its manifest and its digest."""
+    samples, classes = manifest.samples(of["split"]), manifest.classes
+    if not path.exists():
+        return _Written()
+    try:
+        table = pd.read_parquet(path)
+        probabilities = table[[f"{PREFIX}{name}" for name in classes]].to_numpy(np.float32)
+    except (OSError, ValueError, KeyError) as error:
+        return _Written(wrong=f"it is damaged ({error})")
+    if table.attrs.get("checkpoint") != of["checkpoint"]:
+        return _Written()  # best.keras is of a later epoch
+    if len(table) != len(samples):
+        return _Written(wrong=f"it has {len(table)} rows for {len(samples)} of the manifest")
+    if differing := [
+        name for name in samples if name not in table or list(table[name]) != list(samples[name])
+    ]:
+        return _Written(wrong=f"its column {differing[0]} is not the manifest's")
+    scores = scored(samples, probabilities, classes)
+    if "digest" not in table.attrs:
+        return _Written(scores, "an older version wrote it, without a digest")
+    if table.attrs != of | {"digest": _digest(scores, of)}:
+        return _Written(wrong="its probabilities were changed after they were written")
+    return _Written(scores)
+
+
+def _digest(scores: Scores, of: dict[str, str]) -> str:
+    """One hash of the probabilities, the faces they are of, and what they come from."""
+    digest = hashlib.sha256("\n".join([*of.values(), *scores.classes]).encode())
+    digest.update("\n".join(scores.table["face_id"]).encode())
+    digest.update(np.ascontiguousarray(scores.probabilities, "<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _probabilities(

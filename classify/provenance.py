@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pandas as pd
 from classify.bootstrap import FEW_GROUPS
 from classify.errors import ClassifyError
 from classify.judge import Judgement
+from classify.metrics import temperature_at_limit
 from classify.operating import Operating
 from classify.report_files import written
 from classify.runs import Run, faces_of
+from classify.split_audit import SplitAudit, dataset_at, split_audit
 from ffpp_tools.audit import ties_within
 from ffpp_tools.console import counted
-from ffpp_tools.dataset import Dataset
+from ffpp_tools.digest import is_intact
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import sha256
 from ffpp_tools.groups import groups
@@ -25,8 +28,8 @@ from ffpp_tools.manifest import Manifest
 from ffpp_tools.probe import Answer
 
 CHOSEN = {
-    "test": "The checkpoint was chosen by validation loss; test chose nothing.",
-    "val": "The checkpoint was chosen by the loss on this very split: these figures flatter.",
+    "test": "The checkpoint was chosen by {monitor}; test chose nothing.",
+    "val": "The checkpoint was chosen by {monitor}, on this very split: these figures flatter.",
     "train": "The network was trained on this very split: these figures say what it memorised.",
 }
 CHOSEN_OF_REFIT = {
@@ -34,6 +37,11 @@ CHOSEN_OF_REFIT = {
     "val": CHOSEN["train"],
     "train": CHOSEN["train"],
 }
+MONITORED = {
+    "val_log_loss": "validation log loss",
+    "val_loss": "validation loss (with the penalties of the head)",
+}
+SEVERAL_SPLITS = "PEOPLE APPEAR ON SEVERAL SIDES"  # as the audit's summary says it
 NEARLY_NONE = 0.02  # a class that so few of the samples are called is as good as never called
 GIVES_AWAY = 0.8  # AUC of cheap properties, at the network's scale, that a reader must know of
 NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
@@ -42,13 +50,16 @@ NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
 def of_run(run: Run, manifest: Manifest, split: str, operating: Operating) -> str:
     """Of a run on a split of its own manifest."""
     chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
-    said = f"{_split(manifest, split)} {chosen[split]} {_threshold(operating)}"
+    how = chosen[split].format(monitor=MONITORED[run.settings.monitor])
+    said = f"{_split(manifest, split)} {how} {_threshold(operating)}"
     return f"{said} {run.borrowed}".strip()
 
 
 def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: Operating) -> str:
     """Of a run on another manifest than it was trained on."""
-    chosen = "trained for a fixed time" if run.settings.refit else "chosen by validation loss"
+    chosen = f"chosen by {MONITORED[run.settings.monitor]}"
+    if run.settings.refit:
+        chosen = "trained for a fixed time"
     said = [
         f"Judged on another manifest than it was trained on, {other.folder.resolve().name}.",
         str(known_people(run, other, split)),
@@ -105,16 +116,25 @@ def _worth(run: Run) -> str:
         auc = math.nan if found is None else float(found)
         people = counted(int(of_unit["groups"]), "group")
         of_this = report["checkpoint"] == sha256(run.checkpoint)
+        leaked = bool(report.get("leaks", SEVERAL_SPLITS in report["provenance"]))
     except (KeyError, TypeError, ValueError):
         of_this = False
     if not of_this:
         return "What that is worth nobody has looked at: `classify report` does."
+    if is_intact(report) is False:
+        return (
+            "What that is worth is not known: its report.json was changed after it was written; "
+            "`classify report` makes it anew."
+        )
     if math.isnan(auc):
         return f"Its test split held nothing to set fakes against ({people} of people)."
     worth = " - NO BETTER THAN GUESSING" if auc <= 0.5 else ""
+    with suppress(ClassifyError, FfppError):  # away from its data, what the report knew counts
+        leaked = split_audit(run.manifest).leaks or leaked
+    inflated = f" {SEVERAL_SPLITS} of that split: the figure is inflated." if leaked else ""
     return (
         f"On its own test split its AUC against originals was {auc:.3f} per {unit} ({people} of "
-        f"people){worth}."
+        f"people){worth}.{inflated}"
     )
 
 
@@ -162,7 +182,7 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
         own = run.manifest
         seen = pd.concat([own.samples(part) for part in ("train", "val")])
         roots = dict.fromkeys((own.root, other.root))
-        tied = pd.concat([Dataset.read(root).ties for root in roots]).drop_duplicates()
+        tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
         return Known(0, 0, str(error))
     samples = pd.concat([seen, judged], ignore_index=True)
@@ -172,10 +192,20 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
 
 
 def remarks(
-    judgements: Sequence[Judgement], manifest: Manifest, shortcuts: Sequence[Answer] = ()
+    judgements: Sequence[Judgement],
+    manifest: Manifest,
+    shortcuts: Sequence[Answer] = (),
+    operating: Operating = Operating(""),  # noqa: B008 (frozen)
 ) -> list[str]:
-    """What a reader of the figures should know besides, most important first."""
-    found = [*map(_guessing, judgements), _shortcuts(shortcuts)]
+    """What a reader of the figures should know besides, most important first.
+
+    Args:
+        judgements: per frame, and perhaps per clip.
+        manifest: that was judged on, with what is known now of who is on it.
+        shortcuts: what cheap properties alone tell.
+        operating: the threshold and temperature that were used.
+    """
+    found = [*map(_guessing, judgements), _shortcuts(shortcuts), _temperature(operating)]
     for j in judgements:
         category, few = j.fewest
         if few < FEW_GROUPS:
@@ -195,6 +225,16 @@ def remarks(
             "Categories differ in how often no face was found; what was not found is not judged."
         )
     return list(dict.fromkeys(text for text in found if text))
+
+
+def stale_shortcuts(audit: SplitAudit) -> str:
+    """A word on cheap properties that were measured over other groups than those of now, or ""."""
+    if not audit.changed:
+        return ""
+    return (
+        "Who belongs together is known better than when the manifest was made: what cheap "
+        "properties reach may have been measured over other groups. Run `ffpp-audit` again."
+    )
 
 
 def _guessing(judged: Judgement) -> str:
@@ -247,7 +287,19 @@ def _shortcuts(answers: Sequence[Answer]) -> str:
     )
 
 
+def _temperature(operating: Operating) -> str:
+    """A word on a temperature that went as far as it may, or ""."""
+    if not temperature_at_limit(operating.temperature):
+        return ""
+    return (
+        f"CALIBRATION FAILED: temperature scaling went to its limit ({operating.temperature:.3g}) "
+        f"on validation, so that no probability is to be taken at its word."
+    )
+
+
 def _split(manifest: Manifest, split: str) -> str:
+    """The split's summary, by what is known now of who is on it."""
+    manifest = split_audit(manifest).manifest
     there = manifest.info["groups"][split]
     behind = [
         f"{counted(n, 'group')} of people behind its {kind}" for kind, n in there.items() if n
@@ -258,4 +310,6 @@ def _split(manifest: Manifest, split: str) -> str:
 def _threshold(operating: Operating, what: str = "thresholds and temperature were") -> str:
     if operating.why_fixed:
         return f"The threshold is 0.5, because none could be chosen: {operating.why_fixed}."
-    return f"The {what} chosen on validation."
+    none = " and per ".join(operating.no_better)
+    chance = f" Per {none} NO THRESHOLD WAS BETTER THAN CHANCE there: it is 0.5." if none else ""
+    return f"The {what} chosen on validation.{chance}"

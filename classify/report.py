@@ -16,6 +16,7 @@ from classify.report_files import write_report, written
 from classify.robustness import Robustness, robustness
 from classify.runs import Run
 from classify.scores import Scores
+from classify.split_audit import split_audit
 from ffpp_tools import probe
 from ffpp_tools.files import occupied, sha256
 from ffpp_tools.manifest import Manifest
@@ -30,11 +31,12 @@ class Report:
     split: str
     provenance: str  # what the figures may be trusted for; always the first line
     operating: Operating
-    manifest: Manifest  # whose split was judged
+    manifest: Manifest  # whose split was judged, with what is known now of who is on it
     frames: Scores  # of every crop
     validation: Scores | None  # of the same manifest: what was chosen on
     run: Run | None  # None for somebody's predictions
     judgements: tuple[Judgement, ...] = ()  # per frame, and per clip where there are clips
+    leaks: bool = False  # whether an identity group is in several splits of the manifest
     remarks: tuple[str, ...] = ()  # what to know besides
     shortcuts: tuple[probe.Answer, ...] = ()  # what cheap properties alone tell, by ffpp-audit
     robustness: Robustness | None = None
@@ -129,16 +131,26 @@ def report_on_file(
 
 def _judged(report: Report) -> Report:
     """The same with its judgements, and what is to be said of them."""
-    rates = report.manifest.info["audit"]["miss_rates"]
+    audit = split_audit(report.manifest)
+    report = replace(
+        report,
+        manifest=audit.manifest,
+        leaks=audit.leaks,
+        frames=audit.regrouped(report.frames),
+        validation=audit.regrouped(report.validation) if report.validation else None,
+    )
+    rates = audit.manifest.info["audit"]["miss_rates"]
     judgements = [judge(report.frames, "frame", report.operating, rates)]
     clips = report.frames.clips()
     if len(clips):
         judgements.append(judge(clips, "clip", report.operating, rates))
     shortcuts = tuple(probe.read(report.manifest))
+    found = provenance.remarks(judgements, audit.manifest, shortcuts, report.operating)
+    stale = provenance.stale_shortcuts(audit) if shortcuts else ""
     return replace(
         report,
         judgements=tuple(judgements),
-        remarks=tuple(provenance.remarks(judgements, report.manifest, shortcuts)),
+        remarks=(*found, stale) if stale else tuple(found),
         shortcuts=shortcuts,
     )
 

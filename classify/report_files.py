@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ import pandas as pd
 from classify import card, figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
-from classify.runs import best_epoch
 from classify.scores import CLIP_KEY, PREFIX, Scores
 from ffpp_tools.console import plain
+from ffpp_tools.digest import with_digest
 from ffpp_tools.files import below, read_json, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
@@ -59,7 +60,8 @@ def write_report(report: Report, faces: bool = True) -> None:
     files["report.html"] = page.rendered(
         "report.html",
         report=report,
-        best_epoch=best_epoch(report.run.log) if report.run else None,
+        best_epoch=report.run.kept_epoch if report.run else None,
+        kept=report.run.kept_row if report.run else {},
         units=UNITS,
         measures=MEASURES,
         level=LEVEL,
@@ -70,7 +72,7 @@ def write_report(report: Report, faces: bool = True) -> None:
     ).encode()
     if card.has_card(report):
         files[card.FILE] = card.model_card(report).encode()
-    values = as_dict(report) | {"files": sorted(files)}
+    values = with_digest(as_dict(report) | {"files": sorted(files)})
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
     _forget(report.folder)
     for name, data in files.items():
@@ -98,6 +100,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     run = report.run
     values: dict[str, Any] = {
         "provenance": report.provenance,
+        "leaks": report.leaks,
         "remarks": report.remarks,
         "name": report.name,
         "split": report.split,
@@ -112,7 +115,9 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
-        values |= {"best_epoch": best_epoch(run.log), "checkpoint": sha256(run.checkpoint)}
+        values |= {"best_epoch": run.kept_epoch, "checkpoint": sha256(run.checkpoint)}
+        values |= {"monitor": run.settings.monitor}
+        values |= {"val_log_loss": run.kept_row.get("val_log_loss", math.nan)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
     return plain(values)
@@ -173,7 +178,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     if len(worst):
         drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
     if report.run:
-        drawn["learning"] = figures.learning(report.run.log)
+        drawn["learning"] = figures.learning(report.run.log, report.run.kept_epoch)
     if report.robustness:
         title = "loss of AUC against originals"
         drawn["robustness"] = figures.losses(report.robustness.losses, title)

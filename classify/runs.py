@@ -18,6 +18,7 @@ from classify.folder import (
     environment_here,
     read_environment,
     read_log,
+    restore_log,
     write_environment,
 )
 from classify.settings import TrainSettings, read_config
@@ -201,14 +202,40 @@ class Run:
     def log(self) -> pd.DataFrame:
         """One row per finished epoch; columns as in `checkpoints.Epoch`.
 
+        log.csv is made anew where it is not that of last.keras, or of fewer of its epochs.
+
         Raises:
             RunError: no epoch was finished yet.
         """
+        restore_log(self.folder)
         return read_log(self.folder)
 
     @property
+    def kept_epoch(self) -> int:
+        """The epoch, counted from 1, that best.keras holds: that of the lowest `monitor`.
+
+        Raises:
+            RunError: no epoch was finished yet, or the log lacks what the epoch was chosen by.
+        """
+        log, monitor = self.log, self.settings.monitor
+        if "val_loss" not in log:  # a refit, of which nothing is chosen
+            return len(log)
+        if monitor not in log or log[monitor].isna().all():
+            raise RunError(f"{self.folder}/log.csv has no {monitor}, by which the epoch was chosen")
+        return int(log[monitor].idxmin()) + 1
+
+    @property
+    def kept_row(self) -> dict[str, Any]:
+        """What the log holds of the epoch that was kept.
+
+        Raises:
+            RunError: as `kept_epoch`.
+        """
+        return dict(self.log.loc[self.kept_epoch - 1])
+
+    @property
     def checkpoint(self) -> Path:
-        """The file of the epoch with the lowest validation loss; of a refit, of its last one.
+        """The file of the epoch that was kept; of a refit, of its last one.
 
         Raises:
             RunError: no epoch was finished yet.
@@ -259,11 +286,6 @@ def load_model(path: Path, compiled: bool = False) -> keras.Model:
         return keras.models.load_model(path, compile=compiled, safe_mode=True)
     except Exception as error:  # a damaged archive leads Keras to any
         raise RunError(f"{path}: not a Keras model that can be loaded safely ({error})") from error
-
-
-def best_epoch(log: pd.DataFrame) -> int:
-    """The epoch, counted from 1, that best.keras holds."""
-    return int(log["val_loss"].idxmin()) + 1 if "val_loss" in log else len(log)
 
 
 def _manifest_behind(weights: Path) -> str:

@@ -18,11 +18,16 @@ TABLES = ("manifest", "training", "search")  # of config.toml: a run's, or a sea
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("all", "balanced")
 JIT = ("auto", "on", "off")
+MONITORS = ("val_log_loss", "val_loss")
+OLD_MONITOR = "val_loss"  # of a run whose config.toml does not name one: it was the only one
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """All that decides a training besides its data; the defaults are the paper's.
+    """All that decides a training besides its data.
+
+    The defaults are the paper's, but for `monitor`: the paper follows the validation loss, of which
+    the penalties of its head are the greater part.
 
     What is None is left to the architecture, and known after `classify.trainer.resolved`.
     """
@@ -44,7 +49,8 @@ class TrainSettings:
     learning_rate: float = 0.001  # of Adam
     schedule: str = "constant"  # of the rate: constant, cosine or plateau
     warmup_epochs: float = 0.0  # in which a cosine's rate rises from zero
-    patience: int = 5  # epochs without a lower validation loss before stopping
+    patience: int = 5  # epochs without a lower value of `monitor` before stopping
+    monitor: str = "val_log_loss"  # what chooses the epoch; "val_loss" has the penalties in it
     augment: str = "paper"  # a name from `augment.PRESETS`
     class_weights: bool = False  # every class counts the same in the loss
     fraction: float = 1.0  # of the crops of every class, for training and validation alike
@@ -57,7 +63,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
         least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0}
-        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT}
+        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT, "monitor": MONITORS}
         check_fields(
             self,
             least | {"head_epochs": 0, "warmup_epochs": 0},
@@ -130,7 +136,8 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
 
     Returns:
         The table `training`, and `path` of the table `manifest` if there is one; paths in the file
-        start from its folder.
+        start from its folder. In a file that a run or a search wrote before there was a choice of
+    `monitor`, it is `OLD_MONITOR`.
 
     Raises:
         ClassifyError: no such file, not TOML, or keys and values that are not known.
@@ -145,10 +152,12 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         raise ClassifyError(
             f"{path}: {', '.join(unknown)} is not known there; settings stand in a table [training]"
         )
-    settings = settings_of(config.get("training", {}), path)
-    manifest = config.get("manifest", {})
+    training, manifest = config.get("training", {}), config.get("manifest", {})
+    settings = settings_of(training, path)
     if not isinstance(manifest, dict):
         raise ClassifyError(f"{path}: manifest is a table with a path")
+    if "sha256" in manifest and "monitor" not in training:  # which a run always writes
+        settings = replace(settings, monitor=OLD_MONITOR)
     found = manifest.get("path")
     return settings, (path.parent / found) if isinstance(found, str) else None
 

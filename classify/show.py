@@ -69,16 +69,18 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
 
 
 def comparison(found: Comparison) -> None:
-    """Runs, best first."""
+    """Runs, ordered by validation."""
     from classify.page import number, percent, with_interval
 
     for note in found.notes:
         say(note, style="yellow")
-    columns = ("accuracy, %", "recall of fakes, %", "AUC", "parameters", "images/s", "MB")
-    title = f"per {found.unit}, best AUC first"
+    measures = ("validation AUC", "test accuracy, %", "test recall of fakes, %", "test AUC")
+    columns = (*measures, "parameters", "images/s", "MB")
+    title = f"per {found.unit}, ordered by AUC on {found.ordered_by}"
     table = _table(title, "run", "architecture", "weights", *columns)
     for r in found.table.itertuples():
-        shares = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
+        on_test = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
+        shares = (number(r.val_auc), *on_test)
         cost = (f"{r.parameters:,}", f"{r.images_per_second:.0f}", f"{r.megabytes:.1f}")
         _row(table, r.run, r.arch, r.weights, *shares, *cost)
     print_table(table)
@@ -87,7 +89,10 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        say(f"the best minus the second, over the same draws of people: {gains}")
+        say(
+            f"on test, the first minus the second by {found.ordered_by}, over the same draws of "
+            f"people: {gains}"
+        )
 
 
 def tuned(found: Tuned) -> None:

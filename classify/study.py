@@ -27,6 +27,7 @@ RECIPE = TrainSettings(
     batch_size=256,
     learning_rate=0.0009,
     patience=3,
+    monitor="val_loss",  # as there; this head has no penalties, so that it is the log loss
     augment="rotate-shift",
     fraction=0.1,
 )

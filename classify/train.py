@@ -40,9 +40,9 @@ def train(
 ) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
-    Adam; stops when the validation loss has not fallen for `patience` epochs; best.keras is
-    the epoch with the lowest validation loss. The test split is not read. After every epoch
-    log.csv and last.keras tell all that `resume` needs.
+    Adam; stops when the validation log loss has not fallen for `patience` epochs; best.keras is
+    the epoch of its lowest value (`TrainSettings.monitor`). The test split is not read. After every
+    epoch log.csv and last.keras tell all that `resume` needs.
 
     Args:
         manifest_folder: what `ffpp-split` wrote.
@@ -205,7 +205,9 @@ def _fit(
                 f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
             )
         (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
-        write_atomically(run.folder / "learning.png", image(figures.learning(run.log), "png"))
+        write_atomically(
+            run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png")
+        )
 
 
 def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:

@@ -5,12 +5,38 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from classify.backend import jit_compile, policy
+from classify.metrics import LEAST_PROBABILITY
 from classify.models import build, chosen_arch, freeze
 from classify.settings import Phase, TrainSettings
+
+
+@keras.saving.register_keras_serializable("classify")
+class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
+    """The log loss of the probabilities alone: no penalties, no weights.
+
+    It is `metrics.log_loss` while a network is trained, by the same steps with every backend. A
+    sample of weight 0 fills up a batch and is left out.
+    """
+
+    def __init__(self, name: str = "log_loss", dtype: str = "float32") -> None:
+        super().__init__(name, dtype)  # not in half precision
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add samples: (n, k) targets and probabilities, k = 1 for one sigmoid."""
+        wanted, given = (keras.ops.cast(values, "float32") for values in (y_true, y_pred))
+        agreed = wanted * given
+        if given.shape[-1] == 1:
+            agreed = agreed + (1 - wanted) * (1 - given)
+        right = keras.ops.clip(keras.ops.sum(agreed, axis=-1), LEAST_PROBABILITY, 1)
+        counted = None
+        if sample_weight is not None:
+            counted = keras.ops.cast(keras.ops.convert_to_tensor(sample_weight) > 0, "float32")
+        super().update_state(-keras.ops.log(right), counted)
 
 
 def resolved(settings: TrainSettings) -> TrainSettings:
@@ -69,7 +95,7 @@ def compile_for_here(
     trainer.compile(
         optimizer=optimizer,
         loss=f"{entropy}_crossentropy",
-        weighted_metrics=["accuracy"],
+        weighted_metrics=["accuracy", LogLoss()],
         jit_compile=jit_compile(settings.jit),
     )
 

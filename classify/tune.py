@@ -22,7 +22,7 @@ from classify.models.heads import HEADS
 from classify.pack import Progress
 from classify.page import image
 from classify.predict import score_split
-from classify.runs import Run, best_epoch
+from classify.runs import Run
 from classify.settings import TrainSettings, read_config
 from ffpp_tools.files import read_toml, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
@@ -271,8 +271,8 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
         run = Run.read(path)
         row = {"trial": path.name, "epochs": run.settings.epochs}
         if not (path / FAILED).exists():
-            log = run.log
-            row |= _figures(run) | {"kept_epoch": best_epoch(log), "seconds": log["seconds"].sum()}
+            seconds = run.log["seconds"].sum()
+            row |= _figures(run) | {"kept_epoch": run.kept_epoch, "seconds": seconds}
         rows.append(row | {name: getattr(run.settings, name) for name in names})
     columns = [OBJECTIVE, "val_accuracy", "val_auc", "kept_epoch", "epochs", "seconds", *names]
     table = pd.DataFrame(rows, columns=["trial", *columns])

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.clip import ORIGINALS
+from ffpp_tools.digest import is_intact, with_digest
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.kept import face_in, kept
@@ -103,7 +104,8 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
 def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
     """Keep the answers beside the manifest, in probe.json, for reports to show."""
     rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
-    text = json.dumps({"files": manifest.info["files"], "answers": rows}, indent=2) + "\n"
+    values = with_digest({"files": manifest.info["files"], "answers": rows})
+    text = json.dumps(values, indent=2) + "\n"
     write_atomically(manifest.folder / "probe.json", text.encode())
 
 
@@ -111,7 +113,7 @@ def read(manifest: Manifest) -> list[Answer]:
     """The answers that `ffpp-audit` left beside a manifest; none where it did not, or of another.
 
     Raises:
-        TableError: probe.json is damaged.
+        TableError: probe.json is damaged, or was changed after it was written.
     """
     path = manifest.folder / "probe.json"
     if not path.exists():
@@ -120,6 +122,8 @@ def read(manifest: Manifest) -> list[Answer]:
         found = read_json(path)
         if found["files"] != manifest.info["files"]:
             return []
+        if is_intact(found) is False:
+            raise TableError(f"{path} was changed after it was written; run `ffpp-audit` again")
         rows: list[dict[str, Any]] = found["answers"]
         nan = float("nan")
         aucs = [{k: nan for k in ("auc", "auc_scaled") if row[k] is None} for row in rows]

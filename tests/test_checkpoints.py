@@ -18,13 +18,14 @@ from classify.checkpoints import (
 from classify.errors import RunError
 
 
-def logged(number, val_loss):
+def logged(number, val_loss, val_log_loss=None):
     """An epoch with this validation loss; None without validation."""
     return Epoch(
         epoch=number,
         loss=1.0,
         accuracy=0.5,
         val_loss=val_loss,
+        val_log_loss=val_log_loss,
         val_accuracy=None if val_loss is None else 0.5,
         learning_rate=0.001,
         images_per_second=20.0,
@@ -38,7 +39,7 @@ def epochs(*losses):
 
 
 def bests(*losses):
-    return [is_best(epochs(*losses)[: i + 1]) for i in range(len(losses))]
+    return [is_best(epochs(*losses)[: i + 1], "val_loss") for i in range(len(losses))]
 
 
 def test_the_best_epoch_has_the_lowest_validation_loss_so_far():
@@ -49,9 +50,20 @@ def test_a_loss_that_is_not_finite_is_never_the_best_and_does_not_stand_in_the_w
     assert bests(math.nan, 2.0, math.inf, 1.0) == [False, True, False, True]
 
 
+def test_the_monitor_decides_whose_fall_counts():
+    """The loss falls with its penalties while the log loss rises."""
+    rows = [logged(0, 14.0, 1.5), logged(1, 13.0, 1.7), logged(2, 12.0, 1.9)]
+    kept = {m: [is_best(rows[: i + 1], m) for i in range(3)] for m in ("val_loss", "val_log_loss")}
+    assert kept == {"val_loss": [True, True, True], "val_log_loss": [True, False, False]}
+    assert not stalled(rows, 0, 2, "val_loss")
+    assert stalled(rows, 0, 2, "val_log_loss")
+    assert plateau_drops(rows, 2, "val_loss") == 0
+    assert plateau_drops(rows, 2, "val_log_loss") == 1
+
+
 def test_without_validation_the_last_epoch_is_kept():
     assert bests(None, None, None) == [True, True, True]
-    assert not stalled(epochs(None, None, None, None), 0, patience=1)
+    assert not stalled(epochs(None, None, None, None), 0, 1, "val_loss")
 
 
 @pytest.mark.parametrize(
@@ -68,22 +80,22 @@ def test_without_validation_the_last_epoch_is_kept():
 def test_a_training_stands_still_when_its_loss_has_not_fallen_for_so_long(
     losses, patience, expected
 ):
-    assert stalled(epochs(*losses), 0, patience) is expected
+    assert stalled(epochs(*losses), 0, patience, "val_loss") is expected
 
 
 def test_what_the_head_reached_does_not_stop_the_fine_tuning():
-    assert stalled(epochs(1.0, 5.0, 5.1, 5.2), 0, 2)
-    assert not stalled(epochs(1.0, 5.0, 4.9, 4.8), 1, 2)
+    assert stalled(epochs(1.0, 5.0, 5.1, 5.2), 0, 2, "val_loss")
+    assert not stalled(epochs(1.0, 5.0, 4.9, 4.8), 1, 2, "val_loss")
 
 
 def test_a_plateau_is_counted_anew_after_every_drop():
-    assert plateau_drops(epochs(1.0, 1.1, 1.2), 2) == 1
-    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2) == 1
-    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2) == 2
-    assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2) == 0
-    assert plateau_drops(epochs(1.0, 1.0, 1.0), 2) == 1  # as low is not lower
-    assert plateau_drops(epochs(math.nan, 3.0, 2.0, 1.0, 0.9, 0.8), 2) == 0
-    assert plateau_drops(epochs(3.0, math.nan, 2.0, 1.0, 0.9), 2) == 0
+    assert plateau_drops(epochs(1.0, 1.1, 1.2), 2, "val_loss") == 1
+    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2, "val_loss") == 1
+    assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2, "val_loss") == 2
+    assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2, "val_loss") == 0
+    assert plateau_drops(epochs(1.0, 1.0, 1.0), 2, "val_loss") == 1  # as low is not lower
+    assert plateau_drops(epochs(math.nan, 3.0, 2.0, 1.0, 0.9, 0.8), 2, "val_loss") == 0
+    assert plateau_drops(epochs(3.0, math.nan, 2.0, 1.0, 0.9), 2, "val_loss") == 0
 
 
 @pytest.fixture
@@ -112,11 +124,11 @@ def test_a_validation_loss_that_was_not_finite_stays_so(trained, tmp_path):
     save_last(tmp_path, trained, epochs(2.0, math.nan, 1.0))
     _, rows = read_last(tmp_path, Epoch)
     assert math.isnan(rows[1].val_loss)
-    assert is_best(rows)
+    assert is_best(rows, "val_loss")
     save_last(tmp_path, trained, epochs(math.nan))
     _, rows = read_last(tmp_path, Epoch)
     assert rows[0].val_loss is not None
-    assert not is_best(rows)
+    assert not is_best(rows, "val_loss")
 
 
 def test_an_optimizer_that_cannot_go_on_is_refused(trained, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -46,39 +47,86 @@ def test_a_row_has_the_figures_of_the_runs_own_report(runs):
         assert row["parameters"] == run.best_model().count_params()
         assert row["megabytes"] == run.checkpoint.stat().st_size / 1e6
         assert row["images_per_second"] > 0
-    assert found.table["auc"].is_monotonic_decreasing
+        validated = make_report(run, "val").judgements[1]
+        assert row["val_auc"] == pytest.approx(validated.measures["auc_against_originals"].value)
+    assert found.table["val_auc"].is_monotonic_decreasing
+    assert found.ordered_by == "validation"
 
 
-def test_the_two_best_are_compared_over_the_same_draws(runs):
+def test_the_two_best_by_validation_are_compared_over_the_same_draws(runs):
     found = compare(runs[:2])
     best, second = found.table.to_dict("records")
     gain = found.differences["auc"]
     assert gain.value == pytest.approx(best["auc"] - second["auc"])
-    assert gain.value >= 0
     assert np.isnan(gain.low) or gain.low <= gain.value <= gain.high
     accuracy = found.differences["accuracy"]
     assert accuracy.value == pytest.approx(best["accuracy"] - second["accuracy"])
     assert found.notes == ()
 
 
-def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeypatch):
-    """One is always right; the other takes each class for the next one."""
+def made_up(right):
+    """Scores that are right of some runs and splits, and elsewhere take a class for the next."""
 
-    def made_up(run, split, progress=None):
+    def scores_of(run, split, progress=None):
         scores = score_split(run, split)
-        shift = 0 if run.folder.name == "short" else 1
+        shift = 0 if (run.folder.name, split) in right else 1
         classes = len(scores.classes)
         said = np.eye(classes)[(scores.actual + shift) % classes]
         columns = {f"p_{name}": said[:, i] for i, name in enumerate(scores.classes)}
         return Scores(scores.table.assign(**columns), scores.classes)
 
-    monkeypatch.setattr("classify.compare.score_split", made_up)
+    return scores_of
+
+
+def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeypatch):
+    right = {("short", "val"), ("short", "test")}
+    monkeypatch.setattr("classify.compare.score_split", made_up(right))
     found = compare([runs[1], runs[0]])
     assert found.table["run"].tolist() == ["short", "long"]
     assert found.table["auc"].tolist()[0] == 1 > found.table["auc"].tolist()[1]
     assert found.table["accuracy"].tolist() == [1, 0]
     assert found.differences["accuracy"].value == 1
     assert found.differences["auc"].value == pytest.approx(1 - found.table["auc"][1])
+
+
+def test_test_chooses_no_order_where_validation_can(runs, monkeypatch):
+    """One is right on validation and wrong on test, the other the other way round."""
+    right = {("short", "val"), ("long", "test")}
+    monkeypatch.setattr("classify.compare.score_split", made_up(right))
+    found = compare([runs[1], runs[0]])
+    assert found.table["run"].tolist() == ["short", "long"]
+    assert found.table["val_auc"][0] == 1 > found.table["val_auc"][1]
+    assert found.table["auc"][0] < found.table["auc"][1] == 1
+    assert found.differences["accuracy"].value == -1
+    assert found.ordered_by == "validation"
+    assert not any("test" in note for note in found.notes)
+
+
+def refitted(run):
+    return dataclasses.replace(run, settings=dataclasses.replace(run.settings, refit=True))
+
+
+def test_a_refit_comes_last_and_is_compared_with_nobody(runs, monkeypatch):
+    right = {("long", "test")}
+    monkeypatch.setattr("classify.compare.score_split", made_up(right))
+    found = compare([refitted(runs[1]), runs[0]])
+    assert found.table["run"].tolist() == ["short", "long"]
+    assert np.isnan(found.table["val_auc"][1])
+    assert found.differences == {}
+    assert found.notes[0].startswith("long: no AUC on validation")
+
+
+def test_where_test_orders_runs_the_first_note_says_so(runs, monkeypatch, tmp_path):
+    monkeypatch.setattr("classify.compare.score_split", made_up({("long", "test")}))
+    found = compare([refitted(run) for run in runs[:2]])
+    assert found.table["run"].tolist() == ["long", "short"]
+    assert found.ordered_by == "test"
+    assert "the order is that of AUC on test" in found.notes[0]
+    write_comparison(tmp_path, found)
+    assert json.loads((tmp_path / "comparison.json").read_text())["ordered_by"] == "test"
+    html = (tmp_path / "comparison.html").read_text()
+    assert "Ordered by AUC on test" in html
+    assert html.index(found.notes[0].replace("'", "&#39;")) < html.index("<table>")
 
 
 def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):
@@ -95,8 +143,11 @@ def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):
 
 def test_runs_on_other_splits_and_on_leaking_ones_are_said_not_to_be_comparable(runs):
     found = compare([runs[1], runs[2]])
-    assert "leaky" in found.notes[0]
-    assert "several sides" in found.notes[0]
+    first, second = found.table["run"]
+    assert found.notes[0].startswith(f"{second}: validated on another split than {first}")
+    assert "NOT COMPARABLE" in found.notes[0]
+    assert "leaky" in found.notes[1]
+    assert "several sides" in found.notes[1]
     assert any("not comparable" in note for note in found.notes)
     assert found.differences == {}
 
@@ -120,11 +171,12 @@ def test_a_comparison_is_written_as_table_and_page(runs, tmp_path):
     assert page.headers.count("row") == 4  # a row per run in both tables
     splits = pd.read_csv(tmp_path / "splits.csv")
     assert splits["run"].tolist() == found.table["run"].tolist()
-    for run, test_accuracy, val_loss in splits[["run", "test_accuracy", "val_loss"]].to_numpy():
+    columns = ["run", "test_accuracy", "val_log_loss"]
+    for run, test_accuracy, val_log_loss in splits[columns].to_numpy():
         one = next(r for r in runs if r.folder.name == run)
         frames = score_split(one, "test")
         assert test_accuracy == pytest.approx((frames.actual == frames.predicted).mean())
-        assert val_loss == pytest.approx(one.log["val_loss"].min())
+        assert val_log_loss == pytest.approx(one.log["val_log_loss"].min())
     beside = pd.read_csv(tmp_path / "accuracy-recall.csv", index_col=0)
     assert beside.columns.tolist() == found.table["run"].tolist()
     first = found.table.iloc[0]
@@ -156,7 +208,7 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
     def gone(folder):
         raise TableError(f"{folder}: gone")
 
-    monkeypatch.setattr("classify.provenance.Dataset.read", gone)
+    monkeypatch.setattr("classify.provenance.dataset_at", gone)
     found = matrix(runs[1:2], [leaky])
     assert found.leaks.to_numpy().tolist() == [["unknown"]]
     assert cells(found).to_numpy()[0, 0].endswith("‡")

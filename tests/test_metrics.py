@@ -191,8 +191,18 @@ def test_a_score_of_just_the_threshold_is_called_real():
 @pytest.mark.parametrize(
     ("is_fake", "p_fake"), [([1, 0, 1], [0.7, 0.7, 0.7]), ([1, 1], [0.2, 0.3]), ([0, 0], [0.8, 1])]
 )
-def test_where_nothing_can_be_chosen_the_threshold_is_half(is_fake, p_fake):
-    assert metrics.best_threshold(is_fake, p_fake) == 0.5
+def test_where_nothing_can_be_chosen_there_is_no_threshold(is_fake, p_fake):
+    assert metrics.best_threshold(is_fake, p_fake) is None
+
+
+@pytest.mark.parametrize("p_fake", [(0.1, 0.2, 0.8, 0.9), (0.4, 0.3, 0.4, 0.3)])
+def test_a_threshold_worse_than_calling_everything_the_same_is_not_chosen(p_fake):
+    """Fakes below reals at every threshold, or as often above as below."""
+    assert metrics.best_threshold([1, 1, 0, 0], p_fake) is None
+
+
+def test_the_least_gain_over_chance_is_a_threshold():
+    assert metrics.best_threshold([1, 0, 1], [0.4, 0.35, 0.1]) == pytest.approx(0.375)
 
 
 def test_a_temperature_undoes_overconfidence_and_changes_no_ranks():
@@ -214,4 +224,9 @@ def test_a_temperature_goes_no_further_than_its_limits(right, limit):
     """Always as sure, and right every second time or always."""
     actual = np.arange(100) >= right
     found = metrics.best_temperature(actual.astype(int), np.tile([0.9, 0.1], (100, 1)))
-    assert found == pytest.approx(limit, rel=0.25)
+    assert found == pytest.approx(limit, rel=1e-9)
+    assert metrics.temperature_at_limit(found)
+
+
+def test_where_no_temperature_helps_it_is_one():
+    assert metrics.best_temperature(np.arange(100) % 2, np.full((100, 2), 0.5)) == 1

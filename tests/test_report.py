@@ -53,7 +53,7 @@ def test_the_tables_on_disk_are_those_of_the_predictions(report):
 
 def test_the_first_line_says_what_kind_of_split_it_was(report):
     assert report.provenance.startswith("Split: grouped. No group of people is on two sides")
-    assert "validation loss" in report.provenance
+    assert "chosen by validation log loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")
 
@@ -192,11 +192,12 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
     at = report.operating
     val = Scores(pd.read_parquet(report.run.folder / "predictions-val.parquet"), report.run.classes)
     clips = val.clips()
+    best = [best_threshold(scores.is_fake, scores.p_fake) for scores in (val, clips)]
     assert at == Operating(
         "",
-        best_threshold(val.is_fake, val.p_fake),
-        best_threshold(clips.is_fake, clips.p_fake),
+        *(0.5 if value is None else value for value in best),
         best_temperature(val.actual, val.probabilities),
+        tuple(u for u, value in zip(("frame", "clip"), best, strict=True) if value is None),
     )
     assert [j.threshold for j in report.judgements] == [at.frame_threshold, at.clip_threshold]
     written = (report.run.folder / FILE).stat().st_mtime_ns
@@ -293,7 +294,7 @@ def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_f
 ):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     found = make_report(report.run, "test", other)
-    assert "checkpoint was chosen by validation loss on the run's own manifest" in found.provenance
+    assert "chosen by validation log loss on the run's own manifest" in found.provenance
     exported = pd.read_csv(found.folder / "predictions.csv")
     assert exported["face_id"].tolist() == other.samples("test")["face_id"].tolist()
     another = make_manifest(

@@ -11,6 +11,7 @@ from classify.backend import devices, jit_compile
 from classify.batches import Batches
 from classify.errors import ClassifyError, LossError, ModelError, RunError
 from classify.keeper import Guard, Keeper
+from classify.metrics import log_loss
 from classify.models import build
 from classify.pack import pack
 from classify.predict import score_split
@@ -56,8 +57,21 @@ def test_the_run_folder_holds_all_it_takes_to_repeat_it(run, videos_manifest):
 
 def test_the_log_has_a_row_per_epoch_with_validation(run):
     assert list(run.log["epoch"]) == [0, 1, 2]
-    for column in ("loss", "accuracy", "val_loss", "val_accuracy"):
+    for column in ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy"):
         assert np.isfinite(run.log[column]).all()
+
+
+@pytest.mark.parametrize("changes", [{}, {"class_weights": True, "mixed_precision": True}])
+def test_the_logged_log_loss_is_that_of_the_saved_predictions(
+    run, videos_manifest, tmp_path, changes
+):
+    trained = train_tiny(videos_manifest.folder, tmp_path / "r", **changes) if changes else run
+    scores = score_split(trained, "val")
+    expected = log_loss(scores.actual, scores.probabilities, np.ones((1, len(scores))))[0]
+    kept = trained.log.loc[trained.kept_epoch - 1]
+    tolerance = 2e-3 if changes else 1e-5  # half precision depends on the batch
+    assert kept["val_log_loss"] == pytest.approx(expected, abs=tolerance)
+    assert kept["val_log_loss"] == trained.log["val_log_loss"].min()
 
 
 def test_the_test_split_is_not_touched_by_training(dataset, tmp_path):
@@ -92,7 +106,7 @@ def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_pat
         learning_rate=0.5,
         augment="none",
     )
-    best = stopped.log["val_loss"].idxmin()
+    best = stopped.log["val_log_loss"].idxmin()
     assert len(stopped.log) < 40
     assert len(stopped.log) == best + 2
 

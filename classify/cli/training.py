@@ -110,7 +110,14 @@ def train(
         float | None, option("Epochs in which the rate rises from zero, for cosine", 0)
     ] = None,
     patience: Annotated[
-        int | None, option("Epochs without a lower validation loss before stopping", 5)
+        int | None, option("Epochs without a lower --monitor before stopping", 5)
+    ] = None,
+    monitor: Annotated[
+        str | None,
+        option(
+            "What chooses the epoch and stops: val_log_loss, or val_loss with its penalties",
+            "val_log_loss",
+        ),
     ] = None,
     augment: Annotated[
         str | None, option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
@@ -146,7 +153,7 @@ def train(
     """
     options = locals()
     from classify.folder import check_free, new_folder
-    from classify.runs import Run, best_epoch
+    from classify.runs import Run
     from classify.settings import TrainSettings, read_config
     from ffpp_tools.manifest import Manifest
 
@@ -186,8 +193,7 @@ def train(
             run = training.resume(folder, callbacks, progress)
         else:
             run = training.train(manifest, folder, settings, callbacks, progress)
-    trained = run.log
-    best = best_epoch(trained)
+    trained, best = run.log, run.kept_epoch
     shown = trained.loc[best - 1].filter(regex="loss|accuracy")
     measures = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
     say(f"kept epoch {best} of {len(trained)} ({measures})")

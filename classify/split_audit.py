@@ -1,0 +1,159 @@
+"""What is known now of the identity groups in a manifest's splits.
+
+manifest.json holds what was known when the manifest was made. Since then `ffpp-clean` and
+`ffpp-identify` may have found who is in several clips, and lists may have come: the audit is made
+again from the dataset's tables as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from classify.scores import Scores
+from ffpp_tools import lists
+from ffpp_tools.audit import Audit, audited, ties_within, with_audit
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.errors import TableError
+from ffpp_tools.groups import groups, knots
+from ffpp_tools.manifest import Manifest
+from ffpp_tools.rows import SPLITS, STILL
+
+UNREADABLE = "THE DATASET CANNOT BE READ HERE"
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class SplitAudit:
+    """A manifest's splits, by what ties clips and stills now.
+
+    manifest: its info holds the summary, the groups and the audit of now.
+    group_of: face_id → identity group; None where the dataset cannot be read.
+    changed: whether the groups are others than when the manifest was made.
+    """
+
+    manifest: Manifest
+    group_of: Mapping[str, str] | None = None
+    changed: bool = False
+
+    @property
+    def leaks(self) -> bool:
+        """Whether an identity group is in several splits."""
+        return bool(self.manifest.info["audit"]["leaks"])
+
+    def samples(self, split: str) -> pd.DataFrame:
+        """The rows of one split, with their groups of now.
+
+        Raises:
+            TableError: as `Manifest.samples`.
+        """
+        return self._regrouped(self.manifest.samples(split))
+
+    def regrouped(self, scores: Scores) -> Scores:
+        """Scores of this manifest's samples, with their groups of now."""
+        return Scores(self._regrouped(scores.table), scores.classes)
+
+    def _regrouped(self, table: pd.DataFrame) -> pd.DataFrame:
+        if self.group_of is None:
+            return table
+        return table.assign(group=table["face_id"].map(self.group_of).astype("str"))
+
+
+def split_audit(manifest: Manifest) -> SplitAudit:
+    """Audit a manifest anew by its dataset; by its own audit where that cannot be read.
+
+    Its summary then says so. Made once for as long as neither manifest nor dataset change.
+    """
+    try:
+        found = _audited(manifest.folder.resolve(), _stamp(manifest.folder), _stamp(manifest.root))
+    except TableError as error:
+        said = str(manifest.info["summary"])
+        if UNREADABLE not in said:
+            reason = str(error)
+            for folder in (manifest.root, manifest.folder.resolve()):
+                reason = reason.replace(str(folder), folder.name)  # a report names no path
+            said += (
+                f". {UNREADABLE} ({reason}): what is said of people is what was known when the "
+                f"manifest was made"
+            )
+        return SplitAudit(replace(manifest, info={**manifest.info, "summary": said}))
+    info: dict[str, Any] = {**with_audit(manifest.info, found.audit), "groups": found.behind}
+    if found.lost and manifest.info["audit"]["leaks"] and not found.audit.leaks:
+        info = {**info, **{key: manifest.info[key] for key in ("summary", "audit")}}
+    if found.lost:
+        info["summary"] += (
+            f". {', '.join(found.lost)}, WHICH THE MANIFEST RESTS ON, IS NO LONGER IN THE DATASET: "
+            f"people may be in several splits unnoticed"
+        )
+    return SplitAudit(replace(manifest, info=info), found.group_of, found.changed)
+
+
+def dataset_at(root: Path) -> Dataset:
+    """The dataset in a folder, read once for as long as it does not change.
+
+    Raises:
+        TableError: a table is missing or damaged.
+    """
+    return _dataset(root, _stamp(root))
+
+
+@dataclass(frozen=True)
+class _Found:
+    audit: Audit
+    group_of: dict[str, str]
+    behind: dict[str, dict[str, int]]  # how many groups each split's clips and stills come from
+    changed: bool
+    lost: tuple[str, ...]  # tables and lists that the manifest rests on and that are gone
+
+
+@lru_cache(maxsize=8)
+def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
+    manifest = Manifest.read(folder)
+    splits = {split: manifest.samples(split) for split in SPLITS}
+    every = pd.concat([rows.assign(split=s) for s, rows in splits.items()], ignore_index=True)
+    tables = _dataset(manifest.root, tables_stamp)
+    units = knots(every)
+    elsewhere = units[~units.isin(knots(tables.frames).unique())]
+    if len(elsewhere):
+        raise TableError(f"{manifest.root} does not hold {elsewhere.iloc[0]}")
+    group = groups(every, ties_within(every, tables.ties))
+    there = {**tables.fingerprints, **lists.hashes(tables.folder)}
+    return _Found(
+        audited(every, tables),
+        dict(zip(every["face_id"], group, strict=True)),
+        {
+            split: _behind(rows["compression"] == STILL, group[rows.index])
+            for split, rows in every.groupby("split")
+        },
+        not _same_partition(group, every["group"]),
+        tuple(name for name in manifest.info["tables"] if name not in there),
+    )
+
+
+def _behind(still: pd.Series, group: pd.Series) -> dict[str, int]:
+    return {"clips": int(group[~still].nunique()), "stills": int(group[still].nunique())}
+
+
+def _same_partition(one: pd.Series, other: pd.Series) -> bool:
+    pairs = pd.DataFrame({"one": one, "other": other}).drop_duplicates()
+    return not (pairs["one"].duplicated().any() or pairs["other"].duplicated().any())
+
+
+@lru_cache(maxsize=2)
+def _dataset(root: Path, _tables: Stamp) -> Dataset:
+    return Dataset.read(root)
+
+
+def _stamp(folder: Path) -> Stamp:
+    """What tells that a file of a folder, or a list below it, has changed."""
+    found = []
+    for path in (*folder.glob("*.*"), *(folder / lists.FOLDER).glob("*")):
+        about = path.stat()
+        if path.is_file():
+            found.append((path.name, about.st_mtime_ns, about.st_ctime_ns, about.st_size))
+    return tuple(sorted(found))
