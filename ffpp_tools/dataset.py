@@ -12,6 +12,7 @@ import pandas as pd
 from ffpp_tools import lists
 from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.groups import categories, persons, ties
+from ffpp_tools.match_rates import limits
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import (
     fingerprint,
@@ -84,6 +85,8 @@ class Dataset:
                 found.append(f"{what} ({command} was not run)")
             elif table.attrs.get("faces") != self.fingerprints["faces.parquet"]:
                 found.append(f"{what}, of crops that were made since {command} was run")
+            elif table is self.identities:
+                found.append(limits(table))
         return found
 
     def repeated(self) -> set[str]:
