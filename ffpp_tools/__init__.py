@@ -1,4 +1,4 @@
-"""Builds leak-free face datasets from FaceForensics++ videos and celebrity stills."""
+"""Builds face datasets with no identity known to be in two splits, of FF++ videos and stills."""
 
 import os
 

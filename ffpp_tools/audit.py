@@ -89,7 +89,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        tuple(sentences(covered)),
+        (*sentences(covered), *tables.limits),
         tuple(covered),
         confounding.by_compression(samples),
         confounding.still_accuracy(samples),

@@ -12,6 +12,7 @@ import pandas as pd
 from ffpp_tools import lists
 from ffpp_tools.coverage import coverage, sentences
 from ffpp_tools.groups import categories, ties
+from ffpp_tools.match_rates import limits
 from ffpp_tools.tables import (
     fingerprint,
     read_duplicates,
@@ -63,7 +64,12 @@ class Dataset:
 
     def unknown(self) -> list[str]:
         """What would tell more of its clips and stills, and is not there, not whole or outdated."""
-        return sentences(coverage(self))
+        return [*sentences(coverage(self)), *self.limits]
+
+    @property
+    def limits(self) -> list[str]:
+        """How many people `ffpp-identify` misses, in words; nothing where it was not run."""
+        return [] if self.identities is None else [limits(self.identities)]
 
     def repeated(self) -> set[str]:
         """Clips and stills that are identical to another one of the same category."""

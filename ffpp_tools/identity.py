@@ -5,7 +5,7 @@ Where an identity file or a clip's name tells, that is believed; embeddings tie 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,35 +14,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools import lists
-from ffpp_tools.embed import WIDTH, embedding
+from ffpp_tools.embed import KEPT, NETWORK, WIDTH, identity_embedding
 from ffpp_tools.errors import SettingsError, TableError
 from ffpp_tools.groups import knots, persons
 from ffpp_tools.kept import kept
+from ffpp_tools.match_rates import Matching, Rates, miss_interval
 from ffpp_tools.rows import STILL
+from ffpp_tools.similarity import Faces, Vectors, normalised, unit
 from ffpp_tools.tables import IdentityRow, read_faces, read_frames, table_of, write_table
 
-Embeddings = npt.NDArray[np.float32]
-
-# The distance up to which two faces are taken for one person's. Measured on CelebA by its identity
-# file: of 22,366 pairs of people (means of up to three photographs) one is as near; of 568 pairs of
-# photographs of one person 510 are not. docs/manifests.md has more distances, and what they cost.
-MAX_DISTANCE = 0.36
+# Maximum distance of a same-person match. XXX
+MAX_DISTANCE = 0.5
 CLIP_FACES = 5  # crops that a clip's embedding is the mean of
 STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
 MEASURED = 4000  # photographs of known people that the rates are measured on
 NAMED = ("Actors", "Celeb-real")  # whose clips bear their people's numbers
 UNKNOWN = -1  # the series of a unit whose person no file or name tells
-BLOCK = 256  # rows of the table of distances at once
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How often a threshold is wrong, on photographs whose people are known."""
-
-    different: int  # pairs of people, each known by the mean of a few photographs
-    merged: int  # of these, how many are near enough to be taken for one person
-    same: int  # pairs of photographs of one person
-    split: int  # of these, how many are not near enough
 
 
 @dataclass(frozen=True)
@@ -50,8 +37,7 @@ class Identities:
     """What was found."""
 
     table: pd.DataFrame  # columns as in `IdentityRow`
-    max_distance: float  # up to which two faces were taken for one person's
-    rates: Rates  # measured on the dataset's own known people
+    matching: Matching  # the limit, and its error rates on the dataset's own known people
 
 
 def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE) -> Identities:
@@ -70,67 +56,99 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     faces = _chosen(read_frames(dataset), crops, lists.celeba_people(dataset) or {})
     if faces.empty:
         raise TableError(f"{dataset}: no real clip or still whose face could be compared")
-    vectors = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
+    vectors = kept(dataset, faces, KEPT, identity_embedding, WIDTH, workers)
     readable = ~np.isnan(vectors).any(axis=1)
     faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
     if faces.empty:
         raise TableError(
             f"{dataset}: none of its crops can be read; `ffpp-extract --verify` names them"
         )
-    units, means, counts = _means(faces["unit"], vectors)
-    person = faces.drop_duplicates("unit").set_index("unit")["person"].loc[units]
+    codes, names = pd.factorize(faces["unit"], sort=True)
+    means, counts = _means(codes, vectors)
+    person = faces.drop_duplicates("unit").set_index("unit")["person"].loc[names]
+    own, first = _first_of_person(person)
+    units = normalised(means, means[first], own)
     series = pd.factorize(person.str.split("/").str[0])[0]
     series[person == ""] = UNKNOWN
-    people, partners, distances = _people(units, means, series, max_distance)
+    people, partners, distances = _people(names.to_list(), units, series, max_distance)
     table = table_of(
         IdentityRow,
         (
             IdentityRow(*values, means[i].tolist())
-            for i, values in enumerate(zip(units, people, partners, distances, counts, strict=True))
+            for i, values in enumerate(zip(names, people, partners, distances, counts, strict=True))
         ),
     )
-    write_table(dataset / "identities.parquet", table, crops)
     photographs = faces["person"].where(faces["compression"] == STILL, "")
-    measured = rates(person, means, photographs, vectors, max_distance)
-    return Identities(table, max_distance, measured)
+    singles = normalised(vectors, means[first], own[codes])
+    measured = rates(person, units, photographs, singles, max_distance)
+    found = Matching(NETWORK, max_distance, _compared(series), measured)
+    found.attach(table)
+    write_table(dataset / "identities.parquet", table, crops)
+    return Identities(table, found)
 
 
 def rates(
-    units: pd.Series,
-    means: Embeddings,
-    photographs: pd.Series,
-    vectors: Embeddings,
-    max_distance: float,
+    units: pd.Series, means: Faces, photographs: pd.Series, singles: Faces, max_distance: float
 ) -> Rates:
     """How often a distance is wrong.
 
     Args:
         units: who each unit is; empty where that is not known.
-        means: (n, 128), their embeddings.
+        means: their embeddings.
         photographs: who is on each photograph; empty where that is not known.
-        vectors: (m, 128), their embeddings.
-        max_distance: up to which two faces are taken for one person's.
+        singles: their embeddings.
+        max_distance: maximum distance of a same-person match.
     """
-    different, merged, _, _ = _compared(units, means, max_distance)
-    _, _, same, near = _compared(photographs, vectors, max_distance)
-    return Rates(different, merged, same, same - near)
+    different, merged, _, _ = _counted(units, means, max_distance)
+    _, _, same, near = _counted(photographs, singles, max_distance)
+    pairs, missed = same.to_numpy(), (same - near).to_numpy()
+    return Rates(
+        people=int(units[units != ""].nunique()),
+        different=different,
+        merged=merged,
+        several=int((pairs > 0).sum()),
+        same=int(pairs.sum()),
+        split=int(missed.sum()),
+        split_interval=miss_interval(pairs, missed),
+    )
 
 
-def _compared(
-    people: pd.Series, vectors: Embeddings, max_distance: float
-) -> tuple[int, int, int, int]:
-    """Pairs of different people, those of them that are near, pairs of one, those that are near."""
+def _counted(
+    people: pd.Series, faces: Faces, max_distance: float
+) -> tuple[int, int, pd.Series, pd.Series]:
+    """Pairs of different people, those that match; by person pairs of one, those that match."""
     known = np.flatnonzero((people != "").to_numpy())[:MEASURED]
-    names, own = pd.factorize(people.iloc[known])[0], vectors[known]
-    counts = np.zeros(4, int)
-    for start, distance in _distances(own):
-        one = names[start : start + len(distance), None] == names[None, start:]
+    codes, names = pd.factorize(people.iloc[known])
+    different = merged = 0
+    same, near = np.zeros(len(names), int), np.zeros(len(names), int)
+    for start, distance in faces[known].distances():
+        own = codes[start : start + len(distance)]
+        one = own[:, None] == codes[None, start:]
         later = np.arange(distance.shape[1])[None] > np.arange(len(distance))[:, None]
-        near = distance <= max_distance
-        kinds = (later & ~one, later & ~one & near, later & one, later & one & near)
-        counts += [kind.sum() for kind in kinds]
-    different, merged, same, found = counts.tolist()
-    return different, merged, same, found
+        match = distance <= max_distance
+        different += int((later & ~one).sum())
+        merged += int((later & ~one & match).sum())
+        np.add.at(same, own, (later & one).sum(axis=1))
+        np.add.at(near, own, (later & one & match).sum(axis=1))
+    return different, merged, pd.Series(same, names), pd.Series(near, names)
+
+
+def _compared(series: npt.NDArray[np.intp]) -> int:
+    """How many pairs of units might be one person: all but those of one series."""
+    sizes = np.bincount(series[series != UNKNOWN])
+    return len(series) * (len(series) - 1) // 2 - int((sizes * (sizes - 1) // 2).sum())
+
+
+def _first_of_person(
+    person: pd.Series,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """One unit of each person: for every unit which of them is its own, and where they stand.
+
+    A unit whose person is not known counts as a person.
+    """
+    own = person.where(person != "", "?" + person.index.to_series())
+    codes = pd.factorize(own)[0]
+    return codes, np.unique(codes, return_index=True)[1]
 
 
 def _chosen(frames: pd.DataFrame, faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
@@ -168,16 +186,16 @@ def _of_stills(faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
     return pd.concat([few.assign(unit=first), faces[~known]])
 
 
-def _means(units: pd.Series, vectors: Embeddings) -> tuple[list[str], Embeddings, list[int]]:
-    codes, names = pd.factorize(units, sort=True)
-    counts = np.bincount(codes, minlength=len(names))
-    sums = np.zeros((len(names), vectors.shape[1]))
+def _means(codes: npt.NDArray[np.intp], vectors: Vectors) -> tuple[Vectors, list[int]]:
+    """The mean direction of every unit's embeddings, and how many there are."""
+    counts = np.bincount(codes)
+    sums = np.zeros((len(counts), vectors.shape[1]))
     np.add.at(sums, codes, vectors)
-    return names.to_list(), (sums / counts[:, None]).astype(np.float32), counts.tolist()
+    return unit(sums), counts.tolist()
 
 
 def _people(
-    units: list[str], means: Embeddings, series: npt.NDArray[np.intp], max_distance: float
+    units: list[str], faces: Faces, series: npt.NDArray[np.intp], max_distance: float
 ) -> tuple[list[str], list[str], list[float]]:
     """For every unit, the first that shows the same person, its nearest link to it, how near.
 
@@ -187,7 +205,7 @@ def _people(
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     first, second, apart = [], [], []
-    for start, distance in _distances(means):
+    for start, distance in faces.distances():
         i, j = np.nonzero(distance <= max_distance)
         own, other = series[i + start], series[j + start]
         open_ = (j > i) & ((own != other) | (own == UNKNOWN))
@@ -212,15 +230,3 @@ def _people(
             people[at], partners[at] = units[root], units[before[at]]
             distances[at] = round(float(tree[at, before[at]]), 4)
     return people, partners, distances
-
-
-def _distances(vectors: Embeddings) -> Iterator[tuple[int, Embeddings]]:
-    """Blocks of rows of the table of all distances, from the diagonal on, and where they start."""
-    squares = (vectors**2).sum(axis=1)
-    for start in range(0, len(vectors), BLOCK):
-        end = start + BLOCK
-        table = vectors[start:end] @ vectors[start:].T
-        table *= -2
-        table += squares[start:end, None]
-        table += squares[start:]
-        yield start, np.sqrt(np.maximum(table, 0, out=table), out=table)

@@ -60,21 +60,16 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
 
 def identities(found: Identities, dataset: Path) -> None:
     """Who looks like whom, and how often that is wrong."""
+    from ffpp_tools.match_rates import expected, false_matches, misses
+
     tied = found.table[found.table["partner"] != ""].sort_values("distance")
     table = Table("found", "looks like", "distance")
     for row in tied.head(SHOWN).itertuples():
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
     print_table(table)
     say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
-    r = found.rates
-    if r.same and r.different:
-        say(
-            f"how often that is wrong, within {found.max_distance}, by people who are known here: "
-            f"{r.merged} of {r.different} pairs of different people are taken for one person, and "
-            f"{r.split} of {r.same} pairs of one person's photographs are not recognised"
-        )
-    else:
-        say("how often that is wrong is not known here: no identity file names any still's person")
+    for said in (misses, false_matches, expected):
+        say(f"  {said(found.matching)}")
     say(f"all of it: {dataset}/identities.parquet")
 
 
