@@ -40,7 +40,7 @@ COLUMNS = ("source", "compression", "method", "clip", "changed", "level", "relat
 
 
 def main() -> None:
-    """Measure, and print tables in Markdown."""
+    """Measure, and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="FF++'s folder")
     parser.add_argument("--out", type=Path, help="write every measurement to this CSV file")
@@ -55,9 +55,9 @@ def main() -> None:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if options.out:
         table.to_csv(options.out, index=False)
-    print(_levels(table).to_markdown(floatfmt=".2f"))
+    print(_levels(table).round(2).to_string())
     print()
-    print(_left_out(table).to_markdown(floatfmt=".3f"))
+    print(_left_out(table).round(3).to_string())
 
 
 def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
