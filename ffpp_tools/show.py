@@ -96,6 +96,12 @@ def manifest(made: Manifest) -> None:
             f"many of every class as the scarcest has: {some}{', …' * (untested['groups'] > 3)}",
             "yellow",
         )
+        if only_others := untested["without_test_samples"]:
+            say(
+                f"  of them, {only_others} are only in fakes of other methods than "
+                f"{info['settings']['leave_out']}, which no test split holds",
+                "yellow",
+            )
     for gone in info["removed"][:SHOWN]:
         say(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
@@ -136,10 +142,11 @@ def _compressions(info: dict[str, Any]) -> None:
         )
     if free := info.get("unbalanced"):
         counts = {split: min(n.values()) for split, n in info["counts"].items()}
-        cost = ", ".join(f"{counts[split]} of {free[split]} in {split}" for split in SPLITS)
+        fewer = [split for split in SPLITS if counts[split] != free[split]]
+        cost = ", ".join(f"{counts[split]} of {free[split]} in {split}" for split in fewer)
         say(
-            f"  equally many of each compression in all classes leave {cost}; --compression "
-            f"takes one only",
+            f"  balancing the compressions leaves {cost} samples of each class; --compression "
+            f"restricts the manifest to one",
             "yellow" if any(2 * counts[s] < free[s] for s in SPLITS) else None,
         )
 

@@ -91,7 +91,8 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     if recipe.folds:
         _clear_folds(folder, folders)
     if recipe.folds:
-        left_out["untested"] = _untested(samples, [c.splits["test"] for c in chosen])
+        tested = [c.splits["test"] for c in chosen]
+        left_out["untested"] = _untested(samples, tested, recipe.leave_out)
     manifests = []
     for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
@@ -112,17 +113,21 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     return manifests
 
 
-def _untested(samples: pd.DataFrame, tested: Sequence[pd.DataFrame]) -> dict[str, Any]:
+def _untested(
+    samples: pd.DataFrame, tested: Sequence[pd.DataFrame], leave_out: str | None = None
+) -> dict[str, Any]:
     """The identity groups that no fold's test split has a sample of, by equally large classes.
 
-    Those with clips are all named, of those with stills alone the first `NAMED`.
+    Those with clips are all named, of those with stills alone the first `NAMED`. Some may have no
+    samples for a test split: with a method left out, those that only fakes of other methods show.
     """
-    groups_tested = set(pd.concat(tested)["group"])
-    left = samples[~samples["group"].isin(groups_tested)]
+    left = samples[~samples["group"].isin(set(pd.concat(tested)["group"]))]
     of_clips = sorted(left.loc[left["compression"] != STILL, "group"].unique())
     of_stills = sorted(set(left["group"]) - set(of_clips))
+    fits = left if leave_out is None else left.query("label != 'fake' or category == @leave_out")
     return {
         "groups": len(of_clips) + len(of_stills),
+        "without_test_samples": len(set(left["group"]) - set(fits["group"])),
         "with_clips": of_clips,
         "of_stills": of_stills[:NAMED],
     }

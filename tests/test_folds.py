@@ -69,6 +69,21 @@ def test_folds_with_room_for_all_leave_nobody_out(tmp_path):
     assert {m.info["untested"]["groups"] for m in manifests} == {0}
 
 
+def test_with_a_method_left_out_those_in_others_fakes_alone_cannot_be_tested(tmp_path):
+    """Every third pair of people has no originals, and the first of them no FaceSwap either."""
+
+    def frames_of(category, compression, i):
+        pair = i // 2
+        lost = (category == "Youtube" and pair % 3 == 0) or (category == "FaceSwap" and pair == 0)
+        return 4 * (compression == "c40" and not lost)
+
+    dataset = constructed(tmp_path / "d", frames_of, pairs=15)
+    asked = SplitSettings("binary", folds=3, leave_out="FaceSwap")
+    untested = make_manifests(dataset, tmp_path / "m", asked)[0].info["untested"]
+    assert untested["without_test_samples"] == 1
+    assert untested["groups"] == 1
+
+
 groups_of = st.lists(
     st.fixed_dictionaries({c: st.integers(0, 4) for c in VIDEOS}), min_size=6, max_size=24
 )
