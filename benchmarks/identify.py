@@ -33,7 +33,7 @@ from ffpp_tools.stills import find_stills
 from ffpp_tools.tables import read_faces, read_frames
 
 FALSE_MATCHES = (1e-5, 1e-4, 1e-3, 1e-2)
-DISTANCES = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+DISTANCES = (0.4, 0.45, 0.5, 0.52, 0.55, 0.57, 0.6, 0.65, 0.7)
 Scores = Callable[[np.ndarray], np.ndarray]
 
 

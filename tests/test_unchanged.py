@@ -71,7 +71,7 @@ PICTURE = Picture(np.zeros((80, 300, 3), np.uint8))
 def twin_with(*differences, compression="c40"):
     """A frame in which each face is so many grey levels lighter than in its original."""
     plain = np.full((twins.FACE_SIDE,) * 2, 100, np.uint8)
-    plain[::8, ::2] = 220  # a contrast of its own
+    plain[::4, ::2] = 220  # a contrast of its own
     faces = tuple(FACES[: len(differences)])
     own = twins.Copy(compression, 300, 80, plain, faces, 0, (plain,) * len(faces))
     return twins.Twin(own, faces, tuple(plain + np.uint8(d) for d in differences))

@@ -20,7 +20,7 @@ def clean(
     """Find unreadable, identical and near-identical stills and clips; nothing is deleted.
 
     Manifests that are made afterwards leave out what is there twice in one category, and keep the
-    rest on one side.
+    rest in one split.
 
     Example: ffpp-clean dataset
     """
@@ -37,7 +37,7 @@ def identify(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     distance: Annotated[
         float | None,
-        typer.Option(help="Maximum distance of a same-person match.", show_default="0.5"),
+        typer.Option(help="Maximum distance of a same-person match.", show_default="0.52"),
     ] = None,
     workers: Processes = CPUS,
 ) -> None:
@@ -113,7 +113,7 @@ def split(
     ] = 0,
     faces: Faces = True,
 ) -> None:
-    """Make a balanced manifest that keeps people on one side, and audit it.
+    """Make a balanced manifest with no identity known to be in two splits, and audit it.
 
     Example: ffpp-split dataset --mode videos --out data_manifests/videos
     """
