@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.metrics import Floats, Ints
+from classify.metrics import LEAST_PROBABILITY, Floats, Ints
 
 SEED = 0  # the same scores give the same report
 AT_ONCE = 100  # sets of weights that are held in memory together
@@ -87,7 +87,7 @@ def estimates(
     *,
     categories: npt.ArrayLike | None = None,
     losses: Collection[str] = (),
-    differences: Collection[str] = (),
+    differences: Mapping[str, str] | None = None,
     quantiles: Collection[str] = (),
 ) -> dict[str, Estimate]:
     """Measures with jackknife t intervals over identity groups.
@@ -103,8 +103,8 @@ def estimates(
             photographs and one person's video is as little to be trusted as one over one person.
         measures: what to estimate, from 0 to 1 unless named below.
         categories: (n,) what the strata are made of; `kinds` by default.
-        losses: measures that are positive and have no upper limit.
-        differences: measures that may be negative.
+        losses: measures from 0 to the log loss of `metrics.LEAST_PROBABILITY`.
+        differences: measures that may be negative → the measure from 0 to 1 of one of the two.
         quantiles: measures at a threshold that is itself picked by the samples' scores.
     """
     table = pd.DataFrame({"group": np.asarray(groups), "kind": kinds})
@@ -124,7 +124,9 @@ def estimates(
             return NO_INTERVAL
         if name in losses:
             return _of_loss(value, spread)
-        return _of_difference(value, spread) if name in differences else _of_share(value, spread)
+        if differences and name in differences:
+            return _of_difference(value, spread, whole[differences[name]])
+        return _of_share(value, spread)
 
     return {name: Estimate(v, *interval(name, v), least) for name, v in whole.items()}
 
@@ -236,16 +238,22 @@ def _exact(value: float, groups: float) -> Interval:
 
 
 def _of_loss(value: float, spread: _Spread) -> Interval:
-    """Symmetric on the logarithmic scale; guarded twice, for a loss has no upper limit."""
+    """Symmetric on the logarithmic scale; guarded twice, for one group may lose very much."""
     if value <= NOTHING or spread.variance == 0:
         return NO_INTERVAL
-    factor = math.exp(spread.quantile * math.sqrt(spread.guarded(2)) / value)
-    return value / factor, value * factor
+    half = spread.quantile * math.sqrt(spread.guarded(2)) / value
+    low, high = (math.exp(math.log(value) + side * min(half, 100)) for side in (-1, 1))
+    return low, max(value, min(high, -math.log(LEAST_PROBABILITY)))
 
 
-def _of_difference(value: float, spread: _Spread) -> Interval:
-    """Symmetric; none where leaving out any group changes nothing."""
+def _of_difference(value: float, spread: _Spread, share: float) -> Interval:
+    """Symmetric; none where leaving out any group changes nothing.
+
+    Half a group of unknown outcome is added, as `_of_share` adds one: two runs err on much the
+    same samples.
+    """
     if spread.variance == 0:
         return NO_INTERVAL
-    half = spread.quantile * math.sqrt(spread.guarded())
+    variance = spread.guarded() + share * (1 - share) / (2 * spread.groups) ** 2
+    half = spread.quantile * math.sqrt(variance)
     return max(value - half, -1.0), min(value + half, 1.0)

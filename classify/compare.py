@@ -331,8 +331,10 @@ def _same(one: Scores, other: Scores) -> bool:
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
     def gain(weights: Floats) -> dict[str, Floats]:
         right, other_right = (share(s.actual == s.predicted, weights) for s in (one, other))
-        gained = _auc(one, weights) - _auc(other, weights)
-        return {"accuracy": right - other_right, "auc": gained}
+        area, other_area = _auc(one, weights), _auc(other, weights)
+        gained = {"accuracy": right - other_right, "auc": area - other_area}
+        return gained | {"other accuracy": other_right, "other auc": other_area}
 
-    names = ("accuracy", "auc")
-    return estimates(one.table["group"], one.table["category"], gain, differences=names)
+    of = {"accuracy": "other accuracy", "auc": "other auc"}
+    found = estimates(one.table["group"], one.table["category"], gain, differences=of)
+    return {name: found[name] for name in of}

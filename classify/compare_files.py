@@ -47,7 +47,7 @@ def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
     """The table of the 29 backbones (2022): a column per run; per cent, of the predicted class."""
     rows = table.set_index(table["run"].rename("Model"))[["accuracy", "fakes_predicted"]]
     rows.columns = pd.Index(["Accuracy", "Recall"])
-    return rows.T.map(lambda share: f"{100 * share:.2f}%")
+    return rows.T.map(lambda share: f"{page.decimals(100 * share, 2)}%")
 
 
 def write_matrix(folder: Path, found: Matrix) -> None:

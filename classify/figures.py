@@ -124,13 +124,14 @@ def precision_recall(judgement: Judgement) -> Figure:
 
 def calibration(judgement: Judgement, temperature: float) -> Figure:
     """How often what was given some P(fake) is fake, before and after temperature scaling."""
+    from classify.page import number
     from classify.scores import p_fake
 
     scores = judgement.scores
     made, axes = figure(5, 4.6)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
     tempered = p_fake(metrics.tempered(scores.probabilities, temperature), scores.classes)
-    after = f"temperature {temperature:.2f}"
+    after = f"temperature {number(temperature)}"
     for name, values in (("as they are", scores.p_fake), (after, tempered)):
         bins = metrics.reliability(scores.is_fake, values)
         axes.plot(bins["probability"], bins["happened"], marker="o", label=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -21,7 +22,25 @@ if TYPE_CHECKING:
 DPI = 140
 FACE_SIDE = 112  # of a crop in a page, in pixels
 NO_FACES = "Faces were left out of this page on request."
+NONE = "–"  # for a number that is not there
+PRECISION = 7  # significant digits that are of the number itself: single precision holds as many
 STAR_BELOW = 10  # the paper's Tables 5 and 7 print less as *
+
+
+def decimals(value: float, digits: int) -> str:
+    """A number with so many decimals, half away from zero: the one way of rounding for display.
+
+    What binary and single precision add to a decimal number is removed first, so that a number and
+    its percentage, or one that was computed in two ways, are printed alike.
+
+    >>> decimals(0.4225, 3), decimals(0.1 + 0.2, 1), decimals(np.float32(0.4225), 3)
+    ('0.423', '0.3', '0.423')
+    """
+    if not math.isfinite(value):
+        return str(float(value))
+    exact = Decimal(f"{float(value):.{PRECISION}g}")
+    found = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{found + 0:f}"  # -0.0 is 0.0
 
 
 def number(value: float) -> str:
@@ -30,7 +49,7 @@ def number(value: float) -> str:
     >>> number(0.5), number(float("nan"))
     ('0.500', '–')
     """
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    return NONE if math.isnan(value) else decimals(value, 3)
 
 
 def title(name: str) -> str:
@@ -54,7 +73,7 @@ def rounded(value: float) -> str:
     >>> rounded(98.76), rounded(0.0)
     ('98.8', '0.0')
     """
-    return "–" if math.isnan(value) else f"{value:.1f}"
+    return NONE if math.isnan(value) else decimals(value, 1)
 
 
 def with_interval(estimate: Estimate) -> str:
@@ -68,7 +87,7 @@ def with_interval(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return number(estimate.value)
     known = not math.isnan(estimate.low)
-    interval = f" [{estimate.low:.3f}, {estimate.high:.3f}]" if known else ""
+    interval = f" [{number(estimate.low)}, {number(estimate.high)}]" if known else ""
     return f"{number(estimate.value)}{interval}{'' if estimate.trusted else ' ?'}"
 
 
@@ -78,7 +97,9 @@ def cell(value: float) -> str:
     >>> cell(98.8), cell(0), cell(100)
     ('98.8', 'N/A', '100')
     """
-    return "N/A" if math.isnan(value) or value == 0 else f"{value:.2f}".rstrip("0").rstrip(".")
+    if math.isnan(value) or value == 0:
+        return "N/A"
+    return decimals(value, 2).rstrip("0").rstrip(".")
 
 
 def starred(value: float) -> str:
@@ -122,6 +143,7 @@ def rendered(template: str, **values: Any) -> str:
     )
     environment.globals.update(
         int=int,
+        decimals=decimals,
         number=number,
         percent=percent,
         with_interval=with_interval,

@@ -15,6 +15,7 @@ from classify.errors import ClassifyError
 from classify.judge import Judgement
 from classify.metrics import temperature_at_limit
 from classify.operating import Operating
+from classify.page import decimals, number
 from classify.report_files import written
 from classify.runs import Run, faces_of
 from classify.split_audit import SplitAudit, dataset_at, split_audit
@@ -133,8 +134,8 @@ def _worth(run: Run) -> str:
         leaked = split_audit(run.manifest).leaks or leaked
     inflated = f" {SEVERAL_SPLITS} of that split: the figure is inflated." if leaked else ""
     return (
-        f"On its own test split its AUC against originals was {auc:.3f} per {unit} ({people} of "
-        f"people){worth}.{inflated}"
+        f"On its own test split its AUC against originals was {number(auc)} per {unit} ({people} "
+        f"of people){worth}.{inflated}"
     )
 
 
@@ -242,7 +243,7 @@ def _guessing(judged: Judgement) -> str:
     auc = judged.measures["auc_against_originals"]
     if math.isnan(auc.value) or min(auc.value, auc.low) > 0.5:  # without an interval, by the value
         return ""
-    what = f"Per {judged.unit} its AUC against originals is {auc.value:.3f}"
+    what = f"Per {judged.unit} its AUC against originals is {number(auc.value)}"
     if auc.value <= 0.5:
         return f"{what}: NO BETTER THAN GUESSING."
     return f"{what}, and its interval holds 0.5: perhaps no better than guessing."
@@ -253,8 +254,9 @@ def _one_sided(j: Judgement) -> Iterator[str]:
     scores, called = j.scores.p_fake, j.detection.sum()
     if (called == 0).any() and scores.max() - scores.min() < NEVER_MORE:
         yield (
-            f"Per {j.unit} every sample gets nearly the same P(fake), {scores.min():.2f} to "
-            f"{scores.max():.2f}: this detector decides nothing."
+            f"Per {j.unit} every sample gets nearly the same P(fake), "
+            f"{decimals(scores.min(), 2)} to {decimals(scores.max(), 2)}: this detector decides "
+            f"nothing."
         )
     for name, other in (("fake", "real"), ("real", "fake")):
         if called[other] <= NEARLY_NONE * called.sum():
@@ -265,8 +267,8 @@ def _one_sided(j: Judgement) -> Iterator[str]:
     worst = min((r.called_real.value for r in clips), default=1.0)
     if stills and worst < 0.5 < min(r.called_real.value for r in stills):
         yield (
-            f"Per {j.unit} stills pass as real and {1 - worst:.0%} of real video does not: what "
-            f"looks like skill is telling stills from video."
+            f"Per {j.unit} stills pass as real and {decimals(100 * (1 - worst), 0)} % of real "
+            f"video does not: what looks like skill is telling stills from video."
         )
 
 
@@ -283,7 +285,8 @@ def _shortcuts(answers: Sequence[Answer]) -> str:
         return ""
     return (
         f"Cheap properties alone ({worst.telling} above all), without a look at the face, reach "
-        f"AUC {worst.auc_scaled:.2f} in {worst.question}: a network may have learnt nothing else."
+        f"AUC {decimals(worst.auc_scaled, 2)} in {worst.question}: a network may have learnt "
+        f"nothing else."
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def report(made: Report) -> None:
     """What a detector is worth, most important first."""
-    from classify.page import number, rounded
+    from classify.page import number, percent, rounded
 
     say(made.provenance, style="bold")
     for remark in made.remarks:
@@ -35,7 +35,7 @@ def report(made: Report) -> None:
         shares = j.in_paper_order.map(rounded)
         _print("confusion, in per cent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
-            shares = (f"{100 * v:.1f} % of {name}" for name, v in j.per_class["recall"].items())
+            shares = (f"{percent(v)} % of {name}" for name, v in j.per_class["recall"].items())
             say(f"right: {', '.join(shares)}")
         _print("counts at the threshold", "actual ╲ called", j.detection)
         per_class = j.per_class.astype(object)
@@ -70,7 +70,7 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
 
 def comparison(found: Comparison) -> None:
     """Runs, ordered by validation."""
-    from classify.page import number, percent, with_interval
+    from classify.page import decimals, number, percent, with_interval
 
     for note in found.notes:
         say(note, style="yellow")
@@ -81,7 +81,7 @@ def comparison(found: Comparison) -> None:
     for r in found.table.itertuples():
         on_test = (percent(r.accuracy), percent(r.recall_of_fakes), number(r.auc))
         shares = (number(r.val_auc), *on_test)
-        cost = (f"{r.parameters:,}", f"{r.images_per_second:.0f}", f"{r.megabytes:.1f}")
+        cost = (f"{r.parameters:,}", decimals(r.images_per_second, 0), decimals(r.megabytes, 1))
         _row(table, r.run, r.arch, r.weights, *shares, *cost)
     print_table(table)
     if found.differences:
@@ -90,8 +90,7 @@ def comparison(found: Comparison) -> None:
             for name, gain in found.differences.items()
         )
         say(
-            f"on test, the first minus the second by {found.ordered_by}, over the same draws of "
-            f"people: {gains}"
+            f"on test, the first minus the second by {found.ordered_by}, on the same people: {gains}"
         )
 
 

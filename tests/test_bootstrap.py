@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import beta, t
 
 from classify import metrics
 from classify.bootstrap import FEW_GROUPS, estimates
@@ -20,20 +21,111 @@ def test_whole_groups_are_drawn_so_that_many_frames_of_few_people_do_not_narrow_
         assert found.groups == 30
         widths.append((found.low, found.high))
     assert widths[0] == pytest.approx(widths[1])
-    # The normal approximation of thirty independent people.
-    half = 1.96 * np.sqrt(2 / 9 / 30)
-    assert widths[0] == pytest.approx((2 / 3 - half, 2 / 3 + half), abs=0.03)
+    # Clopper and Pearson's interval of thirty independent people.
+    exact = beta.ppf([0.025, 0.975], [20, 21], [11, 10])
+    assert widths[0] == pytest.approx(exact, abs=0.015)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+@pytest.mark.parametrize("people", [8, 20, 60])
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(people):
+    """A percentile bootstrap covers 0.86 with eight people."""
     rng = np.random.default_rng(0)
     held = 0
-    for _ in range(100):
-        skill = rng.beta(8, 4, 60)  # of sixty people; 8 / 12 on average
-        hits = rng.random((60, 20)) < skill[:, None]
-        found = estimates(np.repeat(np.arange(60), 20), "all", share_of(hits.ravel()))["share"]
+    for _ in range(200):
+        skill = rng.beta(8, 4, people)  # 8 / 12 on average
+        hits = rng.random((people, 20)) < skill[:, None]
+        groups = np.repeat(np.arange(people), 20)
+        found = estimates(groups, "all", share_of(hits.ravel()))["share"]
         held += found.low <= 8 / 12 <= found.high
-    assert 88 <= held <= 99
+    assert held >= 0.93 * 200
+
+
+def test_the_interval_by_hand():
+    """Four people of one sample each, values 1, 2, 3, 6 of a loss: mean 3, deviations -2 -1 0 3.
+
+    Leaving one out moves the mean by a third of its deviation, so the jackknife's variance is
+    3/4 · 14/9 = 7/6 = s²/n, and the last person's part 3/4. A loss is guarded twice: 7/6 + 3/2.
+    """
+    values = np.array([1.0, 2.0, 3.0, 6.0])
+
+    def mean(weights):
+        return {"mean": metrics.share(values, weights)}
+
+    found = estimates(np.arange(4), "all", mean, losses=["mean"])["mean"]
+    half = t.ppf(0.975, 3) * np.sqrt(7 / 6 + 3 / 2) / 3  # on the logarithmic scale
+    assert found.low == pytest.approx(3 * np.exp(-half))
+    assert found.high == pytest.approx(min(3 * np.exp(half), -np.log(1e-7)))
+    shares = values / 10
+
+    def share(weights):
+        return {"share": metrics.share(shares, weights)}
+
+    found = estimates(np.arange(4), "all", share)["share"]
+    # 0.3 of 1: one more such person, and one of unknown outcome, 0.3 · 0.7 / 4².
+    variance = (7 / 6 + 3 / 4) / 100 + 0.21 / 16
+    half = t.ppf(0.975, 3) * np.sqrt(variance) / 0.21
+    assert found.low == pytest.approx(1 / (1 + 7 / 3 * np.exp(half)))
+    assert found.high == pytest.approx(1 / (1 + 7 / 3 * np.exp(-half)))
+    found = estimates(np.arange(4), "all", share, differences={"share": "share"})["share"]
+    half = t.ppf(0.975, 3) * np.sqrt((7 / 6 + 3 / 4) / 100 + 0.21 / 16 / 4)
+    assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half))
+
+
+def test_strata_vary_by_themselves_and_have_the_degrees_of_freedom_of_their_part():
+    """Many photographs that are all right, and six people's clips that are right by halves.
+
+    The photographs add nothing to the variance: t has five degrees of freedom, not hundreds.
+    """
+    clips = np.array([0.2, 0.4, 0.5, 0.5, 0.6, 0.8])
+    values = np.append(clips, np.ones(300))
+    groups = np.arange(306)
+    kinds = ["clip"] * 6 + ["still"] * 300
+    weights = np.append(np.full(6, 50.0), np.ones(300))  # of fifty frames each
+
+    def mean(drawn):
+        return {"mean": metrics.share(values, drawn * weights)}
+
+    found = estimates(groups, kinds, mean, differences={"mean": "mean"})["mean"]
+    assert found.value == pytest.approx(0.75)
+    assert found.groups == 6
+    # Half of the weight is the clips': standard error 0.5 · s / √6 of six people, and the guard.
+    deviations = clips - clips.mean()
+    variance = (deviations**2).sum() / 5 / 6
+    guard = (deviations**2).max() / 5 / 6
+    unknown = 0.75 * 0.25 / (2 * 6) ** 2
+    half = t.ppf(0.975, 5) * np.sqrt((variance + guard) / 4 + unknown)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.15)
+    one_stratum = estimates(groups, "all", mean, differences={"mean": "mean"})["mean"]
+    assert one_stratum.high - one_stratum.low > found.high - found.low
+
+
+def test_categories_that_share_people_are_one_stratum():
+    """Right or wrong by category alone: between strata, were they any, nothing would vary."""
+    groups = np.repeat(np.arange(30), 2)
+    kinds = np.tile(["Youtube", "Deepfakes"], 30)
+    hits = np.repeat(np.arange(30) % 2, 2)
+    joined = estimates(groups, kinds, share_of(hits), differences={"share": "share"})["share"]
+    alone = estimates(groups, "all", share_of(hits), differences={"share": "share"})["share"]
+    assert (joined.low, joined.high) == (alone.low, alone.high)
+
+
+def test_more_groups_than_blocks_have_about_the_interval_of_as_many_groups():
+    rng = np.random.default_rng(2)
+    hits = rng.random(3000) < 0.7
+    found = estimates(np.arange(3000), "all", share_of(hits))["share"]
+    half = t.ppf(0.975, 199) * np.sqrt(hits.mean() * (1 - hits.mean()) / 3000)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.2)
+    coarse = estimates(np.arange(3000), "all", share_of(hits), quantiles=["share"])["share"]
+    assert coarse.high - coarse.low == pytest.approx(2 * half, rel=0.4)
+    assert (coarse.low, coarse.high) != (found.low, found.high)
+
+
+def test_a_difference_that_no_group_changes_has_no_interval():
+    def none(weights):
+        return {"gain": np.zeros(len(weights)), "other": np.full(len(weights), 0.5)}
+
+    found = estimates(np.arange(30), "all", none, differences={"gain": "other"})["gain"]
+    assert (found.value, np.isnan(found.low), np.isnan(found.high)) == (0, True, True)
 
 
 def test_the_same_scores_have_the_same_interval_every_time():
@@ -49,10 +141,24 @@ def test_one_group_has_no_interval():
     assert not found.trusted
 
 
-def test_groups_that_all_agree_give_no_interval():
-    found = estimates(np.arange(40), "all", share_of(np.ones(40)))["share"]
-    assert found.value == 1
-    assert np.isnan([found.low, found.high]).all()
+@pytest.mark.parametrize("frames", [1, 50])
+def test_groups_that_all_agree_have_the_exact_bound_of_as_many_samples(frames):
+    """Clopper and Pearson: 0.025 ** (1 / 40), however many frames each of forty people has."""
+    groups = np.repeat(np.arange(40), frames)
+    found = estimates(groups, "all", share_of(np.ones(40 * frames)))["share"]
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / 40))
+    none = estimates(groups, "all", share_of(np.zeros(40 * frames)))["share"]
+    assert (none.low, none.high) == (0, pytest.approx(1 - 0.025 ** (1 / 40)))
+
+
+def test_the_interval_widens_steadily_as_the_last_error_vanishes():
+    """One wrong frame of 40 people of 1,000 frames each is no better known than none."""
+    hits = np.ones(40_000)
+    hits[0] = 0
+    one = estimates(np.repeat(np.arange(40), 1000), "all", share_of(hits))["share"]
+    assert one.low == pytest.approx(0.025 ** (1 / 40), abs=0.01)
+    assert one.value < one.high <= 1
 
 
 def test_an_interval_is_as_trustworthy_as_the_kind_with_the_fewest_groups():
@@ -66,12 +172,20 @@ def test_an_interval_is_as_trustworthy_as_the_kind_with_the_fewest_groups():
     assert estimates(groups[:FEW_GROUPS], "all", share_of(hits[:FEW_GROUPS]))["share"].trusted
 
 
-def test_draws_in_which_a_measure_does_not_exist_are_left_out():
-    is_fake, p_fake = np.array([1, 1, 0, 0]), np.array([0.9, 0.4, 0.5, 0.1])
+def test_a_kind_of_one_group_gives_no_interval_to_what_it_is_part_of():
+    groups, kinds = np.arange(41), ["still"] * 40 + ["clip"]
+    found = estimates(groups, kinds, share_of(groups % 3 > 0))["share"]
+    assert found.groups == 1
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_a_measure_that_needs_some_group_has_no_interval():
+    """Only one group holds fakes: without it there is no AUC."""
+    is_fake, p_fake = np.array([1, 0, 0, 0]), np.array([0.9, 0.4, 0.5, 0.1])
 
     def measure(weights):
         return {"auc": metrics.auc(metrics.curve(is_fake, p_fake, weights))}
 
-    found = estimates(["a", "b", "c", "d"], "all", measure)["auc"]  # some draws hold fakes alone
-    assert found.value == pytest.approx(0.75)
-    assert 0 <= found.low < found.high <= 1
+    found = estimates(["a", "b", "c", "d"], "all", measure)["auc"]
+    assert found.value == 1
+    assert np.isnan([found.low, found.high]).all()

@@ -85,6 +85,16 @@ def test_unequal_misses_are_warned_of(counts, warned):
         assert "1.0% (FaceSwap) to 10.0% (Youtube)" in warning
 
 
+def photographs(**missed):
+    """A ledger of stills: category=(n,) whether each is missed."""
+    parts = [
+        pd.DataFrame({"category": category, "status": np.where(those, "no_face", "ok")})
+        for category, those in missed.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(compression="still", clip=table.index.astype(str), target_id="")
+
+
 FIVE = ("Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
 
@@ -142,11 +152,28 @@ def test_clips_of_one_person_in_a_category_are_one_unit():
 
 
 def test_stills_are_units_of_their_own():
-    status = np.array(["ok"] * 950 + ["no_face"] * 50 + ["ok"] * 1000)
-    table = pd.DataFrame({"category": ["CelebA"] * 1000 + ["CelebA-HQ"] * 1000, "status": status})
-    table = table.assign(compression="still", clip=[str(i) for i in range(2000)], target_id="")
+    table = photographs(CelebA=np.arange(1000) < 50, HQ=np.zeros(1000, bool))
     assert compare_misses(table).differ
     assert compare_misses(table).p_value == 1 / 1000  # the same every time, the least there is
+
+
+@pytest.mark.slow
+def test_stills_beside_clips_whose_misses_are_clustered_are_no_difference():
+    rng = np.random.default_rng(8)
+    people = dict.fromkeys(FIVE, 30)
+    warned = 0
+    for _ in range(40):
+        clips = simulated(rng, people, dict.fromkeys(FIVE, 0.05), 0.5)
+        stills = photographs(CelebA=(rng.random(3000) < 0.05), HQ=(rng.random(3000) < 0.05))
+        warned += compare_misses(pd.concat([clips, stills], ignore_index=True)).differ
+    assert warned <= 2
+
+
+def test_clips_that_lose_a_tenth_of_their_frames_differ_from_stills_that_lose_none():
+    people = dict.fromkeys(FIVE, 40)
+    clips = simulated(np.random.default_rng(9), people, dict.fromkeys(FIVE, 0.1), 0.1)
+    stills = photographs(CelebA=np.zeros(2000, bool))
+    assert compare_misses(pd.concat([clips, stills], ignore_index=True)).differ
 
 
 def test_a_category_of_one_cell_is_left_out():

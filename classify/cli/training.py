@@ -175,6 +175,7 @@ def train(
     from classify import train as training
     from classify.backend import on_gpu
     from classify.display import Display
+    from classify.page import number
 
     if settings.mixed_precision and not on_gpu():
         say("mixed precision on a CPU is slower, not faster", style="yellow")
@@ -195,7 +196,7 @@ def train(
             run = training.train(manifest, folder, settings, callbacks, progress)
     trained, best = run.log, run.kept_epoch
     shown = trained.loc[best - 1].filter(regex="loss|accuracy")
-    measures = ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    measures = ", ".join(f"{name} {number(value)}" for name, value in shown.items())
     say(f"kept epoch {best} of {len(trained)} ({measures})")
     kept = {"epochs": len(trained), "kept_epoch": best}
     answer({"folder": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})

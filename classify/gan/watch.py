@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import pdist
 
+from classify.page import decimals, percent
+
 WATCHED = 64  # generated pictures, always of the same noise, and as many real ones
 COLLAPSED = 0.5  # below this share of the real pictures' diversity a generator has collapsed
 UNFOOLED = 0.99  # above this accuracy on both sides the discriminator teaches nothing any more
@@ -52,12 +54,12 @@ def remarks(last: GanEpoch) -> list[str]:
     if last.diversity < COLLAPSED:
         found.append(
             f"COLLAPSED: after epoch {epochs} the generated faces are only "
-            f"{100 * last.diversity:.0f} % as diverse as real ones."
+            f"{decimals(100 * last.diversity, 0)} % as diverse as real ones."
         )
     if min(last.real_accuracy, last.generated_accuracy) > UNFOOLED:
         found.append(
             f"NOT FOOLED: in epoch {epochs} the discriminator knew "
-            f"{100 * last.generated_accuracy:.1f} % of the generated faces; the generator "
+            f"{percent(last.generated_accuracy)} % of the generated faces; the generator "
             f"learns next to nothing from that."
         )
     return found
