@@ -80,7 +80,7 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         assert "cuda" not in run.stderr.lower()  # TensorFlow's greeting is not an error of ours
     run = command("classify", "report", "runs/sepconv-multiclass")
     assert run.returncode == 0, run.stderr
-    assert "Split: grouped. No group of people is on two sides" in run.stdout
+    assert "Split: grouped. No identity group is known to be in two splits" in run.stdout
     assert "per clip" in run.stdout
     assert "report: runs/sepconv-multiclass/report/report.html" in run.stdout
     report = json.loads((tmp_path / "runs/sepconv-multiclass/report/report.json").read_text())
@@ -262,7 +262,7 @@ def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp
     assert list((manifest / "overview").glob("faces-*.jpg"))
     audited = command("ffpp-audit", manifest)
     assert audited.returncode == 0, audited.stderr
-    assert "No group of people is on two sides" in audited.stdout
+    assert "No identity group is known to be in two splits" in audited.stdout
     assert "CelebA-HQ against Youtube" in audited.stdout
     why = command("ffpp-audit", manifest, "--why", "Youtube/000", "CelebA/000001")
     assert "nothing that is known ties" in why.stdout
@@ -275,12 +275,32 @@ def test_a_leak_is_status_1_and_said_aloud(command, dataset, tmp_path):
     asked = ("--recipe", "paper", "--mode", "videos", "--shrink", "--no-faces")
     split = command("ffpp-split", dataset, *asked)
     assert split.returncode == 0, split.stderr  # as asked for, by name
-    assert "PEOPLE APPEAR ON SEVERAL SIDES" in split.stdout
+    assert "PEOPLE APPEAR IN SEVERAL SPLITS" in split.stdout
     assert not list((tmp_path / "data_manifests/videos-paper").rglob("faces-*.jpg"))
     audited = command("ffpp-audit", "data_manifests/videos-paper", "--no-probe")
     assert audited.returncode == 1
     assert "frames of the same clip" in audited.stdout
-    assert "are on several sides" in audited.stderr
+    assert "identity groups in several splits" in audited.stderr
+
+
+def test_deleted_crops_are_status_1_of_the_audit(typed, dataset, tmp_path):
+    folder, manifest = tmp_path / "dataset", tmp_path / "m"
+    shutil.copytree(dataset, folder)
+    status, *_ = typed("ffpp-split", folder, "--mode", "videos", "--ratios", "50/25/25",
+                       "--out", manifest, "--no-faces")  # fmt: skip
+    assert status == 0
+    assert typed("ffpp-audit", manifest, "--no-probe")[0] == 0
+    for clip in sorted((folder / "faces/FaceSwap/c23").iterdir()):
+        shutil.rmtree(clip)
+    status, printed, errors = typed("ffpp-audit", manifest, "--no-probe", "--json")
+    gone = json.loads(printed)["lost_crops"]
+    assert status == 1
+    assert gone["missing"] > 0
+    assert gone["empty"] == 0
+    assert f"{gone['missing']} crops named by faces.parquet but missing" in errors
+    status, printed, _ = typed("ffpp-clean", folder, "--json")
+    assert status == 0  # manifests made now leave them out
+    assert json.loads(printed)["found"]["unreadable"] >= gone["missing"]
 
 
 def test_folds_and_recipes_of_ones_own_go_to_folders_of_their_own(command, dataset, tmp_path):

@@ -1,16 +1,20 @@
 import dataclasses
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from ffpp_tools import dedupe
+from ffpp_tools import dedupe, show
 from ffpp_tools.dataset import Dataset
-from ffpp_tools.dedupe import clean, near_pairs
+from ffpp_tools.dedupe import clean
+from ffpp_tools.errors import FfppError
 from ffpp_tools.fingerprint import BITS, perceptual_hash
 from ffpp_tools.layout import families, find_clips
+from ffpp_tools.lost import lost_crops
+from ffpp_tools.near import near_pairs
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.settings import StillSettings
@@ -123,6 +127,55 @@ def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
     expected = {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in small & large}
     assert len(expected) == 8
     assert len(expected & found) >= 4  # drawn faces differ more than photographs
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_crops_that_are_gone_are_named_and_in_no_manifest(
+    dataset, tmp_path, monkeypatch, capsys, what
+):
+    folder = tmp_path / "dataset"
+    shutil.copytree(dataset, folder)
+    clips = read_frames(folder).query("category == 'FaceSwap' and status == 'ok'")["frame_id"]
+    faces = read_faces(folder).set_index("frame_id")
+    gone = [faces["path"][name] for name in clips[:3]] + ["faces/CelebA/still/000003.png"]
+    for path in gone:
+        (folder / path).unlink()
+        if what == "empty":
+            (folder / path).touch()
+    lost = lost_crops(folder, faces["path"])
+    assert (lost.missing if what == "missing" else lost.empty) == tuple(sorted(gone))
+    assert not (lost.empty if what == "missing" else lost.missing)
+    monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read to find that out
+    assert lost_crops(folder, faces["path"]) == lost
+    monkeypatch.undo()
+    found = clean(folder)
+    assert set(found.query("kind == 'unreadable'")["path"]) == set(gone)
+    show.duplicates(found, folder)
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "4 crops" in said
+    assert f"--verify --out {folder}" in said
+    settings = SplitSettings("multiclass", ratios=(50, 25, 25))
+    manifest = make_manifest(folder, tmp_path / "m", settings)
+    assert not set(gone) & {p for s in SPLITS for p in manifest.samples(s)["path"]}
+
+
+def test_nothing_is_lost_of_a_whole_dataset(dataset, tmp_path):
+    paths = read_faces(dataset)["path"]
+    assert not lost_crops(dataset, paths)
+    assert lost_crops(tmp_path, paths).missing == tuple(sorted(paths))
+    with pytest.raises(FfppError, match="leads out"):
+        lost_crops(dataset, ["../elsewhere.png"])
+
+
+def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, tmp_path):
+    """As harmonised stills do: the same photograph, cropped in another way under each name."""
+    folder, (first, *_) = photographs
+    stills(folder, tmp_path)
+    faces = read_faces(tmp_path)
+    copy = faces["path"].str.contains("z-copy")
+    faces.loc[copy, "sha256"] = "another"
+    faces.to_parquet(tmp_path / "faces.parquet")
+    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in as_pairs(clean(tmp_path))
 
 
 def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_path):

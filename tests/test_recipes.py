@@ -99,9 +99,9 @@ def test_the_papers_way_says_that_people_are_on_both_sides(dataset, tmp_path):
     manifest = make_manifest(dataset, tmp_path, settings)
     parts = {s: manifest.samples(s) for s in SPLITS}
     assert people(parts["train"]) & people(parts["test"])
-    assert manifest.info["summary"].startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    assert manifest.info["summary"].startswith("Split: paper. PEOPLE APPEAR IN SEVERAL SPLITS")
     first_line = (tmp_path / "manifest.json").read_text().splitlines()[1]
-    assert "PEOPLE APPEAR ON SEVERAL SIDES" in first_line
+    assert "PEOPLE APPEAR IN SEVERAL SPLITS" in first_line
     sizes = {s: len(p) / 5 for s, p in parts.items()}
     assert sizes["train"] / sum(sizes.values()) == pytest.approx(14000 / 16750, abs=0.05)
     assert not pd.concat(parts.values())["face_id"].duplicated().any()

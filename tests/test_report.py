@@ -52,7 +52,9 @@ def test_the_tables_on_disk_are_those_of_the_predictions(report):
 
 
 def test_the_first_line_says_what_kind_of_split_it_was(report):
-    assert report.provenance.startswith("Split: grouped. No group of people is on two sides")
+    assert report.provenance.startswith(
+        "Split: grouped. No identity group is known to be in two splits"
+    )
     assert "chosen by validation log loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")
@@ -62,7 +64,7 @@ def test_a_report_on_a_leaking_split_says_so_in_its_first_line(report, dataset, 
     asked = SplitSettings("videos", "paper", shrink=True)
     leaking = make_manifest(dataset, tmp_path / "m", asked)
     said = of_run(report.run, leaking, "test", report.operating)
-    assert said.startswith("Split: paper. PEOPLE APPEAR ON SEVERAL SIDES")
+    assert said.startswith("Split: paper. PEOPLE APPEAR IN SEVERAL SPLITS")
     body = re.sub(r"<[^>]*>", "", (report.folder / "report.html").read_text().split("<body>")[1])
     assert body.strip().startswith(report.provenance)
 

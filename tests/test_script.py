@@ -37,7 +37,7 @@ def test_what_is_said_is_kept_beside_what_is_written(command, dataset, tmp_path)
     log = (tmp_path / "m/log.txt").read_text()
     first, *_, last = log.splitlines()
     assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  ffpp-split .* --quiet \(ffpp-tools", first)
-    assert "No group of people is on two sides" in log
+    assert "No identity group is known to be in two splits" in log
     assert re.search(r"ended after \d+\.\d s with status 0$", last)
     assert "\x1b" not in log
     command("ffpp-audit", "m", "--no-probe")

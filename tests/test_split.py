@@ -51,7 +51,9 @@ def test_no_person_is_on_two_sides(manifest):
     assert samples.groupby("group")["split"].nunique().max() == 1
     assert not manifest.info["audit"]["leaks"]
     assert manifest.info["audit"]["groups_on_several_sides"] == 0
-    assert manifest.info["summary"].startswith("Split: grouped. No group of people is on two sides")
+    assert manifest.info["summary"].startswith(
+        "Split: grouped. No identity group is known to be in two splits"
+    )
 
 
 def test_classes_are_indexed_alphabetically(manifest):

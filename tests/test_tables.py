@@ -1,11 +1,18 @@
+import json
+import shutil
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from ffpp_tools.dataset import Dataset
+from ffpp_tools.dedupe import clean
 from ffpp_tools.errors import TableError
-from ffpp_tools.rows import Part
+from ffpp_tools.ledger import verify
+from ffpp_tools.rows import LATER_COLUMNS, Part
 from ffpp_tools.run import extract_dataset
-from ffpp_tools.tables import merge_parts, read_faces, read_frames
+from ffpp_tools.split import SplitSettings, make_manifest
+from ffpp_tools.tables import covered, fingerprint, merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
 
 
@@ -35,3 +42,53 @@ def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, t
     read(dataset).drop(columns=["frame_id"]).to_parquet(tmp_path / table)
     with pytest.raises(TableError, match="frame_id"):
         read(tmp_path)
+
+
+def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_empty(few, tmp_path):
+    folder = tmp_path / "dataset"
+    extract_dataset(few, folder, SETTINGS)
+    for path in (folder / "parts").rglob("*.json"):
+        rows = json.loads(path.read_text())
+        for row in (*rows["frames"], *rows["faces"]):
+            for column in LATER_COLUMNS:
+                row.pop(column, None)
+        path.write_text(json.dumps(rows))
+    merge_parts(folder)
+    as_written = {}
+    for name in ("frames", "faces"):
+        table = pd.read_parquet(folder / f"{name}.parquet")
+        table = table.drop(columns=[c for c in LATER_COLUMNS if c in table])
+        table.to_parquet(folder / f"{name}.parquet")
+        as_written[f"{name}.parquet"] = fingerprint(table)
+    frames = read_frames(folder)
+    assert (frames[["source_sha256", "frame_hash"]] == "").all(axis=None)
+    assert list(verify(folder)) == []
+    tables = Dataset.read(folder)
+    assert tables.fingerprints == as_written  # manifests of that version are not outdated
+    assert tables.changed_since(as_written) == []
+    assert clean(folder).empty
+    said = Dataset.read(folder).unknown()
+    assert any("their frames were not compared" in text for text in said)
+
+
+def test_a_manifest_of_an_earlier_version_is_not_said_to_be_outdated(dataset, tmp_path):
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    shutil.copy(dataset / "faces.parquet", folder)
+    frames = read_frames(dataset).drop(columns=["source_sha256", "frame_hash"])
+    frames.to_parquet(folder / "frames.parquet")
+    manifest = make_manifest(folder, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
+    assert manifest.info["tables"]["frames.parquet"] == fingerprint(frames)
+    known = read_frames(dataset)
+    assert fingerprint(known) != fingerprint(frames)
+
+
+def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
+    faces = read_faces(dataset).head(3)
+    ids = ["CelebA/still/img/a/000000", "CelebA/still/img/b/000000", "Youtube/c23/000/000025"]
+    faces = faces.assign(frame_id=ids, face_id=[*ids[:2], f"{ids[2]}/1"])
+    counted = covered(faces)
+    assert {name: found["units"] for name, found in counted.items()} == {"CelebA": 2, "Youtube": 1}
+    changed = covered(faces.assign(score=faces["score"].where(faces["face_id"] != ids[0], -9)))
+    assert changed["Youtube"] == counted["Youtube"]
+    assert changed["CelebA"] != counted["CelebA"]

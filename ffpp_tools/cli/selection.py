@@ -194,7 +194,7 @@ def audit(
     about = {"folder": manifest, "summary": info["summary"], **info["audit"], "lost_crops": gone}
     answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
     if found.leaks:
-        raise FfppError(f"{manifest}: {found.groups} identity groups are in several splits")
+        raise FfppError(f"{manifest}: identity groups in several splits: {found.groups}")
     if lost:
         raise FfppError(f"{manifest}: {lost}")
 
