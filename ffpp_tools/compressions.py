@@ -17,7 +17,7 @@ from ffpp_tools.rows import STILL
 
 def of_clips(rows: pd.DataFrame) -> list[str]:
     """The compressions of the clips among some rows, sorted."""
-    return sorted(set(rows["compression"]) - {STILL})
+    return sorted(set(rows["compression"].unique()) - {STILL})
 
 
 def restricted(frames: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
@@ -69,6 +69,8 @@ def comparable(
     Raises:
         SplitError: a wanted compression would be left out.
     """
+    if len(of_clips(samples)) < 2:
+        return samples, {}
     clips = samples[samples["compression"] != STILL]
     unit = clips.groupby("class")["category"].transform(lambda c: ", ".join(sorted(c.unique())))
     if by_method:

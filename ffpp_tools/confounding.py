@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
+from ffpp_tools.compressions import of_clips
 from ffpp_tools.rows import SPLITS, STILL
 
 # An accuracy of 0.55 by compression alone, where 0.5 is chance. Differences between detectors that
@@ -57,9 +57,9 @@ def by_compression(samples: pd.DataFrame) -> Confounding | None:
     Args:
         samples: of all splits; columns class, label, compression and split.
     """
-    clips = samples[samples["compression"] != STILL]
-    if clips["compression"].nunique() < 2 or clips["class"].nunique() < 2:
+    if len(of_clips(samples)) < 2:
         return None
+    clips = samples[samples["compression"] != STILL]
     tables = {s: _table(clips[clips["split"] == s], "class") for s in SPLITS}
     worst = max(
         (
@@ -98,11 +98,10 @@ def still_accuracy(samples: pd.DataFrame) -> float:
 
     The accuracy at equally many of both, in the worst split; 0.5 is chance.
     """
-    kind = np.where(samples["compression"] == STILL, "stills", "clips")
-    every = samples.assign(compression=kind)
-    tables = (_table(every[every["split"] == s], "label") for s in SPLITS)
-    found = [_distance(t, ("fake", "real")) for t in tables if len(t) == 2]
-    return round((1 + max(found, default=0.0)) / 2, 4)
+    is_still = samples["compression"] == STILL
+    shares = is_still.groupby([samples["split"], samples["label"]]).mean()
+    apart = [abs(s.iloc[0] - s.iloc[1]) for _, s in shares.groupby(level="split") if len(s) == 2]
+    return round((1 + max(map(float, apart), default=0.0)) / 2, 4)
 
 
 def _table(rows: pd.DataFrame, of: str) -> pd.DataFrame:

@@ -102,7 +102,7 @@ def strata_capacity(
         count: samples of each class, were compression of no account.
         equal_methods: a fake class gives no more of one category than of another.
     """
-    compressions = sorted(set(rows["compression"]) - {STILL})
+    compressions = sorted(set(rows["compression"].unique()) - {STILL})
     most = dict.fromkeys(compressions, count)
     for name, categories in classes.items():
         own = rows[rows["class"] == name]
