@@ -147,7 +147,7 @@ def table(names: pd.Series, people: np.ndarray, vectors: np.ndarray) -> None:
     print("\ndistance   pairs of people matched   pairs of one person's photographs missed")
     for distance in DISTANCES:
         r = rates(known, units, names[few], singles, distance)
-        low, high = r.split_interval
+        low, high = r.split_interval or (0, 1)
         print(
             f"{distance:8.2f}   {r.merged:6} of {r.different}   {r.split:14} of {r.same} "
             f"({r.split / r.same:.1%}, {low:.1%} to {high:.1%})"

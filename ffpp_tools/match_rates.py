@@ -30,7 +30,8 @@ class Rates:
     several: int  # people of whom there are several photographs
     same: int  # pairs of photographs of one person
     split: int  # of these, how many are not matched: misses
-    split_interval: tuple[float, float]  # of the share of misses, people resampled; nan if unknown
+    # Of the share of misses, people resampled; None without pairs.
+    split_interval: tuple[float, float] | None
 
     @property
     def merged_interval(self) -> tuple[float, float]:
@@ -68,7 +69,7 @@ def matching(identities: pd.DataFrame) -> Matching | None:
     if kept is None:
         return None
     rates = kept["rates"]
-    interval = tuple(rates["split_interval"])
+    interval = rates["split_interval"] and tuple(rates["split_interval"])
     return Matching(**kept | {"rates": Rates(**rates | {"split_interval": interval})})
 
 
@@ -86,7 +87,7 @@ def limits(identities: pd.DataFrame) -> str:
 def misses(found: Matching) -> str:
     """The share of same-person pairs that are not matched, in words."""
     r = found.rates
-    if not r.enough_people:
+    if not r.enough_people or not r.split_interval:
         return (
             f"how many it misses at distance {found.max_distance:g} cannot be measured here, where "
             f"{_people(r.several)} known from several photographs (at least {FEWEST_PEOPLE} are "
@@ -134,15 +135,17 @@ def _people(count: int) -> str:
     return {0: "nobody is", 1: "1 person is"}.get(count, f"{count} people are")
 
 
-def miss_interval(same: npt.NDArray[np.int64], split: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Interval of the share of misses, by resampling people (percentiles).
+def miss_interval(
+    same: npt.NDArray[np.int64], split: npt.NDArray[np.int64]
+) -> tuple[float, float] | None:
+    """Interval of the share of misses, by resampling people (percentiles); None without pairs.
 
     Args:
         same: of each person, the pairs of photographs.
         split: of each person, how many of them are not matched.
     """
     if not same.sum():
-        return float("nan"), float("nan")
+        return None
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(same), np.full(len(same), 1 / len(same)), RESAMPLES)
     shares = (weights @ split) / np.maximum(weights @ same, 1)

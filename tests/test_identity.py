@@ -147,7 +147,7 @@ def test_rates_count_pairs_of_one_and_of_two_people():
     assert (found.people, found.different, found.merged) == (3, 3, 1)  # A and B
     nobody = rates(pd.Series([""]), at(0), pd.Series(["", ""]), at(0, 1), 0.4)
     assert (nobody.people, nobody.same, nobody.different) == (0, 0, 0)
-    assert np.isnan(nobody.split_interval).all() and np.isnan(nobody.merged_interval).all()
+    assert nobody.split_interval is None and np.isnan(nobody.merged_interval).all()
 
 
 def rates_of(people=200, merged=2, several=60, split=(0, 1) * 30):
