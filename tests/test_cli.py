@@ -252,10 +252,10 @@ def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp
     cleaned = command("ffpp-clean", folder)
     assert cleaned.returncode == 0, cleaned.stderr
     assert "near" in cleaned.stdout
-    identified = command("ffpp-identify", folder, "--distance", 0.2)
+    identified = command("ffpp-identify", folder, "--distance", 0.1)
     assert identified.returncode == 0, identified.stderr
     said = " ".join(identified.stdout.split())
-    assert "at distance 0.2 cannot be measured here, where 20 people are known" in said
+    assert "at distance 0.1 cannot be measured here, where 20 people are known" in said
     assert "false matches cannot be measured here, where 20 people are known (190 pairs" in said
     split = command("ffpp-split", folder, "--mode", "binary", "--ratios", "50/25/25")
     assert split.returncode == 0, split.stderr

@@ -26,7 +26,7 @@ SUBSTITUTES = (
     (
         "ffpp-identify dataset",
         "ffpp-identify dataset --distance 0.05",
-        "to dlib's network drawn people look alike",
+        "to the network drawn people look alike",
     ),
     (
         'Path("runs/b0"))',
