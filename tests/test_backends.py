@@ -23,8 +23,9 @@ TRAIN = """
 import sys, json
 import numpy as np, keras
 from pathlib import Path
+from classify.metrics import log_loss
 from classify.runs import Run, load_model
-from classify.predict import predict
+from classify.predict import predict, score_split
 from classify.settings import TrainSettings
 from classify.train import train
 manifest, folder = map(Path, sys.argv[1:])
@@ -32,7 +33,10 @@ settings = TrainSettings(arch="sepconv", size=32, batch_size=32, epochs=2, augme
     class_weights=True, schedule="cosine", warmup_epochs=0.5)
 run = train(manifest, folder, settings)
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
-print(json.dumps([keras.backend.backend(), predict(run.best_model(), images).tolist()]))
+val = score_split(run, "val")
+losses = [run.kept_row["val_log_loss"],
+    float(log_loss(val.actual, val.probabilities, np.ones((1, len(val))))[0])]
+print(json.dumps([keras.backend.backend(), predict(run.best_model(), images).tolist(), losses]))
 """
 
 PREDICT = """
@@ -119,9 +123,10 @@ def python(code, *arguments, backend, **environment):
 def test_a_network_trained_under_one_backend_predicts_the_same_under_the_others(
     backend, videos_manifest, tmp_path
 ):
-    used, trained = python(TRAIN, videos_manifest.folder, tmp_path / "r", backend=backend)
+    used, trained, losses = python(TRAIN, videos_manifest.folder, tmp_path / "r", backend=backend)
     assert used == backend
     np.testing.assert_allclose(np.sum(trained, axis=1), 1, atol=1e-5)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)  # logged, and of the saved predictions
     maps = []
     for other in BACKENDS:
         if importlib.util.find_spec(other) is not None:

@@ -117,6 +117,7 @@ def test_of_a_refit_nothing_is_chosen_and_nothing_is_written(run):
 
 def test_what_was_chosen_is_written_once_with_what_it_is_of(run, capsys):
     found = operating(run)
+    assert FILE == "operating.json"  # older versions and other programs read it
     assert found == chosen(run.said["val"])
     assert written(run) == with_digest(
         {

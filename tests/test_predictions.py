@@ -196,6 +196,26 @@ def test_a_changed_log_is_made_anew_from_the_checkpoint(judged, run, capsys):
     assert len(run.log) == 0
 
 
+def test_a_run_of_before_the_log_loss_was_logged_is_read_and_reported(run):
+    """Its config.toml names no monitor, and its log has only the loss with the penalties."""
+    config = run.folder / "config.toml"
+    lines = [line for line in config.read_text().splitlines() if "monitor" not in line]
+    config.write_text("\n".join(lines) + "\n")
+    row = pd.read_csv(run.folder / "log.csv").drop(columns=["log_loss", "val_log_loss"])
+    log = pd.concat([row, row.assign(epoch=1, val_loss=0.1), row.assign(epoch=2)])
+    log.to_csv(run.folder / "log.csv", index=False)
+    (run.folder / "last.keras").unlink()
+    older = Run.read(run.folder)
+    assert (older.settings.monitor, older.kept_epoch) == ("val_loss", 2)
+    found = make_report(older)
+    assert "chosen by validation loss (with the penalties of the head)" in found.provenance
+    report = json.loads((found.folder / "report.json").read_text())
+    assert (report["best_epoch"], report["val_log_loss"]) == (2, None)
+    card = (found.folder / "model-card.md").read_text()
+    assert "epoch 2, which had the lowest validation loss, penalties included" in card
+    assert "| log loss of validation, that epoch | not recorded |" in card
+
+
 def test_changed_answers_of_the_probe_are_refused(videos_manifest, tmp_path):
     copy = shutil.copytree(videos_manifest.folder, tmp_path / "m")
     manifest = type(videos_manifest).read(copy)

@@ -22,6 +22,14 @@ def test_a_file_gives_settings_and_manifest_and_leaves_the_rest_at_its_default(t
     assert read_config(write(tmp_path))[1] is None
 
 
+def test_a_run_of_before_the_monitor_followed_the_validation_loss(tmp_path):
+    run = write(tmp_path, training={"epochs": 3}, manifest={"path": "../m", "sha256": "0" * 64})
+    assert read_config(run)[0] == TrainSettings(epochs=3, monitor="val_loss")
+    named = {"epochs": 3, "monitor": "val_log_loss"}
+    run = write(tmp_path, training=named, manifest={"path": "../m", "sha256": "0" * 64})
+    assert read_config(run)[0] == TrainSettings(epochs=3)
+
+
 def test_what_is_given_goes_over_the_file():
     settings = TrainSettings(epochs=3, seed=1).changed(epochs=5, seed=None, arch="vgg16")
     assert settings == TrainSettings(arch="vgg16", epochs=5, seed=1)
@@ -54,6 +62,7 @@ def test_a_number_of_layers_to_freeze_may_be_a_number(tmp_path):
         ({"epochs": 2.5}, "type int"),
         ({"class_weights": 1}, "type bool"),
         ({"epochs": 0}, "at least 1"),
+        ({"monitor": "accuracy"}, "unknown monitor 'accuracy'; choose from val_log_loss, val_loss"),
         ({"size": 8}, "at least 32"),
         ({"learning_rate": 0.0}, "above 0"),
         ({"learning_rate": float("nan")}, "above 0"),
