@@ -168,6 +168,17 @@ def test_calibration_error_by_hand():
     assert metrics.calibration_error([0, 1], [1.0, 0.98]) == pytest.approx(0.99 - 0.5)
 
 
+def test_calibration_has_fifteen_bins_of_equal_width():
+    """Guo et al. (2017): of 15 bins, 0.06 and 0.07 are in two, 0.07 and 0.13 in one."""
+    found = metrics.reliability([0, 1, 1], [0.06, 0.07, 0.13])
+    assert found["count"].tolist() == [1, 2]
+    assert found["probability"].tolist() == pytest.approx([0.06, 0.1])
+    assert found["happened"].tolist() == pytest.approx([0, 1])
+    every = metrics.reliability(np.zeros(1000), (np.arange(1000) + 0.5) / 1000)
+    assert len(every) == 15
+    assert every["count"].max() - every["count"].min() <= 1
+
+
 def test_the_best_threshold_lies_between_scores_and_is_the_one_nearest_to_half():
     assert metrics.best_threshold([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1]) == 0.5
     assert metrics.best_threshold([1, 1, 0, 0], [0.3, 0.28, 0.2, 0.1]) == pytest.approx(0.24)
