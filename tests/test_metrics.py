@@ -39,6 +39,11 @@ def test_rows_of_percentages_sum_to_100_and_an_empty_row_is_nan():
     assert percent.loc["b"].isna().all()
 
 
+def test_a_row_of_one_sample_has_its_percentage():
+    counts = metrics.confusion(np.array([0, 1, 1]), np.array([1, 1, 1]), ["a", "b"])
+    assert metrics.row_percent(counts).to_numpy().tolist() == [[0, 100], [0, 100]]
+
+
 def test_per_class_by_hand():
     table = metrics.per_class(ACTUAL, CALLED, one_hot(CALLED), NAMES)
     assert table["precision"].tolist() == pytest.approx([1, 1 / 2, 1 / 2])
