@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import beta, t
 
 from classify import metrics
-from classify.bootstrap import FEW_GROUPS, estimates
+from classify.bootstrap import FEW_GROUPS, _strata, estimates
 
 
 def share_of(hits):
@@ -118,6 +118,33 @@ def test_more_groups_than_blocks_have_about_the_interval_of_as_many_groups():
     coarse = estimates(np.arange(3000), "all", share_of(hits), quantiles=["share"])["share"]
     assert coarse.high - coarse.low == pytest.approx(2 * half, rel=0.4)
     assert (coarse.low, coarse.high) != (found.low, found.high)
+
+
+def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
+    """3,000 photographs and 30 clips: a row of ones, then 200 + 30, then 25 + 25."""
+    groups = np.arange(3030)
+    kinds = np.where(groups < 3000, "still", "clip")
+    seen = []
+
+    def share(weights):
+        seen.append(weights)
+        return {"share": metrics.share(groups % 3 > 0, weights)}
+
+    estimates(groups, kinds, share)
+    assert sum(map(len, seen)) == 1 + 200 + 30
+    left_out = np.concatenate(seen[1:]) == 0
+    assert (left_out.sum(axis=0) == 1).all()  # everybody once
+    assert set(left_out[:, :3000].sum(axis=1)) == {0, 15}
+    assert set(left_out[:, 3000:].sum(axis=1)) == {0, 1}
+    seen.clear()
+    estimates(groups, kinds, share, quantiles=["share"])
+    assert sum(map(len, seen)) == 1 + 200 + 30 + 25 + 25
+
+
+def test_strata_are_what_categories_link():
+    """Groups 0 and 1 both hold category 1; groups 2 and 3 hold one of their own each."""
+    codes, categories = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 3])
+    assert _strata(codes, categories).tolist() == [0, 0, 1, 2]
 
 
 def test_a_difference_that_no_group_changes_has_no_interval():

@@ -39,6 +39,11 @@ def test_rows_of_percentages_sum_to_100_and_an_empty_row_is_nan():
     assert percent.loc["b"].isna().all()
 
 
+def test_a_row_of_one_sample_has_its_percentage():
+    counts = metrics.confusion(np.array([0, 1, 1]), np.array([1, 1, 1]), ["a", "b"])
+    assert metrics.row_percent(counts).to_numpy().tolist() == [[0, 100], [0, 100]]
+
+
 def test_per_class_by_hand():
     table = metrics.per_class(ACTUAL, CALLED, one_hot(CALLED), NAMES)
     assert table["precision"].tolist() == pytest.approx([1, 1 / 2, 1 / 2])
@@ -166,6 +171,17 @@ def test_calibration_error_by_hand():
     assert metrics.calibration_error([1, 1], [1.0, 1.0]) == 0
     # What is given 1 shares the last bin with what is given a little less.
     assert metrics.calibration_error([0, 1], [1.0, 0.98]) == pytest.approx(0.99 - 0.5)
+
+
+def test_calibration_has_fifteen_bins_of_equal_width():
+    """Guo et al. (2017): of 15 bins, 0.06 and 0.07 are in two, 0.07 and 0.13 in one."""
+    found = metrics.reliability([0, 1, 1], [0.06, 0.07, 0.13])
+    assert found["count"].tolist() == [1, 2]
+    assert found["probability"].tolist() == pytest.approx([0.06, 0.1])
+    assert found["happened"].tolist() == pytest.approx([0, 1])
+    every = metrics.reliability(np.zeros(1000), (np.arange(1000) + 0.5) / 1000)
+    assert len(every) == 15
+    assert every["count"].max() - every["count"].min() <= 1
 
 
 def test_the_best_threshold_lies_between_scores_and_is_the_one_nearest_to_half():
