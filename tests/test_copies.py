@@ -69,6 +69,7 @@ def clip(category, name, numbers, step=25, bits=0, fps=25):
         (clip("Youtube", "001", range(4)), clip("Deepfakes", "000_001", range(4)), True),
         (clip("FaceSwap", "000_001", range(4)), clip("Deepfakes", "000_002", range(4)), False),
         (clip("FaceSwap", "002_001", range(4)), clip("Deepfakes", "000_001", range(4)), True),
+        (clip("DFDC-real", "abc", range(4)), clip("DFDC-fake", "xyz", range(4), bits=20), True),
         (
             clip("Youtube", "000", range(6)),
             clip("Youtube", "001", range(6), step=60, fps=60),
@@ -91,6 +92,7 @@ def clip(category, name, numbers, step=25, bits=0, fps=25):
         "a fake of another original",
         "fakes of one original",
         "fakes of two originals",
+        "a fake of nobody known and its original",
         "the same times at another frame rate",
         "other times at other frames",
     ],

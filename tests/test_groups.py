@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.groups import groups, persons, resolved, ties, why
+from ffpp_tools.groups import categories, chains, groups, hubs, persons, resolved, ties, why
 from ffpp_tools.tables import read_frames
 
 NO_FAKES = ("Youtube", "Actors", "CelebA", "CelebA-HQ", "Portraits", "Celeb-real", "DFDC-real")
@@ -149,6 +149,71 @@ def test_why_is_the_shortest_chain_and_empty_where_there_is_none():
     ]
     assert why(tied, "Youtube/000", "Youtube/009") == []
     assert why(tied, "Youtube/000", "Youtube/000") == []
+
+
+def test_chains_start_from_the_nearest_root_and_are_found_in_one_search():
+    links = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("X", "Y")]
+    tied = pd.DataFrame([(*link, "near", f"by {link[0]}") for link in links])
+    tied.columns = ["a", "b", "reason", "detail"]
+    to_c, to_d, to_y, to_a, nobody = chains(tied, ["A", "E"], ["C", "D", "Y", "A", "Z"])
+    assert to_c == [("A", "B", "near", "by A"), ("B", "C", "near", "by B")]
+    assert to_d == [("E", "D", "near", "by D")]
+    assert to_y == to_a == nobody == []
+    assert chains(tied.head(0), ["A"], ["B"]) == [[]]
+    assert chains(tied, [], ["B"]) == [[]]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.sampled_from("ABCDEFGH"), st.sampled_from("ABCDEFGH")), max_size=12),
+    st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=3),
+)
+def test_a_chain_is_as_short_as_can_be_and_made_of_ties(links, roots):
+    tied = pd.DataFrame([(a, b, "near", "") for a, b in links if a != b])
+    tied = tied.reindex(columns=range(4)).set_axis(["a", "b", "reason", "detail"], axis=1)
+    near = {frozenset(link) for link in links}
+    steps, reached = dict.fromkeys(roots, 0), list(roots)
+    for one in reached:
+        for other in "ABCDEFGH":
+            if frozenset((one, other)) in near and other not in steps:
+                steps[other] = steps[one] + 1
+                reached.append(other)
+    for end, chain in zip("ABCDEFGH", chains(tied, roots, "ABCDEFGH"), strict=True):
+        assert len(chain) == steps.get(end, 0)
+        if chain:
+            assert chain[0][0] in roots
+            assert chain[-1][1] == end
+            assert all(frozenset(step[:2]) in near for step in chain)
+            assert [step[1] for step in chain[:-1]] == [step[0] for step in chain[1:]]
+
+
+def test_what_ties_and_why_is_told_by_name():
+    frames = ledger(
+        ("Youtube", "c40", "000", "000", ""),
+        ("Youtube", "c40", "001", "001", ""),
+        ("Deepfakes", "c40", "000_001", "000", "001"),
+        ("Actors", "c40", "01__kitchen", "01", ""),
+        ("CelebA", "still", "000001", "7", "", "000001"),
+    )
+    tied = ties(
+        frames,
+        videos={"000": "abc", "001": "abc"},
+        duplicates=items(("Youtube/001", "Youtube/000", "identical", 0.0)),
+        identities=items(("CelebA/000001", "Youtube/000", "", 0.1234)),
+    )
+    assert {tuple(row) for row in tied.itertuples(index=False)} == {
+        ("Deepfakes/000_001", "Youtube/000", "pair", ""),
+        ("Deepfakes/000_001", "Youtube/001", "pair", ""),
+        ("Actors/01__kitchen", "actor 01", "actor", ""),
+        ("CelebA/000001", "identity CelebA/7", "identity", ""),
+        ("CelebA/000001", "photograph 000001", "photograph", ""),
+        ("Youtube/000", "video abc", "video", ""),
+        ("Youtube/001", "video abc", "video", ""),
+        ("Youtube/001", "Youtube/000", "identical", "distance 0.0"),
+        ("CelebA/000001", "Youtube/000", "embedding", "distance 0.123"),
+    }
+    assert list(categories(tied["a"].tail(1))) == ["CelebA"]
+    assert list(hubs(frames.iloc[[2, 3]], "target_id")) == ["Youtube/000", "actor 01"]
 
 
 @pytest.mark.parametrize(
