@@ -199,6 +199,17 @@ def test_compressions_are_drawn_in_the_asked_numbers_and_stills_fill_up():
     assert sorted(fakes["compression"]) == ["c23", "c40"]
 
 
+def test_a_method_short_of_one_compression_gives_all_that_it_has_of_it():
+    rows = pd.concat([TWO.assign(split=split) for split in SPLITS], ignore_index=True)
+    rows = rows[rows["label"] == "fake"]
+    strata = {split: {"c23": 14, "c40": 2} for split in SPLITS}
+    drawn = balanced(rows, dict.fromkeys(SPLITS, 16), strata)["train"]
+    sizes = drawn.groupby(["category", "compression"]).size().to_dict()
+    assert sizes["Deepfakes", "c23"] == 8
+    assert sizes["FaceSwap", "c23"] == 6
+    assert sizes["FaceSwap", "c40"] == sizes["Deepfakes", "c40"] == 1
+
+
 def test_a_class_short_of_clips_at_one_compression_takes_fewer_of_both():
     """Youtube has one sample at c23, where the fakes have as many there as at c40."""
     rows = pd.concat(

@@ -316,8 +316,16 @@ def test_too_few_groups_are_named_with_the_first_three_of_them():
 
 
 def test_a_part_is_given_a_small_group_where_there_are_some():
-    """Of groups of 40, 7 and 6 samples, a part that wants 5 takes none of more than 1.5 × 6."""
-    table = np.array([[40], [7], [40], [6]])
+    """Of groups of 40, 11 and 6 samples, a part that wants 5 takes none of more than 1.5 × 6."""
     side = np.full(4, -1)
+    table = np.array([[40], [11], [40], [6]])
     assert _give_each_one(side, table, np.array([0.9, 0.05, 0.05])) is None
-    assert side.tolist() == [0, 2, -1, 1]
+    assert side.tolist() == [0, 1, -1, 2]
+
+
+def test_a_part_takes_the_first_group_that_is_at_most_half_too_large():
+    """The last part wants 20 of 100 and takes 30; the one before wants 30 and takes 40."""
+    side = np.full(4, -1)
+    table = np.array([[30], [40], [6], [24]])
+    assert _give_each_one(side, table, np.array([0.5, 0.3, 0.2])) is None
+    assert side.tolist() == [2, 1, 0, -1]
