@@ -89,9 +89,7 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        say(
-            f"on test, the first minus the second by {found.ordered_by}, on the same people: {gains}"
-        )
+        say(f"on test, the first minus the second by {found.ordered_by} (the same people): {gains}")
 
 
 def tuned(found: Tuned) -> None:

@@ -195,7 +195,7 @@ def train(
         else:
             run = training.train(manifest, folder, settings, callbacks, progress)
     trained, best = run.log, run.kept_epoch
-    shown = trained.loc[best - 1].filter(regex="loss|accuracy")
+    shown = trained.loc[best - 1].filter(regex="loss|accuracy").dropna()
     measures = ", ".join(f"{name} {number(value)}" for name, value in shown.items())
     say(f"kept epoch {best} of {len(trained)} ({measures})")
     kept = {"epochs": len(trained), "kept_epoch": best}
