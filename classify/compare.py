@@ -178,7 +178,7 @@ def _split_notes(audits: Mapping[str, SplitAudit]) -> list[str]:
     unread = [name for name, audit in audits.items() if audit.group_of is None]
     found = []
     if leaking:
-        found.append(f"People appear on several sides of the split of {', '.join(leaking)}.")
+        found.append(f"People appear in several splits of the manifest of {', '.join(leaking)}.")
     if unread:
         found.append(
             f"The dataset of {', '.join(unread)} cannot be read here: of people, only what was "

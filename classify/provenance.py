@@ -19,7 +19,7 @@ from classify.page import decimals, number
 from classify.report_files import written
 from classify.runs import Run, faces_of
 from classify.split_audit import SplitAudit, dataset_at, split_audit
-from ffpp_tools.audit import ties_within
+from ffpp_tools.audit import SEVERAL_SPLITS, ties_within
 from ffpp_tools.console import counted
 from ffpp_tools.digest import is_intact
 from ffpp_tools.errors import FfppError
@@ -42,7 +42,6 @@ MONITORED = {
     "val_log_loss": "validation log loss",
     "val_loss": "validation loss (with the penalties of the head)",
 }
-SEVERAL_SPLITS = "PEOPLE APPEAR ON SEVERAL SIDES"  # as the audit's summary says it
 NEARLY_NONE = 0.02  # a class that so few of the samples are called is as good as never called
 GIVES_AWAY = 0.8  # AUC of cheap properties, at the network's scale, that a reader must know of
 NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
@@ -117,7 +116,7 @@ def _worth(run: Run) -> str:
         auc = math.nan if found is None else float(found)
         people = counted(int(of_unit["groups"]), "group")
         of_this = report["checkpoint"] == sha256(run.checkpoint)
-        leaked = bool(report.get("leaks", SEVERAL_SPLITS in report["provenance"]))
+        leaked = bool(report.get("leaks", "PEOPLE APPEAR" in report["provenance"]))
     except (KeyError, TypeError, ValueError):
         of_this = False
     if not of_this:
@@ -218,12 +217,12 @@ def remarks(
         found += _one_sided(j)
     if unknown := manifest.info["audit"]["not_known"]:
         found.append(
-            f"Not looked at, so that people may still be on several sides: {'; '.join(unknown)}."
+            f"Not looked at, so that people may still be in several splits: {'; '.join(unknown)}."
         )
-    rates = manifest.info["audit"]["miss_rates"].values()
-    if rates and max(rates) - min(rates) > 0.05:
+    if manifest.info["audit"].get("misses_differ"):
         found.append(
-            "Categories differ in how often no face was found; what was not found is not judged."
+            "Categories differ in how often no face was found, by more than chance (permutation "
+            "test over targets); what was not found is not judged."
         )
     return list(dict.fromkeys(text for text in found if text))
 

@@ -55,7 +55,7 @@ def assign_groups(
             raise SplitError(
                 f"{sizes.columns[wanted][missing]}: its crops come from {len(holders)} group(s) of "
                 f"people who belong together ({_few(holders)}), {few} to be in "
-                f"{', '.join(parts)} without anybody on two sides. Extract more clips or stills "
+                f"{', '.join(parts)} without one being in two of them. Extract more clips or stills "
                 f"of it."
             )
     _give_the_rest(side, table, fractions)

@@ -1,4 +1,4 @@
-"""What would make a result a lie: people on several sides, lost frames, unequal classes."""
+"""What would make a result misleading: people in several splits, lost frames, unequal classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ffpp_tools.console import counted
 from ffpp_tools.coverage import Coverage, coverage, sentences
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.groups import REASONS, SAME_CONTENT, Graph, knots
-from ffpp_tools.ledger import MISSES
+from ffpp_tools.ledger import MISSES, compare_misses
 from ffpp_tools.rows import SPLITS
 
+SEVERAL_SPLITS = "PEOPLE APPEAR IN SEVERAL SPLITS"  # how a summary names a leak
 # Besides the ties between clips and stills: frames of one clip, and ties of several kinds.
 SAME_CLIP, SEVERAL = "clip", "several"
 ALL_REASONS = {
@@ -29,7 +30,7 @@ ALL_REASONS = {
 
 @dataclass(frozen=True)
 class Crossing:
-    """What is on several sides for one reason."""
+    """What is in several splits for one reason."""
 
     reason: str  # a key of `ALL_REASONS`
     count: int  # clips, pairs, videos, people …
@@ -41,7 +42,7 @@ class Crossing:
 class Audit:
     """What was found in a manifest."""
 
-    groups: int  # on several sides, whatever ties them
+    groups: int  # in several splits, whatever ties them
     crossings: tuple[Crossing, ...]
     unequal: tuple[str, ...]  # splits whose classes are not equally large
     miss_rates: dict[str, float]  # category → share of its frames without a usable face
@@ -49,10 +50,11 @@ class Audit:
     coverage: tuple[Coverage, ...] = ()  # of every source of ties
     compression: Confounding | None = None  # with class, among clips of several compressions
     still_accuracy: float = 0.5  # of telling fake from real by photograph or video alone
+    misses_differ: bool = False  # miss rates differ by category by more than chance
 
     @property
     def leaks(self) -> bool:
-        """Whether anybody is on two sides."""
+        """Whether an identity group is in two splits."""
         return self.groups > 0
 
     @property
@@ -93,6 +95,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(covered),
         confounding.by_compression(samples),
         confounding.still_accuracy(samples),
+        compare_misses(frames).differ,
     )
 
 
@@ -121,6 +124,7 @@ def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
         "crossings": [asdict(c) for c in found.crossings],
         "unequal_splits": list(found.unequal),
         "miss_rates": found.miss_rates,
+        "misses_differ": found.misses_differ,
         "not_known": list(found.unknown),
         "coverage": [asdict(c) for c in found.coverage],
         "confounded": found.confounded,
@@ -143,7 +147,7 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
     if found.leaks:
         reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
         said = (
-            f"PEOPLE APPEAR IN SEVERAL SPLITS: {counted(found.groups, 'identity group')} "
+            f"{SEVERAL_SPLITS}: {counted(found.groups, 'identity group')} "
             f"({reasons}). Figures on it are inflated"
         )
     else:
@@ -157,7 +161,7 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
 def _crossing(
     reason: str, samples: pd.DataFrame, own: pd.Series, tied: pd.DataFrame
 ) -> Crossing | None:
-    """The components of some ties that are on several sides."""
+    """The components of some ties that are in several splits."""
     if reason in REASONS and tied.empty:
         return None
     graph = Graph.of(tied, own)
@@ -169,7 +173,7 @@ def _crossing(
         }
     ).drop_duplicates()
     if reason not in (SAME_CLIP, SEVERAL):
-        # A clip that is itself on several sides is counted once, as that.
+        # A clip that is itself in several splits is counted once, as that.
         where = where[~where["knot"].duplicated(keep=False)]
     crossing = where[where.groupby("component")["split"].transform("nunique") > 1]
     if crossing.empty:

@@ -40,7 +40,7 @@ class Recipe:
     classes: Mapping[str, tuple[str, ...]] | None = None  # instead of the mode's own
     leave_out: str | None = None  # a method that only the test split's fakes are of
     folds: int | None = None  # so many manifests, each with another part as its test split
-    clean: bool = False  # of `official`: leave out people who are on several sides
+    clean: bool = False  # of `official`: leave out people who are in several splits
     shrink: bool = False  # scale all classes down together where they cannot be filled
 
     def label_space(self) -> Mode:

@@ -147,7 +147,7 @@ def test_runs_on_other_splits_and_on_leaking_ones_are_said_not_to_be_comparable(
     assert found.notes[0].startswith(f"{second}: validated on another split than {first}")
     assert "NOT COMPARABLE" in found.notes[0]
     assert "leaky" in found.notes[1]
-    assert "several sides" in found.notes[1]
+    assert "several splits" in found.notes[1]
     assert any("not comparable" in note for note in found.notes)
     assert found.differences == {}
 

@@ -19,7 +19,7 @@ from ffpp_tools.split import SplitSettings, make_manifest
 from tests.test_train import train_tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-CLEAN, LEAKS = "No group of people is on two sides", "PEOPLE APPEAR ON SEVERAL SIDES"
+CLEAN, LEAKS = "No identity group is known to be in two splits", "PEOPLE APPEAR IN SEVERAL SPLITS"
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
     twin = shutil.copytree(trained.folder, trained.folder.with_name("twin"))
     compared = compare([trained, type(trained).read(twin)])
     shutil.rmtree(twin)
-    assert compared.notes[0] == "People appear on several sides of the split of run, twin."
+    assert compared.notes[0] == "People appear in several splits of the manifest of run, twin."
 
 
 def test_when_it_is_no_longer_there_neither_is_the_leak(trained):
