@@ -55,8 +55,8 @@ def assign_groups(
             raise SplitError(
                 f"{sizes.columns[wanted][missing]}: its crops come from {len(holders)} group(s) of "
                 f"people who belong together ({_few(holders)}), {few} to be in "
-                f"{', '.join(parts)} without one being in two of them. Extract more clips or stills "
-                f"of it."
+                f"{', '.join(parts)} without one being in two of them. Extract more clips or "
+                f"stills of it."
             )
     _give_the_rest(side, table, fractions)
     return {group: parts[at] for group, at in zip(groups, side, strict=True)}

@@ -195,6 +195,7 @@ def clean_of_clips(dataset, tmp_path):
     frames = read_frames(dataset)
     frames[frames["compression"] != "still"].to_parquet(folder / "frames.parquet")
     shutil.copy(dataset / "faces.parquet", folder)
+    shutil.copytree(dataset / "faces", folder / "faces")
     return clean(folder)
 
 

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 CLEAN, LEAKS = "No identity group is known to be in two splits", "PEOPLE APPEAR IN SEVERAL SPLITS"
 
 
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch):
-    """Intervals are not looked at here."""
-    monkeypatch.setattr("classify.bootstrap.DRAWS", 100)
-
-
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
     """A run on a dataset of its own, about which more may come to be known."""
@@ -61,7 +55,7 @@ def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
 ):
     assert trained.manifest.info["audit"]["leaks"] is False
     found = make_report(trained)
-    assert found.provenance.startswith(f"Split: grouped. {LEAKS}: 1 groups of people")
+    assert found.provenance.startswith(f"Split: grouped. {LEAKS}: 1 identity group (")
     assert "clips cut from the same YouTube video" in found.provenance
     assert found.leaks
     card = (found.folder / "model-card.md").read_text().splitlines()
@@ -127,7 +121,7 @@ def test_where_the_dataset_is_gone_the_first_line_says_how_old_its_knowledge_is(
         again = split_audit(found.manifest)
     finally:
         (tmp_path / "away").rename(root)
-    assert f"{CLEAN}, as far as is known. {UNREADABLE} (" in found.provenance
+    assert f"{CLEAN}; 3 things not known. {UNREADABLE} (" in found.provenance
     assert "was known when the manifest was made" in found.provenance
     assert found.provenance.count(UNREADABLE) == 1
     assert again.manifest.info["summary"].count(UNREADABLE) == 1
