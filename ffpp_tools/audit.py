@@ -151,7 +151,7 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
             f"({reasons}). Figures on it are inflated"
         )
     else:
-        limits = f"; {counted(len(found.unknown), 'thing')} not known" if found.unknown else ""
+        limits = f", with {counted(len(found.unknown), 'limitation')}" if found.unknown else ""
         said = f"No identity group is known to be in two splits{limits}"
     if found.confounded:
         said += f". {found.compression}"

@@ -206,4 +206,4 @@ def test_the_counts_are_in_the_manifest_and_its_first_line_says_that_something_i
         "example": people[0],
     }
     assert len(info["audit"]["not_known"]) == 3  # this, and two commands that were not run
-    assert info["summary"].endswith("known to be in two splits; 3 things not known")
+    assert info["summary"].endswith("known to be in two splits, with 3 limitations")

@@ -121,7 +121,7 @@ def test_where_the_dataset_is_gone_the_first_line_says_how_old_its_knowledge_is(
         again = split_audit(found.manifest)
     finally:
         (tmp_path / "away").rename(root)
-    assert f"{CLEAN}; 3 things not known. {UNREADABLE} (" in found.provenance
+    assert f"{CLEAN}, with 3 limitations. {UNREADABLE} (" in found.provenance
     assert "was known when the manifest was made" in found.provenance
     assert found.provenance.count(UNREADABLE) == 1
     assert again.manifest.info["summary"].count(UNREADABLE) == 1
