@@ -57,6 +57,19 @@ def test_a_frame_in_which_no_face_was_looked_for_is_no_miss(clean):
     assert found.miss_rates["FaceSwap"] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_misses_differ_where_a_category_misses_more_in_all_its_clips(clean, everywhere):
+    """As many misses in one clip alone are that clip's."""
+    samples, tables = clean
+    frames = tables.frames.copy()
+    own = frames[(frames["category"] == "FaceSwap") & (frames["status"] == "ok")]
+    first = own[own["clip"] == own["clip"].iloc[0]]
+    half = own[own.groupby("clip").cumcount() % 2 == 0]
+    frames.loc[(half if everywhere else first).index, "status"] = "no_face"
+    found = audited(samples, dataclasses.replace(tables, frames=frames))
+    assert found.misses_differ is everywhere
+
+
 def test_one_frame_on_another_side_is_a_leak_of_its_clip(clean):
     samples, tables = clean
     row = samples.query("split == 'train' and category == 'Youtube'").index[0]
