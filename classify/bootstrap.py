@@ -116,7 +116,9 @@ def estimates(
         return {name: Estimate(value, *NO_INTERVAL, least) for name, value in whole.items()}
     strata = _strata(codes, pd.factorize(table["category"])[0])
     fine = _spreads(codes, strata, measures, MOST_BLOCKS)
-    coarse = _spreads(codes, strata, measures, QUANTILE_BLOCKS) if quantiles else {}
+    coarse = (
+        _spreads(codes, strata, measures, QUANTILE_BLOCKS) if set(quantiles) & set(whole) else {}
+    )
 
     def interval(name: str, value: float) -> Interval:
         spread = (coarse if name in quantiles else fine)[name]
@@ -140,7 +142,13 @@ def _strata(codes: Ints, categories: Ints) -> Ints:
     size = count + int(categories.max()) + 1
     links = coo_array((np.ones(len(codes)), (codes, count + categories)), (size, size))
     labels = connected_components(links, directed=False)[1][:count]
-    return np.unique(labels, return_inverse=True)[1]
+    strata = np.unique(labels, return_inverse=True)[1]
+    sizes = np.bincount(strata)
+    lone = sizes[strata] == 1  # no variance can be told of one group: it joins the smallest others
+    if lone.any() and len(sizes) > 1:
+        strata[lone] = np.argmin(np.where(sizes > 1, sizes, sizes.max() + 1))
+        strata = np.unique(strata, return_inverse=True)[1]
+    return strata
 
 
 def _spreads(codes: Ints, strata: Ints, measures: Measures, most: int) -> dict[str, _Spread | None]:

@@ -323,7 +323,7 @@ def _same_scores(one: Scores | None, other: Scores | None) -> bool:
 
 def _same(one: Scores, other: Scores) -> bool:
     """Whether two runs were judged on the same samples, in the same order."""
-    key = [c for c in ("face_id", "category", "compression", "clip") if c in one.table]
+    key = [c for c in ("face_id", "category", "compression", "clip", "frames") if c in one.table]
     alike = len(one) == len(other) and one.table[key].equals(other.table[key])
     return alike and np.array_equal(one.actual, other.actual)
 

@@ -6,25 +6,33 @@ and are one identity group by name. Everything here is about clips of different 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.clip import Clip
 from ffpp_tools.frame_hash import hash_bits
 from ffpp_tools.groups import SAME_CONTENT, knots
-from ffpp_tools.near import near_pairs
+from ffpp_tools.near import near_each
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import DuplicateRow
 
-# Two clips show the same frames when half of those that both have at the same index or time, and
-# two at least, differ in so many of 255 bits at most. `frame_hash` has what this was measured on.
+Bits = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.intp]
+
+# A clip shows another's frames when half of SAMPLED frames of it, and two at least, differ from
+# some frame of the other in so many of 255 bits at most. The frames need not be of the same moment:
+# a copy may begin later, end earlier, or be sampled at other times. `frame_hash` has what the limit
+# was measured on.
 MAX_BITS = 24
 MIN_FRAMES = 2
 MIN_SHARE = 0.5
 BITS = 255
-TIME_STEP_S = 0.1  # frames of clips with other frame rates are compared if they are so close
+SAMPLED = 8  # frames of each clip that are looked for in all others, evenly spread
 
 
 def family(category: str, clip: str, target_id: str) -> str:
@@ -36,7 +44,7 @@ def family(category: str, clip: str, target_id: str) -> str:
 def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     """Clips of different families whose frames are nearly equal, however they were compressed.
 
-    A clip is named once with each family, with the nearest of its clips.
+    A clip is named with each family at most twice: with its original and the nearest of its fakes.
 
     Args:
         frames: columns as in `FrameRow`; what has no `frame_hash` is not compared.
@@ -45,47 +53,62 @@ def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     if rows.empty:
         return
     units = rows.groupby(["category", "compression", "clip"], sort=True)
-    rows = rows.assign(
-        unit=units.ngroup(), time=(rows["time_s"] / TIME_STEP_S).round(), at=range(len(rows))
-    )
-    clips = rows.drop_duplicates("unit").sort_values("unit", ignore_index=True)
+    rows = rows.assign(unit=units.ngroup()).sort_values(["unit", "frame"], ignore_index=True)
+    clips = rows.drop_duplicates("unit", ignore_index=True)
     shows = pd.factorize(
         pd.Series([family(c.category, c.clip, c.target_id) for c in clips.itertuples()])
     )[0]
-    bits = hash_bits(rows["frame_hash"].to_list())
-    found: dict[tuple[int, int], float] = {}  # two units → the mean distance of their near frames
-    for key in ("frame", "time"):
-        keys = rows[rows[key].notna()].groupby("unit")[key].agg(set)
-        near: dict[tuple[int, int], list[int]] = {}
-        for _, group in rows.groupby(key):
-            unit = group["unit"].to_numpy()
-            for i, j, distance in near_pairs(bits[group["at"]], MAX_BITS):
-                first, second = int(unit[i]), int(unit[j])
-                if shows[first] != shows[second]:
-                    near.setdefault((min(first, second), max(first, second)), []).append(distance)
-        for (first, second), distances in near.items():
-            both = len(keys[first] & keys[second])
-            if len(distances) >= max(MIN_FRAMES, MIN_SHARE * both):
-                mean = sum(distances) / len(distances)
-                found[first, second] = min(mean, found.get((first, second), mean))
+    found = _found_elsewhere(
+        hash_bits(rows["frame_hash"].to_list()), rows["unit"].to_numpy(), shows
+    )
     items = knots(clips).to_list()
     paths = (clips["category"] + "/" + clips["compression"] + "/" + clips["clip"]).to_list()
-    nearest: dict[tuple[str, int], tuple[float, str, str]] = {}
+    nearest: dict[tuple[str, int, str], tuple[float, str, str]] = {}
     for pair, apart in found.items():
         partner, item = sorted(pair, key=lambda unit: items[unit])
         link = (apart, items[partner], paths[item])
-        place = (items[item], int(shows[partner]))
+        place = (items[item], int(shows[partner]), str(clips["label"][partner]))
         nearest[place] = min(link, nearest.get(place, link))
-    for (name, _), (apart, other, path) in sorted(nearest.items()):
-        if name != other:
-            yield DuplicateRow(name, "near", other, round(apart / BITS, 4), path)
+    for (name, _, _), (apart, other, path) in sorted(nearest.items()):
+        yield DuplicateRow(name, "near", other, round(apart / BITS, 4), path)
+
+
+def _found_elsewhere(bits: Bits, unit: Ints, shows: Ints) -> dict[tuple[int, int], float]:
+    """Pairs of units that show the same frames: the mean distance of the frames that are near.
+
+    Args:
+        bits: (n, 255) of every frame.
+        unit: (n,) the clip of every frame, from 0, in order.
+        shows: (units,) the family of every clip.
+    """
+    table = pd.DataFrame({"unit": unit})
+    place, count = table.groupby("unit").cumcount(), table.groupby("unit")["unit"].transform("size")
+    few = count.clip(upper=SAMPLED)
+    sampled = np.flatnonzero(place * few // count != (place - 1) * few // count)
+    near: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for at, matches in near_each(bits[sampled], bits, MAX_BITS):
+        own = int(unit[sampled[at]])
+        nearest: dict[int, int] = {}
+        for other, distance in matches:
+            which = int(unit[other])
+            if shows[which] != shows[own]:
+                nearest[which] = min(distance, nearest.get(which, distance))
+        for which, distance in nearest.items():
+            near[own, which].append(distance)
+    asked = np.bincount(unit[sampled])
+    found: dict[tuple[int, int], float] = {}
+    for (own, other), distances in near.items():
+        if len(distances) >= max(MIN_FRAMES, MIN_SHARE * asked[own]):
+            pair, mean = (min(own, other), max(own, other)), float(np.mean(distances))
+            found[pair] = min(mean, found.get(pair, mean))
+    return found
 
 
 def contradictions(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     """Pairs of clips that show the same frames though their names or labels say otherwise.
 
     One of the two is misnamed or mislabelled. A fake whose original nobody knows contradicts
-    nothing, and neither do two originals.
+    nothing. Neither do two originals, nor the fakes made from them.
 
     Args:
         duplicates: columns as in `DuplicateRow`.
@@ -98,12 +121,19 @@ def contradictions(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFra
     about = clips.set_index(knots(clips))[["category", "clip", "target_id", "label"]]
     both = duplicates["item"].isin(about.index) & duplicates["partner"].isin(about.index)
     pairs = duplicates[both & duplicates["kind"].isin(SAME_CONTENT)]
-    wrong = []
-    for row in pairs.itertuples():
-        one, other = (about.loc[name] for name in (row.item, row.partner))
-        fakes = [c for c in (one, other) if c["label"] == "fake"]
-        unknown = any(
-            c["category"].startswith("DFDC") and c["target_id"] == c["clip"] for c in fakes
-        )
-        wrong.append(bool(fakes) and not unknown)
-    return pairs[wrong]
+    families = about.apply(lambda c: family(c["category"], c["clip"], c["target_id"]), axis=1)
+    shown = [
+        frozenset((families[one], families[other]))
+        for one, other in zip(pairs["item"], pairs["partner"], strict=True)
+    ]
+    labels = [about["label"].loc[pairs[name]].to_numpy() for name in ("item", "partner")]
+    both_real = (labels[0] == "real") & (labels[1] == "real")
+    one_video = {pair for pair, real in zip(shown, both_real, strict=True) if real}
+    nameless = about["category"].str.startswith("DFDC") & (about["target_id"] == about["clip"])
+    unknown = set(about.index[nameless & (about["label"] == "fake")])
+    return pairs[
+        [
+            not real and pair not in one_video and not unknown & {row.item, row.partner}
+            for real, pair, row in zip(both_real, shown, pairs.itertuples(), strict=True)
+        ]
+    ]

@@ -117,7 +117,10 @@ def _extract(
     bystanders = changes.bystanders() if changes else frozenset[int]()
     faces: list[FaceRow] = []
     for index, found in crops.items():
-        found = [_of_bystander(c, settings, dataset) if c.track in bystanders else c for c in found]
+        found = [
+            _of_bystander(c, settings, dataset) if c.beside and c.track in bystanders else c
+            for c in found
+        ]
         keep = {main} if settings.faces == "tracked" else {c.track for c in found}
         rows[index], kept = settled(rows[index], found, dataset, keep)
         faces += kept
@@ -214,7 +217,7 @@ def _crops(sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str) -
         if change and made.row:
             status = "unchanged_fake" if change.unchanged_by else made.status
             row = replace(made.row, difference=change.difference)
-            made = Crop(status, face.track, row, change.unchanged_by)
+            made = Crop(status, face.track, row, change.unchanged_by, change.beside)
         crops.append(made)
     return crops
 

@@ -126,8 +126,8 @@ def _apart(clips: pd.DataFrame, stills: pd.DataFrame) -> float:
         unknown = rate * (1 - rate) / count**2
         variances.append(squares.sum() * count / (count - 1) + squares.max() + unknown)
         rates.append(rate)
-    if sum(variances) == 0:
-        return math.nan
+    if sum(variances) == 0:  # all of the one are missed and none of the other, or no difference
+        return math.nan if rates[0] == rates[1] else 0.0
     counts = np.array([len(clips), len(stills)])
     freedom = sum(variances) ** 2 / (np.square(variances) / (counts - 1)).sum()
     return float(2 * stdtr(freedom, -abs(rates[0] - rates[1]) / math.sqrt(sum(variances))))

@@ -20,12 +20,29 @@ def near_pairs(bits: npt.NDArray[np.uint8], limit: int) -> Iterator[tuple[int, i
         bits: (n, 255) of 0 and 1.
         limit: how many bits may differ.
     """
-    packed = np.packbits(bits, axis=1)
+    for first, matches in near_each(bits, bits, limit):
+        for second, distance in matches:
+            if first < second:
+                yield first, second, distance
+
+
+def near_each(
+    asked: npt.NDArray[np.uint8], bits: npt.NDArray[np.uint8], limit: int
+) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """For each hash that is asked about, those that differ from it in `limit` bits or fewer.
+
+    Args:
+        asked: (m, 255) of 0 and 1.
+        bits: (n, 255) of 0 and 1.
+        limit: how many bits may differ.
+
+    Yields:
+        (which was asked about, [(which of `bits`, how many bits differ)]).
+    """
+    packed, queries = np.packbits(bits, axis=1), np.packbits(asked, axis=1)
     matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
-    for start in range(0, len(packed), BLOCK):
-        block = packed[start : start + BLOCK]
-        for matches in matcher.radiusMatch(block, packed[start:], limit + 1):
-            for match in matches:
-                first, second = start + match.queryIdx, start + match.trainIdx
-                if first < second and match.distance <= limit:
-                    yield first, second, int(match.distance)
+    for start in range(0, len(queries), BLOCK):
+        found = matcher.radiusMatch(queries[start : start + BLOCK], packed, limit + 1)
+        for at, matches in enumerate(found, start):
+            near = [(m.trainIdx, int(m.distance)) for m in matches if m.distance <= limit]
+            yield at, near

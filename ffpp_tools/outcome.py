@@ -21,6 +21,7 @@ class Crop:
     track: int
     row: FaceRow | None
     unchanged_by: str = ""  # as in `FrameRow`
+    beside: bool = False  # as in `unchanged.Change`
 
 
 def crop_face(

@@ -125,7 +125,7 @@ def _judged(sight: Sight, mask: Mask | None, changes: Changes | None) -> Sight:
     mask_image = mask(sight.frame.index) if mask and (changes or several) else None
     found = changes.of_frame(sight.faces, picture, sight.twin, mask_image) if changes else {}
     covered = choose.forged(sight.faces, mask_image, picture) if several else None
-    bystanders = changes.bystanders() if changes and several else frozenset[int]()
+    bystanders = changes.bystanders(together=1) if changes and several else frozenset[int]()
     chosen = covered.track if covered else _without_mask(sight, bystanders)
     return replace(sight, chosen=chosen, changes=found)
 

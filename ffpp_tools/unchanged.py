@@ -10,13 +10,13 @@ is certain:
     Deepfakes or FaceSwap?   ──yes──▶ the difference from the original is compression noise
             │ no
             ▼
-    kept; of several people, those who differ far less than somebody else are bystanders
+    kept; of several people in one frame, those who differ far less than somebody else are
+    bystanders
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,8 +28,8 @@ from ffpp_tools.detect import Face
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.twins import Twin
 
-# The methods that put another face in. Face2Face and NeuralTextures re-render every frame, and
-# change so little that pixels cannot tell their work from noise: only a mask can.
+# The swap methods whose differences were measured. Face2Face and NeuralTextures re-render every
+# frame, and change so little that pixels cannot tell their work from noise: only a mask can.
 SWAPS = ("Deepfakes", "FaceSwap")
 # Limits of the difference from the original, in grey levels and in standard deviations of the
 # original's face: at most half of the least that a swap was measured to change, 9.4 levels and 0.19
@@ -39,6 +39,7 @@ SWAPS = ("Deepfakes", "FaceSwap")
 MARGIN = 0.5
 MAX_DIFFERENCE = {"raw": 2.5, "native": 2.5, "c23": 2.5, "c40": 4.6}
 MAX_RELATIVE = 0.09
+MIN_TOGETHER = 3  # frames that show two people, before one is taken for a bystander of the other
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Change:
 
     difference: float  # from the original's face, in grey levels; nan where it was not compared
     unchanged_by: str  # "mask" or "pixels", whichever shows that nothing was changed; else empty
+    beside: bool = False  # whether pixels may show it to be a bystander's: somebody else is there
 
 
 class Changes:
@@ -55,7 +57,7 @@ class Changes:
     def __init__(self, clip: Clip) -> None:
         """Nothing compared yet."""
         self._clip = clip
-        self._differences: dict[int, list[float]] = defaultdict(list)  # by track
+        self._frames: list[dict[int, tuple[float, float]]] = []  # track → both differences
         self._limit = MAX_DIFFERENCE[clip.compression]
 
     def of_frame(
@@ -69,34 +71,51 @@ class Changes:
             twin: the original's frame, where it shows the same.
             mask: of the frame, as `choose.forged` takes it; None where there is none.
         """
-        differences = {f.track: twin.difference(f.box) if twin else (math.nan,) * 2 for f in faces}
+        nothing = (math.nan, math.nan)
+        differences = {f.track: twin.difference(f.box) if twin else nothing for f in faces}
         if twin:
             self._limit = max(self._limit, MAX_DIFFERENCE[twin.original.compression])
         outside = None if mask is None else choose.outside(faces, mask, picture)
+        compared = {t: both for t, both in differences.items() if not math.isnan(both[0])}
+        beside = outside is None and len(compared) > 1
+        if beside:
+            self._frames.append(compared)
         found = {}
         for track, (level, relative) in differences.items():
-            compared = not math.isnan(level)
             if outside is not None:
                 by = "mask" if track in outside else ""
             else:
                 swap = self._clip.category in SWAPS
                 by = "pixels" if swap and self._is_noise(level, relative) else ""
-                if compared:
-                    self._differences[track].append(level)
-            found[track] = Change(round(level, 2) if compared else math.nan, by)
+            shown = round(level, 2) if track in compared else math.nan
+            found[track] = Change(shown, by, beside and track in compared)
         return found
 
-    def bystanders(self) -> frozenset[int]:
+    def bystanders(self, together: int = MIN_TOGETHER) -> frozenset[int]:
         """The tracks of people whom the frames so far show to be unchanged, beside one who is not.
 
-        Over the frames that were compared and have no mask, the median of their differences is
-        within the limit for noise, and less than `MARGIN` times that of somebody else's.
+        Two people are compared in the frames that show both and have no mask. The median of a
+        bystander's differences there is within both limits for noise, and less than `MARGIN` times
+        the median of the other person's.
+
+        Args:
+            together: how many frames have to show both.
         """
-        medians = {track: float(np.median(d)) for track, d in self._differences.items()}
-        most = max(medians.values(), default=0.0)
+        tracks = sorted({track for frame in self._frames for track in frame})
         return frozenset(
-            track for track, m in medians.items() if m <= self._limit and m < MARGIN * most
+            track
+            for track in tracks
+            if any(self._is_beside(track, other, together) for other in tracks)
         )
 
+    def _is_beside(self, track: int, other: int, least: int) -> bool:
+        """Whether a person is unchanged beside another one, who is changed."""
+        both = [frame for frame in self._frames if track in frame and other in frame]
+        if track == other or len(both) < least:
+            return False
+        level, relative = np.median([frame[track] for frame in both], axis=0)
+        most = np.median([frame[other][0] for frame in both])
+        return self._is_noise(level, relative) and bool(level < MARGIN * most)
+
     def _is_noise(self, level: float, relative: float) -> bool:
-        return level <= self._limit and relative <= MAX_RELATIVE
+        return bool(level <= self._limit and relative <= MAX_RELATIVE)

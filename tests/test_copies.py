@@ -14,7 +14,7 @@ from ffpp_tools.demo.world import Scene, _composed, encode
 from ffpp_tools.frame_hash import frame_hash, hash_bits
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.run import extract_dataset
-from ffpp_tools.tables import read_frames
+from ffpp_tools.tables import DuplicateRow, read_frames, table_of
 from tests.conftest import SETTINGS
 
 YOUTUBE, METHOD = "original_sequences/youtube/c23/videos", "manipulated_sequences/{}/c23/videos"
@@ -78,7 +78,7 @@ def clip(category, name, numbers, step=25, bits=0, fps=25):
         (
             clip("Youtube", "000", range(6)),
             clip("Youtube", "001", range(6), step=50, fps=60),
-            False,
+            True,
         ),
     ],
     ids=[
@@ -97,9 +97,32 @@ def clip(category, name, numbers, step=25, bits=0, fps=25):
         "other times at other frames",
     ],
 )
-def test_clips_are_near_by_half_of_their_common_frames(one, other, expected):
+def test_clips_are_near_by_half_of_the_frames_that_are_looked_for(one, other, expected):
     first, second = sorted(f"{c[0]}/{c[1]}" for c in (one, other))
     assert tied(one, other) == ([(second, first)] if expected else [])
+
+
+def test_a_still_title_card_that_two_clips_share_does_not_make_them_copies():
+    """A fifth of every frame planned: two of eight frames that are looked for."""
+    one = clip("Youtube", "000", range(20), step=1)
+    other = clip("Youtube", "001", [*range(4), *range(20, 36)], step=1)
+    assert tied(one, other) == []
+
+
+def test_fakes_of_two_copies_of_one_video_are_named_rightly():
+    frames = frames_of(
+        clip("Youtube", "000", range(4)),
+        clip("Youtube", "009", range(4), bits=2),
+        clip("Deepfakes", "000_003", range(4), bits=4),
+        clip("Deepfakes", "009_001", range(4), bits=5),
+        clip("FaceSwap", "500_501", range(4), bits=3),
+    )
+    found = table_of(DuplicateRow, near_clips(frames))
+    assert ("Youtube/009", "Youtube/000") in set(zip(found["item"], found["partner"], strict=True))
+    wrong = contradictions(found, frames)
+    assert set(wrong["item"]) | set(wrong["partner"]) >= {"FaceSwap/500_501"}
+    named = wrong[["item", "partner"]].isin(["FaceSwap/500_501"]).any(axis=1)
+    assert named.all(), "the misnamed fake is in every pair"
 
 
 def test_a_copy_is_named_with_the_nearest_clip_of_each_family():

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 
@@ -89,14 +90,40 @@ def seen(category, frames, compression="c40"):
 def test_bystanders_differ_by_noise_and_by_half_of_somebody_elses_difference(category):
     changes, _ = seen(category, [(2, 9), (1, 3), (2, 7)])
     assert changes.bystanders() == {0}
-    changes, _ = seen(category, [(3, 4)])
+    changes, _ = seen(category, [(2, 9), (1, 3)])
+    assert changes.bystanders() == set(), "two frames are no proof"
+    assert changes.bystanders(together=1) == {0}, "enough to choose whom to crop"
+    changes, _ = seen(category, [(3, 4)] * 3)
     assert changes.bystanders() == set(), "no clear difference between the two"
-    changes, _ = seen(category, [(6, 30)])
+    changes, _ = seen(category, [(6, 30)] * 3)
     assert changes.bystanders() == set(), "more than noise: it may be manipulated too"
-    changes, _ = seen(category, [(1, 20, 2)])
+    changes, _ = seen(category, [(1, 20, 2)] * 3)
     assert changes.bystanders() == {0, 2}
-    changes, _ = seen(category, [(2,), (1,)])
+    changes, _ = seen(category, [(2,), (1,), (2,)])
     assert changes.bystanders() == set(), "nobody else is there"
+
+
+def test_people_who_are_never_seen_together_are_not_compared():
+    """One person before and after a cut has two tracks."""
+    changes = Changes(clip_of("NeuralTextures"))
+    for track, difference in [(0, 2)] * 4 + [(1, 20)] * 4:
+        twin = twin_with(difference)
+        face = dataclasses.replace(FACES[0], track=track)
+        (change,) = changes.of_frame([face], PICTURE, twin, None).values()
+        assert not change.beside
+    assert changes.bystanders(together=1) == set()
+
+
+def test_a_dark_bystander_is_judged_by_its_own_contrast():
+    dark = np.full((twins.FACE_SIDE,) * 2, 20, np.uint8)
+    dark[::8, ::2] += 12
+    patches = (dark, twin_with(0).original.patches[0])
+    own = twins.Copy("c40", 300, 80, dark, tuple(FACES[:2]), 0, patches)
+    changes = Changes(clip_of("NeuralTextures"))
+    for _ in range(4):
+        twin = twins.Twin(own, tuple(FACES[:2]), (dark + np.uint8(2), patches[1] + np.uint8(20)))
+        changes.of_frame(FACES[:2], PICTURE, twin, None)
+    assert changes.bystanders() == set(), "two grey levels are much of so little contrast"
 
 
 def test_a_mask_leaves_nothing_for_pixels_to_decide():
@@ -105,7 +132,11 @@ def test_a_mask_leaves_nothing_for_pixels_to_decide():
     white = np.full((80, 300), 255, np.uint8)
     found = changes.of_frame(twin.faces, PICTURE, twin, white)
     assert [c.unchanged_by for c in found.values()] == ["", ""]
-    assert changes.bystanders() == set()
+    assert not any(c.beside for c in found.values())
+    for _ in range(4):  # past the mask's end
+        changes.of_frame(twin.faces, PICTURE, twin, None)
+    assert changes.bystanders() == {0}, "which counts for the frames without a mask alone"
+    changes = Changes(clip_of("Deepfakes"))
     half = white.copy()
     half[:, 90:] = 0
     found = changes.of_frame(twin.faces, PICTURE, twin, half)
