@@ -113,7 +113,7 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     table = table.sort_values([measure, "run"], ascending=[False, True], ignore_index=True)
     first, second = table["run"][:2]
     elsewhere = [name for name in table["run"] if not _same(scores[first], scores[name])]
-    ranked = table[measure].notna()[:2].all()
+    ranked = by == "validation" and table[measure].notna()[:2].all()
     differences = (
         _differences(scores[first], scores[second]) if ranked and second not in elsewhere else {}
     )

@@ -78,12 +78,13 @@ def restore_log(folder: Path) -> None:
     """
     path = folder / LOG
     try:
+        lines = path.read_bytes().splitlines()  # first: last.keras is written before it
         with zipfile.ZipFile(folder / "last.keras") as archive:
             kept = archive.read(LOG)
-        lines = path.read_bytes().splitlines()
     except (OSError, KeyError, zipfile.BadZipFile):
         return  # without the one there is nothing to compare, without the other nothing to restore
-    if lines != kept.splitlines()[: len(lines)]:
+    known = kept.splitlines()
+    if not lines or lines not in (known, known[:-1]):
         say(f"{path} was made anew: it was not the log that last.keras holds", style="yellow")
         write_atomically(path, kept)
 

@@ -221,8 +221,8 @@ def remarks(
         )
     if manifest.info["audit"].get("misses_differ"):
         found.append(
-            "Categories differ in how often no face was found, by more than chance (permutation "
-            "test over targets); what was not found is not judged."
+            "Categories differ in how often no face was found, by more than chance (tested over "
+            "targets and photographs); what was not found is not judged."
         )
     return list(dict.fromkeys(text for text in found if text))
 

@@ -8,6 +8,7 @@ again from the dataset's tables as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -121,8 +122,13 @@ def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
     elsewhere = units[~units.isin(knots(tables.frames).unique())]
     if len(elsewhere):
         raise TableError(f"{manifest.root} does not hold {elsewhere.iloc[0]}")
-    group = groups(every, ties_within(every, tables.ties))
     there = {**tables.fingerprints, **lists.hashes(tables.folder)}
+    lost = tuple(name for name in manifest.info["tables"] if name not in there)
+    tied = ties_within(every, tables.ties)
+    if lost:  # the manifest still knows what the lost table said
+        known = pd.DataFrame({"a": units, "b": "~group " + every["group"]}).drop_duplicates()
+        tied = pd.concat([tied, known.assign(reason="several", detail="")], ignore_index=True)
+    group = groups(every, tied)
     return _Found(
         audited(every, tables),
         dict(zip(every["face_id"], group, strict=True)),
@@ -131,7 +137,7 @@ def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
             for split, rows in every.groupby("split")
         },
         not _same_partition(group, every["group"]),
-        tuple(name for name in manifest.info["tables"] if name not in there),
+        lost,
     )
 
 
@@ -153,7 +159,8 @@ def _stamp(folder: Path) -> Stamp:
     """What tells that a file of a folder, or a list below it, has changed."""
     found = []
     for path in (*folder.glob("*.*"), *(folder / lists.FOLDER).glob("*")):
-        about = path.stat()
-        if path.is_file():
-            found.append((path.name, about.st_mtime_ns, about.st_ctime_ns, about.st_size))
+        with suppress(OSError):  # a broken link, or a temporary file that is gone by now
+            if path.is_file():
+                about = path.stat()
+                found.append((path.name, about.st_mtime_ns, about.st_ctime_ns, about.st_size))
     return tuple(sorted(found))

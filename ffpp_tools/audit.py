@@ -81,7 +81,9 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
     every = _crossing(SEVERAL, samples, own, tied)
     if every and not crossings:
         crossings = [every]
-    frames = tables.frames[tables.frames["category"].isin(samples["category"].unique())]
+    frames = tables.frames
+    frames = frames[frames["category"].isin(samples["category"].unique())]
+    frames = frames[frames["compression"].isin(samples["compression"].unique())]
     missed = frames["status"].isin(MISSES).groupby(frames["category"]).sum()
     looked = frames["status"].isin(("ok", *MISSES)).groupby(frames["category"]).sum()
     sizes = pd.crosstab(samples["split"], samples["class"])

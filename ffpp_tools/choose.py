@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ffpp_tools import decode, demux
@@ -13,9 +14,13 @@ from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.watch import in_time
 
-Mask = Callable[[int], Image | None]  # frame index → (H, W) uint8, above 127 where forged
+# Frame index and frame → its mask, (H, W) uint8, above 127 where forged.
+Mask = Callable[[int, Picture], Image | None]
 
 MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask
+# Face2Face and NeuralTextures, and their masks, are cut to multiples of 32 or so.
+MAX_CUT = 64  # pixels of a side
+SAME_SHAPE = 0.01  # by which the ratios of the sides of a frame and its mask may differ
 EMPTY = 0.005  # of a face's box; less is nothing: a mask video has compression noise too
 
 
@@ -68,6 +73,22 @@ def _covered(face: Face, mask: Image, picture: Picture) -> float:
     return float((mask[y : max(y_end, 0), x : max(x_end, 0)] > 127).sum() / face.box.area)
 
 
+def fitted(mask: Image, picture: Picture) -> Image | None:
+    """A mask at the frame's size, or of its middle if it is cut; None if it is of something else.
+
+    A mask of another size and the same shape is scaled.
+    """
+    height, width = mask.shape
+    cut = (picture.width - width, picture.height - height)
+    if all(0 <= pixels < MAX_CUT for pixels in cut):
+        return mask
+    ratio = (width / height) / (picture.width / picture.height)
+    if abs(ratio - 1) > SAME_SHAPE:
+        return None
+    size = (picture.width, picture.height)
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 class MaskVideo:
     """The planned frames of a mask video, read in order, and no further than is asked for."""
 
@@ -80,13 +101,14 @@ class MaskVideo:
             limit_s: how long the decoder may take to the next of them.
         """
         self.error = ""  # why it could not be read to its end
+        self._path = path
         self._frames = in_time(lambda: _mask_frames(path, wanted), limit_s, path)
         self._last: decode.Frame | None = None
 
-    def __call__(self, index: int) -> Image | None:
+    def __call__(self, index: int, picture: Picture) -> Image | None:
         """The mask of a frame, (H, W) uint8, above 127 where forged; None where there is none.
 
-        Indices are asked for in order.
+        It is of the frame's size or of its middle. Frames are asked for in order.
         """
         try:
             while self._last is None or self._last.index < index:
@@ -96,7 +118,16 @@ class MaskVideo:
         except DecodeError as error:
             self.error = str(error)
             return None
-        return self._last.picture.grey if self._last.index == index else None
+        if self._last.index != index:
+            return None
+        mask = fitted(self._last.picture.grey, picture)
+        if mask is None:
+            height, width = self._last.picture.grey.shape
+            self.error = (
+                f"{self._path}: its frames of {width} × {height} pixels do not fit the clip's of "
+                f"{picture.width} × {picture.height}"
+            )
+        return mask
 
 
 def _mask_frames(path: Path, wanted: Sequence[int]) -> Iterator[decode.Frame]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,7 @@ class Misses:
 
     rates: pd.Series  # category → share missed of the frames in which a face was looked for
     p_value: float  # of rates so different if all categories were alike; nan where none can be
-
-    @property
-    def differ(self) -> bool:
-        """Whether the rates differ by more than chance, and by enough to matter."""
-        apart = self.rates.max() - self.rates.min() >= MIN_DIFFERENCE
-        return bool(self.p_value < CHANCE and apart)
+    differ: bool  # by more than chance, and by enough to matter, in one and the same test
 
 
 def compare_misses(frames: pd.DataFrame) -> Misses:
@@ -67,9 +63,10 @@ def compare_misses(frames: pd.DataFrame) -> Misses:
     permuting cells: all frames of one target in one category. The statistic is Welch's: it weighs
     each category by the variance between its own cells, which keeps the test valid where cells
     differ in size (Pauly, Brunner and Konietschke, Asymptotic Permutation Tests in General
-    Factorial Designs, 2015). A still is a cell of its own. Stills vary otherwise than clips, and
-    cannot be permuted with them: both kinds are compared by a t test over targets. The smallest
-    p-value counts, times the number of tests. A category of a single cell is left out.
+    Factorial Designs, 2015). Stills are dealt into at most
+    `MOST_BLOCKS` random cells a category. They vary otherwise than clips, and cannot be permuted
+    with them: both kinds are compared by a t test over targets. The smallest p-value counts, times
+    the number of tests. A category of a single cell is left out.
 
     Args:
         frames: columns as in `FrameRow`.
@@ -78,14 +75,27 @@ def compare_misses(frames: pd.DataFrame) -> Misses:
     looked = looked.assign(missed=looked["status"].isin(MISSES).astype(float))
     still = looked["compression"] == STILL
     parts = [_cells(part) for part in (looked[~still], looked[still])]
-    totals = pd.concat([part.groupby(level=0).sum() for part in parts])
-    p_values = [_permuted(part) for part in parts]
+    of_parts = [_rates(part.groupby(level=0).sum()) for part in parts]
+    tests = [
+        (_permuted(part), rates.max() - rates.min())
+        for part, rates in zip(parts, of_parts, strict=True)
+    ]
     if all(len(part) for part in parts):
         clips, stills = (part.groupby(level=1).sum() for part in parts)
-        p_values.append(_apart(clips, stills))
-    known = [p for p in p_values if not math.isnan(p)]
-    p_value = min(1.0, min(known) * len(known)) if known else math.nan
-    return Misses((totals["sum"] / totals["size"]).sort_index(), p_value)
+        apart = _rates(clips.sum()) - _rates(stills.sum())
+        tests.append((_apart(clips, stills), abs(apart)))
+    known = [(p, spread) for p, spread in tests if not math.isnan(p)]
+    corrected = [(min(p * len(known), 1.0), spread) for p, spread in known]
+    return Misses(
+        pd.concat(of_parts).sort_index(),
+        min((p for p, _ in corrected), default=math.nan),
+        any(p < CHANCE and spread >= MIN_DIFFERENCE for p, spread in corrected),
+    )
+
+
+def _rates(counts: Any) -> Any:
+    """Misses over frames, of one row or of a table of them."""
+    return counts["sum"] / counts["size"]
 
 
 def _cells(looked: pd.DataFrame) -> pd.DataFrame:

@@ -122,7 +122,7 @@ def _judged(sight: Sight, mask: Mask | None, changes: Changes | None) -> Sight:
     if not sight.faces:
         return sight
     picture, several = sight.frame.picture, len(sight.faces) > 1
-    mask_image = mask(sight.frame.index) if mask and (changes or several) else None
+    mask_image = mask(sight.frame.index, picture) if mask and (changes or several) else None
     found = changes.of_frame(sight.faces, picture, sight.twin, mask_image) if changes else {}
     covered = choose.forged(sight.faces, mask_image, picture) if several else None
     bystanders = changes.bystanders(together=1) if changes and several else frozenset[int]()

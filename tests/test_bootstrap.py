@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import beta, t
@@ -142,9 +144,28 @@ def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
 
 
 def test_strata_are_what_categories_link():
-    """Groups 0 and 1 both hold category 1; groups 2 and 3 hold one of their own each."""
-    codes, categories = np.array([0, 0, 1, 2, 3]), np.array([0, 1, 1, 2, 3])
-    assert _strata(codes, categories).tolist() == [0, 0, 1, 2]
+    """Groups 0 and 1 both hold category 1; groups 2 to 4 hold another; group 5 is alone."""
+    codes, categories = np.array([0, 0, 1, 2, 3, 4]), np.array([0, 1, 1, 2, 2, 2])
+    assert _strata(codes, categories).tolist() == [0, 0, 1, 1, 1]
+    alone = _strata(np.append(codes, 5), np.append(categories, 3))
+    assert alone.tolist() == [0, 0, 1, 1, 1, 0], "one group has no variance: it joins the fewest"
+    assert _strata(np.arange(3), np.arange(3)).tolist() == [0, 0, 0]
+
+
+def test_one_person_of_another_category_leaves_an_interval():
+    """Thirty people's clips and one photograph: without a variance of its own."""
+    groups = np.arange(31)
+    values = np.append(np.tile([0.0, 1.0, 1.0], 10), 1.0)
+    kinds = np.where(groups % 2, "fake", "real")
+    categories = np.append(np.full(30, "Youtube"), "CelebA")
+
+    def mean(weights):
+        return {"mean": metrics.share(values, weights)}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = estimates(groups, kinds, mean, categories=categories)["mean"]
+    assert 0.4 < found.low < found.value < found.high < 0.9
 
 
 def test_a_difference_that_no_group_changes_has_no_interval():

@@ -466,16 +466,18 @@ def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
     known = [replace(large, track=0), replace(small, track=1)]
     like = twins.keep(picture, known, 1, "c23")
     assert sight_of(picture, like).chosen == 1
-    assert sight_of(picture, like, lambda index: None).chosen == 1  # it could not be read
+    assert sight_of(picture, like, lambda index, picture: None).chosen == 1  # it could not be read
     mask = np.zeros((360, 640), np.uint8)
     mask[large.box.y : large.box.y + 100, large.box.x : large.box.x + 100] = 255
-    assert sight_of(picture, like, lambda index: mask).chosen == 0
+    assert sight_of(picture, like, lambda index, picture: mask).chosen == 0
 
 
 def test_an_originals_mask_is_not_read_where_there_is_one_face_alone():
     frames = iter([decode.Frame(0, 0.0, Picture(scene(360, 640, [(3, 320, 10, 20)])))])
     clip, alone = Clip("Youtube", "c23", "000", Path("000.mp4")), Relatives(None, {}, "", None)
-    (found,) = sights(clip, frames, ClipSettings(), alone, lambda index: pytest.fail("read"))
+    (found,) = sights(
+        clip, frames, ClipSettings(), alone, lambda index, picture: pytest.fail("read")
+    )
     assert found.chosen == 0
 
 
