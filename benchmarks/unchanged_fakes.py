@@ -8,8 +8,8 @@ that no encoder has seen them before), and both videos are encoded at the same C
 done with a third of the contrast, as in a dark room.
 
 False alarms (changed faces called unchanged) and misses (unchanged faces not found) are counted
-leave-one-pair-out: the limits for a pair follow from the other pairs by the rule that
-`ffpp_tools.unchanged` states, and are applied to that pair alone.
+leave-one-pair-out: the limits for a pair are half of the least that swaps of the other pairs were
+measured to change, and never above those of `ffpp_tools.unchanged`.
 """
 
 from __future__ import annotations
@@ -170,6 +170,8 @@ def _left_out(table: pd.DataFrame) -> pd.DataFrame:
         for (source, compression), part in own.groupby(["source", "compression"]):
             known = changed[changed["compression"] == compression]
             level, relative = (unchanged.MARGIN * known[c].min() for c in ("level", "relative"))
+            level = min(level, unchanged.MAX_DIFFERENCE[str(compression)])
+            relative = min(relative, unchanged.MAX_RELATIVE)
             called = (part["level"] <= level) & (part["relative"] <= relative)
             is_changed = part["changed"]
             rows.append(

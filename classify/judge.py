@@ -209,8 +209,8 @@ def resolved(scores: Scores, rate: float) -> bool:
     if len(groups) == 0 or (groups.max() + 1) * rate < RESOLVING_GROUPS:
         return False
     p_fake = scores.p_fake[reals]
-    first = np.argsort(-p_fake, kind="stable")[: math.ceil(rate * len(p_fake))]
-    counts = np.bincount(groups[first])
+    last = np.sort(p_fake)[-math.ceil(rate * len(p_fake))]
+    counts = np.bincount(groups[p_fake >= last])
     return bool(counts.sum() ** 2 / (counts**2).sum() >= RESOLVING_GROUPS / 2)
 
 

@@ -18,7 +18,7 @@ from classify.operating import Operating
 from classify.page import decimals, number
 from classify.report_files import written
 from classify.runs import Run, faces_of
-from classify.split_audit import SplitAudit, dataset_at, split_audit
+from classify.split_audit import SplitAudit, dataset_at, split_audit, without_paths
 from ffpp_tools.audit import SEVERAL_SPLITS, ties_within
 from ffpp_tools.console import counted
 from ffpp_tools.digest import is_intact
@@ -184,7 +184,7 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
         roots = dict.fromkeys((own.root, other.root))
         tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
-        return Known(0, 0, str(error))
+        return Known(0, 0, without_paths(error, other))
     samples = pd.concat([seen, judged], ignore_index=True)
     group = groups(samples, ties_within(samples, tied))
     known, asked = set(group[: len(seen)]), set(group[len(seen) :])

@@ -75,9 +75,7 @@ def split_audit(manifest: Manifest) -> SplitAudit:
     except TableError as error:
         said = str(manifest.info["summary"])
         if UNREADABLE not in said:
-            reason = str(error)
-            for folder in (manifest.root, manifest.folder.resolve()):
-                reason = reason.replace(str(folder), folder.name)  # a report names no path
+            reason = without_paths(error, manifest)
             said += (
                 f". {UNREADABLE} ({reason}): what is said of people is what was known when the "
                 f"manifest was made"
@@ -92,6 +90,15 @@ def split_audit(manifest: Manifest) -> SplitAudit:
             f"people may be in several splits unnoticed"
         )
     return SplitAudit(replace(manifest, info=info), found.group_of, found.changed)
+
+
+def without_paths(error: Exception, *manifests: Manifest) -> str:
+    """What an error says, with the names of folders for their paths: a report names no path."""
+    text = str(error)
+    for manifest in manifests:
+        for folder in (manifest.root, manifest.folder.resolve()):
+            text = text.replace(str(folder), folder.name)
+    return text
 
 
 def dataset_at(root: Path) -> Dataset:

@@ -100,7 +100,8 @@ class MaskVideo:
             wanted: the indices that may be asked for, strictly increasing.
             limit_s: how long the decoder may take to the next of them.
         """
-        self.error = ""  # why it could not be read to its end
+        self.error = ""  # why it could not be read, or does not fit
+        self.missing: set[int] = set()  # the frames whose masks that cost
         self._path = path
         self._frames = in_time(lambda: _mask_frames(path, wanted), limit_s, path)
         self._last: decode.Frame | None = None
@@ -110,24 +111,29 @@ class MaskVideo:
 
         It is of the frame's size or of its middle. Frames are asked for in order.
         """
-        try:
-            while self._last is None or self._last.index < index:
-                self._last = next(self._frames)
-        except StopIteration:  # the mask video is shorter than the clip
-            return None
-        except DecodeError as error:
-            self.error = str(error)
-            return None
-        if self._last.index != index:
-            return None
-        mask = fitted(self._last.picture.grey, picture)
-        if mask is None:
-            height, width = self._last.picture.grey.shape
+        found = self._read(index)
+        mask = fitted(found.picture.grey, picture) if found else None
+        if found and mask is None:
+            height, width = found.picture.grey.shape
             self.error = (
                 f"{self._path}: its frames of {width} × {height} pixels do not fit the clip's of "
                 f"{picture.width} × {picture.height}"
             )
+        if mask is None and self.error:
+            self.missing.add(index)
         return mask
+
+    def _read(self, index: int) -> decode.Frame | None:
+        """The frame of the mask video; None where it ends before, or cannot be read."""
+        try:
+            while self._last is None or self._last.index < index:
+                self._last = next(self._frames)
+        except StopIteration:
+            return None
+        except DecodeError as error:
+            self.error = str(error)
+            return None
+        return self._last if self._last.index == index else None
 
 
 def _mask_frames(path: Path, wanted: Sequence[int]) -> Iterator[decode.Frame]:

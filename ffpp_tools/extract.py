@@ -132,7 +132,7 @@ def _extract(
             relatives.lost,
         )
     if mask and mask.error and clip.label == "fake":
-        _explain(rows, rows.keys(), "judged without its mask", mask.error)
+        _explain(rows, mask.missing, "judged without its mask", mask.error)
     _clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
 

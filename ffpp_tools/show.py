@@ -247,7 +247,7 @@ def extraction(summary: Summary) -> None:
     for error in failed["error"].unique()[:10]:
         say(f"  {error}", style="yellow")
     if len(failed):
-        what = "could not be read, or lack their original"
+        what = "could not be read, or lack their original or mask"
         say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
     unchanged = summary.frames[summary.frames["status"] == "unchanged_fake"]
     for by, rows in unchanged.groupby("unchanged_by"):

@@ -148,7 +148,7 @@ def test_a_fake_that_is_not_there_ties_its_people_if_a_copy_of_it_is(clean):
         found = audited(samples, dataclasses.replace(with_copy, duplicates=duplicates))
         assert found.groups == 1
         assert [c.reason for c in found.crossings] == ["several"]
-        assert f"Youtube/{person}" in found.crossings[0].example or found.leaks
+        assert found.leaks
     alike = pd.DataFrame(copy)
     assert not audited(samples, dataclasses.replace(with_copy, identities=alike)).leaks
 

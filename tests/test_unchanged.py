@@ -61,7 +61,7 @@ def test_unchanged_faces_of_swaps_are_told_from_changed_ones(
     assert not (called & changed).any(), "a changed face called unchanged"
     missed = (~called & ~changed).sum() / (~changed).sum()
     # A drawn face's hard edges leave more noise at c40 than a real one's.
-    assert missed <= {"raw": 0, "c23": 0 if contrast == 1 else 0.2, "c40": 1}[compression]
+    assert missed <= {"raw": 0, "c23": 0 if contrast == 1 else 0.2, "c40": 0.95}[compression]
     assert set(told["NeuralTextures"]) == {""}
 
 
