@@ -234,6 +234,7 @@ def findings(found: Sequence[Finding]) -> None:
 
 def extraction(summary: Summary) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
+    from ffpp_tools.groups import knots
     from ffpp_tools.ledger import account, unequal_misses
 
     counts = account(summary.frames)
@@ -255,7 +256,12 @@ def extraction(summary: Summary) -> None:
             "mask": "their masks are empty, or on somebody else",
             "pixels": "their faces differ from their originals' by no more than compression noise",
         }.get(str(by), "an older version found so")
-        say(f"  {counted(len(rows), 'frame')} of fakes show no manipulated face: {why}")
+        clips = knots(rows).value_counts()
+        some = ", ".join(f"{name} ({n})" for name, n in clips.head(3).items())
+        say(
+            f"  {counted(len(rows), 'frame')} labelled fake left out as not manipulated: {why}: "
+            f"{some}{', …' * (len(clips) > 3)}"
+        )
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
     say(

@@ -33,7 +33,7 @@ def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
         (["predict", "a", world / "CelebA", wall], "no face found", "a/predicted/verdicts.csv"),
         (["predict", "a", wall], "no face found", "a/predicted-2/verdicts.jsonl"),
         (["explain", "a"], "explained", "a/explain/explain.html"),
-        (["compare", "a", "b"], "best AUC first", "comparison/comparison.html"),
+        (["compare", "a", "b"], "ordered by AUC on validation", "comparison/comparison.html"),
         (["compare", "a", "--matrix", manifest], "AUC", "comparison-2/matrix.csv"),
         (["export", "a"], "within", "a/saved-model/about.json"),
     ):
