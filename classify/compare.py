@@ -99,12 +99,15 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     }
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
-    validation = {name: _validation(run, unit, progress) for name, run in named.items()}
+    validation = {
+        name: None if run.settings.refit else score_split(run, "val", progress=progress)
+        for name, run in named.items()
+    }
     rows, splits = [], []
     for name, run in named.items():
         measured = _measured(scores[name], unit, operating(run, progress))
         started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
-        val_auc = _on_validation(validation[name])
+        val_auc = _on_validation(validation[name], unit)
         rows.append({"run": name, **started, "val_auc": val_auc, **measured, **_cost(run)})
         splits.append({"run": name, **_on_each_split(run, frames[name])})
     table = pd.DataFrame(rows)
@@ -112,7 +115,7 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     measure = "auc" if by == "test" else "val_auc"
     table = table.sort_values([measure, "run"], ascending=[False, True], ignore_index=True)
     first, second = table["run"][:2]
-    elsewhere = [name for name in table["run"] if not _same(scores[first], scores[name])]
+    elsewhere = [name for name in table["run"] if not _same(frames[first], frames[name])]
     ranked = by == "validation" and table[measure].notna()[:2].all()
     differences = (
         _differences(scores[first], scores[second]) if ranked and second not in elsewhere else {}
@@ -130,16 +133,12 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     return Comparison(table, by_run, unit, by, differences, notes)
 
 
-def _validation(run: Run, unit: str, progress: Progress | None) -> Scores | None:
-    """The run's scores on its own validation split; None for a refit, which was trained on it."""
-    if run.settings.refit:
-        return None
-    scores = score_split(run, "val", progress=progress)
-    return scores.clips() if unit == "clip" else scores
-
-
-def _on_validation(scores: Scores | None) -> float:
-    if scores is None or not len(scores):
+def _on_validation(frames: Scores | None, unit: str) -> float:
+    """AUC per unit; nan for a refit, which was trained on its validation split."""
+    if frames is None:
+        return math.nan
+    scores = frames.clips() if unit == "clip" else frames
+    if not len(scores):
         return math.nan
     return float(_auc(scores, np.ones((1, len(scores))))[0])
 
@@ -323,7 +322,7 @@ def _same_scores(one: Scores | None, other: Scores | None) -> bool:
 
 def _same(one: Scores, other: Scores) -> bool:
     """Whether two runs were judged on the same samples, in the same order."""
-    key = [c for c in ("face_id", "category", "compression", "clip", "frames") if c in one.table]
+    key = ["face_id", "category", "compression", "clip"]
     alike = len(one) == len(other) and one.table[key].equals(other.table[key])
     return alike and np.array_equal(one.actual, other.actual)
 

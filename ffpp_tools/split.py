@@ -86,8 +86,17 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     recipe = replace(recipe, ratios=_fractions(ratios))
     rng = np.random.default_rng(settings.seed)
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
-    sides, left_out = selection.sides(samples, tables, recipe, settings.seed)
-    chosen = [selection.chosen(samples.assign(split=side), mode, recipe) for side in sides]
+    try:
+        sides, left_out = selection.sides(samples, tables, recipe, settings.seed)
+        chosen = [selection.chosen(samples.assign(split=side), mode, recipe) for side in sides]
+    except SplitError as error:
+        if not unshared:
+            raise
+        gone = "; ".join(
+            f"{compression} was left out, since {', '.join(of['lacking'])} has none of it"
+            for compression, of in unshared.items()
+        )
+        raise SplitError(f"{error} ({gone})") from error
     if recipe.folds:
         _clear_folds(folder, folders)
     if recipe.folds:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.compare import compare, matrix
+from classify.compare import _same, compare, matrix
 from classify.compare_files import cells, write_comparison, write_matrix
 from classify.errors import ClassifyError
 from classify.predict import score_split
@@ -218,3 +218,11 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
 def test_manifests_of_one_name_are_refused(runs, videos_manifest):
     with pytest.raises(ClassifyError, match="bear one name"):
         matrix(runs[:1], [videos_manifest, videos_manifest])
+
+
+def test_the_same_clips_at_other_frames_are_another_test(runs):
+    frames = score_split(runs[0], "test")
+    fewer = Scores(frames.table[frames.table["frame"] % 20 == 0], frames.classes)
+    assert len(fewer.clips()) == len(frames.clips())
+    assert _same(frames, frames)
+    assert not _same(frames, fewer)

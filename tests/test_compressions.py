@@ -139,6 +139,19 @@ def test_what_balancing_costs_is_recorded(both, tmp_path):
     assert all(info["unbalanced"][s] >= info["counts"][s]["Youtube"] for s in SPLITS)
 
 
+def test_a_split_that_fails_for_what_was_left_out_says_so(tmp_path):
+    """Without c40, which FaceSwap lacks, two people of Youtube are left."""
+
+    def frames_of(category, compression, person):
+        if compression == "raw" or (category, compression) == ("FaceSwap", "c40"):
+            return 0
+        return 4 * (category != "Youtube" or compression == "c40" or person < 2)
+
+    dataset = constructed(tmp_path / "d", frames_of)
+    with pytest.raises(SplitError, match=r"Youtube: .*\(c40 was left out, since FaceSwap has none"):
+        make_manifest(dataset, tmp_path / "m", SplitSettings("videos"))
+
+
 def test_a_compression_that_a_class_lacks_is_left_out_and_named(tmp_path):
     """Only three of the four methods were made from raw video, and no original is at c23."""
 
