@@ -1,6 +1,6 @@
 """How many same-person pairs `ffpp-identify` finds, beside dlib's distance, at equal false matches.
 
-    python benchmarks/identify.py data/CelebA --dataset /tmp/celeba --workers 2
+    python benchmarks/identify.py data/CelebA --dataset celeba --workers 2
 
 The folder is CelebA with `Anno/identity_CelebA.txt`; without it, the one in `$FFPP_TEST_DATA/data`.
 Its faces are cropped into --dataset, where crops and embeddings are kept for the next run.
