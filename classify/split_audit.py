@@ -23,7 +23,8 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import TableError
 from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest
-from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.rows import SPLITS
+from ffpp_tools.split import groups_behind
 
 UNREADABLE = "THE DATASET CANNOT BE READ HERE"
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -140,16 +141,12 @@ def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
         audited(every, tables),
         dict(zip(every["face_id"], group, strict=True)),
         {
-            split: _behind(rows["compression"] == STILL, group[rows.index])
+            split: groups_behind(rows.assign(group=group[rows.index]))
             for split, rows in every.groupby("split")
         },
         not _same_partition(group, every["group"]),
         lost,
     )
-
-
-def _behind(still: pd.Series, group: pd.Series) -> dict[str, int]:
-    return {"clips": int(group[~still].nunique()), "stills": int(group[still].nunique())}
 
 
 def _same_partition(one: pd.Series, other: pd.Series) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools.compressions import of_clips
 from ffpp_tools.errors import SettingsError, SplitError
 from ffpp_tools.rows import SPLITS, STILL
 
@@ -102,7 +103,7 @@ def strata_capacity(
         count: samples of each class, were compression of no account.
         equal_methods: a fake class gives no more of one category than of another.
     """
-    compressions = sorted(set(rows["compression"].unique()) - {STILL})
+    compressions = of_clips(rows)
     most = dict.fromkeys(compressions, count)
     for name, categories in classes.items():
         own = rows[rows["class"] == name]

@@ -99,7 +99,6 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         raise SplitError(f"{error} ({gone})") from error
     if recipe.folds:
         _clear_folds(folder, folders)
-    if recipe.folds:
         tested = [c.splits["test"] for c in chosen]
         left_out["untested"] = _untested(samples, tested, recipe.leave_out)
     manifests = []
@@ -276,7 +275,7 @@ def _info(
         "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
-        "groups": {s: _groups_behind(rows) for s, rows in splits.items()},
+        "groups": {s: groups_behind(rows) for s, rows in splits.items()},
         **about,
         "tables": {**tables.fingerprints, **lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
@@ -291,7 +290,7 @@ def _unused(tables: Dataset, mode: Mode) -> dict[str, int]:
     return _counted(seen.loc[~seen["category"].isin(used), "category"])
 
 
-def _groups_behind(rows: pd.DataFrame) -> dict[str, int]:
+def groups_behind(rows: pd.DataFrame) -> dict[str, int]:
     """How many groups of people the clips come from, and how many the stills."""
     still = rows["compression"] == STILL
     return {
