@@ -98,8 +98,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         made = {
             key: self._made.get(key) or self._threads.submit(self._make, *key) for key in wanted
         }
+        # Each batch is handed out once: TensorFlow takes arrays over without copying them and may
+        # write its own results into them.
+        batch = made.pop((self.epoch, index))
         self._made = made
-        return made[self.epoch, index].result()
+        return batch.result()
 
     def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
         rows = self.rows(epoch, index)

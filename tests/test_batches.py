@@ -88,6 +88,19 @@ def test_in_order_is_the_manifests_order_in_every_epoch():
         batches.epoch += 1
 
 
+def test_what_is_written_into_a_batch_is_in_no_later_batch():
+    batches = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, weights=np.ones(27, np.float32))
+    for _ in range(2):  # a validation split keeps its epoch, so its batches are asked for again
+        for index in range(len(batches)):
+            images, wanted, weights = batches[index]
+            rows = np.arange(index * 4, min(index * 4 + 4, 27))
+            np.testing.assert_array_equal(images[:, 0, 0, 0], rows)
+            np.testing.assert_array_equal(wanted, targets(DATA)[rows])
+            np.testing.assert_array_equal(weights, 1)
+            for array in (images, wanted, weights):
+                array[:] = 99  # as TensorFlow does with arrays that it takes over
+
+
 def test_balanced_draws_classes_alike_and_in_them_clips_alike():
     batches = Batches(DATA, targets(DATA), 27, 0, sampling="balanced")
     drawn = []

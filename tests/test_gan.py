@@ -246,6 +246,7 @@ def test_every_epoch_shows_other_noise_and_whole_batches(run):
     assert pictures.shape == (8, 16, 16, 3)
     assert noise.std() == pytest.approx(1, abs=0.3)
     assert [float(said[name][0, 0]) for name in (REAL, GENERATED, GENERATOR)] == [1, 0, 1]
+    assert not np.shares_memory(said[REAL], said[GENERATOR])  # TensorFlow may write into either
     np.testing.assert_array_equal(batches[0][0][1], noise)
     others = [batches[1][0][1]]
     others.append(GanBatches(batches_of(run), dataclasses.replace(TINY, seed=1))[0][0][1])

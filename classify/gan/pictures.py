@@ -129,4 +129,4 @@ class GanBatches(keras.utils.PyDataset):  # type: ignore[misc]
         pictures, real, *_ = self._pictures[index]
         rng = np.random.default_rng((self._seed, self.epoch, index, 1))
         noise = rng.standard_normal((self.size, self._latent), np.float32)
-        return (pictures, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real}
+        return (pictures, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real.copy()}
