@@ -35,7 +35,7 @@ def small() -> None:
     ARCHITECTURES["small"] = Architecture("small", "an example", 62, 64, None, layers)
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Ends a training after an epoch."""
 
 
@@ -116,7 +116,7 @@ def runs(root: Path) -> None:
     class StopAfter(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
             if epoch:
-                raise Stop
+                raise StopError
 
     small()
     settings = TrainSettings(arch="small", size=32, batch_size=4, epochs=2, augment="flip")
@@ -139,7 +139,7 @@ def cut(training: object) -> None:
     """Run a training that is stopped after an epoch."""
     try:
         training()  # type: ignore[operator]
-    except Stop:
+    except StopError:
         return
     raise AssertionError("it was not stopped")
 
@@ -156,7 +156,7 @@ def pack(root: Path, archive: Path) -> None:
         path
         for path in sorted(root.rglob("*"))
         if path.is_file()
-        and path.name not in (".lock", "last.keras.lock")
+        and path.name not in (".lock", "log.txt")
         and (path.suffix not in PICTURES or "faces" in path.parts)
         and not (path.suffix in (".csv", ".txt", ".md") and "report" in path.parts)
     ]
