@@ -97,7 +97,8 @@ def written(folder: Path) -> dict[str, Any]:
         return {}
     if not (isinstance(found, dict) and isinstance(found.get("files"), list)):
         return {}
-    return formats.unstamped(formats.REPORT, path, found)
+    formats.checked(formats.REPORT, path, found)
+    return found
 
 
 def _forget(folder: Path) -> None:

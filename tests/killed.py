@@ -11,28 +11,34 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+
+import filelock  # noqa: F401 (here and not in every fork)
+import scipy.sparse  # noqa: F401
 
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import FfppError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.rows import Part
-from ffpp_tools.run import extract_dataset, extract_still_dataset
+from ffpp_tools.run import extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifests
-from ffpp_tools.stills import find_stills
 from tests.conftest import SETTINGS
 
 KILLED, REFUSED = 77, 78
 Act = Callable[[Path], object]
 
 
-def forked(act: Callable[[], object], at: int | None = None) -> int:
-    """The exit status of a function in a fork, killed before its renaming number `at` or after it.
+def forked(act: Callable[[], object], at: int | None = None, count: Path | None = None) -> int:
+    """The exit status of a function in a fork, killed at its renaming number `at`.
 
-    Even numbers kill before a renaming, odd ones after it.
+    Args:
+        act: the function.
+        at: from 0; None to let it end. Killed before the renaming, when the file lies there under
+            its temporary name.
+        count: a file for the number of renamings, if it ends.
     """
     sys.stdout.flush()
     if child := os.fork():
@@ -41,16 +47,16 @@ def forked(act: Callable[[], object], at: int | None = None) -> int:
 
     def counting(source: object, target: object) -> None:
         nonlocal renamed
-        if at == 2 * renamed:
-            os._exit(KILLED)
-        real(source, target)  # type: ignore[arg-type]
-        if at == 2 * renamed + 1:
+        if at == renamed:
             os._exit(KILLED)
         renamed += 1
+        real(source, target)  # type: ignore[arg-type]
 
     os.replace = counting  # type: ignore[assignment]
     try:
         act()
+        if count:
+            count.write_text(str(renamed))
         os._exit(0)
     except FfppError as error:
         print(error, flush=True)
@@ -68,12 +74,15 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def every(act: Act, place: Path, check: Act | None = None, start: Path | None = None) -> None:
+def every(
+    act: Act, place: Path, most: int, check: Act | None = None, start: Path | None = None
+) -> None:
     """Kill `act` wherever it can be killed.
 
     Args:
         act: given a folder, writes below it.
         place: for the folders.
+        most: at so many of its renamings, evenly spread.
         check: looks at a folder after a kill.
         start: what a folder holds before; None for nothing.
     """
@@ -87,26 +96,23 @@ def every(act: Act, place: Path, check: Act | None = None, start: Path | None = 
             folder.mkdir(parents=True)
         return folder
 
-    whole = fresh("whole")
-    assert forked(lambda: act(whole)) == 0
-    expected, kills = tree(whole), 0
-    while True:
+    whole, count = fresh("whole"), place / "count"
+    assert forked(partial(act, whole), count=count) == 0
+    expected, renamings = tree(whole), int(count.read_text())
+    kills = sorted({round(i * (renamings - 1) / max(most - 1, 1)) for i in range(most)})
+    for kill in kills:
         root = fresh("killed")
-        status = forked(lambda: act(root), kills)
-        if status == 0:
-            break
-        if status != KILLED:
-            print(f"kill {kills}: status {status}")
-        if check and forked(lambda: check(root)):
-            print(f"kill {kills}: what is left is not as it should be")
-        if again := forked(lambda: act(root)):
-            print(f"kill {kills}: run again, it ended with {again}")
+        if (status := forked(partial(act, root), kill)) != KILLED:
+            print(f"kill {kill}: status {status}")
+        if check:
+            check(root)
+        if status := forked(partial(act, root)):
+            print(f"kill {kill}: run again, it ended with {status}")
         found = tree(root)
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
-                print(f"kill {kills}: {name} differs")
-        kills += 1
-    print(f"{kills} kills")
+                print(f"kill {kill}: {name} differs")
+    print(f"{len(kills)} kills of {renamings}")
 
 
 def split(dataset: Path, folds: int | None) -> Act:
@@ -173,36 +179,29 @@ def predictions(manifest: Path, place: Path) -> Act:
     return lambda root: report_on_file(file, read, folder=root / "r", faces=False)
 
 
-def stills(world: Path) -> Act:
-    """`ffpp-stills`, on a few photographs."""
-    found = find_stills(world / "CelebA", "CelebA", limit=3)
-    return lambda root: extract_still_dataset(found, root / "out")
-
-
-def main(case: str, data: Path, place: Path) -> None:
+def main(case: str, data: Path, place: Path, most: int) -> None:
     """Try one case.
 
     Args:
         case: which.
-        data: a dataset, a copy of FF++, a manifest or a drawn world, as the case needs.
+        data: a dataset, a copy of FF++, or a manifest, as the case needs.
         place: an empty folder.
+        most: how many kills.
     """
     if case in ("split", "folds"):
-        every(split(data, 4 if case == "folds" else None), place, never_whole)
+        every(split(data, 4 if case == "folds" else None), place, most, never_whole)
     elif case == "split again":
         first = place / "first"
-        other = replace(SplitSettings("videos", ratios=(50, 25, 25)), seed=1)
+        other = SplitSettings("videos", ratios=(50, 25, 25), seed=1)
         assert forked(lambda: make_manifests(data, first / "m", other)) == 0
-        every(split(data, None), place, start=first)
+        every(split(data, None), place, most, start=first)
     elif case == "retry":
         act, check, start = retry(data, place)
-        every(act, place, check, start)
-    elif case == "predictions":
-        every(predictions(data, place), place)
+        every(act, place, most, check, start)
     else:
-        every(stills(data), place)
+        every(predictions(data, place), place, most)
 
 
 if __name__ == "__main__":
     words: Sequence[str] = sys.argv[1:]
-    main(words[0], Path(words[1]), Path(words[2]))
+    main(words[0], Path(words[1]), Path(words[2]), int(words[3]))
