@@ -99,7 +99,8 @@ def every(
     whole, count = fresh("whole"), place / "count"
     assert forked(partial(act, whole), count=count) == 0
     expected, renamings = tree(whole), int(count.read_text())
-    kills = sorted({round(i * (renamings - 1) / max(most - 1, 1)) for i in range(most)})
+    most = min(most, renamings)
+    kills = sorted({int((i + 0.5) / most * renamings) for i in range(most)})
     for kill in kills:
         root = fresh("killed")
         if (status := forked(partial(act, root), kill)) != KILLED:
