@@ -118,7 +118,7 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError) as error:
             if unfinished.begun(folder, "ffpp-split"):
                 raise TableError(
-                    f"{folder}: ffpp-split was stopped before it ended; run it again"
+                    f"{folder}: ffpp-split has not ended there; if it was stopped, run it again"
                 ) from error
             raise TableError(
                 f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"

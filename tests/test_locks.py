@@ -18,8 +18,14 @@ from ffpp_tools.unfinished import MARK, begun, in_the_way, making
 from tests.conftest import SETTINGS
 
 HOLD = """
-import sys, time
+import errno, fcntl, sys, time
 from pathlib import Path
+
+def refuse(descriptor, how):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+if sys.argv[2:]:
+    fcntl.flock = refuse
 from ffpp_tools.locks import alone_in
 with alone_in(Path(sys.argv[1]), "ffpp-extract"):
     print("held", flush=True)
@@ -58,30 +64,36 @@ def test_a_folder_in_which_nothing_was_written_is_gone_again(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture
-def killed(tmp_path):
-    """A folder whose holder was killed; it was told of while it lived."""
+def killed(folder, *without_locks):
+    """Kill a process that holds a folder, which is told of while it lives."""
+    command = [sys.executable, "-c", HOLD, str(folder), *without_locks]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(LockedError, match=rf"\(process {holder.pid} on"),
+            alone_in(folder, "ffpp-extract"),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+
+
+def test_a_lock_ends_with_its_process_and_what_is_left_of_it_is_nothing(few, tmp_path):
     folder = tmp_path / "out"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout.readline() == "held\n"
-    with (
-        pytest.raises(LockedError, match=rf"\(process {holder.pid} on"),
-        alone_in(folder, "ffpp-extract"),
-    ):
+    killed(folder)
+    assert {p.name for p in folder.iterdir()} == {LOCK, HOLDER}
+    assert not occupied(folder)
+    extract_dataset(few[:1], folder, SETTINGS)  # it is no foreign folder
+    assert not {LOCK, HOLDER} & {p.name for p in folder.iterdir()}
+
+
+def test_a_file_that_is_a_lock_ends_with_its_process_too(tmp_path, without_locks):
+    folder = tmp_path / "out"
+    killed(folder, "without locks")
+    assert (folder / (LOCK + SOFT)).exists()
+    assert not occupied(folder)
+    with alone_in(folder, "ffpp-extract"):
         pass
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
-    return folder
-
-
-def test_a_lock_ends_with_its_process_and_what_is_left_of_it_is_nothing(killed, few):
-    assert {p.name for p in killed.iterdir()} == {LOCK, HOLDER}
-    assert not occupied(killed)
-    extract_dataset(few[:1], killed, SETTINGS)  # it is no foreign folder
-    assert not {LOCK, HOLDER} & {p.name for p in killed.iterdir()}
+    assert list(folder.iterdir()) == []
 
 
 def test_without_locks_of_the_file_system_a_file_is_the_lock(tmp_path, without_locks):
