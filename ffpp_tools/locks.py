@@ -104,7 +104,8 @@ def _refusal(folder: Path) -> str:
     """Who writes to a folder, and what to do."""
     try:
         by = dict(read_json(folder / HOLDER))
-        who = f"{by['command']} (process {by['pid']} on {by['host']}, since {by['since']})"
+        told = f"{by['command']} (process {by['pid']} on {by['host']}, since {by['since']})"
+        who = "".join(letter for letter in told if letter.isprintable())
     except (OSError, ValueError, KeyError, TypeError):  # it has only begun, or is another release's
         who = "another process"
     text = f"{folder}: {who} is writing there. Wait until it has ended, or name another folder"

@@ -26,7 +26,7 @@ def making(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[N
     Args:
         folder: whatever else it holds is the caller's to judge, by `in_the_way`.
         command: such as "classify compare".
-        writes: names of files and folders below the folder that are about to be written.
+        writes: names of the files and folders in it that are about to be written.
 
     Raises:
         LockedError: another process writes there.
@@ -46,7 +46,8 @@ def making(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[N
 def mark(folder: Path, command: str, writes: Iterable[str]) -> None:
     """Delete what a killed command has left, and mark the folder; arguments as of `making`."""
     for name in _mark(folder, command).get("writes", []):
-        if isinstance(name, str) and name and not leads_out(name):
+        # No path, which a link could lead elsewhere.
+        if isinstance(name, str) and Path(name).name == name and not leads_out(name):
             delete(folder / name)
     sweep(folder)
     note = formats.stamped(formats.UNFINISHED, {"command": command, "writes": sorted(set(writes))})

@@ -27,22 +27,29 @@ def tried(case, data, place, most):
     return int(last.split()[-1])
 
 
-ALL = pytest.param(10**6, marks=pytest.mark.slow)
+ALL = 10**6
 
 
-@pytest.mark.parametrize("most", [1, ALL])
-@pytest.mark.parametrize(("case", "renamings"), [("split", 6), ("split again", 6), ("folds", 26)])
+@pytest.mark.parametrize(
+    ("case", "renamings", "most"),
+    [
+        ("split", 6, 3),
+        ("folds", 26, 1),
+        pytest.param("split", 6, ALL, marks=pytest.mark.slow),
+        pytest.param("split again", 6, ALL, marks=pytest.mark.slow),
+        pytest.param("folds", 26, ALL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_split_that_was_killed_is_made_again(case, renamings, most, dataset, tmp_path):
     """At its lock, its mark, three CSV files and manifest.json."""
-    most = 3 if (case, most) == ("split", 1) else most
     assert tried(case, dataset, tmp_path / "place", most) == renamings
 
 
-@pytest.mark.parametrize("most", [2, ALL])
+@pytest.mark.parametrize("most", [1, pytest.param(ALL, marks=pytest.mark.slow)])
 def test_clips_that_are_tried_again_are_replaced_one_by_one(most, ffpp, tmp_path):
     assert tried("retry", ffpp, tmp_path / "place", most) > 10
 
 
-@pytest.mark.parametrize("most", [1, ALL])
-def test_a_report_on_predictions_that_was_killed_is_made_again(most, videos_manifest, tmp_path):
-    assert tried("predictions", videos_manifest.folder, tmp_path / "place", most) > 20
+@pytest.mark.slow
+def test_a_report_on_predictions_that_was_killed_is_made_again(videos_manifest, tmp_path):
+    assert tried("predictions", videos_manifest.folder, tmp_path / "place", ALL) > 20

@@ -169,7 +169,8 @@ def test_a_mark_deletes_nothing_outside_its_folder(tmp_path):
     folder = tmp_path / "r"
     folder.mkdir()
     (tmp_path / "mine").touch()
-    names = ["../mine", str(tmp_path / "mine"), "", 3]
+    (folder / "link").symlink_to(tmp_path)
+    names = ["../mine", str(tmp_path / "mine"), "link/mine", "..", ".", "", 3]
     (folder / MARK).write_text(json.dumps({"command": "ffpp-split", "writes": names}))
     with making(folder, "ffpp-split"):
         pass

@@ -17,7 +17,7 @@ joblib.Parallel(2, **with_parent())(calls)
 """
 
 
-@pytest.mark.parametrize("after_s", [0.0, 2.5])
+@pytest.mark.parametrize("after_s", [0.0, pytest.param(2.5, marks=pytest.mark.slow)])
 def test_workers_of_a_killed_process_end_at_once(after_s):
     """From their first second on: the process may be killed before they are ready for tasks."""
     process = subprocess.Popen([sys.executable, "-c", SLEEP])
