@@ -47,7 +47,7 @@ def mark(folder: Path, command: str, writes: Iterable[str]) -> None:
     """Delete what a killed command has left, and mark the folder; arguments as of `making`."""
     for name in _mark(folder, command).get("writes", []):
         # No path, which a link could lead elsewhere.
-        if isinstance(name, str) and Path(name).name == name and not leads_out(name):
+        if isinstance(name, str) and name and Path(name).name == name and not leads_out(name):
             delete(folder / name)
     sweep(folder)
     note = formats.stamped(formats.UNFINISHED, {"command": command, "writes": sorted(set(writes))})

@@ -168,13 +168,16 @@ def test_what_one_command_has_begun_is_in_the_way_of_every_other(tmp_path):
 def test_a_mark_deletes_nothing_outside_its_folder(tmp_path):
     folder = tmp_path / "r"
     folder.mkdir()
-    (tmp_path / "mine").touch()
+    for mine in (tmp_path / "mine", folder / "mine"):
+        mine.touch()
     (folder / "link").symlink_to(tmp_path)
     names = ["../mine", str(tmp_path / "mine"), "link/mine", "..", ".", "", 3]
     (folder / MARK).write_text(json.dumps({"command": "ffpp-split", "writes": names}))
     with making(folder, "ffpp-split"):
         pass
     assert (tmp_path / "mine").exists()
+    assert (folder / "mine").exists()
+    assert (folder / "link").is_symlink()
 
 
 def test_a_command_that_fails_before_it_writes_leaves_no_folder(tmp_path):
