@@ -1,4 +1,4 @@
-"""What every run folder has, a DCGAN's too: its own place, a lock, log.csv and environment.json."""
+"""What every run folder has, a DCGAN's too: its own place, log.csv and environment.json."""
 
 from __future__ import annotations
 

@@ -123,7 +123,6 @@ def _resumed(
         compile_for_here(trainer, trainer.optimizer, run.settings)
     data = _packed(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest))
-    run.write()  # in the format of what comes now
     _fit(run, manifest, data, keeper, callbacks)
     return run
 
