@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import secrets
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def _csv(epochs: Sequence[Row]) -> bytes:
 def save(path: Path, network: keras.Model) -> None:
     """Write a network, without an optimizer's state: to predict with."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"saving-{path.name}")
+    temporary = _temporary(path)
     network.save(temporary)
     _replace(temporary, path)
 
@@ -65,7 +66,7 @@ def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None
 
     The log in it is that of the very epoch: what goes on from the file can never meet another's.
     """
-    temporary = folder / "saving-last.keras"
+    temporary = _temporary(folder / "last.keras")
     trainer.save(temporary)
     with zipfile.ZipFile(temporary, "a") as archive:
         archive.writestr(LOG, _csv(epochs))
@@ -136,6 +137,11 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
         return [-float(e.epoch) for e in epochs]
     values = [getattr(e, monitor) for e in epochs]
     return [math.nan if value is None else float(value) for value in values]
+
+
+def _temporary(path: Path) -> Path:
+    """A name that nobody else writes to, with the suffix by which Keras knows a format."""
+    return path.with_name(f"saving-{secrets.token_hex(8)}-{path.name}")
 
 
 def _replace(temporary: Path, path: Path) -> None:

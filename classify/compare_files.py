@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,23 +13,22 @@ import pandas as pd
 from classify import figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.compare import Comparison, Matrix
+from ffpp_tools import formats
 from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically
+from ffpp_tools.unfinished import making
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COMMAND = "classify compare"
 # Beside a figure, whether its run has seen people of the test split.
 MARKS = {"yes": "†", "unknown": "‡", "no": ""}
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
     """Write comparison.csv, .json and .html, splits.csv, accuracy-recall.csv and cost.png, .svg."""
-    write_atomically(folder / "comparison.csv", found.table.to_csv(index=False).encode())
-    write_atomically(folder / "splits.csv", found.splits.to_csv(index=False).encode())
-    beside = accuracy_and_recall(found.table).to_csv()
-    write_atomically(folder / "accuracy-recall.csv", beside.encode())
-    svg = _write_figure(folder / "cost", figures.cost(found.table))
+    drawn = _drawn("cost", figures.cost(found.table))
     values = {
         "unit": found.unit,
         "ordered_by": found.ordered_by,
@@ -37,10 +37,18 @@ def write_comparison(folder: Path, found: Comparison) -> None:
         "splits": found.splits.to_dict("records"),
         "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
     }
-    text = json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
-    write_atomically(folder / "comparison.json", text.encode())
-    html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=svg)
-    write_atomically(folder / "comparison.html", html.encode())
+    values = formats.stamped(formats.REPORT, plain(values))
+    cost = drawn["cost.svg"]
+    html = page.rendered("comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=cost)
+    files = {
+        "comparison.csv": found.table.to_csv(index=False).encode(),
+        "splits.csv": found.splits.to_csv(index=False).encode(),
+        "accuracy-recall.csv": accuracy_and_recall(found.table).to_csv().encode(),
+        **drawn,
+        "comparison.html": html.encode(),
+        "comparison.json": (json.dumps(values, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    _write(folder, files)
 
 
 def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
@@ -52,21 +60,27 @@ def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_matrix(folder: Path, found: Matrix) -> None:
     """Write matrix.csv, matrix-leaks.csv, matrix.html, and matrix.png and .svg."""
-    write_atomically(folder / "matrix.csv", found.auc.to_csv().encode())
-    write_atomically(folder / "matrix-leaks.csv", found.leaks.to_csv().encode())
     shown = cells(found)
-    figure = figures.heat_map(found.auc, shown, "AUC per frame", top=1)
-    svg = _write_figure(folder / "matrix", figure)
-    html = page.rendered("matrix.html", found=found, cells=shown, figure=svg)
-    write_atomically(folder / "matrix.html", html.encode())
+    drawn = _drawn("matrix", figures.heat_map(found.auc, shown, "AUC per frame", top=1))
+    html = page.rendered("matrix.html", found=found, cells=shown, figure=drawn["matrix.svg"])
+    files = {
+        "matrix-leaks.csv": found.leaks.to_csv().encode(),
+        **drawn,
+        "matrix.html": html.encode(),
+        "matrix.csv": found.auc.to_csv().encode(),
+    }
+    _write(folder, files)
 
 
-def _write_figure(path: Path, figure: Figure) -> bytes:
-    """Write `path` with the suffixes .png and .svg; returns the latter, for a page."""
-    drawn = {kind: page.image(figure, kind) for kind in ("png", "svg")}
-    for kind, data in drawn.items():
-        write_atomically(path.with_suffix(f".{kind}"), data)
-    return drawn["svg"]
+def _drawn(name: str, figure: Figure) -> dict[str, bytes]:
+    """A figure as two files."""
+    return {f"{name}.{kind}": page.image(figure, kind) for kind in ("png", "svg")}
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    with making(folder, COMMAND, files):
+        for name, data in files.items():
+            write_atomically(folder / name, data)
 
 
 def cells(found: Matrix) -> pd.DataFrame:

@@ -13,9 +13,10 @@ from classify import page
 from classify.explain import MAX_OF_A_CLASS, Explanation
 from ffpp_tools.files import write_atomically
 from ffpp_tools.picture import Image
+from ffpp_tools.unfinished import making
 
 TILE, GAP = 128, 4  # pixels
-WRITTEN = ("sheet-*.jpg", "mean-*.png", "shown-*.csv")
+WRITTEN = ("explain.html", "sheet-*.jpg", "mean-*.png", "shown-*.csv")
 HEAT = 0.45  # share of the map's colour over a face
 
 
@@ -33,20 +34,30 @@ def write_explanations(
         faces: False for mean maps alone, as plain colours: over a few clips of one person even
             a mean face may be known.
     """
-    for old in [path for pattern in WRITTEN for path in folder.glob(pattern)]:
-        old.unlink()
-    for e in found:
-        if not faces:
-            _write_picture(folder / f"mean-{e.name}.png", _scaled(coloured(e.mean_map)))
-            continue
-        pairs = [(face, overlaid(face, heat)) for face, heat in zip(e.faces, e.maps, strict=True)]
-        _write_picture(folder / f"sheet-{e.name}.jpg", _sheet(pairs))
-        mean = _sheet([(e.mean_face, overlaid(e.mean_face, e.mean_map))])
-        _write_picture(folder / f"mean-{e.name}.png", mean)
-        columns = ["face_id", "class", "predicted", "probability"]
-        shown = e.samples[columns].to_csv(index=False)
-        write_atomically(folder / f"shown-{e.name}.csv", shown.encode())
-    html = page.rendered(
+    with making(folder, "classify explain"):
+        for old in [path for pattern in WRITTEN for path in folder.glob(pattern)]:
+            old.unlink()
+        for e in found:
+            _write_class(folder, e, faces)
+        html = _page(found, said, faces)
+        write_atomically(folder / "explain.html", html.encode())
+
+
+def _write_class(folder: Path, e: Explanation, faces: bool) -> None:
+    if not faces:
+        _write_picture(folder / f"mean-{e.name}.png", _scaled(coloured(e.mean_map)))
+        return
+    pairs = [(face, overlaid(face, heat)) for face, heat in zip(e.faces, e.maps, strict=True)]
+    _write_picture(folder / f"sheet-{e.name}.jpg", _sheet(pairs))
+    mean = _sheet([(e.mean_face, overlaid(e.mean_face, e.mean_map))])
+    _write_picture(folder / f"mean-{e.name}.png", mean)
+    columns = ["face_id", "class", "predicted", "probability"]
+    shown = e.samples[columns].to_csv(index=False)
+    write_atomically(folder / f"shown-{e.name}.csv", shown.encode())
+
+
+def _page(found: Sequence[Explanation], said: str, faces: bool) -> str:
+    return page.rendered(
         "explain.html",
         found=found,
         said=said,
@@ -55,7 +66,6 @@ def write_explanations(
         most=MAX_OF_A_CLASS,
         faces=faces,
     )
-    write_atomically(folder / "explain.html", html.encode())
 
 
 def overlaid(face: Image, heat: npt.NDArray[np.float32]) -> Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,12 +17,16 @@ from classify.errors import ClassifyError, ModelError
 from classify.operating import operating_if_known
 from classify.predict import predict
 from classify.runs import Run
-from ffpp_tools.files import occupied, write_atomically
+from ffpp_tools import formats
+from ffpp_tools.files import write_atomically
+from ffpp_tools.unfinished import delete, in_the_way, making
 
 if TYPE_CHECKING:
     import keras
 
 Images = npt.NDArray[np.float32]
+COMMAND = "classify export"
+WRITTEN = ("model", "model.tflite", "about.json")
 BOUND = 1e-4  # how far a probability may be from the network's own
 CHECKED = 8  # images of each kind
 
@@ -53,7 +56,7 @@ def export(run: Run, kind: str, folder: Path) -> float:
 
     if kind not in KINDS:
         raise ClassifyError(f"unknown format {kind!r}; choose from {', '.join(KINDS)}")
-    if occupied(folder):
+    if in_the_way(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     if keras.backend.backend() != "tensorflow":
         raise ClassifyError("export goes by way of TensorFlow: set KERAS_BACKEND=tensorflow")
@@ -64,17 +67,18 @@ def export(run: Run, kind: str, folder: Path) -> float:
     images = _images(model.input_shape[1])
     about = _about(run, model, kind)
     expected = predict(model, images)[:, : model.output_shape[1]]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        found = load(write(model, folder))(images.astype(np.float32))
-        difference = float(np.abs(found - expected).max())
-        if not difference <= BOUND:
-            raise ModelError(f"as {kind}, {run.folder} predicts up to {difference:.2g} off")
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    about["largest_difference"] = difference
-    write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
+    with making(folder, COMMAND, WRITTEN):
+        try:
+            found = load(write(model, folder))(images.astype(np.float32))
+            difference = float(np.abs(found - expected).max())
+            if not difference <= BOUND:
+                raise ModelError(f"as {kind}, {run.folder} predicts up to {difference:.2g} off")
+        except BaseException:
+            for name in WRITTEN:
+                delete(folder / name)
+            raise
+        about["largest_difference"] = difference
+        write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
     return difference
 
 
@@ -105,7 +109,7 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
     classes = run.classes
     units = model.output_shape[1]
     side = model.input_shape[1]
-    return {
+    values = {
         "run": run.folder.resolve().name,
         "arch": run.settings.arch,
         "format": kind,
@@ -118,6 +122,7 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
         "why_fixed": at.why_fixed,
         "faces": run.faces,
     }
+    return formats.stamped(formats.REPORT, values)
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> Path:

@@ -1,12 +1,11 @@
-"""What every run folder has, a DCGAN's too: its own place, a lock, log.csv and environment.json."""
+"""What every run folder has, a DCGAN's too: its own place, log.csv and environment.json."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,22 @@ import pandas as pd
 
 from classify.backend import devices
 from classify.errors import RunError
+from ffpp_tools import formats
 from ffpp_tools.console import say
-from ffpp_tools.files import locked, occupied, read_json, write_atomically
+from ffpp_tools.files import read_json, write_atomically
+from ffpp_tools.unfinished import in_the_way
 
 ENVIRONMENT = "environment.json"
 LOG = "log.csv"  # a file of the folder, and a member of last.keras
 
 
-def check_free(folder: Path) -> None:
-    """Refuse a folder that holds something already.
+def check_free(folder: Path, command: str) -> None:
+    """Refuse a folder that holds something already, but for what a killed command has begun.
 
     Raises:
         RunError: it does.
     """
-    if occupied(folder):
+    if in_the_way(folder, command):
         raise RunError(
             f"{folder} is not empty; a run never overwrites another: choose another --out, or go "
             "on with what lies there by --resume"
@@ -40,20 +41,6 @@ def new_folder(parent: Path, name: str) -> Path:
     while folder.exists():
         folder, number = parent / f"{name}-{number}", number + 1
     return folder
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Be the one process that trains in a run folder.
-
-    Raises:
-        RunError: another one does.
-    """
-    try:
-        with locked(folder / ".lock", wait=False):
-            yield
-    except BlockingIOError as error:
-        raise RunError(f"{folder}: another process is training it") from error
 
 
 def read_log(folder: Path) -> pd.DataFrame:
@@ -115,14 +102,19 @@ def environment_here() -> dict[str, Any]:
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     """Write environment.json of a run."""
-    text = json.dumps(environment, indent=2) + "\n"
+    text = json.dumps(formats.stamped(formats.RUN, environment), indent=2) + "\n"
     write_atomically(folder / ENVIRONMENT, text.encode())
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """What environment.json of a run says; nothing where it is gone or damaged."""
+    """What environment.json of a run says; nothing where it is gone or damaged.
+
+    Raises:
+        FormatError: a newer release wrote it.
+    """
+    path = folder / ENVIRONMENT
     try:
-        return dict(read_json(folder / ENVIRONMENT))
+        return formats.unstamped(formats.RUN, path, dict(read_json(path)))
     except (OSError, ValueError, TypeError):
         return {}
 

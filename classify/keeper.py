@@ -16,6 +16,7 @@ from classify.checkpoints import Epoch
 from classify.errors import LossError
 from classify.settings import TrainSettings, phases
 from ffpp_tools.files import write_atomically
+from ffpp_tools.unfinished import unmark
 
 PLATEAU_PATIENCE = 2  # epochs without a lower value of the monitor before the rate falls
 PLATEAU_FACTOR = 0.5
@@ -108,6 +109,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         kept = self.network if self.has_ended() else self.model
         checkpoints.save_last(self._folder, kept, self.epochs)
         self.follow_last()
+        unmark(self._folder)
         if self.has_ended():
             self.model.stop_training = True
 

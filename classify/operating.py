@@ -14,9 +14,10 @@ from classify.pack import Progress
 from classify.predict import score_split
 from classify.runs import Run
 from classify.scores import Scores
+from ffpp_tools import formats
 from ffpp_tools.console import say
 from ffpp_tools.digest import KEY, is_intact, with_digest
-from ffpp_tools.errors import FfppError
+from ffpp_tools.errors import FfppError, FormatError
 from ffpp_tools.files import read_json, sha256, write_atomically
 
 FILE = "operating.json"
@@ -74,6 +75,8 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
     kept = _kept(run, checkpoint)
     try:
         found = chosen(score_split(run, "val", progress=progress))
+    except FormatError:
+        raise
     except (ClassifyError, FfppError) as error:
         if not kept:
             raise
@@ -88,9 +91,8 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
             return _read(kept)
         except (KeyError, TypeError, ValueError) as damage:
             raise RunError(f"{path}: damaged ({damage!r}), and {error}") from damage
-    values = with_digest(
-        {"checkpoint": checkpoint, "manifest": run.manifest_sha256, **asdict(found)}
-    )
+    values = {"checkpoint": checkpoint, "manifest": run.manifest_sha256, **asdict(found)}
+    values = with_digest(formats.stamped(formats.OPERATING, values))
     if not (is_intact(kept) and _agree(kept, values)):
         if kept and is_intact(kept) is not None:
             say(f"{path} was written anew: it was not what validation gives", style="yellow")
@@ -99,9 +101,15 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
 
 
 def _kept(run: Run, checkpoint: str) -> dict[str, Any]:
-    """What operating.json holds of this checkpoint and manifest; empty where it is of others."""
+    """What operating.json holds of this checkpoint and manifest; empty where it is of others.
+
+    Raises:
+        FormatError: a newer release wrote it.
+    """
+    path = run.folder / FILE
     try:
-        kept = dict(read_json(run.folder / FILE))
+        kept = dict(read_json(path))
+        formats.checked(formats.OPERATING, path, kept)
     except (OSError, ValueError, TypeError):
         return {}  # none yet, or damaged
     same = kept.get("checkpoint") == checkpoint
@@ -115,7 +123,7 @@ def _agree(kept: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         if isinstance(value, float)
         else kept.get(name) == json.loads(json.dumps(value))
         for name, value in values.items()
-        if name != KEY
+        if name not in (KEY, formats.KEY)
     )
 
 
@@ -136,7 +144,7 @@ def operating_if_known(run: Run, progress: Progress | None = None) -> Operating:
     """
     try:
         return operating(run, progress)
-    except ChangedError:
+    except (ChangedError, FormatError):
         raise
     except (ClassifyError, FfppError) as error:
         return Operating(why_fixed=f"its validation split cannot be judged here ({error})")

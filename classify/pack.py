@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.errors import PackError
-from ffpp_tools.files import below, locked
+from ffpp_tools.files import below
+from ffpp_tools.locks import in_turn
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import decoded
 
@@ -114,7 +115,7 @@ def pack(
     path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
     crops = _Crops(manifest.root, hashes, size)
     if not _is_right(path, crops):
-        with locked(path.with_suffix(".lock")):  # one process builds, others wait and find it
+        with in_turn(path.with_suffix(".lock")):  # one process builds, others wait and find it
             if not _is_right(path, crops):
                 build(path, crops, progress)
                 for old in path.parent.glob(f"{name}-{size}-*.npy"):

@@ -17,6 +17,7 @@ from classify.errors import ChangedError, ClassifyError, ModelError
 from classify.pack import Progress, pack
 from classify.runs import Run
 from classify.scores import PREFIX, Scores, classes_of, scored
+from ffpp_tools import formats
 from ffpp_tools.console import say
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import sha256, write_atomically
@@ -75,7 +76,8 @@ def score_split(
     if written.wrong:
         say(f"{path} was made anew: {written.wrong}", style="yellow")
     scores = scored(own.samples(split), found, own.classes)
-    scores.table.attrs = of | {"digest": _digest(scores, of)}
+    digest = {"digest": _digest(scores, of)}
+    scores.table.attrs = formats.stamped(formats.PREDICTIONS, of | digest)
     write_atomically(path, scores.table.to_parquet(index=False))
     return scores
 
@@ -95,10 +97,12 @@ def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
         return _Written()
     try:
         table = pd.read_parquet(path)
+        formats.checked(formats.PREDICTIONS, path, table.attrs)
         probabilities = table[[f"{PREFIX}{name}" for name in classes]].to_numpy(np.float32)
     except (OSError, ValueError, KeyError) as error:
         return _Written(wrong=f"it is damaged ({error})")
-    if table.attrs.get("checkpoint") != of["checkpoint"]:
+    attributes = {k: v for k, v in table.attrs.items() if k != formats.KEY}
+    if attributes.get("checkpoint") != of["checkpoint"]:
         return _Written()  # best.keras is of a later epoch
     if len(table) != len(samples):
         return _Written(wrong=f"it has {len(table)} rows for {len(samples)} of the manifest")
@@ -107,9 +111,9 @@ def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
     ]:
         return _Written(wrong=f"its column {differing[0]} is not the manifest's")
     scores = scored(samples, probabilities, classes)
-    if "digest" not in table.attrs:
+    if "digest" not in attributes:
         return _Written(scores, "an older version wrote it, without a digest")
-    if table.attrs != of | {"digest": _digest(scores, of)}:
+    if attributes != of | {"digest": _digest(scores, of)}:
         return _Written(wrong="its probabilities were changed after they were written")
     return _Written(scores)
 

@@ -12,14 +12,15 @@ from classify.judge import Judgement, judge
 from classify.operating import Operating, chosen, operating, operating_if_known
 from classify.pack import Progress
 from classify.predict import score_split
-from classify.report_files import write_report, written
+from classify.report_files import COMMAND, write_report, written
 from classify.robustness import Robustness, robustness
 from classify.runs import Run
 from classify.scores import Scores
 from classify.split_audit import split_audit
 from ffpp_tools import probe
-from ffpp_tools.files import occupied, sha256
+from ffpp_tools.files import sha256
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.unfinished import in_the_way
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def report_on_file(
         ClassifyError: a file that cannot be judged.
     """
     folder = folder or path.with_name(f"{path.stem}-report{'' if split == 'test' else f'-{split}'}")
-    if occupied(folder) and not written(folder):
+    if in_the_way(folder, COMMAND) and not written(folder):
         raise ClassifyError(f"{folder} holds something else than a report: choose another --out")
     if folder.resolve() == path.resolve().parent:
         raise ClassifyError(f"{folder} holds {path.name} itself: choose another --out")

@@ -14,18 +14,21 @@ from classify import card, figures, page
 from classify.bootstrap import FEW_GROUPS, LEVEL
 from classify.judge import MEASURES, Judgement, flat
 from classify.scores import CLIP_KEY, PREFIX, Scores
+from ffpp_tools import formats
 from ffpp_tools.console import plain
 from ffpp_tools.digest import with_digest
 from ffpp_tools.files import below, read_json, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.rows import STILL
+from ffpp_tools.unfinished import making
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from classify.report import Report
 
+COMMAND = "classify report"
 UNITS = {
     "frame": "Every crop of the split, stills included",
     "clip": "Means over the crops of a clip that are in the split, stills left out",
@@ -72,27 +75,38 @@ def write_report(report: Report, faces: bool = True) -> None:
     ).encode()
     if card.has_card(report):
         files[card.FILE] = card.model_card(report).encode()
-    values = with_digest(as_dict(report) | {"files": sorted(files)})
+    values = formats.stamped(formats.REPORT, as_dict(report) | {"files": sorted(files)})
+    values = with_digest(values)
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
-    _forget(report.folder)
-    for name, data in files.items():
-        write_atomically(report.folder / name, data)
+    with making(report.folder, COMMAND, files):
+        _forget(report.folder)
+        for name, data in files.items():
+            write_atomically(report.folder / name, data)
 
 
 def written(folder: Path) -> dict[str, Any]:
-    """The report.json of a report that lies in a folder; empty where there is none."""
+    """The report.json of a report that lies in a folder; empty where there is none.
+
+    Raises:
+        FormatError: a newer release wrote it.
+    """
+    path = folder / "report.json"
     try:
-        found = read_json(folder / "report.json")
+        found = read_json(path)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("files"), list) else {}
+    if not (isinstance(found, dict) and isinstance(found.get("files"), list)):
+        return {}
+    formats.checked(formats.REPORT, path, found)
+    return found
 
 
 def _forget(folder: Path) -> None:
-    """Delete what the report before has written, by its own list."""
+    """Delete what the report before has written, by its own list, and then that list."""
     for name in written(folder).get("files", []):
         if isinstance(name, str) and Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
+    (folder / "report.json").unlink(missing_ok=True)
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import tomli_w
 
 from classify.errors import ClassifyError, RunError
 from classify.folder import (
-    check_free,
     environment_here,
     read_environment,
     read_log,
@@ -22,11 +21,12 @@ from classify.folder import (
     write_environment,
 )
 from classify.settings import TrainSettings, read_config
+from ffpp_tools import formats
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import read_json, read_toml, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.people import read_settings
-from ffpp_tools.recorded import recorded_settings
+from ffpp_tools.recorded import read_sections, recorded_settings
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.settings import ClipSettings, StillSettings
 
@@ -53,20 +53,19 @@ class Run:
         return cls(folder, settings, path, sha256(manifest.folder / "manifest.json"))
 
     def create(self) -> None:
-        """Make the folder and write config.toml and environment.json.
-
-        Raises:
-            RunError: the folder holds something already.
-        """
-        check_free(self.folder)
+        """Write environment.json and, last, config.toml, which says that a run is there."""
         more: dict[str, Any] = {}
         if self.settings.weights and Path(self.settings.weights).is_file():
             weights = Path(self.settings.weights)
             more["weights_sha256"] = sha256(weights)
             if weights.suffix == ".keras":
                 more["weights_manifest_sha256"] = _manifest_behind(weights.resolve())
-        write_atomically(self.folder / "config.toml", self.config_for(self.folder).encode())
         write_environment(self.folder, {**environment_here(), **more})
+        self.write()
+
+    def write(self) -> None:
+        """Write config.toml."""
+        write_atomically(self.folder / "config.toml", self.config_for(self.folder).encode())
 
     def config_for(self, folder: Path, **changes: Any) -> str:
         """The config.toml that would train this run again from another folder.
@@ -83,11 +82,12 @@ class Run:
             "manifest": {"path": _relative(manifest, folder), "sha256": self.manifest_sha256},
             "training": settings,
         }
-        return tomli_w.dumps(config)
+        return tomli_w.dumps(formats.stamped(formats.RUN, config))
 
     def keep_faces(self, faces: Mapping[str, Any]) -> None:
         """Write faces.json, what `faces_of` says: to do the same to videos away from the data."""
-        write_atomically(self.folder / FACES, (json.dumps(faces) + "\n").encode())
+        text = json.dumps(formats.stamped(formats.SETTINGS, faces)) + "\n"
+        write_atomically(self.folder / FACES, text.encode())
 
     def check_weights(self) -> None:
         """Refuse to start from another weights file than the one the run was made with.
@@ -124,6 +124,7 @@ class Run:
 
         Raises:
             RunError: no run there, or its configuration is damaged.
+            FormatError: a newer release wrote it.
         """
         path = folder / "config.toml"
         if not path.is_file():
@@ -133,7 +134,7 @@ class Run:
             manifest = read_toml(path)["manifest"]
             return cls(folder, settings, manifest["path"], manifest["sha256"])
         except ClassifyError as error:
-            raise RunError(f"{error} (written by another version?)") from error
+            raise RunError(str(error)) from error
         except (KeyError, TypeError) as error:
             raise RunError(f"{path}: no {error} of the manifest; not a run's") from error
 
@@ -182,10 +183,12 @@ class Run:
 
         Raises:
             RunError: faces.json is gone or damaged.
+            FormatError: a newer release wrote it.
         """
+        path = self.folder / FACES
         try:
-            found = dict(read_json(self.folder / FACES))
-            return {**found, "classes": dict(found["classes"]), "crop": dict(found["crop"])}
+            found = {"classes": dict(read_json(path)["classes"]), **read_sections(path)}
+            return {**found, "crop": dict(found["crop"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.folder / FACES}: {OLDER} ({error!r})") from error
 

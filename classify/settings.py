@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from classify.augment import PRESETS
 from classify.errors import ClassifyError
+from ffpp_tools import formats
 from ffpp_tools.files import read_toml
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("all", "balanced")
 JIT = ("auto", "on", "off")
 MONITORS = ("val_log_loss", "val_loss")
-OLD_MONITOR = "val_loss"  # of a run whose config.toml does not name one: it was the only one
+# Setting → what its absence means in the config.toml of a run or a search that is older than the
+# setting. The absence of any other setting means its default.
+ABSENT = {"monitor": "val_loss"}
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,12 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
 
     Returns:
         The table `training`, and `path` of the table `manifest` if there is one; paths in the file
-        start from its folder. In a file that a run or a search wrote before there was a choice of
-    `monitor`, it is `OLD_MONITOR`.
+        start from its folder. Settings that a run or a search is older than are as it was
+        trained (`ABSENT`).
 
     Raises:
         ClassifyError: no such file, not TOML, or keys and values that are not known.
+        FormatError: a newer release wrote it.
     """
     try:
         config = read_toml(path)
@@ -148,16 +152,16 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ClassifyError(f"{path}: not readable as TOML ({error})") from error
+    config = formats.unstamped(formats.RUN, path, config)
     if unknown := [key for key in config if key not in TABLES]:
         raise ClassifyError(
             f"{path}: {', '.join(unknown)} is not known there; settings stand in a table [training]"
         )
     training, manifest = config.get("training", {}), config.get("manifest", {})
-    settings = settings_of(training, path)
     if not isinstance(manifest, dict):
         raise ClassifyError(f"{path}: manifest is a table with a path")
-    if "sha256" in manifest and "monitor" not in training:  # which a run always writes
-        settings = replace(settings, monitor=OLD_MONITOR)
+    written = "sha256" in manifest and isinstance(training, dict)  # by a run or a search
+    settings = settings_of({**ABSENT, **training} if written else training, path)
     found = manifest.get("path")
     return settings, (path.parent / found) if isinstance(found, str) else None
 

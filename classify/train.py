@@ -15,7 +15,7 @@ from classify.backend import all_devices, policy, replicas, warps_on_device
 from classify.batches import IN_ORDER, Batches, class_weights
 from classify.checkpoints import Epoch
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
-from classify.folder import alone_in, check_free, note_resumption
+from classify.folder import check_free, note_resumption
 from classify.keeper import Guard, Keeper
 from classify.models import chosen_arch, freeze
 from classify.pack import Packed, Progress, Share, pack
@@ -23,9 +23,14 @@ from classify.page import image
 from classify.runs import Run, faces_of
 from classify.settings import TrainSettings, phases
 from classify.trainer import built, compile_for_here, compiled, resolved
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import sweep, write_atomically
+from ffpp_tools.locks import alone_in
 from ffpp_tools.manifest import Manifest
+from ffpp_tools.unfinished import mark
 
+COMMAND = "classify train"
+# What is there before the first epoch is finished; without one, a folder may be begun anew.
+BEGINNING = ("environment.json", "faces.json", "config.toml", "not-finite.txt", "tensorboard")
 # Makes a context with the callback that shows a training of some settings.
 Watch = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
 
@@ -56,7 +61,7 @@ def train(
             not finite.
         TableError: no manifest there, or its dataset has changed.
     """
-    check_free(folder)
+    check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     settings = resolved(settings)
     # Everything that can fail for want of data or weights comes before the folder is made.
@@ -70,9 +75,12 @@ def train(
     data = _packed(manifest, settings, progress)
     faces = faces_of(manifest)
     run = Run.of(folder, settings, manifest)
-    run.create()
-    run.keep_faces(faces)
-    _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
+    with alone_in(folder, COMMAND):
+        check_free(folder, COMMAND)  # nobody has been quicker
+        mark(folder, COMMAND, BEGINNING)
+        run.keep_faces(faces)
+        run.create()
+        _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
     return run
 
 
@@ -92,7 +100,15 @@ def resume(
         TableError: its manifest is gone or has changed.
     """
     run = Run.read(folder)
-    manifest = run.manifest
+    with alone_in(folder, COMMAND):
+        sweep(folder)
+        return _resumed(run, callbacks, progress)
+
+
+def _resumed(
+    run: Run, callbacks: Sequence[keras.callbacks.Callback], progress: Progress | None
+) -> Run:
+    folder, manifest = run.folder, run.manifest
     with policy(run.settings.mixed_precision):  # without it Keras forgets the scale of the loss
         trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
@@ -171,43 +187,41 @@ def _fit(
     """Train to the end, phase by phase, from where the keeper stands.
 
     Raises:
-        RunError: another process trains in this folder.
         LossError: the loss of a batch, or of validation in every epoch, is not finite.
     """
     settings, classes = run.settings, len(manifest.classes)
     train_data, val_data = data
     validation = None if val_data is None else _in_order(val_data, settings, classes)
-    with alone_in(run.folder):
-        if keeper.epochs:
-            note_resumption(run.folder, len(keeper.epochs))
-        for phase in phases(settings):
-            start = len(keeper.epochs)
-            if start >= phase.end:
-                continue
-            batches = _shuffled(train_data, settings, classes, start)
-            if keeper.trainer is None or start == phase.first:
-                keeper.trainer = compiled(keeper.network, phase, settings, len(batches))
-            keeper.batches = batches
-            guard = Guard(batches, run.folder)
-            keeper.trainer.fit(
-                batches,
-                validation_data=validation,
-                initial_epoch=start,
-                epochs=phase.end,
-                shuffle=False,
-                verbose=0,
-                callbacks=[keeper, guard, *callbacks],
-            )
-            guard.check()
-        if not (run.folder / "best.keras").exists():
-            write_atomically(run.folder / "not-finite.txt", b"the validation loss, always\n")
-            raise LossError(
-                f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
-            )
-        (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
-        write_atomically(
-            run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png")
+    if keeper.epochs:
+        note_resumption(run.folder, len(keeper.epochs))
+    for phase in phases(settings):
+        start = len(keeper.epochs)
+        if start >= phase.end:
+            continue
+        batches = _shuffled(train_data, settings, classes, start)
+        if keeper.trainer is None or start == phase.first:
+            keeper.trainer = compiled(keeper.network, phase, settings, len(batches))
+        keeper.batches = batches
+        guard = Guard(batches, run.folder)
+        keeper.trainer.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=start,
+            epochs=phase.end,
+            shuffle=False,
+            verbose=0,
+            callbacks=[keeper, guard, *callbacks],
         )
+        guard.check()
+    if not (run.folder / "best.keras").exists():
+        write_atomically(run.folder / "not-finite.txt", b"the validation loss, always\n")
+        raise LossError(
+            f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
+        )
+    (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
+    write_atomically(
+        run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png")
+    )
 
 
 def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:

@@ -24,7 +24,8 @@ from classify.page import image
 from classify.predict import score_split
 from classify.runs import Run
 from classify.settings import TrainSettings, read_config
-from ffpp_tools.files import read_toml, sha256, write_atomically
+from ffpp_tools.files import read_toml, sha256, sweep, write_atomically
+from ffpp_tools.locks import alone_in
 from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from classify.train import Watch
 
+COMMAND = "classify tune"
 METHODS = ("random", "hyperband")
 FACTOR = 3  # of Hyperband: a third of the settings is trained again, for three times the epochs
 RATES = (1e-4, 1e-2)  # learning rates that are tried, evenly by their logarithm
@@ -108,14 +110,16 @@ def tune(
     """
     from classify.trainer import built, resolved
 
-    check_free(folder)
+    check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
     built(resolved(base), len(manifest.classes))  # fails before there is a folder
     own = Run.of(folder, base, manifest).config_for(folder)
     text = f"{own}\n{tomli_w.dumps({'search': asdict(search)})}"
-    write_atomically(folder / CONFIG, text.encode())
-    return _searched(folder, manifest_folder, base, search, watch, progress)
+    with alone_in(folder, COMMAND):
+        check_free(folder, COMMAND)  # nobody has been quicker
+        write_atomically(folder / CONFIG, text.encode())
+        return _searched(folder, manifest_folder, base, search, watch, progress)
 
 
 def resume(folder: Path, watch: Watch | None = None, progress: Progress | None = None) -> Tuned:
@@ -135,7 +139,9 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
     manifest = Manifest.read(manifest_folder or folder)
     if sha256(manifest.folder / "manifest.json") != known:
         raise RunError(f"{manifest.folder} has changed since the search began; search anew")
-    return _searched(folder, manifest.folder, base, search, watch, progress)
+    with alone_in(folder, COMMAND):
+        sweep(folder)
+        return _searched(folder, manifest.folder, base, search, watch, progress)
 
 
 def varied(arch: str, vary: Sequence[str]) -> list[str]:

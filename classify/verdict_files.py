@@ -10,9 +10,12 @@ from typing import Any
 from classify import figures, page
 from classify.scores import PREFIX
 from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
+from ffpp_tools import formats
 from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically
 
+COMMAND = "classify predict"
+WRITTEN = ("verdicts.jsonl", "verdicts.csv", "frames.csv", "videos")
 FILE_COLUMNS = ("path", "kind", "status", "page", "frames_looked_at", "threshold")
 LONGEST_STEM = 60  # characters of a video's name that its page bears
 PERSON_COLUMNS = (
@@ -55,7 +58,8 @@ class VerdictFiles:
 
     def add(self, verdict: Verdict) -> None:
         """Write what there is to say of one more file."""
-        values = {"about": self._said, "page": "", **as_dict(verdict)}
+        said = {"about": self._said, "page": "", **as_dict(verdict)}
+        values = formats.stamped(formats.REPORT, said)
         if verdict.kind == "video" and verdict.people:
             values["page"] = f"videos/{self._free(verdict.path.stem[:LONGEST_STEM])}.html"
             write_atomically(self._folder / values["page"], self._page(verdict).encode())

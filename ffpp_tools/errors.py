@@ -23,3 +23,11 @@ class TableError(FfppError):
 
 class SplitError(FfppError):
     """The data at hand cannot fill the manifest that was asked for."""
+
+
+class FormatError(FfppError):
+    """A file of a newer release, whose format this one does not know."""
+
+
+class LockedError(FfppError):
+    """Another process is writing to a folder."""

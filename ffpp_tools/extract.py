@@ -133,7 +133,7 @@ def _extract(
         )
     if mask and mask.error and clip.label == "fake":
         _explain(rows, mask.missing, "judged without its mask", mask.error)
-    _clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
+    clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
 
 
@@ -153,7 +153,7 @@ def _of_bystander(crop: Crop, settings: ClipSettings, dataset: Path) -> Crop:
     return Crop("unchanged_fake", crop.track, None, "pixels")
 
 
-def _clear(folder: Path, faces: Sequence[FaceRow]) -> None:
+def clear(folder: Path, faces: Sequence[FaceRow]) -> None:
     """Delete the crops that a run which was killed has left, and no others."""
     named = {Path(face.path).name for face in faces}
     for path in folder.glob("*"):

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
 from ffpp_tools.errors import FfppError
+
+LOCK, HOLDER = ".lock", ".lock.json"  # of a folder; see `locks`
+# A file that is being written; release 0.1 put a process's number in place of a random one.
+TEMPORARY = re.compile(r".+\.[0-9a-f]{16}\.tmp|.+\.(json|parquet)\.\d+\.tmp|saving-.+\.keras")
+# What may lie in any folder without being part of what it holds.
+PRIVATE = re.compile(r"\.lock(\.soft|\.json)?|.+\.[0-9a-f]{16}\.tmp")
 
 
 def sha256(path: Path) -> str:
@@ -50,7 +57,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FfppError: the file cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -64,16 +71,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def abandoned(temporary: Path) -> bool:
-    """Whether a temporary file of `write_atomically` is of a process that is no more."""
-    number = temporary.name.split(".")[-2]
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return True
-    except PermissionError:
-        pass  # somebody else's, who lives
-    return False
+def sweep(*folders: Path) -> None:
+    """Delete what killed processes have left half written in folders, not below them.
+
+    The caller holds a lock under which alone anything is written there: a temporary file does not
+    tell whether the process that writes it, maybe on another machine, is alive.
+    """
+    for folder in folders:
+        for path in folder.glob("*"):
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def named(paths: Iterable[Path]) -> list[Path]:
@@ -107,24 +114,6 @@ def flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file, which is free again when the process ends, however it does.
-
-    Raises:
-        BlockingIOError: somebody else holds it, and `wait` is False.
-        FfppError: the file cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-
-
 def leads_out(path: str) -> bool:
     """Whether a path that should lie below some folder does not."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
@@ -147,5 +136,10 @@ def there(path: Path) -> bool:
 
 
 def occupied(folder: Path) -> bool:
-    """Whether something is in the way of making `folder`: files in it, or a file of its name."""
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    """Whether something is in the way of making `folder`: files in it, or a file of its name.
+
+    A lock, or a temporary file of a process that was killed, is not.
+    """
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not PRIVATE.fullmatch(path.name) for path in folder.iterdir())

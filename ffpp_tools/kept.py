@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools import formats
 from ffpp_tools.console import moving
 from ffpp_tools.files import below, write_atomically
+from ffpp_tools.parents import with_parent
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.recorded import recorded_settings
 
@@ -64,7 +66,9 @@ def kept(
     values = np.full((len(faces), width), np.nan, np.float32)
     done = 0
     with moving(f"{what}: 0/{len(faces)} crops") as update:
-        found = joblib.Parallel(workers, return_as="generator", batch_size=1)(tasks)
+        found = joblib.Parallel(workers, return_as="generator", batch_size=1, **with_parent())(
+            tasks
+        )
         for at, part in zip(positions, found, strict=True):
             values[at] = part
             done += len(at)
@@ -114,7 +118,8 @@ def _file(
     if new:
         buffer = io.BytesIO()
         names = np.concatenate([names, np.array(list(new))])
-        np.savez(buffer, names=names, values=np.concatenate([values, list(new.values())]))
+        values = np.concatenate([values, list(new.values())])
+        np.savez(buffer, names=names, values=values, **formats.stamped(formats.MEASURED, {}))
         write_atomically(path, buffer.getvalue())
     nothing = np.full(width, np.nan, np.float32)
     return np.array([known.get(key, new.get(key, nothing)) for key in keys])
@@ -123,6 +128,8 @@ def _file(
 def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
     try:
         with np.load(path, allow_pickle=False) as file:
+            written = {formats.KEY: int(file[formats.KEY])} if formats.KEY in file else {}
+            formats.checked(formats.MEASURED, path, written)
             names, values = file["names"], file["values"]
         if values.shape == (len(names), width):
             return names, values

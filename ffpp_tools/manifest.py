@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from ffpp_tools import formats, unfinished
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import leads_out, read_json, sha256, write_atomically
-from ffpp_tools.rows import SPLITS
+from ffpp_tools.rows import SPLITS, later_columns
 from ffpp_tools.tables import read_faces
 
 
@@ -108,12 +109,17 @@ class Manifest:
 
         Raises:
             TableError: none there, or manifest.json is damaged.
+            FormatError: a newer release wrote it.
         """
         path = folder / "manifest.json"
         try:
-            info = read_json(path)
+            info = formats.unstamped(formats.MANIFEST, path, dict(read_json(path)))
             _check(info)
         except (FileNotFoundError, NotADirectoryError) as error:
+            if unfinished.begun(folder, "ffpp-split"):
+                raise TableError(
+                    f"{folder}: ffpp-split has not ended there; if it was stopped, run it again"
+                ) from error
             raise TableError(
                 f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"
             ) from error
@@ -154,6 +160,9 @@ class Manifest:
             samples = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, "str"), na_filter=False)
         except (OSError, ValueError) as error:
             raise TableError(f"{path}: not a readable CSV file ({error})") from error
+        for name, value in later_columns(ManifestRow).items():
+            if name not in samples:  # written by an earlier release
+                samples[name] = value
         if missing := [c for c in MANIFEST_COLUMNS if c not in samples]:
             raise TableError(f"{path}: column {', '.join(missing)} is missing")
         if outside := [p for p in samples["path"] if leads_out(p)]:
@@ -198,9 +207,10 @@ def write_manifest(folder: Path, splits: dict[str, pd.DataFrame], info: dict[str
         text = rows[list(MANIFEST_COLUMNS)].to_csv(index=False, lineterminator="\n")
         write_atomically(path, text.encode())
         files[path.name] = sha256(path)
-    text = json.dumps({**info, "files": files, "crops": crops}, indent=2) + "\n"
+    info = {**info, "files": files, "crops": crops}
+    text = json.dumps(formats.stamped(formats.MANIFEST, info), indent=2) + "\n"
     write_atomically(folder / "manifest.json", text.encode())
-    return Manifest(folder, json.loads(text))
+    return Manifest(folder, json.loads(json.dumps(info)))
 
 
 def _digest(paths: Iterable[str], hashes: Iterable[str]) -> str:

@@ -13,9 +13,9 @@ from ffpp_tools.detect import Box, Face, FindSettings
 from ffpp_tools.errors import DecodeError, SettingsError, TableError
 from ffpp_tools.extract import TIMEOUT_S, opened
 from ffpp_tools.extract_stills import read_still
-from ffpp_tools.files import read_json
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.plan import FramePlan
+from ffpp_tools.recorded import read_sections
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
 
@@ -96,9 +96,10 @@ def read_settings(path: Path) -> tuple[ClipSettings, StillSettings]:
 
     Raises:
         TableError: missing, or damaged.
+        FormatError: a newer release wrote it.
     """
     try:
-        recorded = read_json(path)
+        recorded = read_sections(path)
         cut, find = CropSettings(**recorded["crop"]), FindSettings(**recorded["find"])
         clips = recorded.get("clips") or {}
         plan = FramePlan(**clips["plan"]) if clips else FramePlan()

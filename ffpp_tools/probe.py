@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools import formats
 from ffpp_tools.clip import ORIGINALS
 from ffpp_tools.digest import is_intact, with_digest
 from ffpp_tools.errors import TableError
@@ -104,7 +105,8 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
 def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
     """Keep the answers beside the manifest, in probe.json, for reports to show."""
     rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
-    values = with_digest({"files": manifest.info["files"], "answers": rows})
+    values = {"files": manifest.info["files"], "answers": rows}
+    values = with_digest(formats.stamped(formats.PROBE, values))
     text = json.dumps(values, indent=2) + "\n"
     write_atomically(manifest.folder / "probe.json", text.encode())
 
@@ -119,7 +121,8 @@ def read(manifest: Manifest) -> list[Answer]:
     if not path.exists():
         return []
     try:
-        found = read_json(path)
+        found = dict(read_json(path))
+        formats.checked(formats.PROBE, path, found)
         if found["files"] != manifest.info["files"]:
             return []
         if is_intact(found) is False:

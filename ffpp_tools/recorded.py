@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ffpp_tools import lists
+from ffpp_tools import formats, lists
 from ffpp_tools.console import LOG
-from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.files import abandoned, read_json, write_atomically
+from ffpp_tools.crop import CropSettings
+from ffpp_tools.detect import FindSettings
+from ffpp_tools.errors import FormatError, SettingsError, TableError
+from ffpp_tools.files import PRIVATE, read_json, sweep, write_atomically
 from ffpp_tools.rows import STILL
 from ffpp_tools.settings import ClipSettings, StillSettings
 
@@ -21,6 +23,15 @@ SETTINGS = "settings.json"
 # 2: the mask does; without one, pixels do for swaps and bystanders alone.
 CLIPS_VERSION = 2
 BEFORE = (lists.FOLDER, LOG)  # what a folder may hold that nothing was extracted to yet
+SECTIONS = {
+    "crop": CropSettings,
+    "find": FindSettings,
+    "clips": ClipSettings,
+    "stills": StillSettings,
+}
+# Section → setting → what its absence means, in a folder that was made before there was the
+# setting. The absence of any other setting means its default.
+ABSENT = {"clips": {"version": 1}}
 
 
 @dataclass(frozen=True)
@@ -40,17 +51,16 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
     """Record the settings a dataset folder is made with, or refuse other ones.
 
     With `anew`, what it names is deleted, but only if the settings fit what stays. What a run that
-    was killed has left half written is deleted in any case.
+    was killed has left half written is deleted in any case: the caller holds the folder's lock.
 
     Raises:
         SettingsError: the folder was made with other settings.
         TableError: settings.json is damaged.
+        FormatError: a newer release made the folder.
     """
     check_folder(dataset)
     recorded = recorded_settings(dataset)
     sections = dict(recorded)
-    if "clips" in sections:
-        sections["clips"].setdefault("version", 1)
     if anew and recorded:
         stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
         if not stays:
@@ -72,10 +82,15 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
             for folder in sorted(dataset.glob(f"{top}/*/*")):
                 if anew.takes(folder):
                     shutil.rmtree(folder)
-    for leftover in [*dataset.glob("*.tmp"), *(dataset / "parts").rglob("*.tmp")]:
-        if abandoned(leftover):  # of a run that was killed
-            leftover.unlink(missing_ok=True)
-    write_atomically(dataset / SETTINGS, (json.dumps(sections, indent=2) + "\n").encode())
+    sweep(dataset, dataset / lists.FOLDER, *_folders(dataset / "parts"))
+    ordered = {name: sections[name] for name in SECTIONS if name in sections}
+    text = json.dumps(formats.stamped(formats.SETTINGS, ordered), indent=2) + "\n"
+    write_atomically(dataset / SETTINGS, text.encode())
+
+
+def _folders(folder: Path) -> list[Path]:
+    """A folder and all below it."""
+    return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
 
 
 def check_folder(dataset: Path) -> None:
@@ -86,7 +101,8 @@ def check_folder(dataset: Path) -> None:
     """
     if not dataset.is_dir() or (dataset / SETTINGS).exists():
         return
-    if others := sorted(p.name for p in dataset.iterdir() if p.name not in BEFORE):
+    names = (p.name for p in dataset.iterdir())
+    if others := sorted(n for n in names if n not in BEFORE and not PRIVATE.fullmatch(n)):
         raise SettingsError(
             f"{dataset} is no dataset folder, and holds {others[0]}: name another with --out"
         )
@@ -95,15 +111,47 @@ def check_folder(dataset: Path) -> None:
 def recorded_settings(dataset: Path) -> dict[str, Any]:
     """The settings a dataset folder was made with, by section; empty where there are none yet.
 
+    Those that the folder is older than have the value that its crops were made with.
+
     Raises:
         TableError: settings.json is damaged.
+        FormatError: a newer release wrote it.
     """
     path = dataset / SETTINGS
     try:
-        recorded = read_json(path) if path.exists() else {}
-        return {section: dict(values) for section, values in dict(recorded).items()}
+        return read_sections(path) if path.exists() else {}
     except (ValueError, TypeError) as error:
         raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
+
+
+def read_sections(path: Path) -> dict[str, Any]:
+    """The sections of settings in a settings.json, or in a run's copy of one.
+
+    Raises:
+        FormatError: a newer release wrote it.
+        OSError, ValueError, TypeError: it cannot be read, or is damaged.
+    """
+    found = formats.unstamped(formats.SETTINGS, path, dict(read_json(path)))
+    sections = {
+        name: formats.completed(kind, dict(found[name]), ABSENT.get(name))
+        for name, kind in SECTIONS.items()
+        if name in found
+    }
+    for name, values in sections.items():
+        known = {field.name for field in fields(SECTIONS[name])} | {"version"}
+        if unknown := sorted(values.keys() - known):
+            raise FormatError(
+                f"{path}: {name} has {', '.join(unknown)}, which this release does not know. A "
+                f"newer one wrote it: `pip install --upgrade ffpp-tools`"
+            )
+    rules = sections.get("clips", {}).get("version", CLIPS_VERSION)
+    if rules > CLIPS_VERSION:
+        raise FormatError(
+            f"{path}: clips were extracted by rules {rules}; this release has rules "
+            f"{CLIPS_VERSION}. A newer one made them: `pip install --upgrade ffpp-tools`"
+        )
+    plain: dict[str, Any] = json.loads(json.dumps(sections))  # a default may be a tuple
+    return plain
 
 
 def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from ffpp_tools import formats
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import read_json, write_atomically
 
@@ -25,8 +27,19 @@ WITH_CROP = ("ok", "unchanged_fake")  # the latter only if asked for
 STILL = "still"  # the `compression` of everything that is not a video
 STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
 FAILURES = ("decode_error", "truncated", "unreadable")
-# Columns that tables of earlier versions lack. Read with their defaults, they mean "not known".
-LATER_COLUMNS = ("unchanged_by", "source_sha256", "frame_hash", "difference")
+FIRST_COLUMNS = ("photo", "partition")  # have defaults, but were there from the first
+
+
+def later_columns(row_type: Any) -> dict[str, Any]:
+    """The columns that tables and parts of earlier releases lack: those with a default.
+
+    The default means "not known", or what was done before there was the column.
+    """
+    return {
+        field.name: field.default
+        for field in fields(row_type)
+        if field.default is not MISSING and field.name not in FIRST_COLUMNS
+    }
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,7 @@ class Part:
             "frames": [asdict(r) for r in self.frames],
             "faces": [asdict(r) for r in self.faces],
         }
-        write_atomically(path, json.dumps(rows).encode())
+        write_atomically(path, json.dumps(formats.stamped(formats.PART, rows)).encode())
 
     @classmethod
     def read(cls, path: Path) -> Part:
@@ -103,9 +116,10 @@ class Part:
 
         Raises:
             TableError: the file is damaged.
+            FormatError: a newer release wrote it.
         """
         try:
-            rows = read_json(path)
+            rows = formats.unstamped(formats.PART, path, dict(read_json(path)))
             return cls(
                 tuple(FrameRow(**r) for r in rows["frames"]),
                 tuple(FaceRow(**r) for r in rows["faces"]),

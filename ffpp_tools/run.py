@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffpp_tools.clip import Clip
-from ffpp_tools.extract import extract_family
+from ffpp_tools.extract import clear, extract_family
 from ffpp_tools.extract_stills import extract_stills
-from ffpp_tools.files import flush
+from ffpp_tools.files import below, flush
 from ffpp_tools.layout import Family
-from ffpp_tools.recorded import Anew, settle
+from ffpp_tools.locks import alone_in
+from ffpp_tools.recorded import Anew, check_folder, settle
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.stills import Still
@@ -21,6 +23,10 @@ from ffpp_tools.workers import Progress, Tally, Task, Workers, finished
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Where clips that are tried again are extracted to, below the dataset folder: crops in `faces`,
+# and, when all of a clip's are there, its part in `parts`.
+RETRIED = "retried"
 
 
 @dataclass(frozen=True)
@@ -50,28 +56,32 @@ def extract_dataset(
         dataset: the output folder; crops go to `faces/`.
         settings: what to extract.
         workers: who does it; the result does not depend on that.
-        retry: extract those clips again that have frames which could not be read.
+        retry: extract those clips again that have frames which could not be read. What is there
+            of a clip stays until it is replaced.
         overwrite: delete first what was extracted from clips; stills stay.
         progress: shows how far it is.
 
     Raises:
         SettingsError: the folder was made with other settings.
+        LockedError: another process writes to the folder.
         FfppError: the folder cannot be written, or a worker was killed.
     """
-    settle(dataset, settings, Anew() if overwrite else None)
-    if retry:
+    check_folder(dataset)
+    with alone_in(dataset, "ffpp-extract"):
+        _finish_replacing(dataset)
+        settle(dataset, settings, Anew() if overwrite else None)
+        tasks = []
         for family in families:
-            for clip in family.clips:
-                path = _part(dataset, clip)
-                if path.exists() and _failed(Part.read(path)):
-                    path.unlink()
-    tasks = []
-    for family in families:
-        todo = [clip for clip in family.clips if not _part(dataset, clip).exists()]
-        if todo:
-            tally = Tally(len(todo), size=family.size)
-            tasks.append(Task(_commit_family, tally, (family, settings, workers.timeout_s)))
-    return _run(tasks, dataset, workers, progress)
+            parts = {clip: _part(dataset, clip) for clip in family.clips}
+            there = [clip for clip in family.clips if parts[clip].exists()]
+            again = [clip for clip in there if retry and _failed(Part.read(parts[clip]))]
+            if todo := len(family.clips) - len(there) + len(again):
+                tally = Tally(todo, size=family.size)
+                details = (family, settings, workers.timeout_s, tuple(again))
+                tasks.append(Task(_commit_family, tally, details))
+        summary = _run(tasks, dataset, workers, progress)
+        shutil.rmtree(dataset / RETRIED, ignore_errors=True)
+        return summary
 
 
 def extract_still_dataset(
@@ -89,16 +99,19 @@ def extract_still_dataset(
     the categories at hand.
     """
     anew = Anew(frozenset(still.category for still in stills)) if overwrite else None
-    settle(dataset, settings, anew)
-    batches = defaultdict(list)
-    for still in stills:
-        batches[part_path(still.category, STILL, still.name)].append(still)
-    tasks = []
-    for name, batch in batches.items():
-        if todo := _todo(batch, _held(dataset / name), retry):
-            tally = Tally(len(todo), size=len(todo))
-            tasks.append(Task(_commit_stills, tally, (todo, settings, name, retry)))
-    return _run(tasks, dataset, workers, progress)
+    check_folder(dataset)
+    with alone_in(dataset, "ffpp-stills"):
+        _finish_replacing(dataset)
+        settle(dataset, settings, anew)
+        batches = defaultdict(list)
+        for still in stills:
+            batches[part_path(still.category, STILL, still.name)].append(still)
+        tasks = []
+        for name, batch in batches.items():
+            if todo := _todo(batch, _held(dataset / name), retry):
+                tally = Tally(len(todo), size=len(todo))
+                tasks.append(Task(_commit_stills, tally, (todo, settings, name, retry)))
+        return _run(tasks, dataset, workers, progress)
 
 
 def _run(
@@ -115,16 +128,54 @@ def _run(
 
 
 def _commit_family(
-    dataset: Path, tally: Tally, family: Family, settings: ClipSettings, timeout_s: float
+    dataset: Path,
+    tally: Tally,
+    family: Family,
+    settings: ClipSettings,
+    timeout_s: float,
+    again: Sequence[Clip],
 ) -> Tally:
-    def done(clip: Clip) -> bool:
-        return _part(dataset, clip).exists()
+    """Extract what is not there of a family, and `again` what is."""
+    left = set(again)
+    place = dataset / RETRIED if again else dataset
 
-    for clip, part in extract_family(family, settings, dataset, done, timeout_s):
+    def done(clip: Clip) -> bool:
+        return clip not in left and _part(dataset, clip).exists()
+
+    for clip, part in extract_family(family, settings, place, done, timeout_s):
         flush(dataset)  # a power cut must not leave the commit without the crops
-        part.write(_part(dataset, clip))
+        part.write(_part(place, clip))
+        if again:
+            _replace(dataset, _part(place, clip))
+        left.discard(clip)
         tally = tally.with_part(part)
     return tally
+
+
+def _replace(dataset: Path, staged: Path) -> None:
+    """Put a clip that was extracted again in the place of what was there.
+
+    Whenever this is stopped, `_finish_replacing` does the rest: the part comes last.
+    """
+    place = dataset / RETRIED
+    part = Part.read(staged)
+    for face in part.faces:
+        source, target = below(place, face.path), below(dataset, face.path)
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+    first = part.frames[0]
+    clear(dataset / "faces" / first.category / first.compression / first.clip, part.faces)
+    target = dataset / staged.relative_to(place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(target)
+
+
+def _finish_replacing(dataset: Path) -> None:
+    """Put in their places the clips that a run which was killed had extracted again."""
+    for staged in sorted((dataset / RETRIED / "parts").rglob("*.json")):
+        _replace(dataset, staged)
+    shutil.rmtree(dataset / RETRIED, ignore_errors=True)
 
 
 def _commit_stills(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from data_manifests import Mode, modes
 from ffpp_tools import audit, compressions, lists, recipes, selection
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
-from ffpp_tools.files import occupied
 from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
-from ffpp_tools.rows import STILL
+from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.unfinished import delete, in_the_way, making
 
+COMMAND = "ffpp-split"
+# What a manifest's folder holds, and what is made from the manifest afterwards.
+WRITTEN = (*(f"{split}.csv" for split in SPLITS), "manifest.json")
+DERIVED = ("overview", "overview.html", "probe.json")
 NAMED = 100  # identity groups of stills that manifest.json names as untested; they may be many
 
 
@@ -75,7 +80,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     if recipe.folds:
         folders = [folder / f"fold-{i + 1}" for i in range(recipe.folds)]
     for path in folders:
-        if occupied(path) and not (path / "manifest.json").exists():
+        if in_the_way(path, COMMAND) and not (path / "manifest.json").exists():
             raise TableError(f"{path} holds files that are no manifest; name another with --out")
     tables = Dataset.read(dataset)
     mode, samples = _samples(tables, recipe)
@@ -98,26 +103,29 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         )
         raise SplitError(f"{error} ({gone})") from error
     if recipe.folds:
-        _clear_folds(folder, folders)
         tested = [c.splits["test"] for c in chosen]
         left_out["untested"] = _untested(samples, tested, recipe.leave_out)
     manifests = []
-    for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
-        fold = (number, recipe.folds) if recipe.folds else None
-        # The folds of one partition keep its groups, so that they can be taken together.
-        grouped = found.splits if fold else _regrouped(found.splits, tables)
-        about = {
-            "available": _counted(samples["class"]),
-            "unused": _unused(tables, mode),
-            "unused_compressions": unshared,
-            "unbalanced": found.unbalanced,
-            **left_out,
-        }
-        info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
-        shutil.rmtree(path / "overview", ignore_errors=True)  # of a manifest that was here before
-        for old in ("overview.html", "probe.json"):
-            (path / old).unlink(missing_ok=True)
-        manifests.append(write_manifest(path, grouped, info))
+    with ExitStack() as together:
+        if recipe.folds:
+            together.enter_context(making(folder, COMMAND, [path.name for path in folders]))
+            _clear_folds(folder, folders)
+        for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
+            fold = (number, recipe.folds) if recipe.folds else None
+            # The folds of one partition keep its groups, so that they can be taken together.
+            grouped = found.splits if fold else _regrouped(found.splits, tables)
+            about = {
+                "available": _counted(samples["class"]),
+                "unused": _unused(tables, mode),
+                "unused_compressions": unshared,
+                "unbalanced": found.unbalanced,
+                **left_out,
+            }
+            info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
+            with making(path, COMMAND, WRITTEN):
+                for old in ("manifest.json", *DERIVED):  # of a manifest that was here before
+                    delete(path / old)
+                manifests.append(write_manifest(path, grouped, info))
     return manifests
 
 

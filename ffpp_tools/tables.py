@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools import formats
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.rows import LATER_COLUMNS, STATUSES, WITH_CROP, FaceRow, FrameRow, Part
+from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part, later_columns
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
 def fingerprint(table: pd.DataFrame) -> str:
     """A hash of a table's content, whatever the order of its rows.
 
-    Later columns that say nothing do not count: the table is the one that an earlier version wrote.
+    Later columns that hold nothing but their default do not count: the table is the one that an
+    earlier release wrote.
     """
     return _digest(_row_hashes(table))
 
@@ -118,7 +120,9 @@ def covered(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
 
 
 def _row_hashes(table: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    later = [c for c in LATER_COLUMNS if c in table and table[c].isin(["", np.nan]).all()]
+    rows = (FrameRow, FaceRow, DuplicateRow, IdentityRow)
+    columns = {name: value for row in rows for name, value in later_columns(row).items()}
+    later = [c for c, value in columns.items() if c in table and table[c].isin([value]).all()]
     plain = table.drop(columns=["embedding", *later], errors="ignore")
     return pd.util.hash_pandas_object(plain, index=False).to_numpy()
 
@@ -138,6 +142,7 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
     if faces is not None:
         table.attrs["faces"] = fingerprint(faces)
         table.attrs["covered"] = covered(faces)
+    table.attrs[formats.KEY] = formats.VERSIONS[formats.TABLE]
     write_atomically(path, table.to_parquet(index=False))
 
 
@@ -175,10 +180,12 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
+    formats.checked(formats.TABLE, path, table.attrs)
     lacking = [f for f in fields(row_type) if f.name not in table.columns]
-    if missing := [f.name for f in lacking if f.name not in LATER_COLUMNS]:
+    later = later_columns(row_type)
+    if missing := [f.name for f in lacking if f.name not in later]:
         raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
-    for field in lacking:  # written by an earlier version
-        values = pd.Series(field.default, table.index, _DTYPES[str(field.type)])
+    for field in lacking:  # written by an earlier release
+        values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
         table.insert(len(table.columns), field.name, values)
     return table

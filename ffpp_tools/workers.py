@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,9 +14,9 @@ from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.extract import TIMEOUT_S
+from ffpp_tools.parents import with_parent
 from ffpp_tools.rows import Part
 
-PARENT_POLL_S = 0.5
 DASK_TIMEOUT_S = 20
 
 
@@ -98,6 +96,8 @@ def finished(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator
     try:
         with _backend(workers) as n_jobs:
             options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
+            if not workers.scheduler:
+                options |= with_parent()
             yield from joblib.Parallel(n_jobs, **options)(calls)
     except BrokenProcessPool as error:
         raise FfppError(
@@ -151,12 +151,3 @@ def _prepare() -> None:
     cv2.setNumThreads(1)  # workers share the cores among them
     gc.collect()
     gc.freeze()  # what is loaded by now stays: looking through it after every clip takes long
-    if multiprocessing.parent_process() is not None:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when its parent is killed: it would go on waiting for tasks for minutes."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_S)
-    os._exit(1)

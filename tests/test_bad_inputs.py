@@ -221,7 +221,7 @@ CASES = {
             Path("run/config.toml").read_text().replace("epochs =", "rounds =")
         ),
         REPORT,
-        ["run/config.toml", "rounds", "another version"],
+        ["run/config.toml", "rounds", "knows"],
     ),
     "config.toml of 0 bytes": (lambda: cut("run/config.toml"), REPORT, ["run/config.toml"]),
     "model of 0 bytes": (lambda: cut("run/best.keras"), REPORT, ["run/best.keras"]),

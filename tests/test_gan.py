@@ -12,7 +12,6 @@ from scipy.linalg import sqrtm
 from classify.backend import policy
 from classify.checkpoints import write_log
 from classify.errors import ClassifyError, DownloadError, PackError, RunError
-from classify.folder import alone_in
 from classify.gan import report as reporting
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL, built, compile_for_here
 from classify.gan.frechet import feature_network, features, frechet_distance
@@ -20,10 +19,12 @@ from classify.gan.generate import generate, noise_of, pictures_of
 from classify.gan.pictures import ARRAY, GanBatches, find_pictures
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
-from classify.gan.train import resume, train
+from classify.gan.train import COMMAND, resume, train
 from classify.gan.watch import GanEpoch, diversity, remarks
 from classify.models import build
 from classify.runs import load_model
+from ffpp_tools.errors import LockedError
+from ffpp_tools.locks import alone_in
 from ffpp_tools.stills import images_below
 from tests.test_demo import hashes
 from tests.test_report import pictures_in
@@ -157,7 +158,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
         resume(tmp_path / "r")
     with pytest.raises(RunError, match="has 2 epochs already"):
         resume(tmp_path / "r", epochs=1)
-    with alone_in(tmp_path / "r"), pytest.raises(RunError, match="another process"):
+    with alone_in(tmp_path / "r", COMMAND), pytest.raises(LockedError, match="gan train"):
         resume(tmp_path / "r", epochs=4)
     assert (tmp_path / "r/config.toml").read_bytes() == before
     longer = resume(tmp_path / "r", epochs=4)

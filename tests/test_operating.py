@@ -121,6 +121,7 @@ def test_what_was_chosen_is_written_once_with_what_it_is_of(run, capsys):
     assert found == chosen(run.said["val"])
     assert written(run) == with_digest(
         {
+            "format": 1,
             "checkpoint": sha256(run.checkpoint),
             "manifest": run.manifest_sha256,
             **dataclasses.asdict(found),

@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 
 import pytest
@@ -48,14 +47,14 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(few, world
     assert sorted(p.name for p in tmp_path.iterdir()) == ["draft.tmp", "notes.txt"]
 
 
-def test_what_a_living_process_is_writing_is_left_alone(few, tmp_path):
+def test_what_killed_runs_have_left_half_written_is_deleted_and_nothing_else(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    own, dead = (tmp_path / f"parts/x.json.{pid}.tmp" for pid in (os.getpid(), 2**22 + 1))
-    own.touch()
-    dead.touch()
+    dead = ["parts/x.json.0123456789abcdef.tmp", "parts/x.json.77.tmp", "frames.parquet.77.tmp"]
+    mine = ["parts/x.tmp", "notes.tmp", "frames.parquet.1.2.tmp"]
+    for name in (*dead, *mine):
+        (tmp_path / name).touch()
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    assert own.exists()
-    assert not dead.exists()
+    assert [name for name in (*dead, *mine) if (tmp_path / name).exists()] == mine
 
 
 def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):

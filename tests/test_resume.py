@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +17,11 @@ import tomli_w
 
 from classify import trainer
 from classify.errors import ClassifyError, RunError
+from classify.folder import check_free
 from classify.runs import Run, load_model
 from classify.settings import TrainSettings
-from classify.train import resume, train
+from classify.train import COMMAND, resume, train
+from ffpp_tools.errors import LockedError
 from tests.test_train import TINY, train_tiny
 
 # Dropout, batch norm, shuffling and every kind of augmentation take part.
@@ -127,14 +128,26 @@ def undisturbed(videos_manifest, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_training_killed_in_its_first_epoch_starts_again(videos_manifest, tmp_path):
+@pytest.mark.parametrize("gone", [(), ("config.toml",), ("config.toml", "environment.json")])
+@pytest.mark.parametrize("again", ["train", "resume"])
+def test_a_training_killed_in_its_first_epoch_starts_again(again, gone, videos_manifest, tmp_path):
     whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
-    cut.mkdir()
-    for name in ("config.toml", "environment.json"):
-        shutil.copy(whole.folder / name, cut / name)
-    resume(cut)
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, cut, TINY, [StopAfter(0)])
+    for name in gone:  # it was killed before it was there
+        (cut / name).unlink()
+    (cut / "saving-0123456789abcdef-last.keras").touch()
+    if again == "train":
+        train(videos_manifest.folder, cut, TINY)
+    elif gone:
+        with pytest.raises(RunError, match="`classify train` makes one"):
+            resume(cut)
+        return
+    else:
+        resume(cut)
     pd.testing.assert_frame_equal(measured(cut), measured(whole.folder))
+    assert {p.name for p in cut.iterdir()} == {p.name for p in whole.folder.iterdir()}
 
 
 def test_a_crash_between_last_and_best_is_made_good(videos_manifest, tmp_path):
@@ -155,7 +168,7 @@ def test_two_processes_do_not_train_in_one_folder(videos_manifest, tmp_path):
 
     class Second(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            with pytest.raises(RunError, match="another process is training it"):
+            with pytest.raises(LockedError, match=r"classify train \(process .* is writing there"):
                 resume(folder)
 
     train(videos_manifest.folder, folder, dataclasses.replace(TINY, epochs=2), [Second()])
@@ -259,6 +272,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_its_crops(videos_mani
     assert set(names) <= set(videos_manifest.samples("train")["face_id"])
     assert names[0] in str(said.value)
     assert not (folder / "best.keras").exists()
+    check_free(folder, COMMAND)  # no epoch was finished: it may be begun anew
 
 
 def test_epochs_before_a_loss_that_is_not_finite_are_kept(videos_manifest, tmp_path):
@@ -272,5 +286,7 @@ def test_epochs_before_a_loss_that_is_not_finite_are_kept(videos_manifest, tmp_p
     with pytest.raises(ClassifyError, match="after batch 1 of epoch 3"):
         train(videos_manifest.folder, folder, TINY, [Spoil()])
     assert len(pd.read_csv(folder / "log.csv")) == 2
+    with pytest.raises(RunError, match="go on with what lies there by --resume"):
+        check_free(folder, COMMAND)
     assert all(np.isfinite(w).all() for w in weights_of(folder))
     assert len(resume(folder).log) == 3

@@ -9,11 +9,13 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean
 from ffpp_tools.errors import TableError
 from ffpp_tools.ledger import verify
-from ffpp_tools.rows import LATER_COLUMNS, Part
+from ffpp_tools.rows import FaceRow, FrameRow, Part, later_columns
 from ffpp_tools.run import extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import covered, fingerprint, merge_parts, read_faces, read_frames
 from tests.conftest import SETTINGS
+
+LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
 
 
 def test_rows_that_do_not_add_up_are_refused(few, tmp_path):

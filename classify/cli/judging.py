@@ -13,7 +13,7 @@ from classify.errors import ClassifyError
 from classify.start import start_keras
 from ffpp_tools.cli.options import Faces
 from ffpp_tools.console import answer, counted, log, progress, say
-from ffpp_tools.files import occupied
+from ffpp_tools.unfinished import in_the_way, making
 
 
 def report(
@@ -102,23 +102,24 @@ def predict(
     from classify.folder import new_folder
     from classify.runs import Run
     from classify.verdict import classifier_of, find_media, verdict
-    from classify.verdict_files import VerdictFiles, as_dict
+    from classify.verdict_files import COMMAND, WRITTEN, VerdictFiles, as_dict
 
     found = Run.read(run)
     media = find_media(paths)
     folder = out or new_folder(run, "predicted")
-    if occupied(folder):
+    if in_the_way(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     classifier = classifier_of(found, every)
     said = provenance.of_verdicts(found, classifier.operating, media)
-    files = VerdictFiles(folder, classifier, said, faces=faces)
-    log.keep(folder)
     made = []
-    for path in progress("looking")(media, len(media)):
-        one = verdict(path, classifier)
-        files.add(one)
-        made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
+    with making(folder, COMMAND, WRITTEN):
+        files = VerdictFiles(folder, classifier, said, faces=faces)
+        log.keep(folder)
+        for path in progress("looking")(media, len(media)):
+            one = verdict(path, classifier)
+            files.add(one)
+            made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
     show.verdicts(made, said)
     say(f"verdicts: {folder}")
     answer({"folder": folder, "about": said, "verdicts": [as_dict(one) for one in made]})
@@ -175,7 +176,7 @@ def compare(
     Example: classify compare runs/c23 runs/c40 --matrix manifests/c23 --matrix manifests/c40
     """
     from classify import compare as comparing
-    from classify.compare_files import write_comparison, write_matrix
+    from classify.compare_files import COMMAND, write_comparison, write_matrix
     from classify.folder import new_folder
     from classify.runs import Run
     from ffpp_tools.manifest import Manifest
@@ -183,7 +184,7 @@ def compare(
     found = [Run.read(run) for run in runs]
     manifests = [Manifest.read(path) for path in on or []]
     folder = out or new_folder(Path(), "comparison")
-    if occupied(folder):
+    if in_the_way(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     if manifests:

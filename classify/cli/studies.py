@@ -77,7 +77,7 @@ def tune(
     from classify.display import watched
 
     if not resume:
-        check_free(folder)
+        check_free(folder, tuning.COMMAND)
     log.keep(folder)
     say(f"search: {folder}")
     if resume:

@@ -185,7 +185,7 @@ def train(
             raise ClassifyError("--tensorboard needs the package tensorboard: pip install it")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     if manifest is not None:
-        check_free(folder)
+        check_free(folder, training.COMMAND)
     log.keep(folder)
     say(f"run: {folder}")
     with Display(settings.epochs, settings.batch_size) as display:

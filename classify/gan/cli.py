@@ -96,7 +96,7 @@ def train(
     from classify.gan import train as training
 
     if images:
-        check_free(folder)
+        check_free(folder, training.COMMAND)
     log.keep(folder)
     say(f"run: {folder}")
     with Display(epochs or settings.epochs, settings.batch_size, MEASURES) as display:

@@ -17,7 +17,9 @@ from classify.errors import ClassifyError
 from classify.gan.run import GanRun
 from classify.pack import Progress
 from classify.runs import load_model
-from ffpp_tools.files import occupied, read_json, write_atomically
+from ffpp_tools import formats
+from ffpp_tools.files import occupied, read_json, sweep, write_atomically
+from ffpp_tools.locks import alone_in
 
 NOTE = "generated.json"
 AT_A_TIME = 64
@@ -60,7 +62,21 @@ def generate(
     note = folder / NOTE
     if occupied(folder) and not of.items() <= _read(note).items():
         raise ClassifyError(f"{folder} holds something else: choose another --out")
-    write_atomically(note, (json.dumps(said, indent=2) + "\n").encode())
+    with alone_in(folder, "classify gan generate"):
+        sweep(folder)
+        text = json.dumps(formats.stamped(formats.GENERATED, said), indent=2) + "\n"
+        write_atomically(note, text.encode())
+        _write_faces(run, model, count, folder, seed, progress)
+
+
+def _write_faces(
+    run: GanRun,
+    model: keras.Model,
+    count: int,
+    folder: Path,
+    seed: int,
+    progress: Progress | None,
+) -> None:
     missing = [i for i in range(1, count + 1) if not (folder / f"{i:08d}.png").exists()]
 
     def write() -> Iterator[int]:
@@ -103,6 +119,6 @@ def _hash(model: keras.Model) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(read_json(path))
+        return formats.unstamped(formats.GENERATED, path, dict(read_json(path)))
     except (OSError, ValueError, TypeError):
         return {}

@@ -20,6 +20,7 @@ from classify.gan.watch import WATCHED, diversity
 from classify.pack import Progress
 from classify.runs import load_model
 from ffpp_tools.files import write_atomically
+from ffpp_tools.unfinished import making
 
 MOST = 2000  # faces that a distance is measured on
 SHOWN = 6  # of each generator
@@ -105,8 +106,10 @@ def make_report(
 
 
 def _write(found: GanReport, folder: Path, faces: bool) -> None:
-    write_atomically(folder / "generators.csv", found.table.to_csv(index=False).encode())
+    table = found.table.to_csv(index=False)
     svg = page.image(figures.course(found.run.log), "svg")
     said = {"remarks": found.run.remarks(), "source": found.run.source.name}
     html = page.rendered("gan.html", found=found, course=svg, faces=faces, **said)
-    write_atomically(folder / "report.html", html.encode())
+    with making(folder, "classify gan report", ("generators.csv", "report.html")):
+        write_atomically(folder / "generators.csv", table.encode())
+        write_atomically(folder / "report.html", html.encode())

@@ -14,6 +14,7 @@ from classify.errors import ClassifyError, RunError
 from classify.folder import environment_here, read_log, write_environment
 from classify.gan.settings import GanSettings
 from classify.gan.watch import GanEpoch, remarks
+from ffpp_tools import formats
 from ffpp_tools.files import read_toml, write_atomically
 
 CONFIG = "config.toml"
@@ -38,8 +39,8 @@ class GanRun:
         """Write config.toml and environment.json of a new run."""
         relative = os.path.relpath(source.resolve(), folder.resolve())
         run = cls(folder, settings, relative, count)
-        run.write()
         write_environment(folder, environment_here())
+        run.write()
         return run
 
     def until(self, epochs: int) -> GanRun:
@@ -52,7 +53,8 @@ class GanRun:
             "images": {"path": self.images, "count": self.count},
             "gan": self.settings.table(),
         }
-        write_atomically(self.folder / CONFIG, tomli_w.dumps(config).encode())
+        text = tomli_w.dumps(formats.stamped(formats.RUN, config))
+        write_atomically(self.folder / CONFIG, text.encode())
 
     @classmethod
     def read(cls, folder: Path) -> GanRun:
@@ -63,7 +65,7 @@ class GanRun:
         """
         path = folder / CONFIG
         try:
-            config = read_toml(path)
+            config = formats.unstamped(formats.RUN, path, read_toml(path))
             images = config["images"]
             settings = GanSettings(**config["gan"])
             return cls(folder, settings, str(images["path"]), int(images["count"]))

@@ -14,7 +14,7 @@ import pandas as pd
 from classify import checkpoints
 from classify.backend import policy
 from classify.errors import ClassifyError, RunError
-from classify.folder import alone_in, check_free, note_resumption
+from classify.folder import check_free, note_resumption
 from classify.gan import figures
 from classify.gan.dcgan import Dcgan, built, compile_for_here
 from classify.gan.generate import pictures_of
@@ -24,7 +24,20 @@ from classify.gan.settings import GanSettings
 from classify.gan.watch import WATCHED, GanEpoch, diversity
 from classify.pack import Progress
 from classify.page import image
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import sweep, write_atomically
+from ffpp_tools.locks import alone_in
+from ffpp_tools.unfinished import mark, unmark
+
+COMMAND = "classify gan train"
+# What is there before the first epoch is finished; without one, a folder may be begun anew.
+BEGINNING = (
+    ARRAY,
+    f"{Path(ARRAY).stem}.tmp",
+    "environment.json",
+    "config.toml",
+    "epochs",
+    "learning.png",
+)
 
 
 def train(
@@ -50,14 +63,16 @@ def train(
         ClassifyError: too few pictures, one that cannot be read, a used folder, a loss that is not
             finite.
     """
-    check_free(folder)
+    check_free(folder, COMMAND)
     paths = find_pictures(source)
-    folder.mkdir(parents=True, exist_ok=True)
-    packed(paths, settings.size, folder / ARRAY, progress)
-    run = GanRun.create(folder, settings, source, len(paths))
-    with policy(settings.mixed_precision):
-        model = built(settings)
-    _fit(run, model, [], callbacks)
+    with alone_in(folder, COMMAND):
+        check_free(folder, COMMAND)  # nobody has been quicker
+        mark(folder, COMMAND, BEGINNING)
+        packed(paths, settings.size, folder / ARRAY, progress)
+        run = GanRun.create(folder, settings, source, len(paths))
+        with policy(settings.mixed_precision):
+            model = built(settings)
+        _fit(run, model, [], callbacks)
     return run
 
 
@@ -75,6 +90,15 @@ def resume(
         ClassifyError: no run there, one that has all its epochs, or a damaged checkpoint.
     """
     run = GanRun.read(folder)
+    with alone_in(folder, COMMAND):
+        sweep(folder, folder / "checkpoints", folder / "epochs")
+        return _resumed(run, epochs, callbacks)
+
+
+def _resumed(
+    run: GanRun, epochs: int | None, callbacks: Sequence[keras.callbacks.Callback]
+) -> GanRun:
+    folder = run.folder
     with policy(run.settings.mixed_precision):
         model, done = checkpoints.read_last(folder, GanEpoch)
         if epochs is not None and epochs < len(done):
@@ -102,19 +126,18 @@ def _fit(
     images = load(run.folder / ARRAY, run.settings.size)
     batches = GanBatches(images, run.settings)
     keeper = GanKeeper(run, model, batches, images, done)
-    with alone_in(run.folder):
-        run.write()
-        if done:
-            note_resumption(run.folder, len(done))
-            keeper.follow_last()
-        model.fit(
-            batches,
-            initial_epoch=len(done),
-            epochs=run.settings.epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=[keeper, *callbacks],
-        )
+    run.write()
+    if done:
+        note_resumption(run.folder, len(done))
+        keeper.follow_last()
+    model.fit(
+        batches,
+        initial_epoch=len(done),
+        epochs=run.settings.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keeper, *callbacks],
+    )
     if keeper.failed:
         raise ClassifyError(
             f"{run.folder}: a loss is not finite in epoch {len(keeper.epochs) + 1}; try a lower "
@@ -191,6 +214,7 @@ class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._draw(made)
         checkpoints.save_last(self._run.folder, self._gan, self.epochs)
         self.follow_last()
+        unmark(self._run.folder)
 
     def _draw(self, made: np.ndarray) -> None:
         done = len(self.epochs)

@@ -98,6 +98,7 @@ def extract(
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.layout import default_ffpp_root, families, find_clips
     from ffpp_tools.lists import OF_FFPP, keep_lists
+    from ffpp_tools.locks import alone_in
     from ffpp_tools.plan import FramePlan
     from ffpp_tools.progress import shown
     from ffpp_tools.recorded import check_folder
@@ -125,7 +126,8 @@ def extract(
     found = families(root, clips)
     check_folder(out)
     if clips[0].compression != NATIVE:
-        keep_lists(root, out, OF_FFPP)
+        with alone_in(out, "ffpp-extract"):
+            keep_lists(root, out, OF_FFPP)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 
@@ -176,6 +178,7 @@ def stills(
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.harmonise import like_clips, other_stills
     from ffpp_tools.lists import OF_CELEBA, keep_lists
+    from ffpp_tools.locks import alone_in
     from ffpp_tools.progress import shown
     from ffpp_tools.recorded import check_folder, recorded_settings
     from ffpp_tools.run import extract_still_dataset
@@ -199,7 +202,8 @@ def stills(
     retry_failed = _retry(retry)
     progress = shown("stills", len(found))
     check_folder(out)
-    keep_lists(data, out, OF_CELEBA)
+    with alone_in(out, "ffpp-stills"):
+        keep_lists(data, out, OF_CELEBA)
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,10 @@ def clean(
     Example: ffpp-clean dataset
     """
     from ffpp_tools.dedupe import clean as find
+    from ffpp_tools.locks import alone_in
 
-    found = find(dataset, workers)
+    with alone_in(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
+        found = find(dataset, workers)
     log.keep(dataset)
     show.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
@@ -52,9 +55,11 @@ def identify(
 
     from ffpp_tools.identity import MAX_DISTANCE
     from ffpp_tools.identity import identify as find
+    from ffpp_tools.locks import alone_in
 
     chosen = MAX_DISTANCE if distance is None else distance
-    found = find(dataset, workers, chosen)
+    with alone_in(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
+        found = find(dataset, workers, chosen)
     log.keep(dataset)
     show.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())

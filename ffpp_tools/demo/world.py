@@ -14,8 +14,10 @@ import numpy as np
 from ffpp_tools.demo.face import Array, Expression, Person, Portrait
 from ffpp_tools.demo.manipulate import METHODS, Forger
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import occupied, write_atomically
+from ffpp_tools.files import write_atomically
+from ffpp_tools.parents import with_parent
 from ffpp_tools.picture import Image
+from ffpp_tools.unfinished import in_the_way, making
 
 MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data
 CANVAS = 320
@@ -94,6 +96,9 @@ class Scene:
         return _room(np.random.default_rng((self.seed, 4)), HEIGHT, self.width + 40)
 
 
+DRAWN = ("FaceForensics++", "CelebA", "CelebA-HQ")
+
+
 def draw_world(
     root: Path,
     people: int = 20,
@@ -121,15 +126,28 @@ def draw_world(
     Raises:
         FfppError: on a used folder or impossible arguments.
     """
-    import joblib
-
     compressions = tuple(compressions)
     if people < 6 or people % 2:
         raise FfppError(f"people ({people}) must be even and at least 6: fakes come in pairs")
     if unknown := set(compressions) - set(CRF):
         raise FfppError(f"compression {sorted(unknown)} is unknown; choose from {sorted(CRF)}")
-    if occupied(root):
+    if in_the_way(root, "ffpp-demo"):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
+    with making(root, "ffpp-demo", (MARK, *DRAWN)):
+        _draw(root, people, seconds, compressions, seed, workers)
+    return root
+
+
+def _draw(
+    root: Path,
+    people: int,
+    seconds: float,
+    compressions: tuple[str, ...],
+    seed: int,
+    workers: int,
+) -> None:
+    import joblib
+
     _write_text(root / MARK, "Everything in this folder was drawn by ffpp-demo and may go.\n")
     root = root.absolute()  # for processes that were started when this one was elsewhere
     ffpp = root / "FaceForensics++"
@@ -142,11 +160,10 @@ def draw_world(
         joblib.delayed(_photograph)(root, number, seed * 100_000 + 50_000)
         for number in range(1, CELEBA_STILLS + CELEBA_HQ_STILLS // 2 + 1)
     ]
-    joblib.Parallel(n_jobs=workers)(jobs)
+    joblib.Parallel(n_jobs=workers, **with_parent())(jobs)
     _write_lists(ffpp, pairs)
     identities = "".join(f"{n:06d}.jpg {_identity(n)}\n" for n in range(1, CELEBA_STILLS + 1))
     _write_text(root / "CelebA/Anno/identity_CelebA.txt", identities)
-    return root
 
 
 def _film(root: Path, target: Scene, source: Scene, compressions: tuple[str, ...]) -> None:
