@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +18,31 @@ from typing import Any
 from ffpp_tools.errors import FfppError
 
 
+def irregular(path: Path) -> str:
+    """What is at a path that is neither file nor folder, such as "a FIFO"; else nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    devices = dict.fromkeys((stat.S_IFCHR, stat.S_IFBLK), "a device")
+    return (kinds | devices).get(stat.S_IFMT(mode), "")
+
+
+def regular(path: Path) -> Path:
+    """The same path, which may be opened: a FIFO may never answer, and a device never end.
+
+    Raises:
+        OSError: it is a FIFO, a socket or a device.
+    """
+    if what := irregular(path):
+        raise OSError(errno.EINVAL, f"{what}, not a file", str(path))
+    return path
+
+
 def sha256(path: Path) -> str:
     """The hash of a file's bytes."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -39,7 +63,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
     try:
-        return parse(path.read_text("utf-8"))
+        return parse(regular(path).read_text("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -105,7 +105,8 @@ def predict(
     from classify.verdict_files import VerdictFiles, as_dict
 
     found = Run.read(run)
-    media = find_media(paths)
+    remarks: list[str] = []
+    media = find_media(paths, remarks.append)
     folder = out or new_folder(run, "predicted")
     if occupied(folder):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
@@ -114,6 +115,8 @@ def predict(
     said = provenance.of_verdicts(found, classifier.operating, media)
     files = VerdictFiles(folder, classifier, said, faces=faces)
     log.keep(folder)
+    for remark in remarks:
+        say(remark)
     made = []
     for path in progress("looking")(media, len(media)):
         one = verdict(path, classifier)
@@ -121,7 +124,8 @@ def predict(
         made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
     show.verdicts(made, said)
     say(f"verdicts: {folder}")
-    answer({"folder": folder, "about": said, "verdicts": [as_dict(one) for one in made]})
+    verdicts = [as_dict(one) for one in made]
+    answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
         raise ClassifyError(
             f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"
