@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -149,7 +150,9 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
     passed += [
         one
         for one in found.passed_over
-        if one.why != "pictures" and not (one.why == NEITHER and one.path.suffix in LISTS)
+        if os.path.realpath(one.path) not in taken  # a clip, of which a row will tell
+        and one.why != "pictures"
+        and not (one.why == NEITHER and one.path.suffix in LISTS)
     ]
     return [*([] if ffpp else others(root).remarks), *media.summary(passed, root)]
 
@@ -176,12 +179,9 @@ def _nothing_in(root: Path) -> str:
     if not root.is_dir():
         return f"{root} is no folder; name the one that holds the videos. {HOW_TO_GET_FFPP}"
     for near in _nearby(root):
-        try:
-            if _is_ffpp(near) or in_celeb_df(near) or dfdc_lists(near):
-                find_clips(near)
-                return f"{root} holds no set of videos itself; is it {near}?"
-        except FfppError:
-            pass
+        with suppress(FfppError):
+            find_clips(near)
+            return f"{root} holds no set of videos itself; is it {near}?"
     patterns = ("*.mp4", "*/*.mp4", "*/*/*.mp4")
     video = next((path for pattern in patterns for path in root.glob(pattern)), None)
     what = f" {video} is a video of none of these." if video else ""
@@ -197,11 +197,13 @@ def _nothing_in(root: Path) -> str:
     )
 
 
-def _nearby(root: Path) -> Iterable[Path]:
-    """Folders that may have been meant: in it, in those, and above it."""
+def _nearby(root: Path) -> Iterator[Path]:
+    """Folders that look like what was meant: in it, in those, and above it."""
     within = (path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)))
-    yield from (path for path in islice(within, NEARBY) if path.is_dir())
-    yield from root.absolute().parents[:2]
+    for path in islice(within, NEARBY):
+        if path.is_dir() and (_is_ffpp(path) or in_celeb_df(path) or dfdc_lists(path)):
+            yield path
+    yield from (path for path in root.absolute().parents[:2] if _is_ffpp(path) or in_celeb_df(path))
 
 
 def _check_there(what: str, asked: Sequence[str], found: Collection[str], root: Path) -> None:

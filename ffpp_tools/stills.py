@@ -13,6 +13,7 @@ from data_manifests import labels
 from ffpp_tools import celeba, lists, media
 from ffpp_tools.byproducts import HQ_MASK_FILE, MASKS, left_out
 from ffpp_tools.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING
+from ffpp_tools.console import counted
 from ffpp_tools.errors import DataNotFoundError, SettingsError
 from ffpp_tools.files import leads_out, regular, there
 from ffpp_tools.layout import VIDEO_CATEGORIES
@@ -64,18 +65,22 @@ class Survey:
     partitions: Path | None = None
     remarks: list[str] = field(default_factory=list)
 
-    def said(self) -> Iterator[str]:
-        """How many there are, what is known of how many, and what was passed over."""
+    def known(self) -> Iterator[str]:
+        """How many there are, and what is known of how many."""
         for category, of in Counter(still.category for still in self.stills).items():
             own = [still for still in self.stills if still.category == category]
-            known = [
+            counts = [
                 f"identity of {sum(bool(s.identity) for s in own):,}{_by(self.identities)}",
                 f"split of {sum(bool(s.partition) for s in own):,}{_by(self.partitions)}",
             ]
             if category in (CELEBA, CELEBA_HQ):
-                known.append(f"number in CelebA of {sum(bool(s.photo) for s in own):,}")
-            yield f"{category}: {of:,} photographs; known are the {', '.join(known)}"
+                counts.append(f"number in CelebA of {sum(bool(s.photo) for s in own):,}")
+            yield f"{category}: {counted(of, 'photograph')}; known: {', '.join(counts)}"
         yield from self.remarks
+
+    def said(self) -> Iterator[str]:
+        """What is known of how many, and what was passed over."""
+        yield from self.known()
         yield from media.summary(self.passed_over, self.root)
 
 
