@@ -18,6 +18,13 @@ from typing import Any
 from ffpp_tools.errors import FfppError
 
 
+class IrregularError(OSError):
+    """A FIFO, a socket or a device where a file should be."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 def irregular(path: Path) -> str:
     """What is at a path that is neither file nor folder, such as "a FIFO"; else nothing."""
     try:
@@ -33,10 +40,10 @@ def regular(path: Path) -> Path:
     """The same path, which may be opened: a FIFO may never answer, and a device never end.
 
     Raises:
-        OSError: it is a FIFO, a socket or a device.
+        IrregularError: it is a FIFO, a socket or a device.
     """
     if what := irregular(path):
-        raise OSError(errno.EINVAL, f"{what}, not a file", str(path))
+        raise IrregularError(errno.EINVAL, f"{what}, not a file", str(path))
     return path
 
 

@@ -141,22 +141,29 @@ def photographs(root: Path) -> Photographs:
     """
     found = media.search(root, (PICTURE,), left_out)
     masks = {path for path in found.paths if HQ_MASK_FILE.fullmatch(path.name)}
-    paths = [path for path in found.paths if path not in masks]
+    paths = [path for path in found.paths if path not in masks] if masks else found.paths
     passed = [*found.passed_over, *(PassedOver(path, MASKS) for path in sorted(masks))]
-    counts = Counter(folder for path in paths if (folder := _set_folder(root, path)))
-    folder = max(counts, key=lambda one: (counts[one], one), default=root)
-    outside = [path for path in paths if not path.is_relative_to(folder)]
-    passed += [PassedOver(path, f"outside {folder.name}") for path in outside]
-    paths = [path for path in paths if path.is_relative_to(folder)]
+    counts = Counter(path.parent for path in paths)
+    of_sets = Counter[Path]()
+    for parent, count in counts.items():
+        if folder := _set_folder(root, parent):
+            of_sets[folder] += count
+    folder = max(of_sets, key=lambda one: (of_sets[one], one), default=root)
+    outside = {parent for parent in counts if not parent.is_relative_to(folder)}
+    if outside:
+        why = f"outside {folder.name}"
+        passed += [PassedOver(path, why) for path in paths if path.parent in outside]
+        paths = [path for path in paths if path.parent not in outside]
     if not paths:
         raise DataNotFoundError(_nothing_in(root, passed))
     return Photographs(folder, paths, passed)
 
 
-def _set_folder(root: Path, path: Path) -> Path | None:
-    """The innermost folder above a picture that a set keeps its photographs in."""
-    below = path.relative_to(root).parents
-    return next((root / folder for folder in below if folder.name in SET_FOLDERS), None)
+def _set_folder(root: Path, parent: Path) -> Path | None:
+    """The innermost folder that a set keeps its photographs in, of those that lead to `parent`."""
+    below = parent.relative_to(root)
+    above = (below, *below.parents)
+    return next((root / folder for folder in above if folder.name in SET_FOLDERS), None)
 
 
 def _nothing_in(root: Path, passed: list[PassedOver]) -> str:
