@@ -16,7 +16,7 @@ EDITIONS = (
 # Of CelebAMask-HQ, as downloaded and as its own scripts go on from there; then of anybody.
 HQ_PHOTOGRAPHS = "CelebA-HQ-img"
 HQ_MASKS = r"CelebAMask-HQ-mask.*"
-OTHERS = (("masks?", MASKS), (r"thumb(nail)?s?(\d+x\d+)?", AGAIN))
+OTHERS = (("masks?|segmentations?|seg_?maps?|parsing", MASKS), (r"thumb(nail)?s?(\d+x\d+)?", AGAIN))
 # 00000_l_brow.png, a mask of CelebAMask-HQ that lies somewhere else.
 HQ_MASK_FILE = re.compile(
     r"\d+_(skin|nose|eye_g|[lr]_eye|[lr]_brow|[lr]_ear|ear_r|mouth|[ul]_lip|hair|hat|neck|neck_l|"

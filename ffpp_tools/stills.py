@@ -186,6 +186,7 @@ def _no_folder(root: Path) -> str:
 def _with_lists(root: Path, category: str, label: str, limit: int | None) -> Survey:
     """The photographs of CelebA, of CelebA-HQ or of any folder, with what the sets' lists say."""
     found = photographs(root)
+    _check_one_label(found, label)
     folder, stems = found.folder, [path.stem for path in found.paths]
     of_celeba = category in (CELEBA, CELEBA_HQ)
     names = celeba.numbering(category, folder, stems) if of_celeba else celeba.Numbering()
@@ -207,6 +208,25 @@ def _with_lists(root: Path, category: str, label: str, limit: int | None) -> Sur
     passed = [one for one in found.passed_over if one.path.absolute() not in read]
     remarks = [f"{category}: {names.said}"] if of_celeba else []
     return Survey(root, stills, passed, *listed, remarks)
+
+
+def _check_one_label(found: Photographs, label: str) -> None:
+    """Refuse to take real and fake pictures for one of these.
+
+    Raises:
+        SettingsError: a folder holds folders called real and fake.
+    """
+    folders = {path.parent.relative_to(found.folder) for path in found.paths}
+    folders |= {folder for inner in folders for folder in inner.parents}
+    called = {(folder.parent, folder.name.lower()) for folder in folders}
+    both = sorted(
+        parent for parent, name in called if name == "real" and (parent, "fake") in called
+    )
+    if both:
+        raise SettingsError(
+            f"{found.folder / both[0]} holds folders called real and fake, which cannot all be "
+            f"{label}: name one of them, with a category of its own"
+        )
 
 
 def _by(path: Path | None) -> str:

@@ -175,7 +175,9 @@ def test_what_dfdcs_lists_do_not_cover_is_named(tmp_path):
     real = {"label": "REAL", "split": "train"}
     dfdc(tmp_path, {"a.mp4": real, "gone.mp4": real})
     touched(tmp_path, "dfdc_train_part_0/unlisted.mp4", "dfdc_train_part_1/b.mp4")
-    dfdc(tmp_path, {"c.mp4": real}, "dfdc_train_part_02/dfdc_train_part_2")  # a level deeper
+    elsewhere = tmp_path.with_name("elsewhere")  # a level deeper, and behind a link
+    dfdc(elsewhere, {"c.mp4": real}, "dfdc_train_part_2")
+    (tmp_path / "dfdc_train_part_02").symlink_to(elsewhere)
     clips = find_clips(tmp_path)
     assert [c.name for c in clips] == ["a", "c", "gone"]
     lost, unlisted, without = remarks(tmp_path, clips)

@@ -419,3 +419,14 @@ def test_a_place_that_is_no_folder_is_said(tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(DataNotFoundError, match=words):
             find_stills(tmp_path / name, "CelebA")
+
+
+@pytest.mark.parametrize(
+    "names", [("a/real/1.jpg", "a/fake/x/2.jpg"), ("Real/1.jpg", "Fake/2.jpg")]
+)
+def test_folders_of_reals_and_fakes_are_not_taken_for_one_label(tmp_path, names):
+    images(tmp_path, *names)
+    with pytest.raises(SettingsError, match="cannot all be real: name one of them"):
+        find_stills(tmp_path, "Mine", "real")
+    images(tmp_path / "b", "real/1.jpg", "x/fake/2.jpg")
+    assert len(find_stills(tmp_path / "b", "Mine", "real")) == 2
