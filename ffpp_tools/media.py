@@ -39,7 +39,7 @@ HEAD = 1024  # bytes that are looked at
 SIGNATURES = (  # what a file of each kind starts with
     (PICTURE, rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|BM....\0\0\0\0|II\*\0|MM\0\*|GIF8[79]a"),
     (VIDEO, rb"RIFF....AVI |\x1aE\xdf\xa3|FLV\x01|0&\xb2u\x8ef\xcf\x11|\0\0\x01[\xba\xb3]"),
-    (VIDEO, rb"\0{2,3}\x01[\x67\x27]|DKIF\0\0|\.RMF|OggS.{24,64}theora"),
+    (VIDEO, rb"\0{2,3}\x01[\x67\x27\x09\x40\x46]|DKIF\0\0|\.RMF|OggS.{24,64}theora"),
     (VIDEO, rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"),  # an MPEG transport stream
     (VIDEO, rb".{4}(?:moov|mdat|wide|pnot)"),  # QuickTime without a declared brand
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -65,12 +65,17 @@ class Survey:
     partitions: Path | None = None
     remarks: list[str] = field(default_factory=list)
 
-    def known(self) -> Iterator[str]:
-        """How many there are, and what is known of how many."""
+    def known(self, people: Collection[str] = ()) -> Iterator[str]:
+        """How many there are, and what is known of how many.
+
+        Args:
+            people: numbers of CelebA's photographs whose identity is known from elsewhere.
+        """
         for category, of in Counter(still.category for still in self.stills).items():
             own = [still for still in self.stills if still.category == category]
             counts = [
-                f"identity of {sum(bool(s.identity) for s in own):,}{_by(self.identities)}",
+                f"identity of {sum(bool(s.identity) or s.photo in people for s in own):,}"
+                f"{_by(self.identities)}",
                 f"split of {sum(bool(s.partition) for s in own):,}{_by(self.partitions)}",
             ]
             if category in (CELEBA, CELEBA_HQ):
@@ -78,9 +83,9 @@ class Survey:
             yield f"{category}: {counted(of, 'photograph')}; known: {', '.join(counts)}"
         yield from self.remarks
 
-    def said(self) -> Iterator[str]:
-        """What is known of how many, and what was passed over."""
-        yield from self.known()
+    def said(self, people: Collection[str] = ()) -> Iterator[str]:
+        """What is known of how many, as `known` says it, and what was passed over."""
+        yield from self.known(people)
         yield from media.summary(self.passed_over, self.root)
 
 

@@ -14,6 +14,7 @@ def test_every_clip_of_the_tree_is_found_once(ffpp):
     methods = ("Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     assert Counter(c.category for c in clips) == dict.fromkeys(methods, PEOPLE)
     assert {c.compression for c in clips} == {"c23"}
+    assert remarks(ffpp, clips) == []
     assert clips == sorted(clips, key=lambda c: (c.category, c.compression, c.name))
 
 

@@ -223,6 +223,13 @@ def test_of_celebamask_hq_only_the_photographs_are_read(tmp_path, root):
         assert any("segmentation masks: 10 (" in line for line in found.said())
 
 
+def test_identities_that_the_dataset_has_kept_are_counted(tmp_path):
+    images(tmp_path, "000005.jpg", "000009.jpg")
+    found = survey(tmp_path, "CelebA-HQ")
+    assert "known: identity of 0, split of 0, number in CelebA of 2" in next(found.said())
+    assert "known: identity of 1, " in next(found.said({"000009": "7"}))
+
+
 def test_a_folder_of_masks_alone_holds_no_photographs(tmp_path):
     images(tmp_path, "0/00000_hair.png", "0/00000_ear_r.png")
     with pytest.raises(DataNotFoundError, match=r"no images.*as segmentation masks: 2 .*Name the"):

@@ -179,7 +179,7 @@ def stills(
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.harmonise import like_clips, other_stills
-    from ffpp_tools.lists import IDENTITIES, keep
+    from ffpp_tools.lists import IDENTITIES, celeba_people, keep
     from ffpp_tools.progress import shown
     from ffpp_tools.recorded import check_folder, recorded_settings
     from ffpp_tools.run import extract_still_dataset
@@ -204,11 +204,11 @@ def stills(
     retry_failed = _retry(retry)
     progress = shown("stills", len(found))
     check_folder(out)
-    said = list(surveyed.said())
-    for line in said:
-        say(line)
     if surveyed.identities:
         keep(surveyed.identities, out, IDENTITIES)
+    said = list(surveyed.said(celeba_people(out) or {}))
+    for line in said:
+        say(line)
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary, said)
 
