@@ -153,7 +153,15 @@ def test_a_hung_decoder_is_named_and_the_rest_goes_on(ffpp, tmp_path):
     shutil.copytree(ffpp / "original_sequences", root / "original_sequences")
     folder = root / "original_sequences/youtube/c23/videos"
     os.mkfifo(folder / "999.mp4")
-    printed, status = finished(extract(root, tmp_path / "out", "--timeout", 1))
+    printed, status = finished(extract(root, tmp_path / "refused"))
+    assert status == 0, printed
+    assert "999.mp4: not a readable video (a FIFO, not a file)" in printed
+    # Opened all the same, it never answers.
+    patched = "import ffpp_tools.files as files\nfiles.irregular = lambda path: ''\n"
+    (tmp_path / "sitecustomize.py").write_text(patched)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "PYTHONPATH": path}
+    printed, status = finished(extract(root, tmp_path / "out", "--timeout", 1, env=env))
     assert status == 0, printed
     assert "999.mp4: the decoder hung" in printed
     frames = read_frames(tmp_path / "out").set_index("clip")["status"]
