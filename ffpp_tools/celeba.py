@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ffpp_tools import lists
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import regular, there
+from ffpp_tools.files import read_text, there
 
 CELEBA, CELEBA_HQ = "CelebA", "CelebA-HQ"
 DIGITS, PHOTOGRAPHS = 6, 202_599  # its pictures are called 000001 to 202599
@@ -140,7 +140,7 @@ def _plain(stem: str) -> bool:
 def _mapped(path: Path) -> dict[int, str]:
     """Index → CelebA's number."""
     try:
-        _, *lines = regular(path).read_text("utf-8-sig").splitlines()
+        _, *lines = read_text(path).splitlines()
         rows = [line.split() for line in lines if line.strip()]
         mapping = {int(index): Path(file).stem for index, _, file in rows}
         if not mapping:

@@ -104,8 +104,9 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
     if pages > 1 and opened.format not in ("JPEG", "MPO"):  # phones add a preview to theirs
         return None, "unreadable", f"{pages} pictures in one file, not a photograph"
-    if opened.format == "AVIF":  # OpenCV does not turn it as the file says
-        return np.asarray(ImageOps.exif_transpose(opened).convert("RGB")), "ok", ""
+    if opened.format == "AVIF":  # which OpenCV does not turn as the file says
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+        return np.asarray(upright, np.uint8), "ok", ""
     image = decoded(data)
     if image is None:
         return None, "unreadable", "no readable image"

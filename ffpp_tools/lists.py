@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import read_json, regular, sha256, there, write_atomically
+from ffpp_tools.files import read_json, read_text, regular, sha256, there, write_atomically
 from ffpp_tools.rows import SPLITS
 
 FOLDER = "lists"
@@ -78,7 +78,7 @@ def read_values(path: Path, known: Mapping[str, str] | None = None) -> dict[str,
     """
     values: dict[str, str] = {}
     try:
-        lines = regular(path).read_text("utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
         rows = [line.replace(",", " ").split() for line in lines if line.strip()]
         for name, value in rows[1:] if rows and rows[0][0] in HEADLINES else rows:
             if known is not None and value not in known:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ffpp_tools.clip import NATIVE, Clip
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import leads_out, read_json, regular, there
+from ffpp_tools.files import leads_out, read_json, read_text, there
 from ffpp_tools.media import videos_in
 
 CELEB_DF = ("Celeb-real", "Celeb-synthesis", "YouTube-real")
@@ -87,7 +87,7 @@ def _tested(path: Path) -> set[tuple[str, str]]:
     if not there(path):
         return set()
     try:
-        lines = regular(path).read_text("utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise DataNotFoundError(f"{path}: not a readable list ({error})") from error
     rows = [line.split() for line in lines if line.strip()]
@@ -147,7 +147,7 @@ def _dfdc_part(path: Path) -> Iterator[Clip]:
 def _dfdc_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Name of every video of a list, and what stands there of it."""
     if path.suffix == ".csv":
-        rows = csv.DictReader(regular(path).read_text("utf-8-sig").splitlines())
+        rows = csv.DictReader(read_text(path).splitlines())
         yield from ((row["filename"], row) for row in rows)
         return
     for name, row in read_json(path).items():
