@@ -46,6 +46,7 @@ COMPRESSIONS = {"raw": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
 FLAT = {"Youtube": ("original", "youtube"), "Actors": ("actors",), **{m: (m,) for m in METHODS}}
 TELLS = re.compile(r"(?<![a-z0-9])(c0|c23|c40|(?<=[^a-z])raw)(?![a-z0-9])", re.IGNORECASE)
 LISTS = (".txt", ".json", ".csv", ".md")  # files that nobody takes for a clip
+COPIES = "second copies of clips"
 NEARBY = 200  # folders that are looked into for what was meant
 
 VIDEO_CATEGORIES = (*FFPP_ORIGINALS, *METHODS, *CELEB_DF, *DFDC)
@@ -140,12 +141,13 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
     ffpp = _is_ffpp(root)
     every = _ffpp_clips(root, clips[0].compression) if ffpp else find_other_clips(root)
     taken = {os.path.realpath(clip.path) for clip in every}
+    names = {(clip.path.parent, clip.name) for clip in every}
     found = media.search(root, (VIDEO,))
     left = [path for path in found.paths if os.path.realpath(path) not in taken]
     passed = [
-        PassedOver(p, _why_no_clip(root, p))
-        for p in left
-        if "masks" not in p.relative_to(root).parts
+        PassedOver(path, COPIES if (path.parent, path.stem) in names else _why_no_clip(root, path))
+        for path in left
+        if "masks" not in path.relative_to(root).parts
     ]
     passed += [
         one
@@ -158,9 +160,11 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
 
 
 def _why_no_clip(root: Path, path: Path) -> str:
+    if media.by_suffix(path) != VIDEO:
+        return "videos that are not called like one"
     if _is_ffpp(root):
         if path.parent.name == "videos" or path.parent.parent == root:
-            return "second copies of clips"
+            return COPIES
         return "videos where FaceForensics++ has none"
     if in_celeb_df(root):
         return f"videos outside {', '.join(CELEB_DF)}"

@@ -17,7 +17,6 @@ FOLDER = "lists"
 SPLIT_FILES = tuple(f"{split}.json" for split in SPLITS)
 CONVERSION = "conversion_dict.json"
 IDENTITIES = "identity_CelebA.txt"
-HEADLINES = ("image_id", "image", "filename")  # what the first word of a .csv file may be
 CLIP_DIGITS, PHOTO_DIGITS = 3, 6  # of the names of FF++'s clips and CelebA's photographs
 OF_FFPP = (CONVERSION, *SPLIT_FILES)
 # Where a copy of FF++ has them; `dataset` is the folder of its repository.
@@ -80,7 +79,7 @@ def read_values(path: Path, known: Mapping[str, str] | None = None) -> dict[str,
     try:
         lines = read_text(path).splitlines()
         rows = [line.replace(",", " ").split() for line in lines if line.strip()]
-        for name, value in rows[1:] if rows and rows[0][0] in HEADLINES else rows:
+        for name, value in rows[1:] if rows and _is_headline(*rows[0]) else rows:
             if known is not None and value not in known:
                 raise ValueError(f"{name} has {value!r}, which is none of {', '.join(known)}")
             meant = value if known is None else known[value]
@@ -89,6 +88,11 @@ def read_values(path: Path, known: Mapping[str, str] | None = None) -> dict[str,
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: expected lines of 'image value'; {error}") from error
     return values
+
+
+def _is_headline(first: str, *values: str) -> bool:
+    """Whether the words of a line name columns, such as "image_id,partition"."""
+    return not Path(first).suffix and not any(value.isdigit() for value in values)
 
 
 def youtube_videos(dataset: Path) -> dict[str, str] | None:

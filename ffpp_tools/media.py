@@ -126,7 +126,7 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
 def videos_in(folder: Path) -> list[Path]:
     """The files in a folder that are called like videos; none where there is no such folder.
 
-    Of several with one name .mp4 comes first; else they are sorted.
+    Sorted, one for each name: of several that differ in their suffix alone, the .mp4 or the first.
 
     Raises:
         DataNotFoundError: the folder may not be read.
@@ -138,8 +138,9 @@ def videos_in(folder: Path) -> list[Path]:
             names = [e.name for e in listing if not e.name.startswith(".") and not _is_folder(e)]
     except OSError as error:
         raise DataNotFoundError(f"{folder}: cannot be read ({error.strerror})") from error
-    videos = sorted(folder / name for name in names if by_suffix(folder / name) == VIDEO)
-    return sorted(videos, key=lambda path: (path.stem, path.suffix.lower() != ".mp4"))
+    videos = [path for name in names if _called_video(path := folder / name)]
+    videos.sort(key=lambda path: (path.stem, path.suffix.lower() != ".mp4", path.suffix))
+    return list({path.stem: path for path in reversed(videos)}.values())[::-1]
 
 
 def kind(path: Path) -> str:
@@ -171,6 +172,11 @@ def by_suffix(path: Path) -> str:
     """What a file's name says it is; empty where it says neither picture nor video."""
     suffix = path.suffix.lower()
     return next((what for what, suffixes in SUFFIXES.items() if suffix in suffixes), "")
+
+
+def _called_video(path: Path) -> bool:
+    """Whether a file is called like a video; .ts is a suffix of programs as well."""
+    return by_suffix(path) == VIDEO or (path.suffix.lower() == ".ts" and kind(path) == VIDEO)
 
 
 def summary(passed_over: Sequence[PassedOver], root: Path) -> Iterator[str]:

@@ -122,17 +122,23 @@ def _dfdc(root: Path) -> Others:
 
 
 def _dfdc_part(path: Path) -> Iterator[Clip]:
+    on_disk: dict[Path, dict[str, Path]] = {}
     try:
         for name, row in _dfdc_rows(path):
             if name in ("", ".", "..") or leads_out(name) or name.endswith("/"):
                 raise ValueError(f"{name!r} is no file's name")
             label = row["is_fake"] if "is_fake" in row else row["label"]
             partition = row.get("split") or row.get("set") or ""
+            video = path.parent / name
+            if not there(video):  # nor under another suffix
+                if video.parent not in on_disk:
+                    on_disk[video.parent] = {p.stem: p for p in videos_in(video.parent)}
+                video = on_disk[video.parent].get(video.stem, video)
             yield Clip(
                 DFDC_LABELS[str(label).upper()],
                 NATIVE,
                 Path(name).stem,
-                path.parent / name,
+                video,
                 made_from=Path(row.get("original") or "").stem,
                 partition=DFDC_PARTITIONS.get(partition, ""),
             )

@@ -128,12 +128,16 @@ def test_celeb_df_goes_the_same_way_as_ffpp(ffpp, tmp_path):
 def test_celeb_df_in_capitals_and_what_its_list_names_besides(celeb_df):
     (celeb_df / "YouTube-real/00170.mp4").rename(celeb_df / "YouTube-real/00170.MP4")
     touched(celeb_df, "Celeb-real/id2_0000.avi", "more/id3_0000.mp4")
+    touched(celeb_df, "Celeb-real/id2_0000.MOV", "Celeb-real/id4_0000.ts")
+    (celeb_df / "Celeb-real/id5_0000.TS").write_bytes((b"G" + bytes(187)) * 4)
     text = "1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id9_id1_0000.mp4\n"
     (celeb_df / "List_of_testing_videos.txt").write_text(text)
     clips = find_clips(celeb_df)
     assert {c.name: c.partition for c in clips if c.category == "YouTube-real"} == {"00170": "test"}
-    assert "id2_0000" in {c.name for c in clips}
-    lost, outside = remarks(celeb_df, clips)
+    assert {"id2_0000", "id5_0000"} <= {c.name for c in clips}
+    lost, copies, outside, neither = remarks(celeb_df, clips)
+    assert copies == "passed over as second copies of clips: 1 (Celeb-real/id2_0000.avi)"
+    assert neither == "passed over as neither picture nor video: 1 (Celeb-real/id4_0000.ts)"
     assert lost.startswith("1 of 2 videos of ")
     assert lost.endswith("such as Celeb-synthesis/id9_id1_0000")
     assert "videos outside Celeb-real, Celeb-synthesis, YouTube-real: 1 (more/id3" in outside
@@ -161,6 +165,14 @@ def test_other_lists_of_dfdc_are_read(tmp_path, name, text):
     for root in (folder, folder.parent):
         found = [(c.category, c.name, c.partition) for c in find_clips(root)]
         assert found == [("DFDC-fake", "a", ""), ("DFDC-real", "b", "")]
+
+
+def test_a_video_of_dfdc_is_found_under_another_suffix(tmp_path):
+    touched(tmp_path, "a.MP4")
+    (tmp_path / "metadata.json").write_text('{"a.mp4": "FAKE", "b.mp4": "REAL"}')
+    clips = find_clips(tmp_path)
+    assert [c.path.name for c in clips] == ["a.MP4", "b.mp4"]
+    assert remarks(tmp_path, clips)[0].startswith("1 of 2 videos of metadata.json are not there")
 
 
 def test_dfdcs_preview_lists_paths_and_sets(tmp_path):

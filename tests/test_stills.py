@@ -295,7 +295,7 @@ def test_celebas_lists_are_read_wherever_copies_have_them(tmp_path, folder, plac
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     (tmp_path / place / "identity_CelebA.txt").write_text(IDENTITY)
     rows = [("000001.jpg", "2"), ("000002.jpg", "0"), ("000003.jpg", "1")]
-    text = "image_id,partition\r\n" * (kind == "csv")
+    text = "image_id,partition\r\n" * (kind == "csv")  # which is not in all copies
     text += "".join(("," if kind == "csv" else " ").join(row) + "\n" for row in rows)
     (tmp_path / place / f"list_eval_partition.{kind}").write_text(text)
     found = survey(tmp_path / root, "CelebA")
