@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 MASKS, AGAIN = "segmentation masks", "the same photographs again"
@@ -33,13 +33,14 @@ def left_out(folder: Path, names: Sequence[str]) -> dict[str, str]:
         names: of the folders in it.
     """
     why = {n: MASKS for n in names if re.fullmatch(HQ_MASKS, n)}
+    names = [n for n in names if _holds(folder / n)]  # nothing is left out for an empty folder
     if HQ_PHOTOGRAPHS in names:
         why |= {n: f"no part of {HQ_PHOTOGRAPHS}" for n in names if n != HQ_PHOTOGRAPHS} | why
     for editions in EDITIONS:
         known = [n for pattern in editions for n in _matching(pattern, names)]
         why |= dict.fromkeys(known[1:], AGAIN)
     for pattern, reason in OTHERS:
-        if len(names) > 1 or _holds_files(folder):
+        if len(names) > 1 or _holds(folder, Path.is_file):
             why |= {n: reason for n in _matching(pattern, names) if n not in why}
     return why | dict.fromkeys(_smaller(names), SEVERAL_SIZES)
 
@@ -61,5 +62,8 @@ def _smaller(names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda n: int(re.findall(r"\d+", n)[-1]))[:-1]
 
 
-def _holds_files(folder: Path) -> bool:
-    return any(not path.is_dir() for path in folder.iterdir())
+def _holds(folder: Path, what: Callable[[Path], bool] = Path.exists) -> bool:
+    try:
+        return any(what(path) for path in folder.iterdir())
+    except OSError:
+        return False

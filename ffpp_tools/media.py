@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
 
 from ffpp_tools.errors import DataNotFoundError
@@ -90,10 +91,10 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
     found: list[Path] = []
     passed: list[PassedOver] = []
     entered: dict[tuple[int, int], Path] = {}
-    folders: list[tuple[Path, str]] = [(root, "")]
-    links: list[tuple[Path, str]] = []
-    while folders or links:
-        folder, left_out = folders.pop() if folders else links.pop(0)
+    # What is left out comes last, and links after folders: whether it is left out, a link, where.
+    waiting: list[tuple[bool, bool, Path, str]] = [(False, False, root, "")]
+    while waiting:
+        _, _, folder, left_out = heappop(waiting)
         try:
             state = folder.stat()
             if (first := entered.setdefault((state.st_dev, state.st_ino), folder)) != folder:
@@ -104,22 +105,19 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
         except OSError:
             passed.append(PassedOver(folder, UNREADABLE_FOLDER))
             continue
-        inner = [entry for entry in entries if _is_folder(entry)]
-        spared = {} if left_out else spare(folder, [entry.name for entry in inner])
-        for entry in inner:
-            why = left_out or _litter(entry.name) or spared.get(entry.name, "")
-            (links if entry.is_symlink() else folders).append((folder / entry.name, why))
-        for entry in entries:
-            if not _is_folder(entry):
-                path = folder / entry.name
-                if left_out:
-                    why = left_out if by_suffix(path) in wanted else ""
-                else:
-                    why = _why_not(path, entry, wanted)
-                if why:
-                    passed.append(PassedOver(path, why))
-                elif not left_out:
-                    found.append(path)
+        inner = {entry.name: entry.is_symlink() for entry in entries if _is_folder(entry)}
+        spared = spare(folder, list(inner))
+        for name, is_link in inner.items():
+            why = left_out or _litter(name) or spared.get(name, "")
+            heappush(waiting, (bool(why), is_link, folder / name, why))
+        for entry in (entry for entry in entries if entry.name not in inner):
+            path = folder / entry.name
+            if left_out:
+                passed += [PassedOver(path, left_out)] if by_suffix(path) in wanted else []
+            elif why := _why_not(path, entry, wanted):
+                passed.append(PassedOver(path, why))
+            else:
+                found.append(path)
     return Found(named(sorted(found)), sorted(passed, key=lambda one: one.path))
 
 

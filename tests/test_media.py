@@ -159,9 +159,11 @@ def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path):
     (root / "m/up").symlink_to(root)
     (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "elsewhere")
     (root / "itself").symlink_to(root / "itself")
-    assert found(root) == ["b/deep/2.jpg", "m/1.jpg", "z.jpg"]
+    touched(root, ".cache/3.jpg")
+    (root / "c").symlink_to(root / ".cache")  # what is left out comes last
+    assert found(root) == ["b/deep/2.jpg", "c/3.jpg", "m/1.jpg", "z.jpg"]
     why = reasons(root)
-    assert set(why) == {"a", "m/up", "b/deep/back", "itself"}
+    assert set(why) == {"a", "m/up", "b/deep/back", "itself", ".cache"}
     assert why["a"] == f"a link to {root / 'm'}, which is searched anyway"
 
 

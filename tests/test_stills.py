@@ -271,6 +271,13 @@ def test_second_editions_and_by_products_are_left_out_by_name(tmp_path, kept, le
     assert len(find_stills(tmp_path / "alone", "CelebA")) == 1
 
 
+def test_nothing_is_left_out_for_an_empty_folder(tmp_path):
+    images(tmp_path, "img_celeba/000001.jpg", "thumbs/x.txt")
+    (tmp_path / "img_align_celeba").mkdir()
+    (tmp_path / "CelebA-HQ-img").mkdir()
+    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
+
+
 def test_folders_that_are_people_or_wear_masks_are_no_by_products(tmp_path):
     names = ("64/1.jpg", "128/2.jpg", "with_mask/3.jpg", "id128/4.jpg", "id64/5.jpg")
     images(tmp_path, *names)
