@@ -20,7 +20,10 @@ from ffpp_tools.layout import VIDEO_CATEGORIES
 from ffpp_tools.media import PICTURE, PassedOver
 
 # Folders of which a set says that they hold its photographs; what lies beside them does not count.
-SET_FOLDERS = ("img_align_celeba", "img_align_celeba_png", "img_celeba", celeba.HQ_FOLDER)
+SET_FOLDERS = {
+    **dict.fromkeys(("img_align_celeba", "img_align_celeba_png", "img_celeba"), CELEBA),
+    celeba.HQ_FOLDER: CELEBA_HQ,
+}
 PARTITION_LISTS = ("list_eval_partition.txt", "list_eval_partition.csv")
 IDENTITY_LISTS = (lists.IDENTITIES, "identity_CelebA.csv")
 # What the 140k set calls the splits.
@@ -138,8 +141,12 @@ def images_below(folder: Path) -> list[Path]:
         return []
 
 
-def photographs(root: Path) -> Photographs:
+def photographs(root: Path, category: str = "") -> Photographs:
     """The picture files of a set or of any folder, without masks, previews and second editions.
+
+    Args:
+        root: the folder.
+        category: of several sets below it, take the one of this category.
 
     Raises:
         DataNotFoundError: none there.
@@ -153,7 +160,8 @@ def photographs(root: Path) -> Photographs:
     for parent, count in counts.items():
         if folder := _set_folder(root, parent):
             of_sets[folder] += count
-    folder = max(of_sets, key=lambda one: (of_sets[one], one), default=root)
+    own = [folder for folder in of_sets if SET_FOLDERS[folder.name] == category]
+    folder = max(own or of_sets, key=lambda one: (of_sets[one], one), default=root)
     outside = {parent for parent in counts if not parent.is_relative_to(folder)}
     if outside:
         why = f"outside {folder.name}"
@@ -190,7 +198,7 @@ def _no_folder(root: Path) -> str:
 
 def _with_lists(root: Path, category: str, label: str, limit: int | None) -> Survey:
     """The photographs of CelebA, of CelebA-HQ or of any folder, with what the sets' lists say."""
-    found = photographs(root)
+    found = photographs(root, category)
     _check_one_label(found, label)
     folder, stems = found.folder, [path.stem for path in found.paths]
     of_celeba = category in (CELEBA, CELEBA_HQ)

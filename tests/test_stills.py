@@ -278,6 +278,13 @@ def test_nothing_is_left_out_for_an_empty_folder(tmp_path):
     assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
 
 
+def test_of_two_sets_in_one_folder_the_one_of_the_category_is_read(tmp_path):
+    images(tmp_path, "CelebA/Img/img_align_celeba/000001.jpg")
+    images(tmp_path, "CelebAMask-HQ/CelebA-HQ-img/0.jpg", "CelebAMask-HQ/CelebA-HQ-img/1.jpg")
+    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
+    assert [s.name for s in find_stills(tmp_path, "CelebA-HQ")] == ["0", "1"]
+
+
 def test_folders_that_are_people_or_wear_masks_are_no_by_products(tmp_path):
     names = ("64/1.jpg", "128/2.jpg", "with_mask/3.jpg", "id128/4.jpg", "id64/5.jpg")
     images(tmp_path, *names)
