@@ -9,6 +9,7 @@ import pandas as pd
 
 from classify.errors import ClassifyError
 from classify.scores import BINARY, PREFIX, Scores, label_of, scored
+from ffpp_tools.files import regular
 from ffpp_tools.manifest import Manifest
 
 ROUNDED = 0.01  # how far from 1 the probabilities of a row may sum up to
@@ -58,7 +59,7 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"face_id": "str", "path": "str"})
+        return pd.read_csv(regular(path), dtype={"face_id": "str", "path": "str"})
     except OSError as error:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, UnicodeDecodeError) as error:

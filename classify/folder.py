@@ -15,7 +15,7 @@ from classify.backend import devices
 from classify.errors import RunError
 from ffpp_tools import formats
 from ffpp_tools.console import say
-from ffpp_tools.files import read_json, write_atomically
+from ffpp_tools.files import read_json, regular, write_atomically
 from ffpp_tools.unfinished import in_the_way
 
 ENVIRONMENT = "environment.json"
@@ -53,8 +53,8 @@ def read_log(folder: Path) -> pd.DataFrame:
     if not path.exists():
         raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
     try:
-        return pd.read_csv(path)
-    except ValueError as error:
+        return pd.read_csv(regular(path))
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); train again") from error
 
 
@@ -65,8 +65,8 @@ def restore_log(folder: Path) -> None:
     """
     path = folder / LOG
     try:
-        lines = path.read_bytes().splitlines()  # first: last.keras is written before it
-        with zipfile.ZipFile(folder / "last.keras") as archive:
+        lines = regular(path).read_bytes().splitlines()  # first: last.keras is written before it
+        with zipfile.ZipFile(regular(folder / "last.keras")) as archive:
             kept = archive.read(LOG)
     except (OSError, KeyError, zipfile.BadZipFile):
         return  # without the one there is nothing to compare, without the other nothing to restore

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.errors import PackError
-from ffpp_tools.files import below
+from ffpp_tools.files import below, regular
 from ffpp_tools.locks import in_turn
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import decoded
@@ -150,7 +150,7 @@ class _Crops:
         """A crop at training size: (size, size, 3) uint8 RGB."""
         path = below(self.root, self.hashes.index[position])
         try:
-            data = path.read_bytes()
+            data = regular(path).read_bytes()
         except OSError as error:
             raise PackError(
                 f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "

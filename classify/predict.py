@@ -20,7 +20,7 @@ from classify.scores import PREFIX, Scores, classes_of, scored
 from ffpp_tools import formats
 from ffpp_tools.console import say
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import sha256, write_atomically
+from ffpp_tools.files import regular, sha256, write_atomically
 from ffpp_tools.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
     if not path.exists():
         return _Written()
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(regular(path))
         formats.checked(formats.PREDICTIONS, path, table.attrs)
         probabilities = table[[f"{PREFIX}{name}" for name in classes]].to_numpy(np.float32)
     except (OSError, ValueError, KeyError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,17 +20,16 @@ from classify.predict import predict
 from classify.runs import Run
 from classify.scores import PREFIX, p_fake
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.files import named
+from ffpp_tools.files import irregular, named
+from ffpp_tools.media import PICTURE, VIDEO, kind, search, summary
 from ffpp_tools.people import Look, in_picture, in_video
 from ffpp_tools.picture import Image
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
-from ffpp_tools.stills import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import keras
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv")
 BATCH = 16
 FACES_KEPT = 32  # of a person, to be looked at
 FRAME_COLUMNS = ("person", "frame", "time_s", "box_x", "box_y", "box_w", "box_h")
@@ -84,24 +83,33 @@ class Verdict:
         return "unreadable" if self.error else "no face found"
 
 
-def find_media(paths: Sequence[Path]) -> list[Path]:
+def find_media(
+    paths: Sequence[Path], remark: Callable[[str], object] = lambda _: None
+) -> list[Path]:
     """The pictures and videos among some files and below some folders, in order.
 
+    Args:
+        paths: files and folders.
+        remark: is told what was passed over in the folders.
+
     Raises:
-        ClassifyError: a path that does not exist, or nothing to look at in a folder.
+        ClassifyError: a path that does not exist or is no file, or nothing to look at in a folder.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            known = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-            below = sorted(
-                p
-                for p in path.rglob("*")
-                if p.suffix.lower() in known and p.is_file() and not p.name.startswith(".")
-            )
-            if not below:
-                raise ClassifyError(f"{path}: no pictures or videos there ({', '.join(known)})")
-            found += below
+            below = search(path, (PICTURE, VIDEO))
+            told = list(summary(below.passed_over, path))
+            if not below.paths:
+                raise ClassifyError(
+                    f"{path}: no pictures or videos there{': ' if told else ''}{'; '.join(told)}. "
+                    f"Name a folder that holds some, or a file"
+                )
+            found += below.paths
+            for sentence in told:
+                remark(f"{path}: {sentence}")
+        elif what := irregular(path):
+            raise ClassifyError(f"{path}: {what}, not a file; save what comes out of it, name that")
         elif path.exists():
             found.append(path)
         else:
@@ -117,7 +125,8 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
     Raises:
         ModelError: the network gives something else than numbers.
     """
-    moving = path.suffix.lower() not in IMAGE_SUFFIXES
+    what = kind(path)
+    moving = what != PICTURE
     threshold = classifier.operating.threshold("clip" if moving else "frame")
     batch = BATCH if moving else 1
     rows: list[tuple[float, ...]] = []
@@ -132,6 +141,8 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
         waiting.clear()
 
     try:
+        if what not in (PICTURE, VIDEO):
+            raise DecodeError(f"{path}: {what}")
         for look in _looks(path, moving, classifier):
             looked += 1
             for face in look.faces:
@@ -152,8 +163,8 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
         for number, part in frames.groupby("person")
     ]
     people.sort(key=lambda p: (-p.frames, p.person))
-    kind = "video" if moving else "picture"
-    return Verdict(path, kind, tuple(people), looked, threshold, frames, seen.faces, error)
+    called = VIDEO if moving else PICTURE
+    return Verdict(path, called, tuple(people), looked, threshold, frames, seen.faces, error)
 
 
 class _Seen:

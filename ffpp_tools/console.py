@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ffpp_tools.files import occupied
+from ffpp_tools.files import occupied, regular
 
 LOG = "log.txt"
 LINE_S = 10.0  # between two lines of progress where there is no terminal
@@ -61,7 +61,7 @@ class Log:
         """Bring what is held to the file; a log that cannot be written stops nothing."""
         with suppress(OSError):
             if self.folder and self._held and occupied(self.folder):
-                with (self.folder / LOG).open(
+                with regular(self.folder / LOG).open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 ) as file:
                     file.write(self._held)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ffpp_tools import MAX_PIXELS
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.files import regular
 
 if TYPE_CHECKING:
     import av
@@ -170,7 +171,7 @@ def opened(path: Path) -> av.container.InputContainer:
     """A file whose decoders stop at what is wrong and at sizes beyond reason."""
     import av
 
-    container = av.open(str(path), metadata_errors="replace")
+    container = av.open(str(regular(path)), metadata_errors="replace")
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}

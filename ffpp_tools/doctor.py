@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools import lists
+from ffpp_tools.byproducts import AGAIN, MASKS, SEVERAL_SIZES
+from ffpp_tools.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING
 from ffpp_tools.console import counted
 from ffpp_tools.errors import DataNotFoundError, FfppError
 from ffpp_tools.files import there
 from ffpp_tools.inventory import Source, missing_lists
 from ffpp_tools.layout import HOW_TO_GET_FFPP
 from ffpp_tools.machine import NOTE, OK, PROBLEM, Finding, free_space
-from ffpp_tools.stills import HQ_MAPPING, images_below
+from ffpp_tools.media import HIDDEN, NEITHER, summary
+from ffpp_tools.stills import is_140k, survey
 
 SHOWN = 8  # names in a sentence
 STILLS = {"CelebA": 202_599, "CelebA-HQ": 30_000}  # how many photographs each has
+OTHERS = "photographs"  # a category for those of any other folder
+SETS = {CELEBA: CELEBA, CELEBA_HQ: CELEBA_HQ, "CelebAMask-HQ": CELEBA_HQ}  # folder → category
+EXPECTED = {MASKS, AGAIN, SEVERAL_SIZES, HIDDEN, NEITHER}  # files that a set may well have
 RESERVE = 1.1  # of free space, over what the crops are thought to take
 FETCH_AGAIN = "fetch them again with the download script of FF++"
 WEIGHTS = "efficientnetb0_notop.h5"  # as Keras calls what it downloads
@@ -66,24 +72,36 @@ def of_space(sources: Sequence[Source], out: Path) -> Finding:
 def of_stills(folder: Path) -> Finding:
     """Findings on a folder of photographs."""
     name = folder.name
-    paths = images_below(folder)
-    if not paths:
-        remedy = "name the folder that holds its images with --stills"
-        return Finding(name, PROBLEM, f"no images below {folder}", remedy)
-    empty = [p.name for p in paths if not (there(p) and p.stat().st_size)]
-    text = f"{len(paths):,} images"
-    if name in STILLS:
-        text += f" of {STILLS[name]:,}"
+    category = None if is_140k(folder) else SETS.get(name, OTHERS)
+    try:
+        found = survey(folder, category, category and "real")
+    except FfppError as error:
+        remedy = "name the folder that holds its images with --stills, and mend its lists"
+        return Finding(name, PROBLEM, str(error), remedy)
+    empty = [s.path.name for s in found.stills if not (there(s.path) and s.path.stat().st_size)]
+    text = f"{len(found.stills):,} images"
+    if category in STILLS:
+        text += f" of {STILLS[category]:,}"
     if empty:
         text += f", {len(empty)} of 0 bytes or gone: {_some(empty)}"
         return Finding(name, PROBLEM, text, "fetch those again")
-    if name == "CelebA" and lists.found(folder, lists.IDENTITIES) is None:
+    known = [] if category == OTHERS else found.known()
+    text = "; ".join([text, *known, *summary(found.passed_over, folder)])
+    if category == CELEBA and found.identities is None:
         remedy = f"put {lists.IDENTITIES}, which CelebA's authors send on request, into Anno/"
-        return Finding(name, NOTE, f"{text}, nothing tells whose they are", remedy)
-    if name == "CelebA-HQ" and not _numbered(paths) and not _mapped(folder):
-        remedy = f"put {HQ_MAPPING} of CelebAMask-HQ beside them"
-        return Finding(name, NOTE, f"{text}, nothing tells which of CelebA's they are", remedy)
+        return Finding(name, NOTE, f"{text}; nothing tells whose they are", remedy)
+    if category in STILLS and not all(still.photo for still in found.stills):
+        remedy = f"name them by CelebA's numbers, or put {HQ_MAPPING} of CelebAMask-HQ beside them"
+        return Finding(name, NOTE, text, remedy)
+    if {one.why for one in found.passed_over} - EXPECTED:
+        return Finding(name, NOTE, text, "convert what was passed over, or take it out")
     return Finding(name, OK, text)
+
+
+def of_remarks(remarks: Sequence[str]) -> Iterator[Finding]:
+    """Findings on what lies beside the clips, and what their lists name and is not there."""
+    for remark in remarks:
+        yield Finding("beside the clips", NOTE, remark, "mend it, or do without")
 
 
 def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
@@ -153,12 +171,3 @@ def _some(names: Sequence[str]) -> str:
 
 def _some_errors(source: Source) -> str:
     return _some([c.error.removeprefix(f"{c.clip.path.parent}/") for c in source.damaged])
-
-
-def _numbered(paths: Sequence[Path]) -> bool:
-    """Whether images are called by their number in CelebA, which has six digits."""
-    return all(len(p.stem) == 6 and p.stem.isdigit() for p in paths)
-
-
-def _mapped(folder: Path) -> bool:
-    return there(folder / HQ_MAPPING) or there(folder.parent / HQ_MAPPING)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ffpp_tools import MAX_PIXELS, choose, crop, detect
 from ffpp_tools.detect import Box, Face
-from ffpp_tools.files import sha256
+from ffpp_tools.files import regular, sha256
 from ffpp_tools.harmonise import harmonised
 from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
 from ffpp_tools.picture import Image, Picture, decoded
@@ -18,7 +20,8 @@ from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
 
 # What Pillow is to recognise: it knows formats that are programs, such as PostScript.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "I;16", "I;16B")  # of TIFF files
 
 
 def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
@@ -76,10 +79,10 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         short is `truncated`: half a picture is not passed as a whole one.
     """
     from PIL import Image as Pillow
-    from PIL import ImageFile
+    from PIL import ImageFile, ImageOps
 
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except Pillow.DecompressionBombError as error:
         return None, "unreadable", f"refused ({error})"
@@ -88,14 +91,22 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
     if opened.width * opened.height > MAX_PIXELS:
         return None, "unreadable", f"refused: {opened.width} × {opened.height} pixels"
+    if opened.format == "TIFF" and opened.mode not in MODES:
+        return None, "unreadable", f"a TIFF of colours in {opened.mode}; save it as RGB or as PNG"
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
+        pages = getattr(opened, "n_frames", 1)
         opened.load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         return None, "truncated", str(error)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    if pages > 1 and opened.format not in ("JPEG", "MPO"):  # phones add a preview to theirs
+        return None, "unreadable", f"{pages} pictures in one file, not a photograph"
+    if opened.format == "AVIF":  # which OpenCV does not turn as the file says
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+        return np.asarray(upright, np.uint8), "ok", ""
     image = decoded(data)
     if image is None:
         return None, "unreadable", "no readable image"

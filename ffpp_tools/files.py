@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
+import stat
 import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -23,10 +26,52 @@ TEMPORARY = re.compile(r".+\.[0-9a-f]{16}\.tmp|.+\.(json|parquet)\.\d+\.tmp|savi
 PRIVATE = re.compile(r"\.lock(\.soft|\.json)?|.+\.[0-9a-f]{16}\.tmp")
 
 
+class IrregularError(OSError):
+    """A FIFO, a socket or a device where a file should be."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def irregular(path: Path) -> str:
+    """What is at a path that is neither file nor folder, such as "a FIFO"; else nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    devices = dict.fromkeys((stat.S_IFCHR, stat.S_IFBLK), "a device")
+    return (kinds | devices).get(stat.S_IFMT(mode), "")
+
+
+def regular(path: Path) -> Path:
+    """The same path, which may be opened: a FIFO may never answer, and a device never end.
+
+    Raises:
+        IrregularError: it is a FIFO, a socket or a device.
+    """
+    if what := irregular(path):
+        raise IrregularError(errno.EINVAL, f"{what}, not a file", str(path))
+    return path
+
+
 def sha256(path: Path) -> str:
     """The hash of a file's bytes."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """A text file of UTF-8, with or without the mark that Windows puts first; or of UTF-16 with it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text.
+    """
+    data = regular(path).read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -46,7 +91,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
     try:
-        return parse(path.read_text("utf-8"))
+        return parse(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ffpp_tools import demux, lists
 from ffpp_tools.clip import FFPP_YOUTUBE, Clip
 from ffpp_tools.errors import DecodeError, FfppError
-from ffpp_tools.files import there
+from ffpp_tools.files import irregular, there
 from ffpp_tools.layout import find_clips
 from ffpp_tools.plan import FramePlan
 
@@ -55,12 +55,12 @@ class Source:
     @property
     def empty(self) -> list[Looked]:
         """Clips whose file holds not a single byte."""
-        return [c for c in self.clips if c.error and not c.size]
+        return [c for c in self.clips if c.error and not c.size and not irregular(c.clip.path)]
 
     @property
     def damaged(self) -> list[Looked]:
         """Other clips that cannot be read, or not to their end."""
-        return [c for c in self.clips if c.error and c.size]
+        return [c for c in self.clips if c.error and (c.size or irregular(c.clip.path))]
 
     @property
     def size(self) -> int:
@@ -148,9 +148,9 @@ def _source(category: str, compression: str, clips: tuple[Looked, ...], pairs: s
         if not pattern.fullmatch(c.clip.name)
         or (len(wanted) == expected and c.clip.name not in wanted)
     ]
-    folder = clips[0].clip.path.parent
     known = {c.clip.path for c in clips}
-    foreign += [p for p in sorted(folder.glob("[!.]*")) if p not in known]
+    for folder in sorted({path.parent for path in known}):
+        foreign += [p for p in sorted(folder.glob("[!.]*")) if p not in known]
     return Source(
         category, compression, clips, expected, tuple(sorted(wanted - names)), tuple(foreign)
     )

@@ -5,12 +5,12 @@ They are kept with the dataset, in `lists/`, so that a manifest follows from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import read_json, sha256, there, write_atomically
+from ffpp_tools.files import read_json, read_text, regular, sha256, there, write_atomically
 from ffpp_tools.rows import SPLITS
 
 FOLDER = "lists"
@@ -18,9 +18,9 @@ SPLIT_FILES = tuple(f"{split}.json" for split in SPLITS)
 CONVERSION = "conversion_dict.json"
 IDENTITIES = "identity_CelebA.txt"
 CLIP_DIGITS, PHOTO_DIGITS = 3, 6  # of the names of FF++'s clips and CelebA's photographs
-OF_FFPP, OF_CELEBA = (CONVERSION, *SPLIT_FILES), (IDENTITIES,)
+OF_FFPP = (CONVERSION, *SPLIT_FILES)
 # Where a copy of FF++ has them; `dataset` is the folder of its repository.
-PLACES = ("", "splits", "dataset", "dataset/splits", "Anno")
+PLACES = ("", "splits", "dataset", "dataset/splits")
 WHERE_FROM = (
     "it is in the folder dataset/ of https://github.com/ondyari/FaceForensics; put it into the "
     "data folder before ffpp-extract, or into the dataset's lists/"
@@ -34,19 +34,26 @@ def keep_lists(root: Path, dataset: Path, names: Iterable[str]) -> None:
         TableError: one of them is damaged, or differs from the one that is there.
     """
     for name in names:
-        path = found(root, name)
-        if path is None:
-            continue
-        READERS[name](path)
-        kept = dataset / FOLDER / name
-        if there(kept) and kept.read_bytes() != path.read_bytes():
-            raise TableError(f"{kept} is not what {path} is; delete the one that is wrong")
-        if not there(kept):
-            write_atomically(kept, path.read_bytes())
+        if path := found(root, name):
+            keep(path, dataset, name)
+
+
+def keep(path: Path, dataset: Path, name: str) -> None:
+    """Copy a list to the dataset folder.
+
+    Raises:
+        TableError: it is damaged, or differs from the one that is there.
+    """
+    READERS[name](path)
+    kept = dataset / FOLDER / name
+    if there(kept) and regular(kept).read_bytes() != path.read_bytes():
+        raise TableError(f"{kept} is not what {path} is; delete the one that is wrong")
+    if not there(kept):
+        write_atomically(kept, path.read_bytes())
 
 
 def found(root: Path, name: str) -> Path | None:
-    """Where a copy of FF++ or CelebA has one of its lists; None where it does not."""
+    """Where a copy of FF++ has one of its lists; None where it does not."""
     return next((path for place in PLACES if there(path := root / place / name)), None)
 
 
@@ -55,21 +62,37 @@ def celeba_people(dataset: Path) -> dict[str, str] | None:
     path = dataset / FOLDER / IDENTITIES
     if not there(path):
         return None
-    return {_number(name, PHOTO_DIGITS): person for name, person in read_values(path).items()}
+    return {photo_number(name): person for name, person in read_values(path).items()}
 
 
-def read_values(path: Path) -> dict[str, str]:
-    """Image name without suffix → value, from one of CelebA's lists.
+def read_values(path: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Image name without suffix → value, from one of CelebA's lists, its own or Kaggle's .csv.
+
+    Args:
+        path: lines of `000001.jpg 2880` or `000001.jpg,0`, with or without a headline.
+        known: the values that there are, and what they mean; all are taken as they are without.
 
     Raises:
         TableError: the file is damaged.
     """
+    values: dict[str, str] = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
-        pairs = dict(line.split() for line in lines if line.strip())
+        lines = read_text(path).splitlines()
+        rows = [line.replace(",", " ").split() for line in lines if line.strip()]
+        for name, value in rows[1:] if rows and _is_headline(*rows[0]) else rows:
+            if known is not None and value not in known:
+                raise ValueError(f"{name} has {value!r}, which is none of {', '.join(known)}")
+            meant = value if known is None else known[value]
+            if values.setdefault(Path(name).stem, meant) != meant:
+                raise ValueError(f"{name} stands there twice, with different values")
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: expected lines of 'image value'; {error}") from error
-    return {Path(name).stem: value for name, value in pairs.items()}
+    return values
+
+
+def _is_headline(first: str, *values: str) -> bool:
+    """Whether the words of a line name columns, such as "image_id,partition"."""
+    return not Path(first).suffix and not any(value.isdigit() for value in values)
 
 
 def youtube_videos(dataset: Path) -> dict[str, str] | None:
@@ -118,6 +141,11 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     except (TypeError, ValueError) as error:
         raise TableError(f'{path}: expected pairs like ["071", "054"]; {error}') from error
     return [(_number(a, CLIP_DIGITS), _number(b, CLIP_DIGITS)) for a, b in pairs]
+
+
+def photo_number(name: str) -> str:
+    """The number of a photograph of CelebA, with its leading zeros."""
+    return _number(name, PHOTO_DIGITS)
 
 
 def _number(name: str, digits: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.files import regular
 
 if TYPE_CHECKING:
     import av
@@ -31,7 +32,7 @@ STEP_X, STEP_Y = 32, 2
 def read_image(path: Path) -> Image | None:
     """An image file, (H, W, 3) uint8 RGB, or None where it cannot be read."""
     try:
-        return decoded(path.read_bytes())
+        return decoded(regular(path).read_bytes())
     except OSError:
         return None
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ffpp_tools import formats
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import regular, write_atomically
 from ffpp_tools.rows import STATUSES, WITH_CROP, FaceRow, FrameRow, Part, later_columns
 
 
@@ -173,7 +173,7 @@ def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(regular(path))
     except FileNotFoundError as error:
         raise TableError(
             f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"

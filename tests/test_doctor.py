@@ -1,11 +1,13 @@
 """ffpp-doctor: what it finds, and what it says to do."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from ffpp_tools import demux, doctor, machine
+from ffpp_tools.celeba import HQ_MAPPING
 from ffpp_tools.inventory import CROP_BYTES, Looked, Source, take_stock
 from ffpp_tools.layout import find_clips
 from ffpp_tools.machine import NOTE, OK, PROBLEM
@@ -100,6 +102,35 @@ def test_stills_without_the_lists_that_tell_people_apart_are_noted(world, tmp_pa
     assert doctor.of_stills(bare).state == PROBLEM
     (tmp_path / "empty").mkdir()
     assert doctor.of_stills(tmp_path / "empty").state == PROBLEM
+
+
+def test_what_lies_among_stills_is_named(tmp_path):
+    folder = tmp_path / "CelebAMask-HQ"
+    for name in ("CelebA-HQ-img/0.jpg", "CelebAMask-HQ-mask-anno/0/00000_hair.png"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"x")
+    (folder / HQ_MAPPING).write_text("idx orig_idx orig_file\n0 4 000005.jpg\n")
+    found = doctor.of_stills(folder)
+    assert (found.state, found.what) == (OK, "CelebAMask-HQ")
+    assert found.found.startswith(
+        "1 images of 30,000; CelebA-HQ: 1 photograph; known: identity of 0"
+    )
+    assert "passed over as segmentation masks: 1 (CelebAMask-HQ-mask-anno/0/000" in found.found
+    os.mkfifo(folder / "CelebA-HQ-img/1.jpg")
+    found = doctor.of_stills(folder)
+    assert (found.state, "a FIFO, not a file: 1 (CelebA" in found.found) == (NOTE, True)
+    (folder / HQ_MAPPING).unlink()
+    assert HQ_MAPPING in doctor.of_stills(folder).remedy
+
+
+def test_a_fifo_among_the_clips_is_a_problem_and_not_waited_for(tmp_path):
+    videos = tmp_path / "original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    os.mkfifo(videos / "000.mp4")
+    (source,) = take_stock(tmp_path, PLAN)
+    problem = list(doctor.of_clips([source]))[-1]
+    assert (problem.state, len(source.empty)) == (PROBLEM, 0)
+    assert "000.mp4: not a readable video (a FIFO, not a file)" in problem.found
 
 
 def test_this_machine_can_find_a_face_and_read_h264():

@@ -401,8 +401,9 @@ def test_aligned_crops_are_all_of_one_size(ffpp, tmp_path):
         assert cv2.imread(str(tmp_path / face.path)).shape == (256, 256, 3)
 
 
-def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path):
-    """A pipe that nobody writes to: opening it never returns."""
+def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeypatch):
+    """A pipe that nobody writes to: opening it, which is refused otherwise, never returns."""
+    monkeypatch.setattr("ffpp_tools.files.irregular", lambda path: "")
     root = tmp_path / "ffpp"
     folder = root / "original_sequences/youtube/c23/videos"
     folder.mkdir(parents=True)

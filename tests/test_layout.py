@@ -1,10 +1,11 @@
+import os
 from collections import Counter
 
 import pytest
 
 from ffpp_tools.clip import Clip
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.layout import families, find_clips
+from ffpp_tools.layout import families, find_clips, remarks
 from tests.conftest import PEOPLE
 
 
@@ -13,6 +14,7 @@ def test_every_clip_of_the_tree_is_found_once(ffpp):
     methods = ("Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     assert Counter(c.category for c in clips) == dict.fromkeys(methods, PEOPLE)
     assert {c.compression for c in clips} == {"c23"}
+    assert remarks(ffpp, clips) == []
     assert clips == sorted(clips, key=lambda c: (c.category, c.compression, c.name))
 
 
@@ -106,3 +108,114 @@ def test_frames_written_as_images_are_clips_where_there_are_no_videos(tmp_path):
     (family,) = families(tmp_path, clips[:1])
     assert [c.path.name for c in family.originals] == ["000"]
     assert clips[1].mask.name == "000.mp4"
+
+
+def touched(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+def listed(root, **wanted):
+    return [(c.category, c.compression, c.name) for c in find_clips(root, **wanted)]
+
+
+RAW, C0 = "original_sequences/youtube/raw/videos", "original_sequences/youtube/c0/videos"
+
+
+def test_c0_beside_raw_adds_its_clips_and_second_copies_are_named(tmp_path):
+    touched(tmp_path, f"{RAW}/000.mp4", f"{C0}/000.mp4", f"{C0}/001.mp4", f"{C0}/002.MP4")
+    touched(tmp_path, f"{RAW}/003.mov", f"{C0}/003.mp4", f"{RAW}/004.avi", f"{RAW}/004.mp4")
+    touched(tmp_path, "original/youtube/raw/videos/005.mp4", "original/youtube/raw/videos/000.mp4")
+    clips = find_clips(tmp_path)
+    assert {c.path.relative_to(tmp_path).as_posix() for c in clips} == {
+        *(f"{RAW}/000.mp4", f"{C0}/001.mp4", f"{C0}/002.MP4", f"{RAW}/003.mov", f"{RAW}/004.mp4"),
+        "original/youtube/raw/videos/005.mp4",
+    }
+    (said,) = remarks(tmp_path, clips)
+    assert said.startswith("passed over as second copies of clips: 4 (original/youtube/raw/")
+    assert len(families(tmp_path, clips)) == len(clips)
+
+
+def test_frames_are_taken_of_the_clips_that_have_no_video(tmp_path):
+    touched(tmp_path, f"{RAW}/000.mp4")
+    for name in ("000", "001"):
+        touched(tmp_path, f"original_sequences/youtube/raw/images/{name}/0000.png")
+    assert {c.name: c.path.is_dir() for c in find_clips(tmp_path)} == {"000": False, "001": True}
+
+
+def flat(root):
+    touched(root, "original/000.mp4", "original/003.mp4", "Deepfakes/000_003.mp4", "csv/a.csv")
+    touched(root, "DeepFakeDetection/01_02__kitchen__ABCDEFGH.mp4")
+
+
+@pytest.mark.parametrize(
+    ("folder", "compression"),
+    [
+        ("FaceForensics++_C23", "c23"),
+        ("ff-c40", "c40"),
+        ("FF++_raw", "raw"),
+        ("c0", "raw"),
+        ("c23/FaceForensics++", "c23"),
+    ],
+)
+def test_a_flat_copy_is_read_by_the_compression_in_its_name(tmp_path, folder, compression):
+    flat(tmp_path / folder)
+    clips = find_clips(tmp_path / folder)
+    assert [(c.category, c.compression, c.name, c.target_id) for c in clips] == [
+        ("DeepFakeDetection", compression, "01_02__kitchen__ABCDEFGH", "01"),
+        ("Deepfakes", compression, "000_003", "000"),
+        ("Youtube", compression, "000", "000"),
+        ("Youtube", compression, "003", "003"),
+    ]
+    (family,) = families(tmp_path / folder, [c for c in clips if c.category == "Deepfakes"])
+    assert [c.path.name for c in family.originals] == ["000.mp4"]
+    assert remarks(tmp_path / folder, clips) == []
+    with pytest.raises(DataNotFoundError, match=rf"Youtube \({compression}\)"):
+        other = {"c23": "c40"}.get(compression, "c23")
+        find_clips(tmp_path / folder, compressions=[other])
+
+
+@pytest.mark.parametrize("folder", ["FaceForensics++", "raw"])  # where raw data lies, maybe
+def test_a_flat_copy_whose_name_tells_nothing_is_asked_about(tmp_path, folder):
+    flat(tmp_path / folder)
+    with pytest.raises(DataNotFoundError, match=r"flat copy.*with --compression, or call the"):
+        find_clips(tmp_path / folder)
+    clips = find_clips(tmp_path / folder, compressions=["c40"])
+    assert {c.compression for c in clips} == {"c40"}
+    assert [len(f.originals) for f in families(tmp_path / folder, clips[:2])] == [0, 1]
+
+
+def test_a_hint_names_only_a_folder_that_is_read(tmp_path):
+    flat(tmp_path / "a/FaceForensics++_C23")
+    touched(tmp_path, "b/original/readme.txt", "b/manipulate/readme.txt")
+    for given in ("a", ".", "a/FaceForensics++_C23/csv"):
+        with pytest.raises(DataNotFoundError, match=r"is it .*/a/FaceForensics\+\+_C23\?$"):
+            find_clips(tmp_path / given)
+    touched(tmp_path, "b/wedding.mp4")
+    with pytest.raises(DataNotFoundError, match=r"^no F.*wedding\.mp4 is a video of none of these"):
+        find_clips(tmp_path / "b")
+    with pytest.raises(DataNotFoundError, match="is no folder"):
+        find_clips(tmp_path / "b/wedding.mp4")
+
+
+def test_linked_folders_of_clips_are_followed(tmp_path):
+    touched(tmp_path, "elsewhere/000.mp4")
+    (tmp_path / "data/original_sequences/youtube/c23").mkdir(parents=True)
+    (tmp_path / "data/original_sequences/youtube/c23/videos").symlink_to(tmp_path / "elsewhere")
+    clips = find_clips(tmp_path / "data")
+    assert [c.name for c in clips] == ["000"]
+    assert remarks(tmp_path / "data", clips) == []
+
+
+def test_what_is_no_clip_is_named_but_masks_and_lists_are_not(tmp_path):
+    touched(tmp_path, f"{RAW}/000.mp4", f"{RAW}/._000.mp4", f"{RAW}/001.mp4.part", "README.md")
+    touched(tmp_path, "manipulated_sequences/Deepfakes/masks/videos/000_003.mp4", "splits/val.json")
+    touched(tmp_path, "original_sequences/youtube/raw/002.mp4", "original_sequences/x.png")
+    os.mkfifo(tmp_path / RAW / "003.mp4")  # a clip, of which a row will tell
+    assert remarks(tmp_path, find_clips(tmp_path)) == [
+        "passed over as videos where FaceForensics++ has none: 1 "
+        "(original_sequences/youtube/raw/002.mp4)",
+        f"passed over as hidden: 1 ({RAW}/._000.mp4)",
+        f"passed over as neither picture nor video: 1 ({RAW}/001.mp4.part)",
+    ]

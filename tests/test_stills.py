@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.stills import HQ_MAPPING, find_stills
+from ffpp_tools.celeba import HQ_MAPPING
+from ffpp_tools.errors import DataNotFoundError, SettingsError, TableError
+from ffpp_tools.stills import find_stills, survey
 
 COLUMNS = ",original_path,id,label,label_str,path"
 
@@ -182,3 +183,271 @@ def test_without_a_category_nothing_is_guessed(tmp_path):
     images(tmp_path, "a.jpg")
     with pytest.raises(SettingsError, match="--category NAME"):
         find_stills(tmp_path)
+
+
+def passed(found):
+    """What a survey has passed over: reason → names below its root."""
+    reasons = {}
+    for one in found.passed_over:
+        reasons.setdefault(one.why, []).append(one.path.relative_to(found.root).as_posix())
+    return reasons
+
+
+def mapped(folder, numbers):
+    """CelebAMask-HQ's mapping from indices to CelebA's numbers."""
+    rows = [f"{i} {int(n) - 1} {n}.jpg" for i, n in enumerate(numbers)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / HQ_MAPPING).write_text("\n".join(["idx orig_idx orig_file", *rows]) + "\n")
+
+
+IDENTITY = "".join(f"{i:06d}.jpg {100 + i}\n" for i in range(1, 9))
+
+
+@pytest.mark.parametrize("root", [".", "CelebAMask-HQ", "CelebAMask-HQ/CelebA-HQ-img"])
+def test_of_celebamask_hq_only_the_photographs_are_read(tmp_path, root):
+    folder = tmp_path / "CelebAMask-HQ"
+    images(folder / "CelebA-HQ-img", "0.jpg", "1.jpg", "3.jpg")
+    masks = [f"{i % 2}/{i:05d}_{part}.png" for i in range(4) for part in ("hair", "l_brow")]
+    images(folder / "CelebAMask-HQ-mask-anno", *masks)
+    images(folder / "CelebAMask-HQ-mask", "0.png", "1.png")  # as its script g_mask.py makes them
+    mapped(folder, ["000005", "000002", "000008", "000003"])
+    (folder / "identity_CelebA.txt").write_text(IDENTITY)
+    found = survey(tmp_path / root, "CelebA-HQ")
+    assert [(s.name, s.photo, s.identity) for s in found.stills] == [
+        ("0", "000005", "105"),
+        ("1", "000002", "102"),
+        ("3", "000003", "103"),
+    ]
+    if not root.endswith("img"):
+        assert len(passed(found)["segmentation masks"]) == 10
+        assert any("segmentation masks: 10 (" in line for line in found.said())
+
+
+def test_identities_that_the_dataset_has_kept_are_counted(tmp_path):
+    images(tmp_path, "000005.jpg", "000009.jpg")
+    found = survey(tmp_path, "CelebA-HQ")
+    assert "known: identity of 0, split of 0, number in CelebA of 2" in next(found.said())
+    assert "known: identity of 1, " in next(found.said({"000009": "7"}))
+
+
+def test_a_folder_of_masks_alone_holds_no_photographs(tmp_path):
+    images(tmp_path, "0/00000_hair.png", "0/00000_ear_r.png")
+    with pytest.raises(DataNotFoundError, match=r"no images.*as segmentation masks: 2 .*Name the"):
+        find_stills(tmp_path, "CelebA-HQ")
+
+
+@pytest.mark.parametrize(
+    ("kept", "left", "why"),
+    [
+        (
+            "Img/img_align_celeba/1.jpg",
+            "Img/img_align_celeba_png/1.png",
+            "the same photographs again",
+        ),
+        ("img_align_celeba/1.jpg", "img_celeba/1.jpg", "the same photographs again"),
+        ("img_align_celeba/1.jpg", "docs/figure.png", "outside img_align_celeba"),
+        (
+            "images1024x1024/00000/1.png",
+            "thumbnails128x128/00000/1.png",
+            "the same photographs again",
+        ),
+        ("images1024x1024/1.png", "in-the-wild-images/1.png", "the same photographs again"),
+        ("images256x256/1.png", "images128x128/1.png", "the same photographs in another size"),
+        ("in-the-wild-images/1.png", "thumbnails128x128/1.png", "the same photographs again"),
+        ("celeba-1024/1.jpg", "celeba-256/1.jpg", "the same photographs in another size"),
+        ("512x512/1.jpg", "128x128/1.jpg", "the same photographs in another size"),
+        ("1.jpg", "thumbs/1.jpg", "the same photographs again"),
+        ("images/1.jpg", "masks/1.png", "segmentation masks"),
+        ("a/1.jpg", "__MACOSX/a/1.jpg", "hidden"),
+        ("a/1.jpg", "a/.thumbnails/1.jpg", "hidden"),
+    ],
+)
+def test_second_editions_and_by_products_are_left_out_by_name(tmp_path, kept, left, why):
+    images(tmp_path, kept, left)
+    found = survey(tmp_path, "CelebA")
+    assert [s.path.relative_to(tmp_path).as_posix() for s in found.stills] == [kept]
+    assert passed(found) == {why: [left]}
+    images(tmp_path / "alone", left.split("/")[-1])
+    assert len(find_stills(tmp_path / "alone", "CelebA")) == 1
+
+
+def test_nothing_is_left_out_for_an_empty_folder(tmp_path):
+    images(tmp_path, "img_celeba/000001.jpg", "thumbs/x.txt")
+    (tmp_path / "img_align_celeba").mkdir()
+    (tmp_path / "CelebA-HQ-img").mkdir()
+    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
+
+
+def test_of_two_sets_in_one_folder_the_one_of_the_category_is_read(tmp_path):
+    images(tmp_path, "CelebA/Img/img_align_celeba/000001.jpg")
+    images(tmp_path, "CelebAMask-HQ/CelebA-HQ-img/0.jpg", "CelebAMask-HQ/CelebA-HQ-img/1.jpg")
+    assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
+    assert [s.name for s in find_stills(tmp_path, "CelebA-HQ")] == ["0", "1"]
+
+
+def test_folders_that_are_people_or_wear_masks_are_no_by_products(tmp_path):
+    names = ("64/1.jpg", "128/2.jpg", "with_mask/3.jpg", "id128/4.jpg", "id64/5.jpg")
+    images(tmp_path, *names)
+    assert len(find_stills(tmp_path, "Mine", "real")) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "place", "root"),
+    [
+        ("Img/img_align_celeba", "Anno", "."),
+        ("celeba/img_align_celeba", "celeba", "."),  # torchvision's
+        ("celeba/img_align_celeba", "celeba", "celeba"),
+        ("celeba/img_align_celeba", "celeba", "celeba/img_align_celeba"),
+        ("img_align_celeba/img_align_celeba", ".", "."),  # Kaggle's
+        ("img_align_celeba/img_align_celeba", ".", "img_align_celeba/img_align_celeba"),
+        ("Img/img_align_celeba", "Anno", "Img/img_align_celeba"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["txt", "csv"])
+def test_celebas_lists_are_read_wherever_copies_have_them(tmp_path, folder, place, root, kind):
+    images(tmp_path / folder, "000001.jpg", "000002.jpg", "000003.jpg", "000009.jpg")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "identity_CelebA.txt").write_text(IDENTITY)
+    rows = [("000001.jpg", "2"), ("000002.jpg", "0"), ("000003.jpg", "1")]
+    text = "image_id,partition\r\n" * (kind == "csv")  # which is not in all copies
+    text += "".join(("," if kind == "csv" else " ").join(row) + "\n" for row in rows)
+    (tmp_path / place / f"list_eval_partition.{kind}").write_text(text)
+    found = survey(tmp_path / root, "CelebA")
+    assert [(s.name, s.photo, s.identity, s.partition) for s in found.stills] == [
+        ("000001", "000001", "101", "test"),
+        ("000002", "000002", "102", "train"),
+        ("000003", "000003", "103", "val"),
+        ("000009", "000009", "", ""),
+    ]
+    assert next(found.said()) == (
+        "CelebA: 4 photographs; known: identity of 3 (by identity_CelebA.txt), split of 3 (by "
+        f"list_eval_partition.{kind}), number in CelebA of 4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("000001.jpg 3\n", "none of 0, 1, 2"),
+        ("000001.jpg\n", "expected lines of"),
+        ("000001.jpg 0\n000001.jpg 1\n", "twice"),
+    ],
+)
+def test_a_damaged_partition_is_named(tmp_path, text, words):
+    images(tmp_path, "000001.jpg")
+    (tmp_path / "list_eval_partition.txt").write_text(text)
+    with pytest.raises(TableError, match=rf"list_eval_partition\.txt.*{words}"):
+        find_stills(tmp_path, "CelebA")
+
+
+NUMBERS = [f"{n:06d}" for n in (5, 9, 31000, 42000, 53000, 64000, 75000, 86000, 97000, 108000)]
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        ("0 1 9", "000005 000009 108000"),
+        ("00000 00001 00009", "000005 000009 108000"),
+        ("000000 000001 000009", "000005 000009 108000"),
+        ("1 2 10", "000005 000009 108000"),  # counted from 1
+        ("00001 00002 00010", "000005 000009 108000"),
+        ("000001 000002 000010", "000005 000009 108000"),
+        ("000009 031000 108000", "000009 031000 108000"),  # CelebA's own numbers
+        ("00001 00002 00009", ""),  # from 0 or from 1
+        ("000005 000009", ""),  # any of them
+        ("00003 00011", ""),  # beyond the mapping
+        ("031001 042000", ""),  # of CelebA, and not of CelebA-HQ
+        ("000001 000031000", ""),
+    ],
+)
+def test_numbers_of_celeba_hq_are_read_only_where_they_can_mean_one_thing(tmp_path, names, known):
+    images(tmp_path, *(f"{name}.jpg" for name in names.split()))
+    mapped(tmp_path, NUMBERS)
+    (tmp_path / "identity_CelebA.txt").write_text("".join(f"{n}.jpg {n}\n" for n in NUMBERS))
+    found = survey(tmp_path, "CelebA-HQ")
+    assert " ".join(sorted(s.photo for s in found.stills)).strip() == known
+    assert [s.identity for s in found.stills] == [s.photo for s in found.stills]
+    assert f"number in CelebA of {len(known.split())}" in next(found.said())
+    assert known or any("their names may be" in t or "not the numbers" in t for t in found.remarks)
+
+
+def test_indices_of_celebamask_hqs_own_folder_count_from_0(tmp_path):
+    images(tmp_path / "CelebA-HQ-img", "1.jpg", "2.jpg")
+    mapped(tmp_path, NUMBERS)
+    assert [s.photo for s in find_stills(tmp_path, "CelebA-HQ")] == ["000009", "031000"]
+    images(tmp_path / "test_img", "0.jpg", "1.jpg")  # numbered anew by its script g_partition.py
+    assert [s.photo for s in find_stills(tmp_path / "test_img", "CelebA-HQ")] == ["", ""]
+
+
+def test_numbers_that_repeat_in_several_folders_are_no_indices(tmp_path):
+    images(tmp_path, "male/0.jpg", "female/0.jpg", "female/1.jpg")
+    mapped(tmp_path, NUMBERS)
+    assert {s.photo for s in find_stills(tmp_path, "CelebA-HQ")} == {""}
+
+
+@pytest.mark.parametrize(
+    ("category", "numbers", "known"),
+    [
+        ("CelebA", range(1, 4), True),
+        ("CelebA", range(3), False),  # 000000 is no photograph of CelebA
+        ("CelebA", [1, 202_600], False),
+        ("CelebA-HQ", range(3), False),
+        ("CelebA-HQ", range(1, 1200), False),  # without a gap: indices, whatever they count from
+    ],
+)
+def test_six_digits_are_celebas_numbers_only_if_they_can_be(tmp_path, category, numbers, known):
+    images(tmp_path, *(f"{n:06d}.jpg" for n in numbers))
+    (tmp_path / "identity_CelebA.txt").write_text(IDENTITY)
+    found = survey(tmp_path, category)
+    assert all(bool(s.photo) == bool(s.identity) == known for s in found.stills)
+
+
+@pytest.mark.parametrize("empty", ["train/real", "valid/fake"])
+def test_linked_and_empty_class_folders_of_the_140k_set(tmp_path, empty):
+    root = tmp_path / "set/real_vs_fake/real-vs-fake"
+    names = [name for name in kaggle(tmp_path / "set") if not name.startswith(empty)]
+    shutil.rmtree(root / empty)
+    (root / empty).mkdir()
+    (root / "test/fake").rename(tmp_path / "elsewhere")
+    (root / "test/fake").symlink_to(tmp_path / "elsewhere")
+    found = survey(tmp_path / "set")
+    assert sorted(s.name for s in found.stills) == sorted(n.removesuffix(".jpg") for n in names)
+    assert any(line.endswith(f"{empty} holds no images") for line in found.said())
+    (root / empty).rmdir()
+    assert len(find_stills(tmp_path / "set")) == 5
+
+
+def test_a_140k_set_without_an_image_is_an_error(tmp_path):
+    names = kaggle(tmp_path)
+    for name in names:
+        (tmp_path / "real_vs_fake/real-vs-fake" / name).unlink()
+    with pytest.raises(DataNotFoundError, match=r"no images.*train/fake holds no images.*Unpack"):
+        find_stills(tmp_path)
+    listed(tmp_path, names)
+    with pytest.raises(DataNotFoundError, match=r"none of the 6 images.*unpack"):
+        find_stills(tmp_path)
+
+
+def test_images_of_the_140k_set_on_no_list_are_named(tmp_path):
+    names = kaggle(tmp_path)
+    listed(tmp_path, names[1:])
+    (left_out,) = passed(survey(tmp_path)).values()
+    assert left_out == [f"real_vs_fake/real-vs-fake/{names[0]}"]
+
+
+def test_a_place_that_is_no_folder_is_said(tmp_path):
+    for name, words in (("nowhere", "there is no such folder"), ("file", "it is no folder")):
+        (tmp_path / "file").touch()
+        with pytest.raises(DataNotFoundError, match=words):
+            find_stills(tmp_path / name, "CelebA")
+
+
+@pytest.mark.parametrize(
+    "names", [("a/real/1.jpg", "a/fake/x/2.jpg"), ("Real/1.jpg", "Fake/2.jpg")]
+)
+def test_folders_of_reals_and_fakes_are_not_taken_for_one_label(tmp_path, names):
+    images(tmp_path, *names)
+    with pytest.raises(SettingsError, match="cannot all be real: name one of them"):
+        find_stills(tmp_path, "Mine", "real")
+    images(tmp_path / "b", "real/1.jpg", "x/fake/2.jpg")
+    assert len(find_stills(tmp_path / "b", "Mine", "real")) == 2

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from classify import verdict as module
 from classify.errors import ClassifyError, ModelError, RunError
@@ -217,8 +219,49 @@ def test_media_are_found_below_folders_and_what_is_not_there_is_refused(world, c
     assert len(found) == len(set(found)) == len(list(clip.parent.glob("*.mp4")))
     with pytest.raises(ClassifyError, match="no such file"):
         find_media([tmp_path / "nowhere.mp4"])
-    with pytest.raises(ClassifyError, match="no pictures or videos"):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ClassifyError, match=r"no pictures or videos there: .*notes\.txt.*Name a"):
         find_media([tmp_path])
+    os.mkfifo(tmp_path / "fifo.mp4")
+    with pytest.raises(ClassifyError, match="a FIFO, not a file"):
+        find_media([tmp_path / "fifo.mp4"])
+
+
+def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, tmp_path):
+    photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for source, name in ((photograph, "a.jfif"), (photograph, "b.ts"), (clip, "c.jpg")):
+        shutil.copy(source, folder / name)
+    (folder / "linked").symlink_to(photograph.parent)
+    (folder / "z.png").symlink_to("/dev/zero")
+    (folder / "notes.txt").write_text("hello")
+    remarks = []
+    found = find_media([folder], remarks.append)
+    assert [path.name for path in found[:3]] == ["a.jfif", "b.ts", "c.jpg"]
+    assert len(found) == 3 + len(list(photograph.parent.glob("*.jpg")))
+    assert remarks == [
+        f"{folder}: passed over as neither picture nor video: 1 (notes.txt)",
+        f"{folder}: passed over as a device, not a file: 1 (z.png)",
+    ]
+    looked = [verdict(path, classifier) for path in found[:3]]
+    assert [(v.kind, v.status) for v in looked] == [
+        ("picture", "ok"),
+        ("picture", "ok"),
+        ("video", "ok"),
+    ]
+    named = verdict(folder / "notes.txt", classifier)
+    assert (named.status, named.error) == (
+        "unreadable",
+        f"{folder / 'notes.txt'}: neither picture nor video",
+    )
+
+
+def test_a_picture_that_moves_is_looked_at_as_a_video(world, classifier, tmp_path):
+    frames = [Image.open(p) for p in sorted((world / "CelebA").rglob("*.jpg"))[:1]] * 3
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=[f.rotate(3) for f in frames])
+    found = verdict(tmp_path / "a.gif", classifier)
+    assert (found.kind, found.status, found.looked) == ("video", "ok", 1)
 
 
 def test_verdicts_say_what_the_network_was_worth_and_which_files_it_may_remember(run, clip):

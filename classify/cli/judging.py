@@ -105,7 +105,8 @@ def predict(
     from classify.verdict_files import COMMAND, WRITTEN, VerdictFiles, as_dict
 
     found = Run.read(run)
-    media = find_media(paths)
+    remarks: list[str] = []
+    media = find_media(paths, remarks.append)
     folder = out or new_folder(run, "predicted")
     if in_the_way(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
@@ -116,13 +117,16 @@ def predict(
     with making(folder, COMMAND, WRITTEN):
         files = VerdictFiles(folder, classifier, said, faces=faces)
         log.keep(folder)
+        for remark in remarks:
+            say(remark)
         for path in progress("looking")(media, len(media)):
             one = verdict(path, classifier)
             files.add(one)
             made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
     show.verdicts(made, said)
     say(f"verdicts: {folder}")
-    answer({"folder": folder, "about": said, "verdicts": [as_dict(one) for one in made]})
+    verdicts = [as_dict(one) for one in made]
+    answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
         raise ClassifyError(
             f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"

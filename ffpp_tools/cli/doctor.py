@@ -40,7 +40,7 @@ def doctor(
     """
     from ffpp_tools import doctor as looking
     from ffpp_tools.inventory import take_stock
-    from ffpp_tools.layout import default_ffpp_root
+    from ffpp_tools.layout import default_ffpp_root, remarks
     from ffpp_tools.machine import PROBLEM, examine
     from ffpp_tools.plan import FramePlan
 
@@ -55,6 +55,8 @@ def doctor(
         )
     else:
         findings += looking.of_clips(sources)
+        clips = [looked.clip for source in sources for looked in source.clips]
+        findings += looking.of_remarks(remarks(root, clips))
         findings += looking.of_lists(root, out)
         findings.append(looking.of_space(sources, out))
     beside = [root.parent / name for name in looking.STILLS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +97,7 @@ def extract(
     from ffpp_tools.clip import NATIVE
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
-    from ffpp_tools.layout import default_ffpp_root, families, find_clips
+    from ffpp_tools.layout import default_ffpp_root, families, find_clips, remarks
     from ffpp_tools.lists import OF_FFPP, keep_lists
     from ffpp_tools.locks import alone_in
     from ffpp_tools.plan import FramePlan
@@ -125,11 +126,14 @@ def extract(
     progress = shown("clips", len(clips))
     found = families(root, clips)
     check_folder(out)
+    said = remarks(root, clips)
+    for line in said:
+        say(line)
     if clips[0].compression != NATIVE:
         with alone_in(out, "ffpp-extract"):
             keep_lists(root, out, OF_FFPP)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
-    _told(summary)
+    _told(summary, said)
 
 
 def stills(
@@ -177,18 +181,19 @@ def stills(
     from ffpp_tools.crop import CropSettings
     from ffpp_tools.detect import FindSettings
     from ffpp_tools.harmonise import like_clips, other_stills
-    from ffpp_tools.lists import OF_CELEBA, keep_lists
+    from ffpp_tools.lists import IDENTITIES, celeba_people, keep
     from ffpp_tools.locks import alone_in
     from ffpp_tools.progress import shown
     from ffpp_tools.recorded import check_folder, recorded_settings
     from ffpp_tools.run import extract_still_dataset
     from ffpp_tools.settings import StillSettings
-    from ffpp_tools.stills import find_stills
+    from ffpp_tools.stills import survey
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
     # A cluster's workers run in other folders.
-    found = find_stills(data.absolute() if scheduler else data, category, label, limit)
+    surveyed = survey(data.absolute() if scheduler else data, category, label, limit)
+    found = surveyed.stills
     anew = overwrite and not other_stills(out, {still.category for still in found})
     like = like_clips(out, {} if anew else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
@@ -202,14 +207,22 @@ def stills(
     retry_failed = _retry(retry)
     progress = shown("stills", len(found))
     check_folder(out)
-    with alone_in(out, "ffpp-stills"):
-        keep_lists(data, out, OF_CELEBA)
+    if surveyed.identities:
+        with alone_in(out, "ffpp-stills"):
+            keep(surveyed.identities, out, IDENTITIES)
+    said = list(surveyed.said(celeba_people(out) or {}))
+    for line in said:
+        say(line)
     summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
-    _told(summary)
+    _told(summary, said)
 
 
-def _told(summary: Summary) -> None:
+def _told(summary: Summary, remarks: Sequence[str]) -> None:
     """Print what a dataset folder holds.
+
+    Args:
+        summary: of the run.
+        remarks: what was said of the data.
 
     Raises:
         FfppError: not a single crop.
@@ -218,7 +231,8 @@ def _told(summary: Summary) -> None:
 
     show.extraction(summary)
     counts = account(summary.frames).reset_index().to_dict("records")
-    answer({"folder": summary.dataset, "crops": len(summary.faces), "frames": counts})
+    crops = len(summary.faces)
+    answer({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
     if summary.faces.empty:
         raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
 
