@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import keras
 import pandas as pd
 
-from classify.errors import RunError
+from classify.errors import ModelError, RunError
 from classify.folder import LOG
 from classify.runs import load_model
+from classify.saved import archive_of
 from ffpp_tools.files import write_atomically
 
 # What Keras measures of an epoch, by the names of its callbacks' logs.
@@ -88,10 +89,10 @@ def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Ro
     if not path.exists():
         return None, []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archive_of(path) as archive:
             table = pd.read_csv(io.BytesIO(archive.read(LOG)))
         epochs = [row(**values) for values in table.to_dict("records")]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile, ModelError) as error:
         raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
     with warnings.catch_warnings():
         # Keras only warns of an optimizer whose state does not fit, and starts it anew.
