@@ -36,6 +36,7 @@ def _add(table: Table, *cells: object) -> None:
 def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     """How many of each kind, with an example, and what is named or labelled wrongly."""
     from ffpp_tools.copies import contradictions
+    from ffpp_tools.dedupe import MOST_LISTED
     from ffpp_tools.lost import lost_crops
     from ffpp_tools.tables import read_faces, read_frames
 
@@ -44,6 +45,11 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
         first = rows.iloc[0]
         _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
     print_table(table)
+    if more := found.attrs.get("not_listed"):
+        say(
+            f"  {more:,} more pairs of near-identical stills are not listed: each still is listed "
+            f"with its {MOST_LISTED} nearest, and with what else ties it to others"
+        )
     wrong = contradictions(found, read_frames(dataset))
     for row in wrong.head(SHOWN).itertuples():
         say(
