@@ -155,7 +155,8 @@ def _near(
     def confirmed() -> Iterator[Pairs]:
         for first, second, distance in near_pairs(bits, MAX_BITS):
             for start in range(0, len(first), AT_ONCE):
-                i, j, d = (v[start : start + AT_ONCE] for v in (first, second, distance))
+                some = slice(start, start + AT_ONCE)
+                i, j, d = first[some], second[some], distance[some]
                 apart = np.linalg.norm(vectors[i] - vectors[j], axis=1)
                 both = whole[i] & whole[j]
                 same = np.where(both, d <= MAX_BITS_OF_WHOLE, apart <= MAX_DISTANCE)
