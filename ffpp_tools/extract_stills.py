@@ -12,7 +12,7 @@ from ffpp_tools.detect import Box, Face
 from ffpp_tools.files import sha256
 from ffpp_tools.harmonise import harmonised
 from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
-from ffpp_tools.picture import Image, Picture, decoded
+from ffpp_tools.picture import Image, Picture, decoded, pixels_alone
 from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
@@ -79,7 +79,7 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
     from PIL import ImageFile
 
     try:
-        data = path.read_bytes()
+        data = pixels_alone(path.read_bytes())
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except Pillow.DecompressionBombError as error:
         return None, "unreadable", f"refused ({error})"

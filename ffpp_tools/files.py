@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import fcntl
 import hashlib
@@ -22,6 +23,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_text(path: Path) -> str:
+    """A text file of UTF-8, with or without the mark that Windows puts first; or of UTF-16 with it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text.
+    """
+    data = path.read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -39,7 +53,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
     try:
-        return parse(path.read_text("utf-8"))
+        return parse(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

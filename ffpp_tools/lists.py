@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import read_json, sha256, there, write_atomically
+from ffpp_tools.files import read_json, read_text, sha256, there, write_atomically
 from ffpp_tools.rows import SPLITS
 
 FOLDER = "lists"
@@ -65,7 +65,7 @@ def read_values(path: Path) -> dict[str, str]:
         TableError: the file is damaged.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_text(path).splitlines()
         pairs = dict(line.split() for line in lines if line.strip())
     except (OSError, ValueError) as error:
         raise TableError(f"{path}: expected lines of 'image value'; {error}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ffpp_tools.clip import NATIVE, Clip
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import read_json, there
+from ffpp_tools.files import read_json, read_text, there
 
 CELEB_DF = ("Celeb-real", "Celeb-synthesis", "YouTube-real")
 CELEB_DF_TEST = "List_of_testing_videos.txt"  # lines of "1 YouTube-real/00170.mp4"; 1 is real
@@ -44,7 +44,7 @@ def _tested(path: Path) -> set[str]:
     if not there(path):
         return set()
     try:
-        rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     except ValueError as error:
         raise DataNotFoundError(f"{path}: not a readable list ({error})") from error
     if wrong := [row for row in rows if len(row) != 2 or row[1].split("/")[0] not in CELEB_DF]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from data_manifests import Mode, labels, modes
 from ffpp_tools.errors import SettingsError
+from ffpp_tools.files import read_text
 from ffpp_tools.rows import SPLITS
 
 RULES = ("grouped", "random", "official")
@@ -64,7 +65,7 @@ def read(name: str) -> Recipe:
     if name.endswith(".toml"):
         path = Path(name)
         try:
-            text = path.read_text("utf-8")
+            text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: not a readable recipe ({error})") from error
         return _parsed(path.stem, name, text)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from data_manifests import labels
 from ffpp_tools import lists
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.files import leads_out, named, there
+from ffpp_tools.files import leads_out, named, read_text, there
 from ffpp_tools.layout import VIDEO_CATEGORIES
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -137,7 +137,7 @@ def _hq_mapping(root: Path) -> dict[int, str]:
     if path is None:
         return {}
     try:
-        _, *lines = path.read_text("utf-8").splitlines()
+        _, *lines = read_text(path).splitlines()
         rows = [line.split() for line in lines if line.strip()]
         return {int(index): Path(file).stem for index, _, file in rows}
     except ValueError as error:
@@ -188,7 +188,7 @@ def _kaggle_still(folder: Path, path: str, label: str, split: str) -> Still:
 def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
     """The columns `path` and `label_str` of a list, checked."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [c for c in KAGGLE_COLUMNS if c not in (rows.fieldnames or ())]
             if missing:
