@@ -7,7 +7,8 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ from classify.errors import ModelError, RunError
 from classify.folder import LOG
 from classify.runs import load_model
 from classify.saved import archive_of
-from ffpp_tools.files import write_atomically
+from ffpp_tools.errors import FfppError
+from ffpp_tools.files import write_atomically, writing
 
 # What Keras measures of an epoch, by the names of its callbacks' logs.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
@@ -55,10 +57,8 @@ def _csv(epochs: Sequence[Row]) -> bytes:
 
 def save(path: Path, network: keras.Model) -> None:
     """Write a network, without an optimizer's state: to predict with."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"saving-{path.name}")
-    network.save(temporary)
-    _replace(temporary, path)
+    with _saving(path) as temporary:
+        network.save(temporary)
 
 
 def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None:
@@ -66,11 +66,10 @@ def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None
 
     The log in it is that of the very epoch: what goes on from the file can never meet another's.
     """
-    temporary = folder / "saving-last.keras"
-    trainer.save(temporary)
-    with zipfile.ZipFile(temporary, "a") as archive:
-        archive.writestr(LOG, _csv(epochs))
-    _replace(temporary, folder / "last.keras")
+    with _saving(folder / "last.keras") as temporary:
+        trainer.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(LOG, _csv(epochs))
 
 
 def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Row]]:
@@ -139,8 +138,22 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Give a written file its name: the disk has all of it, or the name stays with the old."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+@contextmanager
+def _saving(path: Path) -> Iterator[Path]:
+    """Another name to write to, which becomes `path` when the disk has all of it.
+
+    Raises:
+        FfppError: it cannot be written; the file before stays, and nothing of this one.
+    """
+    temporary = path.with_name(f"saving-{path.name}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except FfppError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -58,6 +58,19 @@ def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file that is being written where the system refuses: a full disk names none.
+
+    Raises:
+        FfppError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FfppError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, then rename: a reader sees all of it or none.
 

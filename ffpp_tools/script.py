@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
@@ -152,7 +153,9 @@ class Script:
         if isinstance(error, self._errors):
             return in_a_line(f"error: {error}")
         if isinstance(error, OSError) and error.strerror:
-            where = f"{error.filename}: " if error.filename is not None else ""
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # which names no file
+            named = error.filename if error.filename is not None or not full else log.folder
+            where = f"{named}: " if named is not None else ""
             return in_a_line(f"error: {where}{error.strerror}")
         if isinstance(error, MemoryError):
             return "error: there is not enough memory"
