@@ -353,8 +353,11 @@ def test_names_that_a_terminal_would_obey_are_written_out(place, typed):
     words = ("ffpp-stills", "photographs", "--category", "x\x1b]0;y\x07", "--label", "real")
     status, out, err = typed(*words, "--out", "new", "--crop", "none")
     assert status == 0, err
-    status, *said = typed("classify", "predict", "run", "photographs", "--out", "p")
+    shutil.copy(face, "=1+1.png")
+    status, *said = typed("classify", "predict", "run", "photographs", "=1+1.png", "--out", "p")
     assert status == 1
+    paths = pd.read_csv("p/verdicts.csv")["path"]
+    assert paths.iloc[-1] == "=1+1.png"  # names are data, as they are
     assert r"photographs/a\x1b[31mred.png" in said[0]
     assert r"photographs/b\x9b\u202e.png: " in said[1]
     logs = (Path("p/log.txt").read_text(), Path("new/log.txt").read_text())
