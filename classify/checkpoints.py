@@ -8,7 +8,8 @@ import os
 import secrets
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +17,12 @@ from typing import Any, TypeVar
 import keras
 import pandas as pd
 
-from classify.errors import RunError
+from classify.errors import ModelError, RunError
 from classify.folder import LOG
 from classify.runs import load_model
-from ffpp_tools.files import write_atomically
+from classify.saved import archive_of
+from ffpp_tools.errors import FfppError
+from ffpp_tools.files import write_atomically, writing
 
 # What Keras measures of an epoch, by the names of its callbacks' logs.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
@@ -55,10 +58,8 @@ def _csv(epochs: Sequence[Row]) -> bytes:
 
 def save(path: Path, network: keras.Model) -> None:
     """Write a network, without an optimizer's state: to predict with."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    network.save(temporary)
-    _replace(temporary, path)
+    with _saving(path) as temporary:
+        network.save(temporary)
 
 
 def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None:
@@ -66,11 +67,10 @@ def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None
 
     The log in it is that of the very epoch: what goes on from the file can never meet another's.
     """
-    temporary = _temporary(folder / "last.keras")
-    trainer.save(temporary)
-    with zipfile.ZipFile(temporary, "a") as archive:
-        archive.writestr(LOG, _csv(epochs))
-    _replace(temporary, folder / "last.keras")
+    with _saving(folder / "last.keras") as temporary:
+        trainer.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(LOG, _csv(epochs))
 
 
 def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Row]]:
@@ -89,10 +89,10 @@ def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Ro
     if not path.exists():
         return None, []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archive_of(path) as archive:
             table = pd.read_csv(io.BytesIO(archive.read(LOG)))
         epochs = [row(**values) for values in table.to_dict("records")]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile, ModelError) as error:
         raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
     with warnings.catch_warnings():
         # Keras only warns of an optimizer whose state does not fit, and starts it anew.
@@ -139,13 +139,24 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-def _temporary(path: Path) -> Path:
-    """A name that nobody else writes to, with the suffix by which Keras knows a format."""
-    return path.with_name(f"saving-{secrets.token_hex(8)}-{path.name}")
+@contextmanager
+def _saving(path: Path) -> Iterator[Path]:
+    """Another name to write to, which becomes `path` when the disk has all of it.
 
+    Nobody else writes to that name, and it has the suffix by which Keras knows a format.
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Give a written file its name: the disk has all of it, or the name stays with the old."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    Raises:
+        FfppError: it cannot be written; the file before stays, and nothing of this one.
+    """
+    temporary = path.with_name(f"saving-{secrets.token_hex(8)}-{path.name}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except FfppError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

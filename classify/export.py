@@ -17,8 +17,9 @@ from classify.errors import ClassifyError, ModelError
 from classify.operating import operating_if_known
 from classify.predict import predict
 from classify.runs import Run
+from classify.saved import brief
 from ffpp_tools import formats
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import write_atomically, writing
 from ffpp_tools.unfinished import delete, in_the_way, making
 
 if TYPE_CHECKING:
@@ -126,14 +127,21 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> Path:
+    import tensorflow as tf
+
     path = folder / "model"
-    model.export(path, format="tf_saved_model", verbose=False)
+    try:
+        model.export(path, format="tf_saved_model", verbose=False)
+    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+        why = brief(str(error.message).rsplit("; ", 1)[-1])
+        raise ClassifyError(f"{path}: cannot be written ({why})") from error
     return path
 
 
 def _write_litert(model: keras.Model, folder: Path) -> Path:
     path = folder / "model.tflite"
-    model.export(path, format="litert", verbose=False)
+    with writing(path):
+        model.export(path, format="litert", verbose=False)
     return path
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from classify.backend import devices
-from classify.errors import RunError
+from classify.errors import ModelError, RunError
+from classify.saved import archive_of
 from ffpp_tools import formats
 from ffpp_tools.console import say
 from ffpp_tools.files import read_json, regular, write_atomically
@@ -66,9 +67,9 @@ def restore_log(folder: Path) -> None:
     path = folder / LOG
     try:
         lines = regular(path).read_bytes().splitlines()  # first: last.keras is written before it
-        with zipfile.ZipFile(regular(folder / "last.keras")) as archive:
+        with archive_of(folder / "last.keras") as archive:
             kept = archive.read(LOG)
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except (OSError, KeyError, zipfile.BadZipFile, ModelError):
         return  # without the one there is nothing to compare, without the other nothing to restore
     known = kept.splitlines()
     if not lines or lines not in (known, known[:-1]):

@@ -45,8 +45,10 @@ def chosen(validation: Scores) -> Operating:
     """
     clips = validation.clips()
     units = {"frame": validation, "clip": clips if len(clips) else validation}
+    if validation.unit == "clip":  # somebody's, of whole clips
+        del units["frame"]
     best = {unit: best_threshold(s.is_fake, s.p_fake) for unit, s in units.items()}
-    frame, clip = (0.5 if value is None else value for value in best.values())
+    frame, clip = (0.5 if (at := best.get(unit)) is None else at for unit in ("frame", "clip"))
     temperature = best_temperature(validation.actual, validation.probabilities)
     no_better = tuple(unit for unit, value in best.items() if value is None)
     return Operating("", frame, clip, temperature, no_better if len(clips) else no_better[:1])

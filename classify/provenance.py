@@ -44,6 +44,7 @@ MONITORED = {
 }
 NEARLY_NONE = 0.02  # a class that so few of the samples are called is as good as never called
 GIVES_AWAY = 0.8  # AUC of cheap properties, at the network's scale, that a reader must know of
+UPSIDE_DOWN = 0.3  # AUC without an interval, below which scores are taken to be of reals
 NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
 
 
@@ -225,6 +226,25 @@ def remarks(
             "targets and photographs); what was not found is not judged."
         )
     return list(dict.fromkeys(text for text in found if text))
+
+
+def of_foreign_scores(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """What to know of somebody's scores besides: of what they are, and whether upside down."""
+    if [j.unit for j in judgements] == ["clip"]:
+        yield (
+            "JUDGED PER CLIP ALONE: the file has one score for each clip and none of frames, so "
+            "there are no tables, errors or figures per frame, and stills are not judged."
+        )
+    for j in judgements:
+        auc = j.measures["auc"]
+        if auc.value < 0.5 and (
+            auc.high < 0.5 or (math.isnan(auc.high) and auc.value < UPSIDE_DOWN)
+        ):
+            yield (
+                f"Per {j.unit} ITS P(FAKE) IS HIGHER FOR REALS THAN FOR FAKES (AUC "
+                f"{number(auc.value)}): perhaps it is P(real), of which 1 - p_fake would have AUC "
+                f"{number(1 - auc.value)}."
+            )
 
 
 def stale_shortcuts(audit: SplitAudit) -> str:

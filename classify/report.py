@@ -33,7 +33,7 @@ class Report:
     provenance: str  # what the figures may be trusted for; always the first line
     operating: Operating
     manifest: Manifest  # whose split was judged, with what is known now of who is on it
-    frames: Scores  # of every crop
+    frames: Scores  # of every crop; of whole clips where somebody's file has no others
     validation: Scores | None  # of the same manifest: what was chosen on
     run: Run | None  # None for somebody's predictions
     judgements: tuple[Judgement, ...] = ()  # per frame, and per clip where there are clips
@@ -141,12 +141,15 @@ def _judged(report: Report) -> Report:
         validation=audit.regrouped(report.validation) if report.validation else None,
     )
     rates = audit.manifest.info["audit"]["miss_rates"]
-    judgements = [judge(report.frames, "frame", report.operating, rates)]
+    whole = report.frames.unit == "clip"
+    judgements = [] if whole else [judge(report.frames, "frame", report.operating, rates)]
     clips = report.frames.clips()
     if len(clips):
         judgements.append(judge(clips, "clip", report.operating, rates))
     shortcuts = tuple(probe.read(report.manifest))
     found = provenance.remarks(judgements, audit.manifest, shortcuts, report.operating)
+    if report.run is None:
+        found = [*provenance.of_foreign_scores(judgements), *found]
     stale = provenance.stale_shortcuts(audit) if shortcuts else ""
     return replace(
         report,

@@ -58,6 +58,7 @@ def write_report(report: Report, faces: bool = True) -> None:
     if report.robustness:
         files["robustness.csv"] = report.robustness.table.to_csv(index=False).encode()
     drawn = _figures(report)
+    shown = faces and report.frames.unit == "frame"
     for name, figure in drawn.items():
         files |= {f"{name}.{kind}": page.image(figure, kind) for kind in ("png", "svg")}
     files["report.html"] = page.rendered(
@@ -70,7 +71,7 @@ def write_report(report: Report, faces: bool = True) -> None:
         level=LEVEL,
         few=FEW_GROUPS,
         figures={name: files[f"{name}.svg"] for name in drawn},
-        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest) if faces else [],
+        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest) if shown else [],
         faces=faces,
     ).encode()
     if card.has_card(report):
@@ -174,7 +175,8 @@ def _predictions(report: Report) -> pd.DataFrame:
     if report.validation and report.split != "val":
         parts.append(report.validation.table.assign(split="val"))
     columns = [f"{PREFIX}{name}" for name in report.frames.classes]
-    table = pd.concat(parts)[["face_id", "path", "split", *columns]]
+    named = ["face_id", "path"] if report.frames.unit == "frame" else CLIP_KEY
+    table = pd.concat(parts)[[*named, "split", *columns]]
     return table.astype(dict.fromkeys(columns, "float64"))  # exactly, with every digit
 
 
@@ -189,7 +191,7 @@ def _figures(report: Report) -> dict[str, Figure]:
         drawn[f"precision-recall-{j.unit}"] = figures.precision_recall(j)
         drawn[f"calibration-{j.unit}"] = figures.calibration(j, report.operating.temperature)
     worst = worst_clips(report.frames)
-    if len(worst):
+    if len(worst) and report.frames.unit == "frame":
         drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
     if report.run:
         drawn["learning"] = figures.learning(report.run.log, report.run.kept_epoch)
@@ -212,7 +214,8 @@ def errors(scores: Scores) -> pd.DataFrame:
     """The wrong predictions with the highest probability, one of each clip.
 
     Returns:
-        Columns path, class, category, compression, clip, frame, predicted (a class), probability.
+        Columns path, class, category, compression, clip, frame, predicted (a class), probability;
+        of scores of whole clips neither path nor frame.
     """
     names = list(scores.classes)
     table = scores.table.assign(
@@ -222,6 +225,8 @@ def errors(scores: Scores) -> pd.DataFrame:
         ["probability", "face_id"], ascending=[False, True]
     )
     columns = ["path", "class", *CLIP_KEY, "frame", "predicted", "probability"]
+    if scores.unit == "clip":
+        columns = [name for name in columns if name not in ("path", "frame")]
     return wrong.drop_duplicates(CLIP_KEY)[columns].reset_index(drop=True)
 
 

@@ -20,6 +20,7 @@ from classify.folder import (
     restore_log,
     write_environment,
 )
+from classify.saved import brief, loaded
 from classify.settings import TrainSettings, read_config
 from ffpp_tools import formats
 from ffpp_tools.errors import TableError
@@ -281,14 +282,14 @@ def load_model(path: Path, compiled: bool = False) -> keras.Model:
     """A network from a `.keras` file, whose code, if it holds any, is never run.
 
     Raises:
-        RunError: the file is damaged, or would need code that Keras does not have.
+        RunError: the file is damaged, declares more than it holds, or would need code that Keras
+            does not have.
     """
-    import keras
-
     try:
-        return keras.models.load_model(path, compile=compiled, safe_mode=True)
+        return loaded(path, compiled)
     except Exception as error:  # a damaged archive leads Keras to any
-        raise RunError(f"{path}: not a Keras model that can be loaded safely ({error})") from error
+        why = brief(error)
+        raise RunError(f"{path}: not a Keras model that can be loaded safely ({why})") from error
 
 
 def _manifest_behind(weights: Path) -> str:

@@ -27,10 +27,13 @@ class Scores:
 
     table: a manifest's columns and `p_<class>` for every class.
     classes: class → "real" or "fake", in the order of `class_index`.
+    unit: "frame", crops of frames and stills; or "clip", of which the table has a row each: with
+        the face_id, path and frame of a crop of it.
     """
 
     table: pd.DataFrame
     classes: dict[str, str]
+    unit: str = "frame"
 
     def __len__(self) -> int:
         return len(self.table)
@@ -65,10 +68,12 @@ class Scores:
 
         A clip is identified by category, compression and name: `000_003` alone names four fakes.
         """
+        if self.unit == "clip":
+            return self
         clips = self.table[self.table["compression"] != STILL]
         columns = {f"{PREFIX}{name}": "mean" for name in self.classes}
         how = {**dict.fromkeys(KEPT, "first"), **columns}
-        return Scores(clips.groupby(CLIP_KEY, as_index=False).agg(how), self.classes)
+        return Scores(clips.groupby(CLIP_KEY, as_index=False).agg(how), self.classes, "clip")
 
 
 def p_fake(probabilities: Floats, classes: Mapping[str, str]) -> Floats:
@@ -76,7 +81,9 @@ def p_fake(probabilities: Floats, classes: Mapping[str, str]) -> Floats:
     return probabilities[:, [label == "fake" for label in classes.values()]].sum(axis=1)
 
 
-def scored(samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str]) -> Scores:
+def scored(
+    samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str], unit: str = "frame"
+) -> Scores:
     """Samples of a manifest with the probabilities that a detector of `classes` gave them.
 
     The classes of the samples are found among the detector's by name: the manifest's own, else the
@@ -86,6 +93,7 @@ def scored(samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str]
         samples: columns of `ManifestRow`.
         probabilities: (n, classes).
         classes: the detector's, with what they are, in order.
+        unit: as in `Scores`.
 
     Raises:
         ClassifyError: some sample belongs to no class of the detector.
@@ -95,7 +103,8 @@ def scored(samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str]
     columns = [f"{PREFIX}{name}" for name in classes]
     table = samples.assign(**{"class": own, "class_index": index.astype("int64")})
     table = table.reset_index(drop=True)
-    return Scores(pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1), classes)
+    table = pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1)
+    return Scores(table, classes, unit)
 
 
 def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:

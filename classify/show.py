@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from ffpp_tools.console import counted, print_table, say
+from ffpp_tools.console import counted, in_a_line, print_table, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,8 @@ def _judgement(j: Judgement) -> None:
     from classify.page import percent, title, with_interval
 
     behind = counted(j.groups, "group")
-    say(f"\nper {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
+    say("")
+    say(f"per {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
     for name in ("accuracy", "auc_against_originals", "auc"):
         say(f"  {title(name)}: {with_interval(j.measures[name])}")
     if j.manipulations:
@@ -155,7 +156,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _row(table: Table, *cells: object) -> None:
     """A row of plain text: names may look like markup."""
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(in_a_line(cell)) for cell in cells))
 
 
 def _print(title: str, corner: str, cells: pd.DataFrame) -> None:

@@ -58,7 +58,7 @@ class SplitAudit:
 
     def regrouped(self, scores: Scores) -> Scores:
         """Scores of this manifest's samples, with their groups of now."""
-        return Scores(self._regrouped(scores.table), scores.classes)
+        return replace(scores, table=self._regrouped(scores.table))
 
     def _regrouped(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.group_of is None:

@@ -8,6 +8,7 @@ import sys
 
 from classify.backend import check, devices
 from ffpp_tools.console import say
+from ffpp_tools.machine import keras_home
 
 
 def start_keras() -> None:
@@ -19,6 +20,7 @@ def start_keras() -> None:
         ClassifyError: the backend is not installed.
     """
     check()
+    os.environ.setdefault("KERAS_HOME", str(keras_home()))  # TensorFlow would make a folder ~ here
     sys.stderr.flush()
     saved = os.dup(2)
     if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:

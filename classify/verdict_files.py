@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from classify import figures, page
 from classify.scores import PREFIX
 from classify.verdict import FRAME_COLUMNS, Classifier, Verdict
 from ffpp_tools import formats
 from ffpp_tools.console import plain
-from ffpp_tools.files import write_atomically
+from ffpp_tools.files import write_atomically, writing
 
 COMMAND = "classify predict"
 WRITTEN = ("verdicts.jsonl", "verdicts.csv", "frames.csv", "videos")
@@ -48,12 +50,13 @@ class VerdictFiles:
         people = dict.fromkeys((*FILE_COLUMNS, *PERSON_COLUMNS, *probabilities, "error"))
         rows = dict.fromkeys(("path", *FRAME_COLUMNS, "p_fake", *probabilities))
         self._columns = {"verdicts.csv": list(people), "frames.csv": list(rows)}
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         if (folder / "verdicts.csv").exists():  # which is there before the first page is
             for before in (folder / "verdicts.jsonl", *(folder / "videos").glob("*.html")):
                 before.unlink(missing_ok=True)
         for name, columns in self._columns.items():
-            with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            with _opened(folder / name, "w") as file:
                 csv.writer(file, lineterminator="\n").writerow(columns)
 
     def add(self, verdict: Verdict) -> None:
@@ -63,14 +66,14 @@ class VerdictFiles:
         if verdict.kind == "video" and verdict.people:
             values["page"] = f"videos/{self._free(verdict.path.stem[:LONGEST_STEM])}.html"
             write_atomically(self._folder / values["page"], self._page(verdict).encode())
-        with (self._folder / "verdicts.jsonl").open("a", encoding="utf-8") as file:
+        with _opened(self._folder / "verdicts.jsonl", "a") as file:
             file.write(json.dumps(values, ensure_ascii=False) + "\n")
         faces = verdict.frames.assign(path=str(verdict.path)).to_dict("records")
         self._append("verdicts.csv", _people(values))
         self._append("frames.csv", faces)
 
     def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        with (self._folder / name).open("a", encoding="utf-8", newline="") as file:
+        with _opened(self._folder / name, "a") as file:
             csv.DictWriter(file, self._columns[name], lineterminator="\n").writerows(rows)
 
     def _free(self, stem: str) -> str:
@@ -91,6 +94,12 @@ class VerdictFiles:
             faces=[(frames.iloc[i], face) for i, face in verdict.faces] if self._faces else [],
             left_out=not self._faces,
         )
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[IO[str]]:
+    with writing(path), path.open(mode, encoding="utf-8", newline="") as file:
+        yield file
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:

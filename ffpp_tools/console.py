@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,14 +14,50 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import rich.console
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from ffpp_tools.files import occupied, regular
 
 LOG = "log.txt"
 LINE_S = 10.0  # between two lines of progress where there is no terminal
 WIDTH = 160  # of lines in a file, which has no edge to wrap at
+
+# What a terminal obeys instead of showing it: control characters but tab and newline, what turns
+# the direction of writing, separators of lines; and halves of characters, which no file can hold.
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""A text whose control characters are written out: names of files may hold any.
+
+    >>> print(visible(chr(27) + "[31mred"))
+    \x1b[31mred
+    """
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def in_a_line(text: object) -> str:
+    r"""The same, newlines too.
+
+    >>> print(in_a_line("one" + chr(10) + "other"))
+    one\nother
+    """
+    return visible(str(text)).replace("\n", "\\n")
+
+
+class Console(rich.console.Console):
+    """A console that shows control characters of whatever it is given, and obeys none."""
+
+    def render(self, *args: Any, **given: Any) -> Iterable[Segment]:
+        """As Rich does: everything that is printed passes here, its own colours come later."""
+        for segment in super().render(*args, **given):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
 
 console = Console()
 if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -45,8 +82,8 @@ class Log:
         self.flush()
 
     def line(self, text: str) -> None:
-        """Add a line with the time."""
-        self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+        """Add a line with the time; more than one where it is a traceback."""
+        self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {visible(text)}\n")
 
     def table(self, table: Table) -> None:
         """Add a table."""
@@ -89,7 +126,8 @@ want_json = _asked.want
 def answer(values: Any) -> None:
     """Print what a script wants to know, where it asked with `--json`."""
     if _asked.wanted:
-        sys.stdout.write(json.dumps(plain(values), indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(plain(values), indent=2, ensure_ascii=False) + "\n"
+        sys.stdout.write(OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
         sys.stdout.flush()
 
 
@@ -112,6 +150,7 @@ def plain(value: Any) -> Any:
 
 def say(text: str, style: str | None = None) -> None:
     """Print a line as it is: paths are not wrapped, and nothing in them is markup."""
+    text = in_a_line(text)
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
     log.line(text)
 
@@ -133,12 +172,12 @@ def moving(text: str) -> Iterator[Callable[[str], None]]:
 
     def update(text: str) -> None:
         nonlocal said_at
-        line.update(text)
+        line.update(Text(text))
         if not console.is_terminal and time.monotonic() - said_at >= LINE_S:
             say(text)
             said_at = time.monotonic()
 
-    with console.status(text) as line:
+    with console.status(Text(text)) as line:
         yield update
 
 

@@ -6,7 +6,6 @@ and are one identity group by name. Everything here is about clips of different 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pandas as pd
 from ffpp_tools.clip import Clip
 from ffpp_tools.frame_hash import hash_bits
 from ffpp_tools.groups import SAME_CONTENT, knots
-from ffpp_tools.near import near_each
+from ffpp_tools.near import Pairs, near_blocks, nearest_pairs
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import DuplicateRow
 
@@ -32,6 +31,9 @@ MAX_BITS = 24
 MIN_FRAMES = 2
 MIN_SHARE = 0.5
 BITS = 255
+# A clip is tied to so many nearest ones, and to what else ties it to others: thousands that are all
+# alike have millions of pairs.
+MOST_COMPARED = 400
 SAMPLED = 8  # frames of each clip that are looked for in all others, evenly spread
 
 
@@ -58,14 +60,15 @@ def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     shows = pd.factorize(
         pd.Series([family(c.category, c.clip, c.target_id) for c in clips.itertuples()])
     )[0]
-    found = _found_elsewhere(
+    pairs = _found_elsewhere(
         hash_bits(rows["frame_hash"].to_list()), rows["unit"].to_numpy(), shows
     )
+    found, _ = nearest_pairs(pairs, len(clips), MOST_COMPARED)
     items = knots(clips).to_list()
     paths = (clips["category"] + "/" + clips["compression"] + "/" + clips["clip"]).to_list()
     nearest: dict[tuple[str, int, str], tuple[float, str, str]] = {}
-    for pair, apart in found.items():
-        partner, item = sorted(pair, key=lambda unit: items[unit])
+    for one, two, apart in zip(*map(np.ndarray.tolist, found), strict=True):
+        partner, item = sorted((one, two), key=lambda unit: items[unit])
         link = (apart, items[partner], paths[item])
         place = (items[item], int(shows[partner]), str(clips["label"][partner]))
         nearest[place] = min(link, nearest.get(place, link))
@@ -73,8 +76,10 @@ def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
         yield DuplicateRow(name, "near", other, round(apart / BITS, 4), path)
 
 
-def _found_elsewhere(bits: Bits, unit: Ints, shows: Ints) -> dict[tuple[int, int], float]:
-    """Pairs of units that show the same frames: the mean distance of the frames that are near.
+def _found_elsewhere(bits: Bits, unit: Ints, shows: Ints) -> Iterator[Pairs]:
+    """Pairs of units that show the same frames, and the mean distance of the frames that are near.
+
+    A pair may come twice: as found from either side.
 
     Args:
         bits: (n, 255) of every frame.
@@ -85,23 +90,27 @@ def _found_elsewhere(bits: Bits, unit: Ints, shows: Ints) -> dict[tuple[int, int
     place, count = table.groupby("unit").cumcount(), table.groupby("unit")["unit"].transform("size")
     few = count.clip(upper=SAMPLED)
     sampled = np.flatnonzero(place * few // count != (place - 1) * few // count)
-    near: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for at, matches in near_each(bits[sampled], bits, MAX_BITS):
-        own = int(unit[sampled[at]])
-        nearest: dict[int, int] = {}
-        for other, distance in matches:
-            which = int(unit[other])
-            if shows[which] != shows[own]:
-                nearest[which] = min(distance, nearest.get(which, distance))
-        for which, distance in nearest.items():
-            near[own, which].append(distance)
     asked = np.bincount(unit[sampled])
-    found: dict[tuple[int, int], float] = {}
-    for (own, other), distances in near.items():
-        if len(distances) >= max(MIN_FRAMES, MIN_SHARE * asked[own]):
-            pair, mean = (min(own, other), max(own, other)), float(np.mean(distances))
-            found[pair] = min(mean, found.get(pair, mean))
-    return found
+    waiting = pd.DataFrame({"own": [], "other": [], "distance": []}, dtype=int)
+    for at, which, distance in near_blocks(bits[sampled], bits, MAX_BITS):
+        own, other = unit[sampled[at]], unit[which]
+        foreign = shows[own] != shows[other]
+        frames = pd.DataFrame({"at": at, "own": own, "other": other, "distance": distance})
+        nearest = frames[foreign].groupby(["at", "own", "other"])["distance"].min().reset_index()
+        waiting = pd.concat([waiting, nearest.drop(columns="at")])
+        whole = waiting["own"] < waiting["own"].max()  # of the last, frames may come
+        yield _same_frames(waiting[whole], asked)
+        waiting = waiting[~whole]
+    yield _same_frames(waiting, asked)
+
+
+def _same_frames(near: pd.DataFrame, asked: Ints) -> Pairs:
+    """The pairs of which enough frames are near: a row per frame, its unit, and another unit."""
+    of = near.groupby(["own", "other"])["distance"].agg(["size", "mean"]).reset_index()
+    own = of["own"].to_numpy(int)
+    enough = (of["size"] >= np.maximum(MIN_FRAMES, MIN_SHARE * asked[own])).to_numpy()
+    own, other, mean = own[enough], of["other"].to_numpy(int)[enough], of["mean"].to_numpy()[enough]
+    return np.minimum(own, other), np.maximum(own, other), mean
 
 
 def contradictions(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:

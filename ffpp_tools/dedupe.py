@@ -19,7 +19,7 @@ from ffpp_tools.fingerprint import BITS, perceptual_hash
 from ffpp_tools.groups import categories, knots
 from ffpp_tools.kept import kept
 from ffpp_tools.lost import lost_crops
-from ffpp_tools.near import near_pairs
+from ffpp_tools.near import Pairs, near_pairs, nearest_pairs
 from ffpp_tools.rows import STILL
 from ffpp_tools.tables import DuplicateRow, read_faces, read_frames, table_of, write_table
 
@@ -30,6 +30,10 @@ from ffpp_tools.tables import DuplicateRow, read_faces, read_frames, table_of, w
 MAX_BITS = 56
 MAX_DISTANCE = 0.3
 MAX_BITS_OF_WHOLE = 20  # of whole stills, whose faces are not known
+# A still is listed with so many nearest ones, and with what else ties it to others: thousands that
+# are all alike, such as the frames of a film, have millions of pairs.
+MOST_LISTED = 20
+AT_ONCE = 2**14  # pairs whose embeddings are compared at once
 
 
 def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
@@ -42,7 +46,8 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     their files are identical.
 
     Returns:
-        Columns as in `DuplicateRow`, sorted.
+        Columns as in `DuplicateRow`, sorted. `attrs["not_listed"]` is how many further pairs of
+        near-identical stills there are, where some have more than `MOST_LISTED`.
     """
     frames, crops = read_frames(dataset), read_faces(dataset)
     faces = crops.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
@@ -67,10 +72,12 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
         ),
         *{(row.item, row.partner): row for row in reversed(identical)}.values(),
         *near_clips(frames[~knots(frames).isin(repeated)]),
-        *_near(dataset, stills[~stills["item"].isin(repeated)], workers),
     ]
-    order = ["item", "partner", "path"]
-    table = table_of(DuplicateRow, found).sort_values(order, ignore_index=True)
+    unreadable, near, pairs = _near(dataset, stills[~stills["item"].isin(repeated)], workers)
+    table = pd.concat([table_of(DuplicateRow, [*found, *unreadable]), near])
+    table = table.sort_values(["item", "partner", "path"], ignore_index=True)
+    if pairs > len(near):
+        table.attrs["not_listed"] = pairs - len(near)
     moving = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
     recorded = moving["category"][moving["source_sha256"] != ""].value_counts()
     table.attrs["recorded"] = {str(c): int(n) for c, n in recorded.items()}
@@ -124,30 +131,43 @@ def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:
             yield row
 
 
-def _near(dataset: Path, stills: pd.DataFrame, workers: int) -> list[DuplicateRow]:
+def _near(
+    dataset: Path, stills: pd.DataFrame, workers: int
+) -> tuple[list[DuplicateRow], pd.DataFrame, int]:
+    """Crops that cannot be read, near-identical stills, and how many pairs of these there are."""
     stills = stills.sort_values("item", ignore_index=True)
-    bits = kept(dataset, stills, "hash", perceptual_hash, BITS, workers)
-    readable = ~np.isnan(bits).any(axis=1)
+    measured = kept(dataset, stills, "hash", perceptual_hash, BITS, workers)
+    readable = ~np.isnan(measured).any(axis=1)
     rows = [
         DuplicateRow(row.item, "unreadable", "", float("nan"), row.path)
         for row in stills[~readable].itertuples()
     ]
-    stills, bits = stills[readable].reset_index(drop=True), bits[readable]
-    pairs = list(near_pairs(bits.astype(np.uint8), MAX_BITS))
+    stills, bits = stills[readable].reset_index(drop=True), measured[readable].astype(np.uint8)
+    named = np.zeros(len(stills), bool)
+    for first, second, _ in near_pairs(bits, MAX_BITS):
+        named[first] = named[second] = True
+    stills, bits = stills[named].reset_index(drop=True), bits[named]
     whole = (stills["detector"] == "none").to_numpy()
-    if not pairs:
-        return rows
-    first, second, distance = np.array(pairs).T
-    named = np.unique(np.concatenate([first, second]))
-    named = named[~whole[named]]
     vectors = np.full((len(stills), WIDTH), np.nan, np.float32)
-    vectors[named] = kept(dataset, stills.iloc[named], "embedding", embedding, WIDTH, workers)
-    apart = np.linalg.norm(vectors[first] - vectors[second], axis=1)
-    same = np.where(
-        whole[first] & whole[second], distance <= MAX_BITS_OF_WHOLE, apart <= MAX_DISTANCE
+    faces = stills[~whole]
+    vectors[~whole] = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
+
+    def confirmed() -> Iterator[Pairs]:
+        for first, second, distance in near_pairs(bits, MAX_BITS):
+            for start in range(0, len(first), AT_ONCE):
+                some = slice(start, start + AT_ONCE)
+                i, j, d = first[some], second[some], distance[some]
+                apart = np.linalg.norm(vectors[i] - vectors[j], axis=1)
+                both = whole[i] & whole[j]
+                same = np.where(both, d <= MAX_BITS_OF_WHOLE, apart <= MAX_DISTANCE)
+                yield i[same], j[same], d[same]
+
+    (first, second, distance), pairs = nearest_pairs(confirmed(), len(stills), MOST_LISTED)
+    near = table_of(DuplicateRow, []).assign(
+        item=stills["item"].iloc[second].array,
+        kind="near",
+        partner=stills["item"].iloc[first].array,
+        distance=np.round(distance / BITS, 4),
+        path=stills["path"].iloc[second].array,
     )
-    items, paths = stills["item"].to_list(), stills["path"].to_list()
-    return rows + [
-        DuplicateRow(items[j], "near", items[i], round(d / BITS, 4), paths[j])
-        for i, j, d in zip(first[same], second[same], distance[same].tolist(), strict=True)
-    ]
+    return rows, near, pairs

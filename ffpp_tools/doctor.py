@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ffpp_tools.errors import DataNotFoundError, FfppError
 from ffpp_tools.files import there
 from ffpp_tools.inventory import Source, missing_lists
 from ffpp_tools.layout import HOW_TO_GET_FFPP
-from ffpp_tools.machine import NOTE, OK, PROBLEM, Finding, free_space
+from ffpp_tools.machine import NOTE, OK, PROBLEM, Finding, free_space, keras_home
 from ffpp_tools.media import HIDDEN, NEITHER, summary
 from ffpp_tools.stills import is_140k, survey
 
@@ -121,8 +120,7 @@ def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
 
 def of_weights() -> Finding:
     """Whether EfficientNetB0's ImageNet weights are where Keras looks for them."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    path = home / "models" / WEIGHTS
+    path = keras_home() / "models" / WEIGHTS
     if there(path):
         return Finding("ImageNet weights", OK, str(path))
     remedy = "the first training downloads them; without a network pass a file with --weights PATH"

@@ -14,7 +14,7 @@ from ffpp_tools.detect import Box, Face
 from ffpp_tools.files import regular, sha256
 from ffpp_tools.harmonise import harmonised
 from ffpp_tools.outcome import Crop, crop_face, seen, settled, written
-from ffpp_tools.picture import Image, Picture, decoded
+from ffpp_tools.picture import Image, Picture, decoded, pixels_alone
 from ffpp_tools.rows import STILL, FrameRow, Part
 from ffpp_tools.settings import StillSettings
 from ffpp_tools.stills import Still
@@ -82,7 +82,7 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
     from PIL import ImageFile, ImageOps
 
     try:
-        data = regular(path).read_bytes()
+        data = pixels_alone(regular(path).read_bytes())
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except Pillow.DecompressionBombError as error:
         return None, "unreadable", f"refused ({error})"

@@ -12,8 +12,8 @@ import re
 import secrets
 import stat
 import tomllib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -94,6 +94,19 @@ def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
         return parse(read_text(path))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file that is being written where the system refuses: a full disk names none.
+
+    Raises:
+        FfppError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FfppError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -147,12 +147,19 @@ def codecs() -> Finding:
     return Finding("codecs", OK, f"{text}, writes h264")
 
 
+def keras_home() -> Path:
+    """Where Keras keeps its settings and downloads: in /tmp where there is no home to write to."""
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"])
+    home = os.path.expanduser("~")  # noqa: PTH111 (Path.home raises for a user who has none)
+    return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
+
+
 def chosen_backend() -> str:
     """The backend that Keras will take: of KERAS_BACKEND, else of its own keras.json."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     named = os.environ.get("KERAS_BACKEND")
     with suppress(OSError, ValueError, AttributeError):
-        named = named or read_json(home / "keras.json").get("backend")
+        named = named or read_json(keras_home() / "keras.json").get("backend")
     return str(named or "tensorflow")
 
 
@@ -171,12 +178,15 @@ def backends() -> Iterator[Finding]:
 def _backend(name: str, card: bool, mark: str) -> Finding:
     ask = f"import json, {name} as b; print(json.dumps([b.__version__, {ASK[name]}]))"
     command = [sys.executable, "-c", ask]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": str(keras_home())}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=BACKEND_S, env=quiet, check=False
         )
         found, gpus = json.loads(done.stdout.splitlines()[-1])
+    except OSError as error:  # of an interpreter that another user may not start
+        why = f"cannot be looked at{mark}: {sys.executable}: {error.strerror}"
+        return Finding(name, PROBLEM, why, "make that file executable to this user")
     except subprocess.TimeoutExpired:
         return Finding(name, PROBLEM, f"does not start in {BACKEND_S} s{mark}", REPAIR)
     except (ValueError, IndexError):

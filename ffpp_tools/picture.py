@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,15 @@ FROM_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219 + 0.5, 0, 255).astype(n
 # Parts of a frame start and end at multiples of these, in pixels, where colours are shared by
 # neighbours and libswscale's vector code does the same as on the whole frame.
 STEP_X, STEP_Y = 32, 2
+PNG = b"\x89PNG\r\n\x1a\n"
+NOT_CRITICAL = 0x20  # in the first letter of a chunk's name: pixels may be had without it
+# Chunks that change what is shown all the same, and how many bytes these have.
+PNG_EXTRAS: Mapping[bytes, Sequence[int]] = {
+    b"acTL": (8,),
+    b"fcTL": (26,),
+    b"fdAT": range(4, 2**31),
+    b"eXIf": range(8, 2**16),
+}
 
 
 def read_image(path: Path) -> Image | None:
@@ -37,13 +49,38 @@ def read_image(path: Path) -> Image | None:
         return None
 
 
+def pixels_alone(data: bytes) -> bytes:
+    """A PNG without what its pixels do not depend on: text, profiles, what is damaged of these.
+
+    Decoders differ in how much of it they read, unpack and check; viewers show the picture. What
+    it shows first of an animation, and which way up, is kept. Other files are as they were.
+    """
+    if not data.startswith(PNG):
+        return data
+    kept, at = [PNG], len(PNG)
+    while at + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        kind, end = data[at + 4 : at + 8], at + 12 + size
+        if kind[0] & NOT_CRITICAL:
+            fits = size in PNG_EXTRAS.get(kind, ())
+            if fits and data[end - 4 : end] == struct.pack(
+                ">I", zlib.crc32(data[at + 4 : end - 4])
+            ):
+                kept.append(data[at:end])
+        else:
+            kept.append(data[at:end])
+        at = end
+    kept.append(data[at:])
+    return b"".join(kept)
+
+
 def decoded(data: bytes) -> Image | None:
     """The image in a file's bytes, (H, W, 3) uint8 RGB, or None where there is none.
 
     One that declares more than `MAX_PIXELS` is none: nothing is allocated for it.
     """
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(pixels_alone(data), np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # nothing at all, or more pixels than allowed
         return None
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
+import os
 import shlex
 import sys
 import time
@@ -14,9 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from ffpp_tools.console import console, log, want_json
+from ffpp_tools.console import Console, console, in_a_line, log, want_json
 from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.files import read_toml
 
@@ -92,6 +93,16 @@ def with_options(
     return command
 
 
+def in_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale is of another encoding.
+
+    Else names of files and of categories could be neither printed nor written to a table.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"  # of workers too
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 class Script:
     """A console script, called without arguments."""
 
@@ -115,9 +126,10 @@ class Script:
     def __call__(self) -> None:
         """Run; the exit status is 0, 1 for an error or finding, 2 for bad usage, 130 for Ctrl-C."""
         name, words = Path(sys.argv[0]).name, sys.argv[1:]
+        in_utf8()
         stderr = Console(stderr=True, soft_wrap=True)
         started = time.monotonic()
-        log.line(f"{shlex.join([name, *words])} ({PACKAGE} {version(PACKAGE)})")
+        log.line(in_a_line(f"{shlex.join([name, *words])} ({PACKAGE} {version(PACKAGE)})"))
         status: object = FAILED
         try:
             self.app()
@@ -139,10 +151,12 @@ class Script:
     def _told(self, error: Exception) -> str:
         """An error in a line; a mistake of ours with its traceback."""
         if isinstance(error, self._errors):
-            return f"error: {error}"
+            return in_a_line(f"error: {error}")
         if isinstance(error, OSError) and error.strerror:
-            where = f"{error.filename}: " if error.filename is not None else ""
-            return f"error: {where}{error.strerror}"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # which names no file
+            named = error.filename if error.filename is not None or not full else log.folder
+            where = f"{named}: " if named is not None else ""
+            return in_a_line(f"error: {where}{error.strerror}")
         if isinstance(error, MemoryError):
             return "error: there is not enough memory"
         return f"{traceback.format_exc()}a mistake of {PACKAGE}: please report all of the above"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ffpp_tools.console import counted, print_table, say
+from ffpp_tools.console import counted, in_a_line, print_table, say
 from ffpp_tools.rows import SPLITS
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ FAR_OFF = 0.05  # of all samples in a split, from what was asked, that is worth 
 
 def _add(table: Table, *cells: object) -> None:
     """A row of plain text: names of files may look like markup."""
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(in_a_line(cell)) for cell in cells))
 
 
 def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     """How many of each kind, with an example, and what is named or labelled wrongly."""
     from ffpp_tools.copies import contradictions
+    from ffpp_tools.dedupe import MOST_LISTED
     from ffpp_tools.lost import lost_crops
     from ffpp_tools.tables import read_faces, read_frames
 
@@ -44,6 +45,11 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
         first = rows.iloc[0]
         _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
     print_table(table)
+    if more := found.attrs.get("not_listed"):
+        say(
+            f"  {more:,} more pairs of near-identical stills are not listed: each still is listed "
+            f"with its {MOST_LISTED} nearest, and with what else ties it to others"
+        )
     wrong = contradictions(found, read_frames(dataset))
     for row in wrong.head(SHOWN).itertuples():
         say(
@@ -226,7 +232,7 @@ def findings(found: Sequence[Finding]) -> None:
     styles = {"ok": "green", "note": "yellow", "problem": "bold red"}
     table = Table("", "what", "found", show_header=False, box=None)
     for f in found:
-        table.add_row(Text(f.state, style=styles[f.state]), Text(f.what), Text(f.found))
+        table.add_row(Text(f.state, style=styles[f.state]), Text(f.what), Text(in_a_line(f.found)))
         if f.remedy:
             table.add_row("", "", Text(f"→ {f.remedy}", style="dim"))
     print_table(table)

@@ -54,6 +54,16 @@ _DTYPES = {
 }
 
 
+_KEY = {FrameRow: "frame_id", FaceRow: "face_id"}
+_AGAIN = "`ffpp-extract` or `ffpp-stills` writes it anew from parts/"
+_REMEDY: dict[type, str] = {
+    FrameRow: _AGAIN,
+    FaceRow: _AGAIN,
+    DuplicateRow: "run `ffpp-clean` again",
+    IdentityRow: "run `ffpp-identify` again",
+}
+
+
 def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames and the faces of every committed part, sorted by id.
 
@@ -188,4 +198,23 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     for field in lacking:  # written by an earlier release
         values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
         table.insert(len(table.columns), field.name, values)
+    _check_values(path, table, row_type)
     return table
+
+
+def _check_values(path: Path, table: pd.DataFrame, row_type: type) -> None:
+    """Refuse a table that this project did not write: a cell is empty, or a row stands twice."""
+    types = pd.api.types
+    is_kind = {"str": types.is_string_dtype, "int": types.is_integer_dtype}
+    for field in fields(row_type):
+        column, kind = table[field.name], is_kind.get(str(field.type))
+        if kind is not None and (column.isna().any() or not kind(column)):
+            empty = column.isna()
+            what = f"row {int(empty.argmax()) + 1} has none" if empty.any() else "they are not text"
+            what = what if field.type == "str" or empty.any() else "they are no whole numbers"
+            raise TableError(
+                f"{path}: column {field.name} is damaged ({what}); {_REMEDY[row_type]}"
+            )
+    if (key := _KEY.get(row_type)) and not table[key].is_unique:
+        first = table[key][table[key].duplicated()].iloc[0]
+        raise TableError(f"{path}: {first} stands there twice; {_REMEDY[row_type]}")

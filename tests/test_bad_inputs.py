@@ -22,6 +22,7 @@ from classify.settings import TrainSettings
 from classify.train import train
 from tests.test_demo import hashes
 from tests.test_faults import without_privileges
+from tests.test_script import OBEYED
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +343,25 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
         assert "caf" in err
         assert "not UTF-8; rename it" in err
         assert not Path("new").exists()
+
+
+def test_names_that_a_terminal_would_obey_are_written_out(place, typed):
+    face = next(Path("dataset/faces/CelebA").rglob("*.png"))
+    Path("photographs").mkdir()
+    shutil.copy(face, "photographs/a\x1b[31mred.png")
+    cut(shutil.copy(face, "photographs/b\x9b\u202e.png"), 100)
+    words = ("ffpp-stills", "photographs", "--category", "x\x1b]0;y\x07", "--label", "real")
+    status, out, err = typed(*words, "--out", "new", "--crop", "none")
+    assert status == 0, err
+    shutil.copy(face, "=1+1.png")
+    status, *said = typed("classify", "predict", "run", "photographs", "=1+1.png", "--out", "p")
+    assert status == 1
+    paths = pd.read_csv("p/verdicts.csv")["path"]
+    assert paths.iloc[-1] == "=1+1.png"  # names are data, as they are
+    assert r"photographs/a\x1b[31mred.png" in said[0]
+    assert r"photographs/b\x9b\u202e.png: " in said[1]
+    logs = (Path("p/log.txt").read_text(), Path("new/log.txt").read_text())
+    assert not OBEYED.search("".join([out, err, *said, *logs]))
 
 
 def test_a_network_with_flipped_bits_is_refused_or_whole(place):

@@ -16,6 +16,7 @@ from classify.checkpoints import (
     write_log,
 )
 from classify.errors import RunError
+from ffpp_tools.errors import FfppError
 
 
 def logged(number, val_loss, val_log_loss=None):
@@ -164,6 +165,25 @@ def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, mo
         save_last(tmp_path, trained, epochs(1.0, 2.0))
     monkeypatch.undo()
     assert read_last(tmp_path, Epoch)[1] == epochs(1.0)
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_before(
+    trained, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")  # as `write` does, without a name
+
+    save(tmp_path / "best.keras", trained)
+    save_last(tmp_path, trained, epochs(1.0))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as broken:
+        broken.setattr("zipfile.ZipFile.writestr", full)
+        said = r"/last\.keras: cannot be written \(No space left on device\)"
+        with pytest.raises(FfppError, match=said):
+            save_last(tmp_path, trained, epochs(1.0, 2.0))
+        with pytest.raises(FfppError, match=said.replace("last", "best")):
+            save(tmp_path / "best.keras", trained)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -1,13 +1,15 @@
-import dataclasses
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from ffpp_tools import dedupe, show
+from ffpp_tools import dedupe, near, show
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean
 from ffpp_tools.errors import FfppError
@@ -269,9 +271,59 @@ def test_near_are_hashes_that_faces_confirm_and_whole_stills_by_the_hash_alone(
 
     monkeypatch.setattr(dedupe, "kept", kept)
     stills = pd.DataFrame({"item": ["A/2", "A/1"], "path": ["2.png", "1.png"]})
-    found = dedupe._near(tmp_path, stills.assign(detector=detector), 1)
+    unreadable, found, pairs = dedupe._near(tmp_path, stills.assign(detector=detector), 1)
     row = ("A/2", "near", "A/1", round(bits / BITS, 4), "2.png")
-    assert [dataclasses.astuple(r) for r in found] == ([row] if expected else [])
+    assert unreadable == []
+    assert [tuple(r) for r in found.to_numpy()] == ([row] if expected else [])
+    assert pairs == len(found)
+
+
+def test_of_many_that_are_alike_the_nearest_are_listed_and_all_that_ties(monkeypatch):
+    monkeypatch.setattr(near, "BLOCK", 500)  # several blocks, and sorted out several times
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (90, BITS), np.uint8)
+    for start, count in ((0, 30), (30, 25)):  # two clusters, and a chain from the one to the other
+        bits[start : start + count] = bits[start]
+        for row in bits[start : start + count]:
+            row[rng.choice(BITS, 8, replace=False)] ^= 1
+    for i in range(55, 63):
+        bits[i] = np.where(np.arange(BITS) < (i - 54) * 32, bits[30], bits[0])
+    apart = (bits[:, None] != bits[None]).sum(axis=2)
+    every = [(i, j) for i, j in np.argwhere(apart <= 40).tolist() if i < j]
+    (first, second, distance), total = near.nearest_pairs(near.near_pairs(bits, 40), 90, 3)
+    assert total == len(every) > 700
+    assert len(set(zip(first, second, strict=True))) == len(first) < 3 * 90 + 90
+    assert (distance == apart[first, second]).all()
+
+    def tied(pairs):
+        edges = coo_array((np.ones(len(pairs)), np.transpose(pairs)), (90, 90))
+        return connected_components(edges, directed=False)[1]
+
+    assert (tied(list(zip(first, second, strict=True))) == tied(every)).all()
+    for j in range(90):
+        nearest = sorted((apart[i, other], i) for i, other in every if other == j)[:3]
+        assert {(j, i) for _, i in nearest} <= set(zip(second, first, strict=True))
+    whole, total = near.nearest_pairs(near.near_pairs(bits, 40), 90, 90)
+    assert sorted(zip(*whole[:2], strict=True)) == every
+
+
+def test_thousands_of_stills_that_are_alike_take_memory_for_each_not_for_each_pair(
+    monkeypatch, tmp_path
+):
+    def kept(_, rows, what, measure, width, workers):
+        return np.zeros((len(rows), width), np.float32)
+
+    monkeypatch.setattr(dedupe, "kept", kept)
+    monkeypatch.setattr(near, "BLOCK", 2**16)
+    names = [f"A/{i:04d}" for i in range(1500)]
+    stills = pd.DataFrame({"item": names, "path": names, "detector": "none"})
+    tracemalloc.start()
+    _, found, pairs = dedupe._near(tmp_path, stills, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pairs == 1500 * 1499 // 2
+    assert len(found) == 20 * 1500 - 210
+    assert peak < 60e6  # a row for each pair would be 400 MB
 
 
 def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_path):
@@ -306,7 +358,8 @@ def test_every_near_pair_is_found_and_no_other(n):
         bits[i + 1, flipped] ^= 1
     apart = (bits[:, None] != bits[None]).sum(axis=2)
     expected = {(i, j, apart[i, j]) for i, j in np.argwhere(apart <= 40).tolist() if i < j}
-    assert set(near_pairs(bits, 40)) == expected
+    found = [zip(*map(np.ndarray.tolist, block), strict=True) for block in near_pairs(bits, 40)]
+    assert {pair for block in found for pair in block} == expected
     assert n < 7 or expected
 
 

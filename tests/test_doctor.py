@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +164,23 @@ def test_the_command_answers_as_json_and_status_1_is_a_problem(command, copy, tm
     assert "problem" in done.stderr
     assert {f["state"] for f in answer["findings"]} == {OK, NOTE, PROBLEM}
     assert not (tmp_path / "dataset").exists()
+
+
+def test_a_user_without_a_home_has_keras_in_tmp(monkeypatch):
+    """A container's user who is in no list of users, without HOME."""
+    for name in ("HOME", "KERAS_HOME", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert machine.keras_home() == Path("/tmp/.keras")
+    assert doctor.of_weights().state == NOTE
+    assert machine.chosen_backend()
+    monkeypatch.setenv("KERAS_HOME", "/elsewhere")
+    assert machine.keras_home() == Path("/elsewhere")
+
+
+def test_a_backend_that_this_user_may_not_start_is_a_finding(monkeypatch, tmp_path):
+    (tmp_path / "python").touch()
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    found = machine._backend("tensorflow", False, "")
+    assert (found.state, found.what) == (PROBLEM, "tensorflow")
+    assert "Permission denied" in found.found

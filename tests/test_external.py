@@ -1,5 +1,7 @@
 """Reports on predictions of somebody else's detector."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from ffpp_tools.split import SplitSettings, make_manifest
 
 def detector(manifest, p_fake, split="test"):
     """A CSV of a detector with P(fake) as a function of a manifest's rows."""
-    samples = pd.concat([manifest.samples(s) for s in (split, "val")])
+    samples = pd.concat([manifest.samples(s) for s in (split, "val")], ignore_index=True)
     return samples.assign(p_fake=p_fake(samples))[["face_id", "p_fake"]]
 
 
@@ -90,6 +92,11 @@ def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
     assert report.frames.p_fake == pytest.approx(table["p_fake"])
 
 
+def read(table, manifest, path, split="test"):
+    table.to_csv(path, index=False)
+    return read_predictions(path, manifest, split)
+
+
 def with_face_twice(table):
     return pd.concat([table, table.iloc[:1]])
 
@@ -104,19 +111,196 @@ def test_other_columns_and_faces_are_left_alone(videos_manifest, tmp_path):
         pd.testing.assert_frame_equal(one.table, other.table)
 
 
-def read(table, manifest, path, split="test"):
-    table.to_csv(path, index=False)
-    return read_predictions(path, manifest, split)
-
-
-def test_where_every_class_has_a_column_p_fake_beside_them_is_left_alone(videos_manifest, tmp_path):
+def test_where_every_class_has_a_column_p_fake_beside_them_has_to_agree(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.5)
     names = list(videos_manifest.classes)
     given = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(table))
+    fake = [label == "fake" for label in videos_manifest.classes.values()]
+    table["p_fake"] = given[:, fake].sum(axis=1).round(2)
     every = table.assign(**{f"p_{name}": given[:, i] for i, name in enumerate(names)})
     found, _ = read(every, videos_manifest, tmp_path / "p.csv")
     assert found.classes == videos_manifest.classes
     assert found.probabilities == pytest.approx(given[: len(found)])
+    every.loc[2, "p_fake"] = 1 - every.loc[2, "p_fake"]
+    with pytest.raises(ClassifyError, match=r"line 4: p_fake is 0\.\d+, and the fake .*1 rows"):
+        read(every, videos_manifest, tmp_path / "p.csv")
+
+
+def spread(samples):
+    return np.linspace(0.3, 0.9, len(samples))
+
+
+def crops(change):
+    """Rows that name crops by their path, written in some way."""
+    return lambda m, t: t.assign(path=[change(m, path) for path in t["path"]]).drop(
+        columns="face_id"
+    )
+
+
+def by_frame(_, table):
+    return table.drop(columns=["face_id", "path"]).rename(columns={"clip": "video"})
+
+
+SPELLINGS = {
+    "absolute": crops(lambda m, path: str(m.root / path)),
+    "not resolved": crops(lambda m, path: f"{m.root}/../{m.root.name}/./{path}"),
+    "with a dot": crops(lambda m, path: f"./{path}"),
+    "of Windows": crops(lambda m, path: "D:\\data\\set\\" + path.replace("/", "\\")),
+    "of another machine": crops(lambda m, path: f"/somewhere/else/{path}"),
+    "ids with backslashes": lambda m, t: t.assign(face_id=t["face_id"].str.replace("/", "\\")),
+    "ids as files": lambda m, t: t.assign(face_id=f"{m.root}/faces/" + t["face_id"] + ".png"),
+    "clip and frame": by_frame,
+}
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS.values(), ids=SPELLINGS)
+def test_crops_are_found_however_their_paths_are_written(spelt, videos_manifest, tmp_path):
+    samples = pd.concat([videos_manifest.samples(s) for s in ("test", "val")], ignore_index=True)
+    table = samples.assign(p_fake=spread)[
+        ["face_id", "path", "category", "compression", "clip", "frame", "p_fake"]
+    ]
+    expected, _ = read(table[["face_id", "p_fake"]], videos_manifest, tmp_path / "e.csv")
+    shuffled = spelt(videos_manifest, table).sample(frac=1, random_state=0)
+    found, val = read(shuffled, videos_manifest, tmp_path / "p.csv")
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    assert val is not None
+
+
+def test_paths_into_another_dataset_are_refused(videos_manifest, tmp_path):
+    table = videos_manifest.samples("test")[["path"]].assign(p_fake=0.5)
+    other = tmp_path / "other" / table["path"][0]
+    other.parent.mkdir(parents=True)
+    other.touch()
+    theirs = table.assign(path=f"{tmp_path}/other/" + table["path"])
+    with pytest.raises(ClassifyError, match=r"paths below .*/other are not known to be of"):
+        read(theirs, videos_manifest, tmp_path / "p.csv")
+    theirs.loc[1:, "path"] = "/a/" + table["path"]
+    theirs.loc[:0, "path"] = "/b/" + table["path"]
+    with pytest.raises(ClassifyError, match=r"paths below /b and /a are not known"):
+        read(theirs, videos_manifest, tmp_path / "p.csv")
+
+
+def as_text(table, separator=",", comma=False, head=str, encoding="utf-8"):
+    rows = [separator.join(map(head, table.columns))]
+    for row in table.itertuples(index=False):
+        cells = (str(v).replace(".", ",") if comma and isinstance(v, float) else v for v in row)
+        rows.append(separator.join(map(str, cells)))
+    return ("\n".join(rows) + "\n").encode(encoding)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"separator": ";"},
+        {"separator": ";", "comma": True},
+        {"separator": "\t", "encoding": "utf-16"},
+        {"separator": ", ", "head": str.upper},
+        {"head": " {} ".format, "encoding": "utf-8-sig"},
+    ],
+)
+def test_what_spreadsheets_write_is_read(how, videos_manifest, tmp_path):
+    table = detector(videos_manifest, spread)
+    expected, _ = read(table, videos_manifest, tmp_path / "e.csv")
+    (tmp_path / "p.csv").write_bytes(as_text(table, **how))
+    found, _ = read_predictions(tmp_path / "p.csv", videos_manifest, "test")
+    pd.testing.assert_frame_equal(found.table, expected.table)
+
+
+def test_what_rounding_does_to_probabilities_is_forgiven_and_clipped(videos_manifest, tmp_path):
+    table = detector(videos_manifest, spread)
+    table.loc[:1, "p_fake"] = [1.0000001, -1e-7]
+    found, _ = read(table, videos_manifest, tmp_path / "p.csv")
+    assert list(found.p_fake[:2]) == [1, 0]
+    names = list(videos_manifest.classes)
+    every = table.assign(**{f"p_{name}": 0.199999 for name in names}).drop(columns="p_fake")
+    found, _ = read(every, videos_manifest, tmp_path / "p.csv")
+    assert found.probabilities.sum(axis=1) == pytest.approx(0.999995, abs=1e-12)
+    with pytest.raises(ClassifyError, match=r"line 2: p_fake is 1\.002, no probability"):
+        read(table.assign(p_fake=1.002), videos_manifest, tmp_path / "p.csv")
+
+
+def clip_scores(manifest, p_fake=lambda rows: np.where(rows["label"] == "fake", 0.9, 0.6)):
+    """One score for each clip of test and val, as of a detector that crops for itself."""
+    samples = pd.concat([manifest.samples(s) for s in ("test", "val")], ignore_index=True)
+    clips = samples.drop_duplicates(["category", "compression", "clip"], ignore_index=True)
+    return clips.assign(p_fake=p_fake(clips))[["category", "compression", "clip", "p_fake"]]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_scores_of_whole_clips_get_all_that_can_be_said_of_clips(videos_manifest, tmp_path):
+    report = report_of(clip_scores(videos_manifest), videos_manifest, tmp_path / "r")
+    (judged,) = report.judgements
+    samples = videos_manifest.samples("test")
+    assert judged.unit == "clip"
+    assert judged.samples == samples.groupby(["category", "compression", "clip"]).ngroups
+    assert judged.measures["auc"].value == 1
+    assert {m.category for m in judged.manipulations} == set(samples["category"]) - {"Youtube"}
+    assert report.operating.clip_threshold == pytest.approx(0.75)  # by val
+    assert "JUDGED PER CLIP ALONE" in report.remarks[0]
+    names = {path.name for path in report.folder.iterdir()}
+    assert {"manipulations-clip.csv", "roc-clip.svg", "errors.csv"} <= names
+    assert not [name for name in names if "frame" in name or "over-time" in name]
+    assert list(json.loads((report.folder / "report.json").read_text())["units"]) == ["clip"]
+    assert "JUDGED PER CLIP ALONE" in (report.folder / "report.html").read_text()
+    again = report_on_file(
+        report.folder / "predictions.csv", videos_manifest, folder=tmp_path / "a"
+    )
+    assert again.judgements[0].measures == judged.measures
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_scores_that_are_upside_down_are_said_to_be(videos_manifest, tmp_path):
+    def swapped(rows):
+        return np.where(rows["label"] == "fake", 0.2, 0.9)
+
+    report = report_of(clip_scores(videos_manifest, swapped), videos_manifest, tmp_path / "r")
+    said = "HIGHER FOR REALS THAN FOR FAKES (AUC 0.000): perhaps it is P(real)"
+    assert any(said in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda t: t.drop(columns="compression"),  # there is one alone
+        lambda t: t.assign(clip=t["clip"] + ".mp4", category=t["category"].str.lower()),
+        lambda t: t.assign(clip="x/" + t["category"] + "/c23/videos/" + t["clip"] + ".mp4")[
+            ["clip", "p_fake"]
+        ],
+        lambda t: t.rename(columns={"clip": " Video "}),
+    ],
+)
+def test_clips_are_found_by_what_tells_them_apart(spelt, videos_manifest, tmp_path):
+    table = clip_scores(videos_manifest, spread)
+    expected, _ = read(table, videos_manifest, tmp_path / "e.csv")
+    found, val = read(spelt(table), videos_manifest, tmp_path / "p.csv")
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    assert val is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.iloc[2:], r"2 of \d+ clips of .*test\.csv are missing, such as \w+/c23/"),
+        (with_face_twice, "is there more than once .*: give each clip one row"),
+        (lambda t: t[["clip", "p_fake"]], "may be .* or .*: add category and compression"),
+        (lambda t: t.rename(columns={"p_fake": "score"}), "it has .*score.*may be of fake or of"),
+        (lambda t: t.assign(p_fake=97.5), r"is 97\.5, no probability\. Per cent\? Divide by 100"),
+        (lambda t: t.assign(p_fake="97%"), "is 97%, no probability. Per cent"),
+        (lambda t: t.assign(p_fake=-3.2), r"is -3\.2, no probability\. A logit\? Give 1 / "),
+        (lambda t: t.assign(P_FAKE=0.5), "there are two columns p_fake"),
+    ],
+)
+def test_scores_of_clips_that_cannot_be_judged_are_refused(
+    change, words, videos_manifest, tmp_path
+):
+    with pytest.raises(ClassifyError, match=words):
+        read(change(clip_scores(videos_manifest)), videos_manifest, tmp_path / "p.csv")
+
+
+def test_decimal_commas_between_commas_are_refused(videos_manifest, tmp_path):
+    (tmp_path / "p.csv").write_bytes(as_text(detector(videos_manifest, spread), comma=True))
+    with pytest.raises(ClassifyError, match="line 2 has 3 fields, and the headline 2"):
+        read_predictions(tmp_path / "p.csv", videos_manifest, "test")
 
 
 def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, tmp_path):

@@ -6,8 +6,10 @@ import sys
 import tomllib
 
 import pytest
+from rich.table import Table
 
-from ffpp_tools.console import log, moving
+from ffpp_tools import console as spoken
+from ffpp_tools.console import answer, log, moving, print_table, say
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script, read_options
 from tests.test_cli import COMMANDS
@@ -108,3 +110,48 @@ def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch,
             update("one")
             update("two")
         assert capsys.readouterr().out.splitlines() == lines
+
+
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
+    monkeypatch, capsys, tmp_path
+):
+    evil = "a\x1b[31m \x9b2J \x07 \r \u202egnp \udcc3 [red] é"
+    (tmp_path / "begun").touch()
+    monkeypatch.setattr(sys, "argv", ["ffpp-evil"])
+    monkeypatch.setattr(spoken._asked, "wanted", True)
+
+    def evil_names():
+        log.keep(tmp_path)
+        say(f"{evil}\n2026-01-01 00:00:00  forged")
+        table = Table(evil)
+        table.add_row(evil.replace("[red]", ""))
+        print_table(table)
+        with moving(evil) as update:
+            update(f"{evil} again")
+        answer({evil: evil})
+        raise SettingsError(f"{evil}: no such thing")
+
+    with pytest.raises(SystemExit):
+        ffpp_script(evil_names, "")()
+    out, err = capsys.readouterr()
+    kept = (tmp_path / "log.txt").read_text()
+    for text in (out, err, kept):
+        assert not OBEYED.search(text)
+        assert "a\\x1b[31m \\x9b2J \\x07 \\r \\u202egnp \\udcc3" in text or text is out
+    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in out
+    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in kept
+    assert json.loads(out[out.index("{") :]) == {evil: evil}
+    assert err.endswith("[red] é: no such thing\n")
+
+
+def test_a_locale_that_knows_no_umlauts_is_no_hindrance(command, dataset, tmp_path):
+    odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ("--mode", "videos", "--ratios", "50/25/25", "--no-faces", "--out", "mé")
+    done = command("ffpp-split", dataset, *words, **odd)
+    assert done.returncode == 0, done.stderr
+    assert "manifest: mé" in done.stdout
+    assert (tmp_path / "mé/manifest.json").is_file()
+    assert "manifest: mé" in (tmp_path / "mé/log.txt").read_text("utf-8")

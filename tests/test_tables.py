@@ -12,7 +12,15 @@ from ffpp_tools.ledger import verify
 from ffpp_tools.rows import FaceRow, FrameRow, Part, later_columns
 from ffpp_tools.run import extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import covered, fingerprint, merge_parts, read_faces, read_frames
+from ffpp_tools.tables import (
+    DuplicateRow,
+    covered,
+    fingerprint,
+    merge_parts,
+    read_faces,
+    read_frames,
+    table_of,
+)
 from tests.conftest import SETTINGS
 
 LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
@@ -31,6 +39,38 @@ def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
         broken.write(path)
         with pytest.raises(TableError, match="do not add up"):
             merge_parts(tmp_path)
+
+
+def emptied(column):
+    return lambda t: t.assign(**{column: t[column].astype(object).where(t.index > 1)})
+
+
+def doubled(table):
+    return pd.concat([table, table.iloc[:1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("frames", doubled, r"\S+ stands there twice; `ffpp-extract` or `ffpp-stills` writes it"),
+        ("faces", doubled, r"\S+ stands there twice; `ffpp-extract`"),
+        ("frames", emptied("category"), r"column category is damaged \(row 1 has none\)"),
+        ("frames", emptied("frame"), r"column frame is damaged \(row 1 has none\)"),
+        ("faces", emptied("path"), r"column path is damaged \(row 1 has none\)"),
+        ("frames", lambda t: t.assign(frame="1"), r"frame is damaged \(they are no whole numbers"),
+        ("duplicates", emptied("partner"), "column partner is damaged .* run `ffpp-clean` again"),
+    ],
+)
+def test_a_table_with_empty_cells_or_doubled_rows_is_refused(dataset, tmp_path, name, change, said):
+    for table in ("frames", "faces"):
+        shutil.copy(dataset / f"{table}.parquet", tmp_path)
+    rows = [DuplicateRow(f"A/{i}", "near", f"A/{i + 1}", 0.1, "a.png") for i in range(3)]
+    table_of(DuplicateRow, rows).to_parquet(tmp_path / "duplicates.parquet")
+    Dataset.read(tmp_path)
+    path = tmp_path / f"{name}.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(TableError, match=rf"{name}\.parquet: .*{said}"):
+        Dataset.read(tmp_path)
 
 
 @pytest.mark.parametrize("table", ["frames.parquet", "faces.parquet"])

@@ -31,8 +31,8 @@ def report(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Judge a CSV file of anybody's detector instead of a run: face_id or path, and "
-            "p_fake or p_<class> for every class of --manifest."
+            help="Judge a CSV file of anybody's detector instead of a run: face_id or path of each "
+            "crop, or clip of whole clips, and p_fake or p_<class> for every class of --manifest."
         ),
     ] = None,
     out: Annotated[

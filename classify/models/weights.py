@@ -7,11 +7,10 @@ never looked at.
 from __future__ import annotations
 
 import io
-import math
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classify.errors import DownloadError, ModelError
+from classify.saved import WEIGHTS, archive_of, array, brief
 
 if TYPE_CHECKING:
     import h5py
@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 # ImageNet's means and standard deviations (RGB, of values from 0 to 1).
 MEANS = (0.485, 0.456, 0.406)
 DEVIATIONS = (0.229, 0.224, 0.225)
-# How large a packed file may be when it is unpacked: a network's weights, the optimizer's two
-# states of each, a head's, and the file's own structure.
-MOST_TIMES, MOST_BESIDES = 8, 2**28
 
 
 @dataclass(frozen=True)
 class Saved:
-    """One layer of a weights file."""
+    """One layer of a weights file, whose arrays are not read before they are known to fit."""
 
     name: str
-    arrays: list[np.ndarray]
+    arrays: list[h5py.Dataset]
+    names: Sequence[str] = ()  # of the arrays, where the file has some
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the arrays."""
+        return [stored.shape for stored in self.arrays]
 
 
 @contextmanager
@@ -100,99 +103,161 @@ def load(network: keras.Model, path: Path) -> None:
     Args:
         network: a backbone.
         path: `.weights.h5` or `.keras` of Keras 3, the latter also of a run whose backbone this is,
-            or `.h5` as published with `keras.applications` and the `efficientnet` package.
+            or `.h5` as published with `keras.applications` and the `efficientnet` package, or as
+            Keras 2 and 3 save a whole model, of which the network is the beginning or a layer.
 
     Raises:
         ModelError: the file is unreadable or of another network; it names the first layer that
             differs.
     """
-    import keras
-
     layers = [layer for layer in network.layers if layer.weights]
     try:
-        saved = _read(path, layers)
+        with _opened(path) as file:
+            _fill(network, layers, file)
+    except ModelError as error:
+        raise ModelError(f"{path} does not fit: {error}") from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path}: not a readable weights file ({error})") from error
+        raise ModelError(f"{path}: not a readable weights file ({brief(error)})") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The arrays of a file, those of a `.keras` file in memory."""
+    import h5py
+
+    if not zipfile.is_zipfile(path):
+        with h5py.File(path) as file:
+            yield file
+        return
+    with archive_of(path) as archive:
+        data = io.BytesIO(archive.read(WEIGHTS))
+    with h5py.File(data) as file:
+        yield file
+
+
+def _fill(network: keras.Model, layers: list[keras.Layer], file: h5py.File) -> None:
+    """Check that a file fits, then give the layers what it holds for them."""
+    import keras
+
+    saved = _read(file, network, layers)
     normalised = next((x for x in layers if isinstance(x, keras.layers.Normalization)), None)
     if normalised and not any(_same(normalised, x) for x in saved):
         # The efficientnet package leaves the normalisation to the caller.
         layers.remove(normalised)
         normalised.set_weights([np.array(MEANS), np.square(DEVIATIONS), np.array(0)])
-    _check_fit(path, layers, saved)
+    _check_fit(layers, saved)
     for layer, found in zip(layers, saved, strict=True):
-        layer.set_weights(found.arrays)
+        layer.set_weights([np.asarray(stored) for stored in found.arrays])
     if normalised:
         _correct_variance(normalised)
 
 
-def _check_fit(path: Path, layers: list[keras.Layer], saved: list[Saved]) -> None:
+def _check_fit(layers: list[keras.Layer], saved: list[Saved]) -> None:
+    of_it = "Are they of this network, without top?"
     for layer, found in zip(layers, saved, strict=False):
         if not _same(layer, found):
             shapes = [tuple(weight.shape) for weight in layer.weights]
-            in_file = [array.shape for array in found.arrays] or "nothing"
             raise ModelError(
-                f"{path} does not fit: layer {layer.name} has weights of {shapes}, the file holds "
-                f"{in_file} there (its {found.name}). Are they of this network, without top?"
+                f"layer {layer.name} has weights of {brief(shapes)}, the file holds "
+                f"{brief(found.shapes or 'nothing')} there (its {brief(found.name)}). {of_it}"
             )
     if len(layers) != len(saved):
         first = max(layers, saved, key=len)[min(len(layers), len(saved))]
         raise ModelError(
-            f"{path} does not fit: it holds {len(saved)} layers with weights and the network "
-            f"{len(layers)}; {first.name} is the first too many. Are they of this network, "
-            f"without top?"
+            f"it holds {len(saved)} layers with weights and the network {len(layers)}; "
+            f"{brief(first.name)} is the first too many. {of_it}"
         )
 
 
 def _same(layer: keras.Layer, saved: Saved) -> bool:
-    return [tuple(w.shape) for w in layer.weights] == [array.shape for array in saved.arrays]
+    return [tuple(w.shape) for w in layer.weights] == saved.shapes
 
 
-def _read(path: Path, layers: list[keras.Layer]) -> list[Saved]:
+def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> list[Saved]:
     """A file's layers, in the order in which the network has them."""
-    import h5py
-
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo("model.weights.h5").file_size
-            if size > MOST_TIMES * sum(layer.count_params() for layer in layers) * 4 + MOST_BESIDES:
-                raise ModelError(f"{path} does not fit: unpacked it would be {size:,} bytes")
-            data = io.BytesIO(archive.read("model.weights.h5"))
-        with h5py.File(data) as file:
-            return _read_keras3(file, layers)
-    with h5py.File(path) as file:
-        if "layer_names" in file.attrs:
-            return _read_legacy(file, layers)
-        return _read_keras3(file, layers)
+    if "model_weights" in file:  # of a whole model, with the head that it was trained with
+        return _without_head(_read_legacy(file, file["model_weights"]), network, layers)
+    if "layer_names" in file.attrs:
+        return _read_legacy(file, file)
+    return _read_keras3(file, layers)
 
 
-def _array(file: h5py.File, group: h5py.Group, name: str, most: int) -> np.ndarray:
-    """An array of a file, not above `most` numbers, which lies in that very file.
-
-    HDF5 knows links to other files, in any part of a path, and arrays of any size that take no
-    space until they are read.
-    """
-    found = group[name]
-    if found.file.id != file.id or found.external or found.is_virtual:
-        raise KeyError(f"{name} leads to another file")
-    if found.size > most:
-        raise KeyError(f"{name} holds {found.size:,} numbers, no layer more than {most:,}")
-    return np.asarray(found)
-
-
-def _largest(layers: list[keras.Layer]) -> int:
-    """How many numbers the largest weight of a network holds."""
-    return max(math.prod(weight.shape) for layer in layers for weight in layer.weights)
-
-
-def _read_legacy(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
+def _read_legacy(file: h5py.File, group: h5py.Group) -> list[Saved]:
     """Keras 2's layout: layers by name, in the network's order."""
-    saved, most = [], _largest(layers)
-    for name in _texts(file, "layer_names"):
-        group = file[name]
-        arrays = [_array(file, group, weight, most) for weight in _texts(group, "weight_names")]
-        if arrays:
-            saved.append(Saved(name, arrays))
+    saved = []
+    for name in _texts(group, "layer_names"):
+        names = _texts(group[name], "weight_names")
+        if names:
+            saved.append(Saved(name, [array(file, group[name], weight) for weight in names], names))
     return saved
+
+
+def _without_head(
+    saved: list[Saved], network: keras.Model, layers: list[keras.Layer]
+) -> list[Saved]:
+    """The layers of a whole model that are the network's."""
+    inner = max(saved, key=lambda found: len(found.arrays), default=Saved("", []))
+    if len(inner.arrays) > max(len(layer.weights) for layer in layers):
+        return _unfolded(inner, network, layers)
+    if len(saved) > len(layers) and all(map(_same, layers, saved)):
+        return saved[: len(layers)]
+    return saved
+
+
+def _unfolded(inner: Saved, network: keras.Model, layers: list[keras.Layer]) -> list[Saved]:
+    """The layers of a model that is a layer of another: its weights stand in one list.
+
+    What was trained stands first there, so that the order tells nothing of a network of which some
+    layers were frozen; the names do. Without them, the order has to do.
+    """
+    weights = network.trainable_weights + network.non_trainable_weights
+    if len(weights) > len(inner.arrays):
+        raise ModelError(
+            f"its {brief(inner.name)} holds {len(inner.arrays)} arrays, and the network "
+            f"{len(weights)} weights"
+        )
+    by_layer: dict[str, list[h5py.Dataset]] = {}
+    for name, stored in zip(inner.names, inner.arrays, strict=True):
+        by_layer.setdefault(f"/{name}".rsplit("/", 2)[-2], []).append(stored)
+    by_layer = {_counted(name, by_layer, layers): found for name, found in by_layer.items()}
+    own = {
+        layer.name: dict.fromkeys(
+            _counted(weight.path.rsplit("/", 2)[-2], [x.name for x in layers], layers)
+            for weight in layer.weights
+        )
+        for layer in layers
+    }
+    if set(by_layer) <= {part for parts in own.values() for part in parts}:
+        return [
+            Saved(layer, [stored for part in parts for stored in by_layer.get(part, [])])
+            for layer, parts in own.items()
+            if by_layer.keys() & parts.keys()
+        ]
+    stored_of = dict(zip(map(id, weights), inner.arrays, strict=False))
+    return [
+        Saved(x.name, [stored_of[id(w)] for w in x.weights if id(w) in stored_of]) for x in layers
+    ]
+
+
+def _counted(name: str, names: Iterable[str], layers: list[keras.Layer]) -> str:
+    """A name that Keras gave, by its place among those of its kind: conv2d_94 of a second network.
+
+    >>> import keras
+    >>> _counted("conv2d_94", ["conv2d_95", "stem_conv", "conv2d_94"], [keras.layers.Conv2D(1, 1)])
+    'conv2d 0'
+    """
+    kind = re.sub(r"_\d+$", "", name)
+    if kind not in map(_kind, layers):
+        return name
+    numbers = [re.fullmatch(rf"{kind}_?(\d*)", other) for other in names]
+    own = int(name.removeprefix(kind).removeprefix("_") or 0)
+    return f"{kind} {sum(int(found[1] or 0) < own for found in numbers if found)}"
+
+
+def _kind(layer: keras.Layer) -> str:
+    """The class of a layer as Keras writes it in names: Conv2D as conv2d."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _texts(group: h5py.Group, attribute: str) -> list[str]:
@@ -210,15 +275,15 @@ def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
     groups = file["layers"]
     if "functional" in groups:  # of a whole classifier: its backbone
         groups = groups["functional"]["layers"]
-    saved, seen, most = [], Counter[str](), _largest(layers)
+    saved, seen = [], Counter[str]()
     for layer in layers:
-        kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
-        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+        kind = _kind(layer)
         key = f"{kind}_{seen[kind]}" if seen[kind] else kind
         seen[kind] += 1
         stored = groups[key]["vars"] if key in groups else {}
-        arrays = [_array(file, stored, number, most) for number in sorted(stored, key=int)]
-        saved.append(Saved(key, arrays))
+        saved.append(
+            Saved(key, [array(file, stored, number) for number in sorted(stored, key=int)])
+        )
     stored_keys = [key for key in groups if len(groups[key].get("vars", ()))]
     known = {layer.name for layer in saved}
     return saved + [Saved(key, []) for key in stored_keys if key not in known]

@@ -33,7 +33,8 @@ def clean(
     log.keep(dataset)
     show.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
-    answer({"folder": dataset, "found": kinds, "table": dataset / "duplicates.parquet"})
+    more = {"not_listed": found.attrs.get("not_listed", 0)}
+    answer({"folder": dataset, "found": kinds, **more, "table": dataset / "duplicates.parquet"})
 
 
 def identify(

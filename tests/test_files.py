@@ -1,0 +1,37 @@
+"""Text files, as whatever writes them."""
+
+import pytest
+
+from ffpp_tools import lists, recipes
+from ffpp_tools.errors import FfppError
+from ffpp_tools.files import read_json, read_text, read_toml, writing
+from ffpp_tools.script import read_options
+from ffpp_tools.stills import HQ_MAPPING, _hq_mapping
+
+MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
+    def written(name, text):
+        (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
+        return tmp_path / name
+
+    assert read_text(written("a.txt", "é\n")) == "é\n"
+    assert read_json(written("a.json", '{"é": 1}\n')) == {"é": 1}
+    assert read_toml(written("a.toml", 'é = """a\n"""\n'.replace("é", "e"))) == {"e": "a\n"}
+    assert read_options(written("o.toml", "every = 3\n"), {"every": "every"}) == {"every": 3}
+    text = 'rule = "grouped"\nmode = "videos"\n'
+    assert recipes.read(str(written("mine.toml", text))).mode == "videos"
+    assert lists.read_values(written("identity_CelebA.txt", "000001.jpg 7\n")) == {"000001": "7"}
+    written(HQ_MAPPING, "idx orig_idx orig_file\n0 5 000006.jpg\n")
+    assert _hq_mapping(tmp_path) == {0: "000006"}
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    with (
+        pytest.raises(FfppError, match=r"mine\.csv: cannot be written \(No space left on device\)"),
+        writing(tmp_path / "mine.csv"),
+        open("/dev/full", "w") as file,  # noqa: PTH123
+    ):
+        file.write("x")
