@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ffpp_tools import MAX_PIXELS, choose, crop, detect
+from ffpp_tools.container import too_large
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.files import sha256
 from ffpp_tools.harmonise import harmonised
@@ -21,7 +24,12 @@ from ffpp_tools.stills import Still
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
-def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
+def extract_stills(
+    stills: Sequence[Still],
+    settings: StillSettings,
+    dataset: Path,
+    max_pixels: int = MAX_PIXELS,
+) -> Part:
     """Crop the largest face of every still into `dataset`, or take it whole if asked to.
 
     Raises:
@@ -47,7 +55,7 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
             photo=still.photo,
             partition=still.partition,
         )
-        image, status, error = read_still(still.path)
+        image, status, error = read_still(still.path, max_pixels)
         if image is None:
             rows.append(replace(row, status=status, error=f"{still.path}: {error}"))
             continue
@@ -68,26 +76,31 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
     return Part(tuple(rows), tuple(faces))
 
 
-def read_still(path: Path) -> tuple[Image | None, str, str]:
+def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, str, str]:
     """An image file's pixels, or why there are none.
+
+    Args:
+        path: of the file.
+        max_pixels: refuse an image that declares more, width times height.
 
     Returns:
         (H, W, 3) uint8 RGB or None, a status of the ledger, and what is wrong. A file that was cut
         short is `truncated`: half a picture is not passed as a whole one.
     """
     from PIL import Image as Pillow
-    from PIL import ImageFile
+    from PIL import ImageFile, ImageOps
 
+    theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # ours is told, and raised
     try:
         data = path.read_bytes()
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except Pillow.DecompressionBombError as error:
-        return None, "unreadable", f"refused ({error})"
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
-    if opened.width * opened.height > MAX_PIXELS:
-        return None, "unreadable", f"refused: {opened.width} × {opened.height} pixels"
+    finally:
+        Pillow.MAX_IMAGE_PIXELS = theirs
+    if opened.width * opened.height > max_pixels:
+        return None, "unreadable", too_large(opened.width, opened.height, max_pixels)
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
@@ -96,6 +109,9 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         return None, "truncated", str(error)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    if opened.width * opened.height > MAX_PIXELS:  # which OpenCV refuses
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+        return np.asarray(upright, np.uint8), "ok", ""
     image = decoded(data)
     if image is None:
         return None, "unreadable", "no readable image"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffpp_tools import MAX_PIXELS
 from ffpp_tools.clip import Clip
 from ffpp_tools.extract import extract_family
 from ffpp_tools.extract_stills import extract_stills
@@ -17,6 +18,7 @@ from ffpp_tools.recorded import Anew, settle
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.stills import Still
+from ffpp_tools.watch import Limits
 from ffpp_tools.workers import Progress, Tally, Task, Workers, finished
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def extract_dataset(
         todo = [clip for clip in family.clips if not _part(dataset, clip).exists()]
         if todo:
             tally = Tally(len(todo), size=family.size)
-            tasks.append(Task(_commit_family, tally, (family, settings, workers.timeout_s)))
+            tasks.append(Task(_commit_family, tally, (family, settings, workers.limits)))
     return _run(tasks, dataset, workers, progress)
 
 
@@ -82,11 +84,12 @@ def extract_still_dataset(
     retry: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
 
     Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
-    the categories at hand.
+    the categories at hand, and a still of more than `max_pixels` is not decoded.
     """
     anew = Anew(frozenset(still.category for still in stills)) if overwrite else None
     settle(dataset, settings, anew)
@@ -97,7 +100,7 @@ def extract_still_dataset(
     for name, batch in batches.items():
         if todo := _todo(batch, _held(dataset / name), retry):
             tally = Tally(len(todo), size=len(todo))
-            tasks.append(Task(_commit_stills, tally, (todo, settings, name, retry)))
+            tasks.append(Task(_commit_stills, tally, (todo, settings, name, retry, max_pixels)))
     return _run(tasks, dataset, workers, progress)
 
 
@@ -115,12 +118,12 @@ def _run(
 
 
 def _commit_family(
-    dataset: Path, tally: Tally, family: Family, settings: ClipSettings, timeout_s: float
+    dataset: Path, tally: Tally, family: Family, settings: ClipSettings, limits: Limits
 ) -> Tally:
     def done(clip: Clip) -> bool:
         return _part(dataset, clip).exists()
 
-    for clip, part in extract_family(family, settings, dataset, done, timeout_s):
+    for clip, part in extract_family(family, settings, dataset, done, limits):
         flush(dataset)  # a power cut must not leave the commit without the crops
         part.write(_part(dataset, clip))
         tally = tally.with_part(part)
@@ -134,12 +137,13 @@ def _commit_stills(
     settings: StillSettings,
     name: str,
     retry: bool,
+    max_pixels: int,
 ) -> Tally:
     """Extract those of a batch that its part does not hold yet, and add them to it."""
     path = dataset / name
     held = _held(path)
     wanted = _todo(stills, held, retry)  # another process may have done them by now
-    new = extract_stills(wanted, settings, dataset)
+    new = extract_stills(wanted, settings, dataset, max_pixels)
     frames = {row.clip: row for row in (*held.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
     if wanted:

@@ -1,0 +1,133 @@
+"""Which packets of a video are shown, in which order, and when.
+
+Timestamps tell where the container has them and every packet is one frame. Otherwise everything
+is decoded, and what comes out counts: an AVI file has times of decoding alone, VP8 has reference
+frames that are never shown, MPEG-4 has packets that repeat a frame, and a cut leaves pictures that
+refer to what was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ffpp_tools import nal
+from ffpp_tools.container import fed, opened, video_stream
+from ffpp_tools.errors import DecodeError
+
+if TYPE_CHECKING:
+    import av
+
+# Containers that tell when a frame is shown, by FFmpeg's names.
+TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv")
+PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE: no packet holds half a frame
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One compressed frame."""
+
+    pts: int | None  # when it is shown, in units of the stream's time base
+    dts: int | None  # when it is decoded
+    hidden: bool  # the container says that it is not shown: an edit list leaves it out
+    key: bool  # the container says that decoding may start here
+    disposable: bool = False  # known that no other frame refers to it
+    fresh: bool = False  # known that neither it nor any packet behind it refers to one before it
+    pictures: int | None = None  # how many start in it; None where that is not known
+    recovers: bool = False  # decoding may start here, though what lies behind may fail to find
+    # pictures before it: the key picture of an open GOP
+    kinds: frozenset[int] = frozenset()  # of HEVC, the types of its NAL units
+
+
+def by_timestamps(
+    packets: Sequence[Packet], stream: av.VideoStream, container: str
+) -> list[int] | None:
+    """Positions of the shown packets in display order; None where timestamps do not tell it."""
+    codec, times = stream.codec_context, [packet.pts for packet in packets]
+    known = [time for time in times if time is not None]
+    if (
+        container not in TIMED
+        or codec.name not in ("h264", "hevc")
+        or codec.field_order != PROGRESSIVE
+        or len(set(known)) < len(packets)
+        or not (packets[0].key and not packets[0].recovers)
+        # A packet of no known structure is damaged: taken for the one picture that it was.
+        or any(packet.pictures not in (None, 1) for packet in packets)
+        or nal.skips_leading(packet.kinds for packet in packets)
+        # Whoever copies frames out of an AVI file takes the times of decoding for those of display.
+        or (codec.has_b_frames and all(a < b for a, b in pairwise(known)))
+    ):
+        return None
+    return sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)
+
+
+def by_decoding(
+    path: Path, packets: Sequence[Packet], max_pixels: int
+) -> Generator[None, None, list[int]]:
+    """Positions of the packets whose frames come out of the decoder, in that order.
+
+    A position may come twice. A damaged packet whose frame does not come out has its place where
+    its frame would have been, unless it lies before the first key picture.
+
+    Yields:
+        None, often, as a sign of life.
+
+    Raises:
+        DecodeError: no frame comes out.
+    """
+    found, failed = yield from _come_out(path, packets, max_pixels, strict=True)
+    if failed:  # what is known to be wrong is left out; a decoder that conceals it counts frames
+        found, _ = yield from _come_out(path, packets, max_pixels, strict=False)
+    if not found:
+        raise DecodeError(f"{path}: no frame of its {len(packets)} packets can be decoded")
+    start = next((i for i, packet in enumerate(packets) if packet.key), 0)
+    times = _increasing([packets[i].pts for i in found])
+    for position in sorted(failed - set(found)):
+        packet = packets[position]
+        if position < start or packet.hidden:
+            continue
+        if times is None or packet.pts is None:
+            place = next((k for k, other in enumerate(found) if other > position), len(found))
+        else:
+            shown = [packets[i].pts or 0 for i in found]
+            place = next((k for k, pts in enumerate(shown) if pts > packet.pts), len(found))
+        found.insert(place, position)
+    return found
+
+
+def _come_out(
+    path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
+) -> Generator[None, None, tuple[list[int], set[int]]]:
+    found, failed = [], set()
+    with opened(path, max_pixels, strict) as container:
+        stream = video_stream(container, path, max_pixels)
+        for position, frame in fed(container, stream, range(len(packets))):
+            if frame is None:
+                failed.add(position)
+            else:
+                found.append(position)
+            yield
+    return found, failed
+
+
+def times(packets: Sequence[Packet], shown: Sequence[int]) -> list[int] | None:
+    """When every shown frame is shown, in units of the time base; None where nothing tells it.
+
+    Where frames come out in another order than their times of display, these were made up: then
+    times of decoding take their place, in order, since as many frames are decoded as shown.
+    """
+    known = _increasing([packets[i].pts for i in shown])
+    if known is None:
+        decoded = [packets[i].dts for i in shown]
+        known = _increasing(sorted(time for time in decoded if time is not None))
+    return known if known is not None and len(known) == len(shown) else None
+
+
+def _increasing(found: Sequence[int | None]) -> list[int] | None:
+    """The times, if all are known and each is larger than the one before."""
+    known = [time for time in found if time is not None]
+    ordered = len(known) == len(found) and all(a < b for a, b in pairwise(known))
+    return known if ordered else None
