@@ -95,7 +95,7 @@ def probing(path: Path, max_pixels: int) -> Generator[None, None, Video]:
     return Video(
         path,
         tuple(packets),
-        tuple(order),
+        tuple(one.position for one in order),
         tuple(pts),
         time_base,
         missing,

@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from ffpp_tools import nal
@@ -42,10 +43,18 @@ class Packet:
     kinds: frozenset[int] = frozenset()  # of HEVC, the types of its NAL units
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A frame that is shown."""
+
+    position: int  # of its packet, in decoding order
+    time: int | None  # when it comes out of the decoder, by the times at which packets go in
+
+
 def by_timestamps(
     packets: Sequence[Packet], stream: av.VideoStream, container: str
-) -> list[int] | None:
-    """Positions of the shown packets in display order; None where timestamps do not tell it."""
+) -> list[Shown] | None:
+    """The shown frames in display order; None where timestamps do not tell it."""
     codec, times = stream.codec_context, [packet.pts for packet in packets]
     known = [time for time in times if time is not None]
     if (
@@ -61,16 +70,17 @@ def by_timestamps(
         or (codec.has_b_frames and all(a < b for a, b in pairwise(known)))
     ):
         return None
-    return sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)
+    order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)
+    return [Shown(position, known[position]) for position in order]
 
 
 def by_decoding(
     path: Path, packets: Sequence[Packet], max_pixels: int
-) -> Generator[None, None, list[int]]:
-    """Positions of the packets whose frames come out of the decoder, in that order.
+) -> Generator[None, None, list[Shown]]:
+    """The frames that come out of the decoder, in that order.
 
-    A position may come twice. A damaged packet whose frame does not come out has its place where
-    its frame would have been, unless it lies before the first key picture.
+    A damaged packet whose frame does not come out has its place where the frame would have been,
+    unless it lies before the first key picture.
 
     Yields:
         None, often, as a sign of life.
@@ -84,23 +94,24 @@ def by_decoding(
     if not found:
         raise DecodeError(f"{path}: no frame of its {len(packets)} packets can be decoded")
     start = next((i for i, packet in enumerate(packets) if packet.key), 0)
-    times = _increasing([packets[i].pts for i in found])
-    for position in sorted(failed - set(found)):
+    timed = _increasing([packets[one.position].pts for one in found])
+    for position in sorted(failed - {one.position for one in found}):
         packet = packets[position]
         if position < start or packet.hidden:
             continue
-        if times is None or packet.pts is None:
-            place = next((k for k, other in enumerate(found) if other > position), len(found))
-        else:
-            shown = [packets[i].pts or 0 for i in found]
-            place = next((k for k, pts in enumerate(shown) if pts > packet.pts), len(found))
-        found.insert(place, position)
+        behind = [
+            (packets[one.position].pts or 0) > packet.pts
+            if timed and packet.pts is not None
+            else one.position > position
+            for one in found
+        ]
+        found.insert(behind.index(True) if True in behind else len(found), Shown(position, None))
     return found
 
 
 def _come_out(
     path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
-) -> Generator[None, None, tuple[list[int], set[int]]]:
+) -> Generator[None, None, tuple[list[Shown], set[int]]]:
     found, failed = [], set()
     with opened(path, max_pixels, strict) as container:
         stream = video_stream(container, path, max_pixels)
@@ -108,22 +119,36 @@ def _come_out(
             if frame is None:
                 failed.add(position)
             else:
-                found.append(position)
+                found.append(Shown(position, frame.dts))
             yield
     return found, failed
 
 
-def times(packets: Sequence[Packet], shown: Sequence[int]) -> list[int] | None:
+def times(packets: Sequence[Packet], shown: Sequence[Shown]) -> list[int] | None:
     """When every shown frame is shown, in units of the time base; None where nothing tells it.
 
-    Where frames come out in another order than their times of display, these were made up: then
-    times of decoding take their place, in order, since as many frames are decoded as shown.
+    Where frames do not come out in the order of their times of display, these were made up: then
+    it is when they come out. Single times that are missing are put in at the usual distance.
     """
-    known = _increasing([packets[i].pts for i in shown])
-    if known is None:
-        decoded = [packets[i].dts for i in shown]
-        known = _increasing(sorted(time for time in decoded if time is not None))
-    return known if known is not None and len(known) == len(shown) else None
+    for found in ([packets[one.position].pts for one in shown], [one.time for one in shown]):
+        if known := _increasing(_filled(found)):
+            return known
+    return None
+
+
+def _filled(found: Sequence[int | None]) -> Sequence[int | None]:
+    """The times, and for missing ones the time before (or behind) with the usual distance."""
+    steps = [b - a for a, b in pairwise(found) if a is not None and b is not None]
+    if None not in found or not steps:
+        return found
+    step = round(median(steps))
+    filled = list(found)
+    first = next(i for i, time in enumerate(filled) if time is not None)
+    for i in range(first - 1, -1, -1):
+        filled[i] = (filled[i + 1] or 0) - step
+    for i in range(first + 1, len(filled)):
+        filled[i] = (filled[i - 1] or 0) + step if filled[i] is None else filled[i]
+    return filled
 
 
 def _increasing(found: Sequence[int | None]) -> list[int] | None:

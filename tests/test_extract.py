@@ -22,6 +22,7 @@ from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
 from ffpp_tools.stills import Still, find_stills
 from ffpp_tools.unchanged import Changes
+from ffpp_tools.watch import Limits
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_detect import found_in, scene
 
@@ -410,7 +411,9 @@ def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path):
     shutil.copy(find_clips(ffpp, ["Youtube"])[0].path, folder / "001.mp4")
     made = {}
     for family in families(root, find_clips(root)):
-        made |= {c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, timeout_s=0.5)}
+        made |= {
+            c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, limits=Limits(0.5))
+        }
     assert {r.status for r in made["001"].frames} == {"ok"}
     (row,) = made["000"].frames
     assert row.status == "unreadable"
@@ -430,7 +433,7 @@ def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monk
 
     monkeypatch.setattr(decode, "frames", hanging)
     family, settings = Family((clip,), (), ()), replace(EVERY_10TH, smooth=smooth)
-    ((_, part),) = extract_family(family, settings, tmp_path, timeout_s=0.5)
+    ((_, part),) = extract_family(family, settings, tmp_path, limits=Limits(0.5))
     assert [r.status for r in part.frames[:2]] == ["ok", "ok"]
     assert {r.status for r in part.frames[2:]} == {"decode_error"}
     assert all("hung" in r.error for r in part.frames[2:])
