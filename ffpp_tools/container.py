@@ -68,7 +68,8 @@ def fed(
     """Every frame that comes out of the decoder, with the position of the packet that holds it.
 
     None stands for the frame of a packet that fails. Only the packets at the positions `needed`
-    are decoded, and none is read after them. Frames have the position as their pts.
+    are decoded, and none is read after them. A frame's dts is the position of the packet behind
+    which it came out; None at the end.
     """
     import av
 
@@ -78,8 +79,9 @@ def fed(
     try:
         for position, packet in enumerate(packets if due >= 0 else ()):
             if position == due:
-                # Decoders hand a packet's pts on to its frame, in whichever order they come out.
-                packet.pts = position
+                # Decoders hand a packet's pts on to its frame, in whichever order they come out,
+                # and the dts of the packet behind which it comes out.
+                packet.pts = packet.dts = position
                 yield from _decode(stream, packet, position)
                 due = next(positions, -1)
                 if due < 0:

@@ -192,7 +192,10 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
                 held.drop()
                 continue
             places[position].popleft()
-            if frame.is_corrupt or index != held.last + 1:
+            if index != held.last + 1:
+                suspect = 0
+                held.drop()
+            if frame.is_corrupt:
                 suspect = min(suspect, position)
                 held.drop()
             if frame.key_frame and not frame.is_corrupt and suspect <= position:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffpp_tools import MAX_FRAME_PIXELS, cutoff, nal, shown
+from ffpp_tools import MAX_FRAME_PIXELS, bitstream, cutoff, shown
 from ffpp_tools.container import opened, reason, video_stream
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.shown import Packet
@@ -109,22 +109,27 @@ def _read(
 ) -> tuple[list[Packet], str]:
     """Every packet of a stream, and a hash of their pictures."""
     codec = stream.codec_context
-    size, h264 = nal.length_size(codec), codec.name == "h264"
+    size, h264 = bitstream.length_size(codec), codec.name == "h264"
     digest = hashlib.sha256()
     packets = []
     for p in container.demux(stream):
         if not p.size:
             continue
         data = memoryview(p)
-        units = [] if size is None else nal.units(data, size)
-        for part in nal.content(data, units if h264 else []):
+        units = [] if size is None else bitstream.units(data, size)
+        for part in bitstream.content(data, units if h264 else []):
             digest.update(part)
         times = (p.pts, p.dts, p.is_discard, p.is_keyframe)
-        pictures = nal.pictures(data, units, codec.name)
+        pictures = bitstream.pictures(data, units, codec.name)
+        empty = bitstream.shows_nothing(data, units, codec.name)
+        damaged = size is not None and pictures is None and not empty
         if h264:
-            disposable, fresh = nal.dependence([data[start] for start, _ in units])
-            late = p.is_keyframe and not fresh and nal.recovers(data, units)
-            packets.append(Packet(*times, disposable, fresh, pictures, late))
+            disposable, fresh = bitstream.dependence([data[start] for start, _ in units])
+            late = p.is_keyframe and not fresh and bitstream.recovers(data, units)
+            packets.append(Packet(*times, disposable, fresh, pictures, empty, damaged, late))
         else:
-            packets.append(Packet(*times, pictures=pictures, kinds=nal.hevc_kinds(data, units)))
+            kinds = bitstream.hevc_kinds(data, units)
+            packets.append(
+                Packet(*times, pictures=pictures, empty=empty, damaged=damaged, kinds=kinds)
+            )
     return packets, digest.hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ffpp_tools import nal
+from ffpp_tools import bitstream
 from ffpp_tools.container import fed, opened, video_stream
 from ffpp_tools.errors import DecodeError
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 # Containers that tell when a frame is shown, by FFmpeg's names.
 TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv")
-PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE: no packet holds half a frame
+# Codecs whose every packet holds a frame that is shown, unless it is known that it does not.
+TOLD = ("h264", "hevc", "vp8", "vp9", "mpeg4")
+WHOLE = (0, 1)  # FFmpeg's AV_FIELD_UNKNOWN and AV_FIELD_PROGRESSIVE: no packet is half a frame
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Packet:
     disposable: bool = False  # known that no other frame refers to it
     fresh: bool = False  # known that neither it nor any packet behind it refers to one before it
     pictures: int | None = None  # how many start in it; None where that is not known
+    empty: bool = False  # known to hold no frame that is shown
+    damaged: bool = False  # its structure is broken
     recovers: bool = False  # decoding may start here, though what lies behind may fail to find
     # pictures before it: the key picture of an open GOP
     kinds: frozenset[int] = frozenset()  # of HEVC, the types of its NAL units
@@ -48,7 +52,8 @@ class Shown:
     """A frame that is shown."""
 
     position: int  # of its packet, in decoding order
-    time: int | None  # when it comes out of the decoder, by the times at which packets go in
+    behind: int | None = None  # position of the packet behind which it came out of the decoder
+    key: bool = False  # a key picture
 
 
 def by_timestamps(
@@ -60,18 +65,19 @@ def by_timestamps(
     if (
         container not in TIMED
         or codec.name not in ("h264", "hevc")
-        or codec.field_order != PROGRESSIVE
+        or codec.field_order not in WHOLE
         or len(set(known)) < len(packets)
-        or not (packets[0].key and not packets[0].recovers)
+        or not _begins(packets[0])
+        or packets[0].recovers
         # A packet of no known structure is damaged: taken for the one picture that it was.
-        or any(packet.pictures not in (None, 1) for packet in packets)
-        or nal.skips_leading(packet.kinds for packet in packets)
+        or any(packet.empty or packet.pictures not in (None, 1) for packet in packets)
+        or bitstream.skips_leading(packet.kinds for packet in packets)
         # Whoever copies frames out of an AVI file takes the times of decoding for those of display.
         or (codec.has_b_frames and all(a < b for a, b in pairwise(known)))
     ):
         return None
     order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)
-    return [Shown(position, known[position]) for position in order]
+    return [Shown(position) for position in order]
 
 
 def by_decoding(
@@ -79,8 +85,8 @@ def by_decoding(
 ) -> Generator[None, None, list[Shown]]:
     """The frames that come out of the decoder, in that order.
 
-    A damaged packet whose frame does not come out has its place where the frame would have been,
-    unless it lies before the first key picture.
+    A damaged packet whose frame does not come out has its place where the frame would have been, or
+    before that, unless it lies before the first key picture.
 
     Yields:
         None, often, as a sign of life.
@@ -88,40 +94,57 @@ def by_decoding(
     Raises:
         DecodeError: no frame comes out.
     """
-    found, failed = yield from _come_out(path, packets, max_pixels, strict=True)
+    found, failed, told = yield from _come_out(path, packets, max_pixels, strict=True)
     if failed:  # what is known to be wrong is left out; a decoder that conceals it counts frames
-        found, _ = yield from _come_out(path, packets, max_pixels, strict=False)
+        concealed, *_ = yield from _come_out(path, packets, max_pixels, strict=False)
+        found = list({one.position: one for one in concealed}.values())
     if not found:
         raise DecodeError(f"{path}: no frame of its {len(packets)} packets can be decoded")
-    start = next((i for i, packet in enumerate(packets) if packet.key), 0)
-    timed = _increasing([packets[one.position].pts for one in found])
+    if told:
+        failed |= {i for i, packet in enumerate(packets) if not packet.empty}
+    start = next((i for i, packet in enumerate(packets) if _begins(packet)), 0)
+    if packets[start].recovers:  # over some frames, which are not shown
+        start = min(one.position for one in found)
+    timed = _increasing([packets[one.position].pts for one in found]) is not None
     for position in sorted(failed - {one.position for one in found}):
         packet = packets[position]
-        if position < start or packet.hidden:
+        leading = timed and (packet.pts or 0) < (packets[start].pts or 0)
+        if position < start or leading or packet.hidden:
             continue
-        behind = [
-            (packets[one.position].pts or 0) > packet.pts
-            if timed and packet.pts is not None
-            else one.position > position
-            for one in found
-        ]
-        found.insert(behind.index(True) if True in behind else len(found), Shown(position, None))
+        if timed and packet.pts is not None:
+            before = [(packets[one.position].pts or 0) < packet.pts for one in found]
+        else:
+            # Behind the last key picture, and what came out before the packet went in.
+            key = max(
+                (i for i, x in enumerate(found) if x.key and x.position < position), default=-1
+            )
+            out = [x.behind is not None and x.behind < position for x in found]
+            before = [i <= key or came for i, came in enumerate(out)]
+        place = before.index(False) if False in before else len(found)
+        found.insert(place, Shown(position, position))
     return found
+
+
+def _begins(packet: Packet) -> bool:
+    """Whether decoding may start at a packet: one that is damaged may have been a key picture."""
+    return packet.key or packet.damaged
 
 
 def _come_out(
     path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
-) -> Generator[None, None, tuple[list[Shown], set[int]]]:
+) -> Generator[None, None, tuple[list[Shown], set[int], bool]]:
+    """The frames that come out, the packets that fail, and whether every packet should give one."""
     found, failed = [], set()
     with opened(path, max_pixels, strict) as container:
         stream = video_stream(container, path, max_pixels)
+        told = stream.codec_context.name in TOLD and stream.codec_context.field_order in WHOLE
         for position, frame in fed(container, stream, range(len(packets))):
             if frame is None:
                 failed.add(position)
             else:
-                found.append(Shown(position, frame.dts))
+                found.append(Shown(position, frame.dts, bool(frame.key_frame)))
             yield
-    return found, failed
+    return found, failed, told
 
 
 def times(packets: Sequence[Packet], shown: Sequence[Shown]) -> list[int] | None:
@@ -130,7 +153,9 @@ def times(packets: Sequence[Packet], shown: Sequence[Shown]) -> list[int] | None
     Where frames do not come out in the order of their times of display, these were made up: then
     it is when they come out. Single times that are missing are put in at the usual distance.
     """
-    for found in ([packets[one.position].pts for one in shown], [one.time for one in shown]):
+    displayed = [packets[one.position].pts for one in shown]
+    decoded = [None if one.behind is None else packets[one.behind].dts for one in shown]
+    for found in (displayed, decoded):
         if known := _increasing(_filled(found)):
             return known
     return None

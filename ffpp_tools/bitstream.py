@@ -1,4 +1,4 @@
-"""What the NAL units of an H.264 or HEVC packet tell: pictures, and what refers to them."""
+"""What compressed frames tell without being decoded: pictures, and what refers to them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ FORBIDDEN = 0x80  # the bit of a unit's first byte that is never set
 # NAL unit types of HEVC (ITU-T H.265, table 7-1).
 HEVC_RASL, HEVC_BLA, HEVC_IDR, HEVC_CRA, HEVC_END = (8, 9), (16, 17, 18), (19, 20), 21, (36, 37)
 HEVC_SLICES = 32  # types below are slices
+HEVC_HEADERS = range(32, 41)  # parameter sets, messages and ends
+H264_HEADERS = range(6, 14)
+# Start codes of MPEG-4 (ISO/IEC 14496-2, table 6-3), and the bytes it takes to repeat a frame, at
+# most, by FFmpeg's measure.
+MPEG4_PICTURE, MPEG4_CODES, MPEG4_REPEAT = 0xB6, range(0xB0, 0xC4), 19
+VP8_SHOWN = 0x10  # the bit of a frame's first byte (RFC 6386, 9.1)
 START_CODE = re.compile(b"\x00\x00\x01(.)", re.DOTALL)
 
 
@@ -71,7 +77,7 @@ def dependence(headers: Sequence[int]) -> tuple[bool, bool]:
 def pictures(data: memoryview, found: Sequence[Unit], codec: str) -> int | None:
     """How many pictures start in a packet: slices whose first macroblock is the picture's first.
 
-    Pictures of further layers do not count. None where the packet is damaged.
+    Pictures of further layers do not count. None where it is not known, or the packet is damaged.
     """
     if not found or any(data[start] & FORBIDDEN for start, _ in found):
         return None
@@ -81,7 +87,27 @@ def pictures(data: memoryview, found: Sequence[Unit], codec: str) -> int | None:
     else:
         base = [start for start, end in found if end - start > 2 and not _hevc_layer(data, start)]
         first = [start + 2 for start in base if data[start] >> 1 < HEVC_SLICES]
-    return sum(at < len(data) and data[at] >> 7 for at in first)
+    return sum(at < len(data) and data[at] >> 7 for at in first) or None
+
+
+def shows_nothing(data: memoryview, found: Sequence[Unit], codec: str) -> bool:
+    """Whether a packet is known to hold no frame that is shown: headers, a hidden reference."""
+    if codec in ("h264", "hevc"):
+        if any(data[start] & FORBIDDEN for start, _ in found):
+            return False
+        if codec == "h264":
+            return bool(found) and all(data[start] & 31 in H264_HEADERS for start, _ in found)
+        return bool(found) and all(data[start] >> 1 in HEVC_HEADERS for start, _ in found)
+    if codec == "mpeg4":
+        codes = {match.group(1)[0] for match in START_CODE.finditer(data)}
+        if MPEG4_PICTURE in codes:
+            return len(data) <= MPEG4_REPEAT
+        return any(code in MPEG4_CODES for code in codes)
+    if codec == "vp8":
+        return not data[0] & VP8_SHOWN
+    if codec == "vp9":
+        return _vp9_hidden(data[0])
+    return False
 
 
 def recovers(data: memoryview, found: Sequence[Unit]) -> bool:
@@ -133,6 +159,14 @@ def content(data: memoryview, found: Sequence[Unit]) -> Iterator[bytes]:
 
 def _holds_picture(header: int) -> bool:
     return SLICE <= header & 31 <= IDR_SLICE or header & 31 == EXTENSION_SLICE
+
+
+def _vp9_hidden(header: int) -> bool:
+    """Whether a VP9 frame is not shown (its specification, 6.2), by its first byte."""
+    # Bits: 2 of a marker, 2 of the profile and, of profile 3, 1 reserved; then three flags.
+    flags = header << 1 if header >> 4 & 3 == 3 else header
+    shows_another, shown = flags & 8, flags & 2
+    return not shows_another and not shown
 
 
 def _hevc_layer(data: memoryview, start: int) -> int:
