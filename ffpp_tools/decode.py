@@ -176,7 +176,7 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
     if first == len(video.shown):
         return
     places, every = _places(video), range(len(video.packets))
-    failed: dict[int, int] = {}  # positions of packets that fail → indices of their frames
+    failed: set[int] = set()  # positions of packets
     suspect = len(video.packets)  # from this position on, frames may rest on what is lost
     held = _Held(video, every)
     with opened(video.path, video.max_pixels) as container:
@@ -187,7 +187,7 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
                 held.last = held.last if frame is None or index is None else index
                 continue
             if frame is None or index is None:
-                failed[position] = len(video.shown) if index is None else index
+                failed.add(position)
                 suspect = min(suspect, position)
                 held.drop()
                 continue
@@ -199,14 +199,23 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
                 suspect = min(suspect, position)
                 held.drop()
             if frame.key_frame and not frame.is_corrupt and suspect <= position:
-                later = (p for p, shown in failed.items() if p > position and shown > index)
-                suspect = min(later, default=len(video.packets))
+                behind = (p for p in failed if p > position and not _leads(video, p, position))
+                suspect = min(behind, default=len(video.packets))
             if position < suspect:
                 yield from held.add(index, frame)
             else:
                 held.last = index
     if held.last == len(video.shown) - 1:
         yield from held.rest()
+
+
+def _leads(video: Video, position: int, key: int) -> bool:
+    """Whether a packet is decoded behind a key picture and would be shown before it.
+
+    No picture that is shown behind the key picture refers to it.
+    """
+    shown, of_key = video.packets[position].pts, video.packets[key].pts
+    return shown is not None and of_key is not None and shown < of_key
 
 
 class _Held:
