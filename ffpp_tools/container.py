@@ -11,6 +11,8 @@ from ffpp_tools.errors import DecodeError, SizeError
 if TYPE_CHECKING:
     import av
 
+# FFmpeg compares its limit with frames that are padded to the right, by less than this in all.
+PADDING = 64 * 32768
 PICTURE_LIMIT = "raise it with --max-pixels if the file is to be trusted"
 
 
@@ -25,7 +27,7 @@ def opened(path: Path, max_pixels: int, strict: bool = True) -> av.container.Inp
     import av
 
     # To find out what is in a file, FFmpeg decodes its first frames.
-    limit = {"max_pixels": str(max_pixels)}
+    limit = {"max_pixels": str(max_pixels + PADDING)}
     container = av.open(str(path), metadata_errors="replace", options=limit)
     for stream in container.streams.video:
         if stream.codec_context is not None:

@@ -45,7 +45,7 @@ def missing_frames(
     if container.format.name == AVI and (beyond := _beyond(path, AVI)):
         times = [time for time in dts if time is not None]
         step = min((b - a for a, b in pairwise(times) if b > a), default=1)
-        declared = (stream.frames - max(times, default=-step)) // step - 1
+        declared = (stream.frames - 1 - max(times, default=-step)) // step
         return max(1, min(declared, beyond // SMALLEST_CHUNK))
     return 0
 
@@ -58,15 +58,17 @@ def _beyond(path: Path, container: str) -> int:
             file.seek(at)
             head = file.read(16)
             if container == AVI:
-                kind, length = head[:4], int.from_bytes(head[4:8], "little") + 8
-                known = kind == b"RIFF"
+                length = int.from_bytes(head[4:8], "little") + 8
+                length += length % 2  # chunks start at even places
+                known = head[:4] == b"LIST"  # of frames: what lies behind is their index
+                inside = 12 if head[:4] == b"RIFF" else 0
             else:
-                kind, length = head[4:8], int.from_bytes(head[:4], "big")
+                length, inside = int.from_bytes(head[:4], "big"), 0
                 length = int.from_bytes(head[8:16], "big") if length == 1 else length
-                known = kind in BOXES
+                known = head[4:8] in BOXES
             if length < 8:  # to the end of the file, or no box at all
                 return 0
-            if at + length > size:
+            if at + length > size and not inside:
                 return at + length - size if known else 0
-            at += length
+            at += inside or length
     return 0

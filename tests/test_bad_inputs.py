@@ -313,7 +313,7 @@ def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed)
     assert typed("classify", "predict", "run", "photographs", "--out", "p")[0] == 1
     verdicts = pd.read_csv("p/verdicts.csv").set_index("path")
     assert verdicts["status"].tolist() == ["unreadable", "ok"]
-    assert "exceeds limit" in verdicts.loc["photographs/bomb.png", "error"]
+    assert "20000 × 20000 = 400,000,000 pixels" in verdicts.loc["photographs/bomb.png", "error"]
 
 
 def test_a_picture_is_never_a_program(place, typed, monkeypatch):

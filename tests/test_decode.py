@@ -132,19 +132,19 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-@pytest.mark.parametrize("wanted", [range(0, 101, 25), [3], [31, 32, 88], range(0, 101, 4)])
-def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind, wanted):
+def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind):
     name, options = STREAMS[kind]
     size = (127, 95) if kind == "odd size" else (128, 96)
     path = write(tmp_path / name, drawn(101, *size), **options)
     reference = full_decode(path)
     video = demux.probe(path)
     assert video.n_frames == len(reference) == 101
-    kept = list(decode.frames(video, wanted))
-    assert [f.index for f in kept] == list(wanted)
-    assert [f.time_s for f in kept] == pytest.approx([i / 25 for i in wanted], abs=2e-3)
-    for frame in kept:
-        np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
+    for wanted in (range(0, 101, 25), [3], [31, 32, 88], range(0, 101, 4)):
+        kept = list(decode.frames(video, wanted))
+        assert [f.index for f in kept] == list(wanted)
+        assert [f.time_s for f in kept] == pytest.approx([i / 25 for i in wanted], abs=2e-3)
+        for frame in kept:
+            np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "rgb24"])
@@ -297,7 +297,7 @@ def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
 def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path):
     path = tmp_path / "large.mp4"
     encode(path, drawn(3), 25, 23)
-    video = demux.probe(path, 128 * 96)
+    video = demux.probe(path, 128 * 96)  # the limit itself is allowed
     assert len(list(decode.frames(video, range(3)))) == 3
     with pytest.raises(SizeError, match=r"large\.mp4: declares 128 × 96 = 12,288 .*--max-pixels"):
         demux.probe(path, 128 * 96 - 1)

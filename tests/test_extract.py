@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ffpp_tools import decode, demux, twins
 from ffpp_tools.clip import Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, FindSettings
 from ffpp_tools.extract import extract_family
-from ffpp_tools.extract_stills import extract_stills
+from ffpp_tools.extract_stills import extract_stills, read_still
 from ffpp_tools.files import sha256
 from ffpp_tools.layout import Family, families, find_clips
 from ffpp_tools.picture import Picture
@@ -88,6 +89,39 @@ def test_a_truncated_clip_keeps_its_frames_and_accounts_for_the_lost(ffpp, tmp_p
     assert set(statuses) == {"ok", "truncated"}
     assert "ends after" in part.frames[-1].error
     assert len(part.faces) == statuses.count("ok")
+
+
+def test_a_clip_that_declares_more_pixels_than_allowed_is_a_row_that_says_so(ffpp, tmp_path):
+    """Nothing is decoded; the same limit, raised, lets it pass."""
+    path = find_clips(ffpp, categories=["Youtube"])[0].path
+    family = Family((Clip("Youtube", "c23", "000", path),), (), ())
+    limits = Limits(pixels=400 * 288 - 1)
+    ((_, part),) = extract_family(family, EVERY_10TH, tmp_path, limits=limits)
+    (row,) = part.frames
+    assert (row.frame, row.status) == (0, "unreadable")
+    assert row.error.startswith(f"{path}: declares 400 × 288 = 115,200 pixels, more than the limit")
+    assert "115,199" in row.error
+    assert "--max-pixels" in row.error
+    ((_, part),) = extract_family(family, EVERY_10TH, tmp_path, limits=Limits(pixels=400 * 288))
+    assert {row.status for row in part.frames} == {"ok"}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
+    tmp_path, monkeypatch, suffix
+):
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    Image.fromarray(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(path, exif=exif)
+    usual, *_ = read_still(path)
+    image, status, error = read_still(path, 64 * 48 - 1)
+    assert (image, status) == (None, "unreadable")
+    assert "64 × 48 = 3,072 pixels, more than the limit of 3,071" in error
+    monkeypatch.setattr("ffpp_tools.extract_stills.MAX_PIXELS", 64 * 48 - 1)
+    raised, status, _ = read_still(path, 64 * 48)
+    assert (usual.shape, status) == ((64, 48, 3), "ok")
+    np.testing.assert_allclose(raised.astype(int), usual, atol=2)
 
 
 def test_a_frame_without_a_face_and_one_too_small_leave_rows_and_no_crops(ffpp, tmp_path):
