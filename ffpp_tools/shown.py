@@ -100,7 +100,7 @@ def by_decoding(
         found = list({one.position: one for one in concealed}.values())
     if not found:
         raise DecodeError(f"{path}: no frame of its {len(packets)} packets can be decoded")
-    if told:
+    if told:  # those that silently give nothing are damaged too
         failed |= {i for i, packet in enumerate(packets) if not packet.empty}
     start = next((i for i, packet in enumerate(packets) if _begins(packet)), 0)
     if packets[start].recovers:  # over some frames, which are not shown

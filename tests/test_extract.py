@@ -106,6 +106,23 @@ def test_a_clip_that_declares_more_pixels_than_allowed_is_a_row_that_says_so(ffp
     assert {row.status for row in part.frames} == {"ok"}
 
 
+def test_the_limit_of_size_is_an_option(ffpp, tmp_path, typed):
+    clip = find_clips(ffpp, categories=["Youtube"])[0].path
+    videos = tmp_path / "data/original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    shutil.copy(clip, videos)
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    Image.new("RGB", (64, 48)).save(stills / "a.png")
+    for words in (
+        ("ffpp-extract", tmp_path / "data"),
+        ("ffpp-stills", stills, "--category", "x", "--label", "real"),
+    ):
+        status, out, err = typed(*words, "--out", tmp_path / words[0], "--max-pixels", 999)
+        assert status == 1
+        assert "more than the limit of 999" in " ".join((out + err).split())
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
     tmp_path, monkeypatch, suffix
