@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -74,6 +74,13 @@ def by_timestamps(
         or bitstream.skips_leading(packet.kinds for packet in packets)
         # Whoever copies frames out of an AVI file takes the times of decoding for those of display.
         or (codec.has_b_frames and all(a < b for a, b in pairwise(known)))
+        # Whoever joins files may let their times overlap.
+        or any(
+            packet.key and latest >= time
+            for packet, time, latest in zip(
+                packets[1:], known[1:], accumulate(known, max), strict=False
+            )
+        )
     ):
         return None
     order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)

@@ -145,6 +145,11 @@ def repeating(parts):
     return [*parts[:13], Part(last.dts + MS, last.dts + MS, False, REPEAT), *more]
 
 
+def joined(parts):
+    """Twice in one file; the second time starts before the first has ended."""
+    return [*parts, *(replace(p, pts=1501 + p.pts // 4, dts=1501 + p.dts // 4) for p in parts)]
+
+
 def timed_by_decoding(parts):
     """What comes of copying frames out of an AVI file."""
     return [replace(part, pts=part.dts) for part in parts]
@@ -201,6 +206,7 @@ HEALTHY = {
     "MP4, absurd stts": ("H.264", "a.mp4", whole, {}, patched(b"stts", 8, 0x7FFFFFFF), 40),
     "MP4, absurd duration": ("H.264", "a.mp4", whole, {}, patched(b"mdhd", 16, 0x7FFFFFFF), 40),
     "MP4, times of decoding": ("H.264", "a.mp4", timed_by_decoding, {}, None, 39),
+    "MP4, joined": ("H.264", "a.mp4", joined, {}, None, 80),
     "MP4, variable rate": ("H.264", "a.mp4", slower, {}, None, 40),
     "MP4, intra refresh": ("H.264, intra refresh", "a.mp4", whole, {}, None, 40),
     "MOV": ("H.264", "a.mov", whole, {}, None, 40),
