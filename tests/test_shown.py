@@ -147,7 +147,7 @@ def repeating(parts):
 
 def joined(parts):
     """Twice in one file; the second time starts before the first has ended."""
-    return [*parts, *(replace(p, pts=1501 + p.pts // 4, dts=1501 + p.dts // 4) for p in parts)]
+    return [*parts, *(replace(p, pts=1541 + p.pts // 4, dts=1541 + p.dts // 4) for p in parts)]
 
 
 def timed_by_decoding(parts):
