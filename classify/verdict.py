@@ -19,6 +19,7 @@ from classify.page import FACE_SIDE
 from classify.predict import predict
 from classify.runs import Run
 from classify.scores import PREFIX, p_fake
+from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import irregular, named
 from ffpp_tools.media import PICTURE, VIDEO, kind, search, summary
@@ -26,6 +27,7 @@ from ffpp_tools.people import Look, in_picture, in_video
 from ffpp_tools.picture import Image
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.settings import ClipSettings, StillSettings
+from ffpp_tools.watch import Limits
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +46,7 @@ class Classifier:
     operating: Operating
     clips: ClipSettings
     stills: StillSettings
+    max_pixels: int | None = None  # of a picture, or of a video's frame; None: the usual limits
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,10 @@ class _Seen:
 
 def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[Look]:
     if moving:
-        yield from in_video(path, classifier.clips)
+        limits = Limits(pixels=classifier.max_pixels or MAX_FRAME_PIXELS)
+        yield from in_video(path, classifier.clips, limits)
     else:
-        yield in_picture(path, classifier.stills)
+        yield in_picture(path, classifier.stills, classifier.max_pixels or MAX_PIXELS)
 
 
 def _table(
@@ -224,12 +228,13 @@ def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold:
     )
 
 
-def classifier_of(run: Run, every: int | None = None) -> Classifier:
+def classifier_of(run: Run, every: int | None = None, max_pixels: int | None = None) -> Classifier:
     """A run's network with its own classes, threshold, and way to find and crop faces.
 
     Args:
         run: a run folder, which may have been taken away from its data.
         every: look at every so many frames of a video instead of as many as it was trained on.
+        max_pixels: refuse pictures, and videos with frames, of more instead of the usual limits.
 
     Raises:
         RunError: no epoch was finished, or the folder is of an older version.
@@ -238,4 +243,5 @@ def classifier_of(run: Run, every: int | None = None) -> Classifier:
     clips, stills = run.face_settings
     if every is not None:
         clips = replace(clips, plan=FramePlan(every=every))
-    return Classifier(run.best_model(), run.classes, operating_if_known(run), clips, stills)
+    operating = operating_if_known(run)
+    return Classifier(run.best_model(), run.classes, operating, clips, stills, max_pixels)

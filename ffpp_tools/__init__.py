@@ -2,7 +2,9 @@
 
 import os
 
-# More pixels than any camera of this field has: a file that declares more is refused before memory
-# is taken for it. OpenCV reads its limit when it is loaded.
+# A file that declares more pixels is refused before memory is taken for it. A photograph: more than
+# any full-frame camera takes (61 million). OpenCV reads its limit when it is loaded.
 MAX_PIXELS = 8192 * 8192
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+# A frame of a video, of which a decoder holds up to a score: 8K, in cinema's format too.
+MAX_FRAME_PIXELS = 8192 * 4320

@@ -12,7 +12,7 @@ from ffpp_tools import decode, demux
 from ffpp_tools.detect import SURE_SCORE, Face
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Image, Picture
-from ffpp_tools.watch import in_time
+from ffpp_tools.watch import Limits, in_time
 
 # Frame index and frame → its mask, (H, W) uint8, above 127 where forged.
 Mask = Callable[[int, Picture], Image | None]
@@ -92,18 +92,18 @@ def fitted(mask: Image, picture: Picture) -> Image | None:
 class MaskVideo:
     """The planned frames of a mask video, read in order, and no further than is asked for."""
 
-    def __init__(self, path: Path, wanted: Sequence[int], limit_s: float) -> None:
+    def __init__(self, path: Path, wanted: Sequence[int], limits: Limits) -> None:
         """Read nothing yet.
 
         Args:
             path: of the video.
             wanted: the indices that may be asked for, strictly increasing.
-            limit_s: how long the decoder may take to the next of them.
+            limits: what the decoder may take.
         """
         self.error = ""  # why it could not be read, or does not fit
         self.missing: set[int] = set()  # the frames whose masks that cost
         self._path = path
-        self._frames = in_time(lambda: _mask_frames(path, wanted), limit_s, path)
+        self._frames = _mask_frames(path, wanted, limits)
         self._last: decode.Frame | None = None
 
     def __call__(self, index: int, picture: Picture) -> Image | None:
@@ -136,6 +136,9 @@ class MaskVideo:
         return self._last if self._last.index == index else None
 
 
-def _mask_frames(path: Path, wanted: Sequence[int]) -> Iterator[decode.Frame]:
-    video = demux.probe(path)
-    yield from decode.frames(video, [i for i in wanted if i < video.n_frames])
+def _mask_frames(path: Path, wanted: Sequence[int], limits: Limits) -> Iterator[decode.Frame]:
+    def read() -> Iterator[decode.Frame | None]:
+        video = yield from demux.probing(path, limits.pixels)
+        yield from decode.frames(video, [i for i in wanted if i < video.n_frames])
+
+    yield from (frame for frame in in_time(read, limits.time_s, path) if frame is not None)

@@ -15,12 +15,13 @@ picture to the next that holds no wanted frame is left out whole.
 from __future__ import annotations
 
 import gc
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ffpp_tools.demux import Video, opened, reason, video_stream
+from ffpp_tools.container import fed, opened, reason, video_stream
+from ffpp_tools.demux import Video
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.picture import Picture, Turn
 
@@ -42,11 +43,10 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
 
     Packets that no wanted frame depends on are not decoded, as far as the stream tells (H.264
     does, others are decoded up to the last wanted frame); a frame is bit-identical to that of a
-    full decode. A frame's index is the rank of its timestamp among all packets, so that a
-    damaged packet does not shift the frames behind it. At the first sign of damage everything
-    is decoded, so that none of it stays hidden: frames that cannot be decoded are left out, and
-    after a damaged packet all others up to the next key frame, which are predicted from what
-    was lost.
+    full decode. A frame is known by the packet that holds it, so that a damaged packet does not
+    shift the frames behind it. At the first sign of damage everything is decoded, so that none of
+    it stays hidden: frames that cannot be decoded are left out, and after a damaged packet all
+    others up to the next key frame, which are predicted from what was lost.
 
     Args:
         video: what `probe` returned.
@@ -71,12 +71,12 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
 
 
 def _wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
-    left = deque(i for i in wanted if i < len(video.pts))
+    left = deque(i for i in wanted if i < len(video.shown))
     if not left:
         return
     needed = _needed(video, left)
     turn: Turn | None = None
-    for found in (_undisturbed(video, needed), _intact(video)):
+    for found in (_undisturbed(video, needed), _opening(video), _intact(video)):
         for index, frame in found:
             while left and left[0] < index:
                 left.popleft()
@@ -90,13 +90,13 @@ def _wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
 
 def _needed(video: Video, indices: Iterable[int]) -> list[int]:
     """Positions of the packets that the frames `indices` depend on, in decoding order."""
-    wanted = {video.pts[i] for i in indices}
+    wanted = {video.shown[i] for i in indices}
     needed: list[int] = []
     run: list[int] = []  # from a fresh packet on, to be needed if a wanted one follows
     for position, packet in enumerate(video.packets):
         if packet.fresh:
             run = []
-        if packet.pts in wanted:
+        if position in wanted:
             needed += [*run, position]
             run = []
         elif not packet.disposable:
@@ -106,18 +106,59 @@ def _needed(video: Video, indices: Iterable[int]) -> list[int]:
 
 def _undisturbed(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
     """The frames of the needed packets with their indices, up to the first sign of damage."""
-    index_of = {pts: i for i, pts in enumerate(video.pts)}
-    sent = {video.packets[position].pts for position in needed}
-    expected = [pts for pts in video.pts if pts in sent]
+    sent = set(needed)
+    expected = [(i, position) for i, position in enumerate(video.shown) if position in sent]
     held = _Held(video, needed)
-    with opened(video.path) as container:
-        came = _decoded(container, video_stream(container, video.path), needed)
-        for pts, frame in zip(expected, came, strict=False):
-            if frame is None or frame.is_corrupt or frame.pts != pts:
+    with opened(video.path, video.max_pixels) as container:
+        stream = video_stream(container, video.path, video.max_pixels)
+        came = fed(container, stream, needed)
+        for (index, awaited), (position, frame) in zip(expected, came, strict=False):
+            if frame is None or frame.is_corrupt or position != awaited:
                 return
-            yield from held.add(index_of[pts], frame)
-    if held.last == index_of[expected[-1]]:
+            yield from held.add(index, frame)
+    if held.last == expected[-1][0]:
         yield from held.rest()
+
+
+def _opening(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The frames of a run whose key picture's predecessors were cut off, with their indices.
+
+    What lies behind that key picture may fail to find pictures that it does not need; a decoder
+    that goes on regardless gives the right frames. Damage there cannot be told from that.
+    """
+    first, until = _first_run(video)
+    places = _places(video)
+    with opened(video.path, video.max_pixels, strict=False) as container:
+        stream = video_stream(container, video.path, video.max_pixels)
+        for position, frame in fed(container, stream, range(until)):
+            if frame is not None and places[position] and places[position][0] < first:
+                yield places[position].popleft(), frame
+
+
+def _first_run(video: Video) -> tuple[int, int]:
+    """Index of the first frame behind what `_opening` gives, and how many packets that takes.
+
+    They are those up to the second key picture, and those of the frames shown before it:
+
+        decoded  I  B  P  b  b │ I  b  b  P    the first I is no IDR picture
+        taken    x  x  x  x  x   x  x  x
+    """
+    keys = [i for i, packet in enumerate(video.packets) if packet.key]
+    if not keys or not video.packets[keys[0]].recovers:
+        return 0, 0
+    rank = {position: index for index, position in enumerate(video.shown)}
+    if len(keys) == 1 or keys[1] not in rank:
+        return len(video.shown), len(video.packets)
+    first = rank[keys[1]]
+    return first, 1 + max([keys[1], *video.shown[:first]])
+
+
+def _places(video: Video) -> defaultdict[int, deque[int]]:
+    """The indices of the frames of the packet at each position: one, or none, or more."""
+    places = defaultdict[int, deque[int]](deque)
+    for index, position in enumerate(video.shown):
+        places[position].append(index)
+    return places
 
 
 def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -128,28 +169,53 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
 
         index   0  1  2  .  4  5  6  7     3 is lost
                 K     x     x  x  K        2, 4 and 5 may be predicted from it
+
+    What `_opening` gives is left out.
     """
-    index_of = {pts: i for i, pts in enumerate(video.pts)}
-    every = range(len(video.packets))
-    intact, held = True, _Held(video, every)
-    with opened(video.path) as container:
-        stream = video_stream(container, video.path)
-        for frame in _decoded(container, stream, every):
-            index = None if frame is None or frame.pts is None else index_of.get(frame.pts)
+    first, until = _first_run(video)
+    if first == len(video.shown):
+        return
+    places, every = _places(video), range(len(video.packets))
+    failed: set[int] = set()  # positions of packets
+    suspect = len(video.packets)  # from this position on, frames may rest on what is lost
+    held = _Held(video, every)
+    with opened(video.path, video.max_pixels) as container:
+        stream = video_stream(container, video.path, video.max_pixels)
+        for position, frame in fed(container, stream, every):
+            index = places[position][0] if places[position] else None
+            if position < until and (index is None or index < first):
+                held.last = held.last if frame is None or index is None else index
+                continue
             if frame is None or index is None:
-                intact = False
+                failed.add(position)
+                suspect = min(suspect, position)
                 held.drop()
                 continue
-            if frame.is_corrupt or index != held.last + 1:
+            places[position].popleft()
+            if index != held.last + 1:
+                suspect = 0
                 held.drop()
-                intact = False
-            intact = not frame.is_corrupt and (intact or bool(frame.key_frame))
-            if intact:
+            if frame.is_corrupt:
+                suspect = min(suspect, position)
+                held.drop()
+            if frame.key_frame and not frame.is_corrupt and suspect <= position:
+                behind = (p for p in failed if p > position and not _leads(video, p, position))
+                suspect = min(behind, default=len(video.packets))
+            if position < suspect:
                 yield from held.add(index, frame)
             else:
                 held.last = index
-    if held.last == len(video.pts) - 1:
+    if held.last == len(video.shown) - 1:
         yield from held.rest()
+
+
+def _leads(video: Video, position: int, key: int) -> bool:
+    """Whether a packet is decoded behind a key picture and would be shown before it.
+
+    No picture that is shown behind the key picture refers to it.
+    """
+    shown, of_key = video.packets[position].pts, video.packets[key].pts
+    return shown is not None and of_key is not None and shown < of_key
 
 
 class _Held:
@@ -160,12 +226,11 @@ class _Held:
 
     def __init__(self, video: Video, needed: Iterable[int]) -> None:
         """For the packets at the positions `needed`, which are decoded."""
-        index_of: dict[int | None, int] = {pts: i for i, pts in enumerate(video.pts)}
+        places = _places(video)
         self._until: dict[int, int] = {}  # index of a frame → of the one that it waits for
         latest = -1
         for position in needed:
-            index = index_of.get(video.packets[position].pts)
-            if index is not None:
+            for index in places[position]:
                 latest = max(latest, index)
                 self._until[index] = latest
         self._frames: deque[tuple[int, av.VideoFrame]] = deque()
@@ -185,40 +250,3 @@ class _Held:
     def rest(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """The frames that still wait, when nothing more will come."""
         yield from self._frames
-
-
-def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, needed: Sequence[int]
-) -> Iterator[av.VideoFrame | None]:
-    """Every frame that comes out of the decoder, and None for a packet that fails.
-
-    Only the packets at the positions `needed` are decoded, and none is read after them.
-    """
-    import av
-
-    stream.thread_type = "NONE"  # clips are decoded side by side instead
-    positions = iter(needed)
-    due = next(positions)
-    packets = (packet for packet in container.demux(stream) if packet.size)
-    try:
-        for position, packet in enumerate(packets):
-            if position == due:
-                yield from _decode(stream, packet)
-                due = next(positions, -1)
-                if due < 0:
-                    break
-    except av.FFmpegError:  # the file cannot be read on; what the decoder still holds can
-        pass
-    yield from _decode(stream, None)
-
-
-def _decode(
-    stream: av.VideoStream, packet: av.Packet[av.VideoStream] | None
-) -> Iterator[av.VideoFrame | None]:
-    """The frames that come out of the decoder for one packet; None at its end empties it."""
-    import av
-
-    try:
-        yield from stream.decode(packet)
-    except av.FFmpegError:
-        yield None

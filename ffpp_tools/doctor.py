@@ -13,7 +13,7 @@ from ffpp_tools.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING
 from ffpp_tools.console import counted
 from ffpp_tools.errors import DataNotFoundError, FfppError
 from ffpp_tools.files import there
-from ffpp_tools.inventory import Source, missing_lists
+from ffpp_tools.inventory import Looked, Source, missing_lists
 from ffpp_tools.layout import HOW_TO_GET_FFPP
 from ffpp_tools.machine import NOTE, OK, PROBLEM, Finding, free_space, keras_home
 from ffpp_tools.media import HIDDEN, NEITHER, summary
@@ -47,8 +47,14 @@ def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
             text = f"{counted(len(source.empty), 'file')} of 0 bytes: {names}"
             yield Finding(name, PROBLEM, text, FETCH_AGAIN)
         if source.damaged:
-            text = f"{len(source.damaged)} damaged or cut short: {_some_errors(source)}"
+            text = f"{len(source.damaged)} damaged or cut short: {_some_errors(source.damaged)}"
             yield Finding(name, PROBLEM, text, FETCH_AGAIN)
+        if source.too_large:
+            text = f"{len(source.too_large)} beyond the limit of size: "
+            text += _some_errors(source.too_large)
+            yield Finding(
+                name, PROBLEM, text, "give a larger --max-pixels here and to ffpp-extract"
+            )
         if source.unknown:
             text = f"{counted(len(source.unknown), 'file')} that FF++ does not have: "
             text += _some([p.name for p in source.unknown])
@@ -144,7 +150,7 @@ def as_dict(source: Source) -> dict[str, Any]:
         "bytes": source.size,
         "planned_frames": source.planned,
         "missing": list(source.missing),
-        "unreadable": {c.clip.name: c.error for c in (*source.empty, *source.damaged)},
+        "unreadable": {c.clip.name: c.error for c in source.clips if c.error},
         "unknown": [str(path) for path in source.unknown],
     }
 
@@ -167,5 +173,5 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _some_errors(source: Source) -> str:
-    return _some([c.error.removeprefix(f"{c.clip.path.parent}/") for c in source.damaged])
+def _some_errors(clips: Sequence[Looked]) -> str:
+    return _some([c.error.removeprefix(f"{c.clip.path.parent}/") for c in clips])

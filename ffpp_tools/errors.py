@@ -13,6 +13,10 @@ class DecodeError(FfppError):
     """A video or image cannot be read, or not as far as was wanted."""
 
 
+class SizeError(DecodeError):
+    """A video or image declares more pixels than the limit allows."""
+
+
 class SettingsError(FfppError):
     """Settings that contradict each other, or those an output folder was made with."""
 

@@ -20,9 +20,7 @@ from ffpp_tools.rows import FAILURES, FaceRow, FrameRow, Part
 from ffpp_tools.settings import ClipSettings
 from ffpp_tools.sights import Copies, Relatives, Sight, sights
 from ffpp_tools.unchanged import Changes
-from ffpp_tools.watch import in_time
-
-TIMEOUT_S = 120.0
+from ffpp_tools.watch import Limits, in_time
 
 
 def extract_family(
@@ -30,7 +28,7 @@ def extract_family(
     settings: ClipSettings,
     dataset: Path,
     done: Callable[[Clip], bool] = lambda _: False,
-    timeout_s: float = TIMEOUT_S,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Clip, Part]]:
     """Crop the faces of every planned frame into `dataset`.
 
@@ -43,7 +41,7 @@ def extract_family(
         dataset: the folder the crops go into.
         done: whether a clip need not be extracted again; an original is read all the same if a
             fake's boxes come from it. Asked again before each clip, for others may do it too.
-        timeout_s: how long the decoder may take to the next wanted frame.
+        limits: what a decoder may take.
 
     Yields:
         Each clip that is not done, and what it came to.
@@ -61,13 +59,11 @@ def extract_family(
         kept: dict[int, twins.Copy] | None = {} if _compared(original, todo, originals) else None
         relatives = Relatives(mask, like, next(iter(lost), ""), kept)
         if original in todo and not done(original):
-            part = _extract(original, settings, dataset, timeout_s, relatives)
+            part = _extract(original, settings, dataset, limits, relatives)
             yield original, part
             failure = next((row.error for row in part.frames if row.status in FAILURES), "")
         else:
-            failure = (
-                "" if kept is None else _look_through(original, settings, timeout_s, relatives)
-            )
+            failure = "" if kept is None else _look_through(original, settings, limits, relatives)
         if failure:
             lost.append(failure)
         if kept:
@@ -77,7 +73,7 @@ def extract_family(
             mask = clip.mask if there(clip.mask) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
             relatives = Relatives(mask, like, next(iter(lost), ""), None)
-            yield clip, _extract(clip, settings, dataset, timeout_s, relatives)
+            yield clip, _extract(clip, settings, dataset, limits, relatives)
 
 
 def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -> bool:
@@ -89,10 +85,10 @@ def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -
 
 
 def _extract(
-    clip: Clip, settings: ClipSettings, dataset: Path, timeout_s: float, relatives: Relatives
+    clip: Clip, settings: ClipSettings, dataset: Path, limits: Limits, relatives: Relatives
 ) -> Part:
     try:
-        video, frames = opened(clip, settings.plan, timeout_s)
+        video, frames = opened(clip, settings.plan, limits)
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
     wanted = settings.plan.wanted(video.n_frames)
@@ -100,7 +96,7 @@ def _extract(
     rows = {i: replace(_missing(clip, video, i), source_sha256=content) for i in wanted}
     crops: dict[int, list[Crop]] = {}
     votes: Counter[int] = Counter()
-    mask = choose.MaskVideo(relatives.mask, wanted, timeout_s) if relatives.mask else None
+    mask = choose.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
     changes = Changes(clip) if clip.label == "fake" else None
     try:
         for sight in sights(clip, frames, settings, relatives, mask, changes):
@@ -161,15 +157,13 @@ def clear(folder: Path, faces: Sequence[FaceRow]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _look_through(
-    clip: Clip, settings: ClipSettings, timeout_s: float, relatives: Relatives
-) -> str:
+def _look_through(clip: Clip, settings: ClipSettings, limits: Limits, relatives: Relatives) -> str:
     """Keep copies of a clip without extracting it; return what could not be read of it."""
     seen = set()
     try:
-        video, frames = opened(clip, settings.plan, timeout_s)
+        video, frames = opened(clip, settings.plan, limits)
         wanted = settings.plan.wanted(video.n_frames)
-        mask = choose.MaskVideo(relatives.mask, wanted, timeout_s) if relatives.mask else None
+        mask = choose.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
         for sight in sights(clip, frames, settings, relatives, mask):
             seen.add(sight.frame.index)
     except DecodeError as error:
@@ -179,23 +173,25 @@ def _look_through(
 
 
 def opened(
-    clip: Clip, plan: FramePlan, timeout_s: float
+    clip: Clip, plan: FramePlan, limits: Limits
 ) -> tuple[demux.Video, Iterator[decode.Frame]]:
-    """A clip's video and its planned frames, none of which may take longer than `timeout_s`.
+    """A clip's video and its planned frames, within limits.
 
     Raises:
         DecodeError: not a readable video.
     """
 
-    def read() -> Iterator[demux.Video | decode.Frame]:
-        images = clip.path.is_dir()
-        video = sequence.probe(clip.path) if images else demux.probe(clip.path)
+    def read() -> Iterator[demux.Video | decode.Frame | None]:
+        if images := clip.path.is_dir():
+            video = sequence.probe(clip.path)
+        else:
+            video = yield from demux.probing(clip.path, limits.pixels)
         wanted = plan.wanted(video.n_frames)
         yield video
         yield from sequence.frames(video, wanted) if images else decode.frames(video, wanted)
 
-    items: Iterator[Any] = in_time(read, timeout_s, clip.path)
-    return next(items), items
+    items: Iterator[Any] = in_time(read, limits.time_s, clip.path)
+    return next(item for item in items if item is not None), items
 
 
 def _crops(sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str) -> list[Crop]:
@@ -244,7 +240,7 @@ def _planned(clip: Clip, index: int) -> FrameRow:
 
 def _missing(clip: Clip, video: demux.Video, index: int) -> FrameRow:
     """The row that stays if frame `index` never comes out of the decoder."""
-    present = len(video.pts)
+    present = len(video.shown)
     row = replace(_planned(clip, index), time_s=video.time_s(index))
     if index >= present:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ffpp_tools import MAX_PIXELS, choose, crop, detect
+from ffpp_tools.container import too_large
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.files import regular, sha256
 from ffpp_tools.harmonise import harmonised
@@ -24,7 +25,12 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "I;16", "I;16B")  # of TIFF files
 
 
-def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Path) -> Part:
+def extract_stills(
+    stills: Sequence[Still],
+    settings: StillSettings,
+    dataset: Path,
+    max_pixels: int = MAX_PIXELS,
+) -> Part:
     """Crop the largest face of every still into `dataset`, or take it whole if asked to.
 
     Raises:
@@ -50,7 +56,7 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
             photo=still.photo,
             partition=still.partition,
         )
-        image, status, error = read_still(still.path)
+        image, status, error = read_still(still.path, max_pixels)
         if image is None:
             rows.append(replace(row, status=status, error=f"{still.path}: {error}"))
             continue
@@ -71,8 +77,12 @@ def extract_stills(stills: Sequence[Still], settings: StillSettings, dataset: Pa
     return Part(tuple(rows), tuple(faces))
 
 
-def read_still(path: Path) -> tuple[Image | None, str, str]:
+def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, str, str]:
     """An image file's pixels, or why there are none.
+
+    Args:
+        path: of the file.
+        max_pixels: refuse an image that declares more, width times height.
 
     Returns:
         (H, W, 3) uint8 RGB or None, a status of the ledger, and what is wrong. A file that was cut
@@ -81,16 +91,17 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
     from PIL import Image as Pillow
     from PIL import ImageFile, ImageOps
 
+    theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # ours is told, and raised
     try:
         data = pixels_alone(regular(path).read_bytes())
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
-    except Pillow.DecompressionBombError as error:
-        return None, "unreadable", f"refused ({error})"
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
-    if opened.width * opened.height > MAX_PIXELS:
-        return None, "unreadable", f"refused: {opened.width} × {opened.height} pixels"
+    finally:
+        Pillow.MAX_IMAGE_PIXELS = theirs
+    if opened.width * opened.height > max_pixels:
+        return None, "unreadable", too_large(opened.width, opened.height, max_pixels)
     if opened.format == "TIFF" and opened.mode not in MODES:
         return None, "unreadable", f"a TIFF of colours in {opened.mode}; save it as RGB or as PNG"
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
@@ -104,7 +115,8 @@ def read_still(path: Path) -> tuple[Image | None, str, str]:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
     if pages > 1 and opened.format not in ("JPEG", "MPO"):  # phones add a preview to theirs
         return None, "unreadable", f"{pages} pictures in one file, not a photograph"
-    if opened.format == "AVIF":  # which OpenCV does not turn as the file says
+    # OpenCV does not turn an AVIF as the file says, and refuses images above the default limit.
+    if opened.format == "AVIF" or opened.width * opened.height > MAX_PIXELS:
         upright = ImageOps.exif_transpose(opened).convert("RGB")
         return np.asarray(upright, np.uint8), "ok", ""
     image = decoded(data)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ffpp_tools import demux, lists
+from ffpp_tools import MAX_FRAME_PIXELS, demux, lists
 from ffpp_tools.clip import FFPP_YOUTUBE, Clip
-from ffpp_tools.errors import DecodeError, FfppError
+from ffpp_tools.errors import DecodeError, FfppError, SizeError
 from ffpp_tools.files import irregular, there
 from ffpp_tools.layout import find_clips
 from ffpp_tools.plan import FramePlan
@@ -39,6 +39,7 @@ class Looked:
     size: int  # bytes
     planned: int  # frames
     error: str = ""  # why it cannot be read, or not to its end
+    too_large: bool = False  # that is the reason: it declares more pixels than the limit
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,13 @@ class Source:
     @property
     def damaged(self) -> list[Looked]:
         """Other clips that cannot be read, or not to their end."""
-        return [c for c in self.clips if c.error and (c.size or irregular(c.clip.path))]
+        of = [c for c in self.clips if c.error and not c.too_large]
+        return [c for c in of if c.size or irregular(c.clip.path)]
+
+    @property
+    def too_large(self) -> list[Looked]:
+        """Clips that declare more pixels a frame than the limit."""
+        return [c for c in self.clips if c.too_large]
 
     @property
     def size(self) -> int:
@@ -79,15 +86,22 @@ class Source:
 
 
 def take_stock(
-    root: Path, plan: FramePlan, workers: int = 1, progress: Progress | None = None
+    root: Path,
+    plan: FramePlan,
+    workers: int = 1,
+    progress: Progress | None = None,
+    max_pixels: int = MAX_FRAME_PIXELS,
 ) -> list[Source]:
     """Read every clip's packets, and compare what is there with what FF++ has.
+
+    Clips whose packets do not tell which frames are shown are decoded.
 
     Args:
         root: as of `layout.find_clips`.
         plan: which frames would be wanted.
         workers: threads that read side by side.
         progress: passes what was looked at through and shows how far it is.
+        max_pixels: do not decode clips that declare more, width times height of a frame.
 
     Raises:
         DataNotFoundError: no videos there.
@@ -95,7 +109,7 @@ def take_stock(
     import joblib
 
     clips = find_clips(root)
-    tasks = (joblib.delayed(_looked)(clip, plan) for clip in clips)
+    tasks = (joblib.delayed(_looked)(clip, plan, max_pixels) for clip in clips)
     found = joblib.Parallel(workers, prefer="threads", return_as="generator")(tasks)
     looked = list(progress(found, len(clips)) if progress else found)
     pairs = _pairs(root, clips)
@@ -106,20 +120,20 @@ def take_stock(
     return sources
 
 
-def _looked(clip: Clip, plan: FramePlan) -> Looked:
-    """Read a clip's packets."""
+def _looked(clip: Clip, plan: FramePlan, max_pixels: int) -> Looked:
+    """What a clip's packets tell, or what comes out when they are decoded."""
     if clip.path.is_dir():  # frames as images: every file is read when it is extracted
         return Looked(clip, 0, 0)
     try:
         size = clip.path.stat().st_size
-        video = demux.probe(clip.path)
+        video = demux.probe(clip.path, max_pixels)
     except OSError as error:
         return Looked(clip, 0, 0, f"{clip.path}: cannot be read ({error.strerror})")
     except DecodeError as error:
-        return Looked(clip, size, 0, str(error))
+        return Looked(clip, size, 0, str(error), isinstance(error, SizeError))
     short = ""
     if video.missing_frames:
-        short = f"{clip.path}: ends after {len(video.pts)} of {video.n_frames} frames"
+        short = f"{clip.path}: ends after {len(video.shown)} of {video.n_frames} frames"
     return Looked(clip, size, len(plan.wanted(video.n_frames)), short)
 
 

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ffpp_tools import crop, detect
+from ffpp_tools import MAX_PIXELS, crop, detect
 from ffpp_tools.clip import NATIVE, Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, Face, FindSettings
 from ffpp_tools.errors import DecodeError, SettingsError, TableError
-from ffpp_tools.extract import TIMEOUT_S, opened
+from ffpp_tools.extract import opened
 from ffpp_tools.extract_stills import read_still
 from ffpp_tools.picture import Image, Picture
 from ffpp_tools.plan import FramePlan
 from ffpp_tools.recorded import read_sections
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
+from ffpp_tools.watch import Limits
 
 ALONE = Relatives(mask=None, like={}, lost="", kept=None)
 
@@ -40,14 +41,18 @@ class Look:
     faces: tuple[Sample, ...]
 
 
-def in_video(path: Path, settings: ClipSettings, timeout_s: float = TIMEOUT_S) -> Iterator[Look]:
+def in_video(
+    path: Path,
+    settings: ClipSettings,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Iterator[Look]:
     """The planned frames of a video with everybody in them, followed from frame to frame.
 
     Raises:
         DecodeError: not a readable video, or damaged: what was decoded before comes first.
     """
     clip = Clip("", NATIVE, path.stem, path)
-    video, frames = opened(clip, settings.plan, timeout_s)
+    video, frames = opened(clip, settings.plan, limits)
     wanted, seen = len(settings.plan.wanted(video.n_frames)), 0
     for sight in sights(clip, frames, settings, ALONE):
         picture = sight.frame.picture
@@ -57,13 +62,13 @@ def in_video(path: Path, settings: ClipSettings, timeout_s: float = TIMEOUT_S) -
         raise DecodeError(f"{path}: {wanted - seen} of {wanted} frames could not be decoded")
 
 
-def in_picture(path: Path, settings: StillSettings) -> Look:
+def in_picture(path: Path, settings: StillSettings, max_pixels: int = MAX_PIXELS) -> Look:
     """Everybody in a picture, from the largest face to the smallest.
 
     Raises:
         DecodeError: not a readable picture, or cut short.
     """
-    image, _, error = read_still(path)
+    image, _, error = read_still(path, max_pixels)
     if image is None:
         raise DecodeError(f"{path}: {error}")
     picture = Picture(image)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffpp_tools import MAX_PIXELS
 from ffpp_tools.clip import Clip
 from ffpp_tools.extract import clear, extract_family
 from ffpp_tools.extract_stills import extract_stills
@@ -19,6 +20,7 @@ from ffpp_tools.recorded import Anew, check_folder, settle
 from ffpp_tools.rows import FAILURES, STILL, Part, part_path
 from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.stills import Still
+from ffpp_tools.watch import Limits
 from ffpp_tools.workers import Progress, Tally, Task, Workers, finished
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def extract_dataset(
             again = [clip for clip in there if retry and _failed(Part.read(parts[clip]))]
             if todo := len(family.clips) - len(there) + len(again):
                 tally = Tally(todo, size=family.size)
-                details = (family, settings, workers.timeout_s, tuple(again))
+                details = (family, settings, workers.limits, tuple(again))
                 tasks.append(Task(_commit_family, tally, details))
         summary = _run(tasks, dataset, workers, progress)
         shutil.rmtree(dataset / RETRIED, ignore_errors=True)
@@ -92,11 +94,12 @@ def extract_still_dataset(
     retry: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
 
     Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
-    the categories at hand.
+    the categories at hand, and a still of more than `max_pixels` is not decoded.
     """
     anew = Anew(frozenset(still.category for still in stills)) if overwrite else None
     check_folder(dataset)
@@ -110,7 +113,8 @@ def extract_still_dataset(
         for name, batch in batches.items():
             if todo := _todo(batch, _held(dataset / name), retry):
                 tally = Tally(len(todo), size=len(todo))
-                tasks.append(Task(_commit_stills, tally, (todo, settings, name, retry)))
+                details = (todo, settings, name, retry, max_pixels)
+                tasks.append(Task(_commit_stills, tally, details))
         return _run(tasks, dataset, workers, progress)
 
 
@@ -132,7 +136,7 @@ def _commit_family(
     tally: Tally,
     family: Family,
     settings: ClipSettings,
-    timeout_s: float,
+    limits: Limits,
     again: Sequence[Clip],
 ) -> Tally:
     """Extract what is not there of a family, and `again` what is."""
@@ -142,7 +146,7 @@ def _commit_family(
     def done(clip: Clip) -> bool:
         return clip not in left and _part(dataset, clip).exists()
 
-    for clip, part in extract_family(family, settings, place, done, timeout_s):
+    for clip, part in extract_family(family, settings, place, done, limits):
         flush(dataset)  # a power cut must not leave the commit without the crops
         part.write(_part(place, clip))
         if again:
@@ -185,12 +189,13 @@ def _commit_stills(
     settings: StillSettings,
     name: str,
     retry: bool,
+    max_pixels: int,
 ) -> Tally:
     """Extract those of a batch that its part does not hold yet, and add them to it."""
     path = dataset / name
     held = _held(path)
     wanted = _todo(stills, held, retry)  # another process may have done them by now
-    new = extract_stills(wanted, settings, dataset)
+    new = extract_stills(wanted, settings, dataset, max_pixels)
     frames = {row.clip: row for row in (*held.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
     if wanted:

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ffpp_tools.decode import Frame
-from ffpp_tools.demux import Video
+from ffpp_tools.demux import ASSUMED_RATE, Video
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.files import sha256 as files_sha256
 from ffpp_tools.picture import Picture, read_image
 
-ASSUMED_RATE = 25  # frames a second, for following faces; most of FF++ has it
+MOST_FRAMES = 1_000_000  # eleven hours of video: a larger number is a date, or damage
 
 
 def probe(folder: Path) -> Video:
@@ -22,12 +22,18 @@ def probe(folder: Path) -> Video:
     Nothing tells when a frame is shown: the times of the video are nan.
 
     Raises:
-        DecodeError: no numbered images there.
+        DecodeError: no numbered images there, or numbers beyond reason.
     """
     numbers = _files(folder)
     if not numbers:
         raise DecodeError(f"{folder}: no frames; expected images called 0000.png, 0001.png, …")
-    return Video(folder, (), tuple(range(max(numbers) + 1)), float("nan"), 0)
+    last = max(numbers)
+    if last >= MOST_FRAMES:
+        raise DecodeError(
+            f"{numbers[last]}: frame {last} of a folder of {len(numbers)} images; frames are "
+            f"numbered from 0 and below {MOST_FRAMES:,}: rename or remove the image"
+        )
+    return Video(folder, (), range(last + 1), range(last + 1), float("nan"), 0)
 
 
 def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:

@@ -1,17 +1,38 @@
-"""A limit on how long a decoder may take."""
+"""Limits on what a decoder may take."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from ffpp_tools.errors import DecodeError
+from ffpp_tools import MAX_FRAME_PIXELS
+from ffpp_tools.errors import DecodeError, SettingsError
 
 T = TypeVar("T")
 
 _END = object()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is given up rather than waited for or made room for.
+
+    time_s: how long a decoder may take to the next wanted frame before its clip is given up.
+    pixels: width times height of a video's frames; a clip that declares more is not decoded.
+    """
+
+    time_s: float = 120.0
+    pixels: int = MAX_FRAME_PIXELS
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if not 0 < self.time_s <= threading.TIMEOUT_MAX:
+            raise SettingsError(f"timeout ({self.time_s}) must be more than 0 seconds, and finite")
+        if self.pixels < 1:
+            raise SettingsError(f"max-pixels ({self.pixels}) must be at least 1")
 
 
 class _Helper:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.extract import TIMEOUT_S
 from ffpp_tools.parents import with_parent
 from ffpp_tools.rows import Part
+from ffpp_tools.watch import Limits
 
 DASK_TIMEOUT_S = 20
 
@@ -27,21 +26,17 @@ class Workers:
     count: processes of this machine; with a scheduler, the cluster's workers count instead.
     scheduler: address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers see the
         same paths.
-    timeout_s: how long a decoder may take to the next wanted frame before its clip is given up.
+    limits: what a decoder may take.
     """
 
     count: int = 1
     scheduler: str | None = None
-    timeout_s: float = TIMEOUT_S
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         if self.count < 1:
             raise SettingsError(f"workers ({self.count}) must be at least 1")
-        if not 0 < self.timeout_s <= threading.TIMEOUT_MAX:
-            raise SettingsError(
-                f"timeout ({self.timeout_s}) must be more than 0 seconds, and finite"
-            )
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,10 @@ def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed)
     assert typed("classify", "predict", "run", "photographs", "--out", "p")[0] == 1
     verdicts = pd.read_csv("p/verdicts.csv").set_index("path")
     assert verdicts["status"].tolist() == ["unreadable", "ok"]
-    assert "exceeds limit" in verdicts.loc["photographs/bomb.png", "error"]
+    assert "20000 × 20000 = 400,000,000 pixels" in verdicts.loc["photographs/bomb.png", "error"]
+    words = ("classify", "predict", "run", "photographs/face.png", "--max-pixels", 99, "--out", "q")
+    status, _, err = typed(*words)
+    assert (status, "more than the limit of 99" in err) == (1, True)
 
 
 def test_a_picture_is_never_a_program(place, typed, monkeypatch):

@@ -7,6 +7,7 @@ from ffpp_tools.choose import MaskVideo, fitted, forged, largest, outside
 from ffpp_tools.detect import Box, Face
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.picture import Picture
+from ffpp_tools.watch import Limits
 from tests.test_decode import write
 from tests.test_detect import found_in
 
@@ -63,7 +64,7 @@ def test_the_demos_masks_cover_its_faces(ffpp):
             frame = frame_of(clip.path, 10)
             faces = found_in(frame)
             bystander = Face(Box(0, 0, 20, 20), 1.0, track=5)
-            mask = MaskVideo(clip.mask, [10], 60)(10, Picture(frame))
+            mask = MaskVideo(clip.mask, [10], Limits())(10, Picture(frame))
             assert forged([bystander, *faces], mask, Picture(frame)) == faces[0]
             assert outside([bystander, *faces], mask, Picture(frame)) == {5}
 
@@ -102,12 +103,12 @@ def test_a_little_of_a_mask_counts_where_it_covers_nobody_else():
 
 def test_masks_are_read_in_order_and_those_that_cannot_be_read_are_none(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
-    damaged = MaskVideo(tmp_path / "text.mp4", [0], 60)
+    damaged = MaskVideo(tmp_path / "text.mp4", [0], Limits())
     assert damaged(0, FRAME) is None
     assert "text.mp4" in damaged.error
     levels = [np.full((32, 32, 3), 25 * i, np.uint8) for i in range(6)]
     path = write(tmp_path / "short.mp4", levels)
-    read, small = MaskVideo(path, [0, 2, 4, 7], 60), Picture(np.zeros((32, 32, 3), np.uint8))
+    read, small = MaskVideo(path, [0, 2, 4, 7], Limits()), Picture(np.zeros((32, 32, 3), np.uint8))
     assert [round(read(i, small).mean() / 25) for i in (2, 2, 4)] == [2, 2, 4]
     assert read(7, small) is None
     assert read.error == "", "a mask video may be shorter than its clip"
@@ -126,6 +127,6 @@ def test_a_mask_of_another_size_is_scaled_to_its_frame(factor):
 
 def test_a_mask_of_another_shape_is_named_and_tells_nothing(tmp_path):
     path = write(tmp_path / "mask.mp4", [np.full((64, 64, 3), 255, np.uint8)] * 3)
-    read = MaskVideo(path, [0, 1], 60)
+    read = MaskVideo(path, [0, 1], Limits())
     assert read(0, Picture(np.zeros((240, 480, 3), np.uint8))) is None
     assert "64 × 64 pixels do not fit the clip's of 480 × 240" in read.error

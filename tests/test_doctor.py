@@ -70,6 +70,15 @@ def test_planned_frames_and_their_space_follow_from_the_packets(ffpp):
     assert c40.crops_size == 7 * CROP_BYTES["c40"]
 
 
+def test_clips_beyond_the_limit_of_size_are_no_damaged_ones(ffpp):
+    sources = take_stock(ffpp, PLAN, max_pixels=1000)
+    assert all(len(s.too_large) == len(s.clips) and not s.damaged for s in sources)
+    findings = [f for f in doctor.of_clips(sources) if f.state == PROBLEM]
+    assert len(findings) == len(sources)
+    assert all("pixels, more than the limit" in f.found for f in findings)
+    assert all("--max-pixels" in f.remedy for f in findings)
+
+
 def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
     sources = take_stock(copy, PLAN)
     findings = [*doctor.of_clips(sources), *doctor.of_lists(copy, tmp_path / "dataset")]

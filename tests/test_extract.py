@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ffpp_tools import decode, demux, twins
 from ffpp_tools.clip import Clip
 from ffpp_tools.crop import CropSettings
 from ffpp_tools.detect import Box, FindSettings
 from ffpp_tools.extract import extract_family
-from ffpp_tools.extract_stills import extract_stills
+from ffpp_tools.extract_stills import extract_stills, read_still
 from ffpp_tools.files import sha256
 from ffpp_tools.layout import Family, families, find_clips
 from ffpp_tools.picture import Picture
@@ -22,6 +23,7 @@ from ffpp_tools.settings import ClipSettings, StillSettings
 from ffpp_tools.sights import Relatives, sights
 from ffpp_tools.stills import Still, find_stills
 from ffpp_tools.unchanged import Changes
+from ffpp_tools.watch import Limits
 from tests.test_decode import full_decode, shortened_with_index_first, write
 from tests.test_detect import found_in, scene
 
@@ -87,6 +89,56 @@ def test_a_truncated_clip_keeps_its_frames_and_accounts_for_the_lost(ffpp, tmp_p
     assert set(statuses) == {"ok", "truncated"}
     assert "ends after" in part.frames[-1].error
     assert len(part.faces) == statuses.count("ok")
+
+
+def test_a_clip_that_declares_more_pixels_than_allowed_is_a_row_that_says_so(ffpp, tmp_path):
+    """Nothing is decoded; the same limit, raised, lets it pass."""
+    path = find_clips(ffpp, categories=["Youtube"])[0].path
+    family = Family((Clip("Youtube", "c23", "000", path),), (), ())
+    limits = Limits(pixels=400 * 288 - 1)
+    ((_, part),) = extract_family(family, EVERY_10TH, tmp_path, limits=limits)
+    (row,) = part.frames
+    assert (row.frame, row.status) == (0, "unreadable")
+    assert row.error.startswith(f"{path}: declares 400 × 288 = 115,200 pixels, more than the limit")
+    assert "115,199" in row.error
+    assert "--max-pixels" in row.error
+    ((_, part),) = extract_family(family, EVERY_10TH, tmp_path, limits=Limits(pixels=400 * 288))
+    assert {row.status for row in part.frames} == {"ok"}
+
+
+def test_the_limit_of_size_is_an_option(ffpp, tmp_path, typed):
+    clip = find_clips(ffpp, categories=["Youtube"])[0].path
+    videos = tmp_path / "data/original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    shutil.copy(clip, videos)
+    stills = tmp_path / "stills"
+    stills.mkdir()
+    Image.new("RGB", (64, 48)).save(stills / "a.png")
+    for words in (
+        ("ffpp-extract", tmp_path / "data"),
+        ("ffpp-stills", stills, "--category", "x", "--label", "real"),
+    ):
+        status, out, err = typed(*words, "--out", tmp_path / words[0], "--max-pixels", 999)
+        assert status == 1
+        assert "more than the limit of 999" in " ".join((out + err).split())
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
+    tmp_path, monkeypatch, suffix
+):
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    Image.fromarray(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(path, exif=exif)
+    usual, *_ = read_still(path)
+    image, status, error = read_still(path, 64 * 48 - 1)
+    assert (image, status) == (None, "unreadable")
+    assert "64 × 48 = 3,072 pixels, more than the limit of 3,071" in error
+    monkeypatch.setattr("ffpp_tools.extract_stills.MAX_PIXELS", 64 * 48 - 1)
+    raised, status, _ = read_still(path, 64 * 48)
+    assert (usual.shape, status) == ((64, 48, 3), "ok")
+    np.testing.assert_allclose(raised.astype(int), usual, atol=2)
 
 
 def test_a_frame_without_a_face_and_one_too_small_leave_rows_and_no_crops(ffpp, tmp_path):
@@ -411,7 +463,9 @@ def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeyp
     shutil.copy(find_clips(ffpp, ["Youtube"])[0].path, folder / "001.mp4")
     made = {}
     for family in families(root, find_clips(root)):
-        made |= {c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, timeout_s=0.5)}
+        made |= {
+            c.name: p for c, p in extract_family(family, EVERY_10TH, tmp_path, limits=Limits(0.5))
+        }
     assert {r.status for r in made["001"].frames} == {"ok"}
     (row,) = made["000"].frames
     assert row.status == "unreadable"
@@ -431,7 +485,7 @@ def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monk
 
     monkeypatch.setattr(decode, "frames", hanging)
     family, settings = Family((clip,), (), ()), replace(EVERY_10TH, smooth=smooth)
-    ((_, part),) = extract_family(family, settings, tmp_path, timeout_s=0.5)
+    ((_, part),) = extract_family(family, settings, tmp_path, limits=Limits(0.5))
     assert [r.status for r in part.frames[:2]] == ["ok", "ok"]
     assert {r.status for r in part.frames[2:]} == {"decode_error"}
     assert all("hung" in r.error for r in part.frames[2:])

@@ -13,7 +13,7 @@ from collections import Counter
 import av
 import pytest
 
-from ffpp_tools import decode, demux
+from ffpp_tools import MAX_PIXELS, container, decode, demux
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.watch import in_time
 from tests.test_decode import drawn, encode, full_decode, remux
@@ -58,7 +58,7 @@ def fingerprint(image):
 
 
 def unreported(path, disposable):
-    """Timestamp → frame, where FFmpeg reports nothing wrong that it may be predicted from.
+    """Position of a packet → its frame, where FFmpeg reports nothing wrong that it may rest on.
 
     None for a frame behind a refused packet that nothing is predicted from: FFmpeg then loses some,
     and shows others at the wrong time.
@@ -68,18 +68,17 @@ def unreported(path, disposable):
         disposable: of each packet, whether nothing was predicted from it before the damage.
     """
     frames, clean, sound, refused = {}, {}, True, False
-    with demux.opened(path) as container:
-        stream = demux.video_stream(container, path)
-        stream.thread_type = "NONE"
+    with container.opened(path, MAX_PIXELS) as file:
+        stream = container.video_stream(file, path, MAX_PIXELS)
         try:
-            for number, packet in enumerate(container.demux(stream)):
+            for number, packet in enumerate(file.demux(stream)):
                 sound |= packet.is_keyframe
                 refused &= not packet.is_keyframe
-                clean[packet.pts] = sound
+                packet.pts, clean[number] = number, sound  # damaged timestamps may come twice
                 try:
                     came = stream.decode(packet)
                 except av.FFmpegError:
-                    came, clean[packet.pts], refused = [], False, True
+                    came, clean[number], refused = [], False, True
                     sound &= number < len(disposable) and disposable[number]
                 for frame in came:
                     pixels = frame.to_ndarray(format="rgb24")
@@ -87,7 +86,7 @@ def unreported(path, disposable):
                     clean[frame.pts] = clean.get(frame.pts) and not frame.is_corrupt
         except av.FFmpegError:
             pass
-    return {pts: frames.get(pts) for pts, sure in clean.items() if sure}
+    return {number: frames.get(number) for number, sure in clean.items() if sure}
 
 
 @pytest.fixture
@@ -100,16 +99,16 @@ def unburdened():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unburdened")
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_damage_that_ffmpeg_reports_is_never_passed_on(container, tmp_path):
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
     whole = tmp_path / "whole.mp4"
     encode(whole, drawn(60), 25, 23)
-    source = tmp_path / f"source.{container}"
-    remux(whole, source, **CONTAINERS[container])
+    source = tmp_path / f"source.{name}"
+    remux(whole, source, **CONTAINERS[name])
     data = source.read_bytes()
     right = [fingerprint(image) for image in full_decode(source)]
     disposable = [packet.disposable for packet in demux.probe(source).packets]
-    path, seen, threads = tmp_path / f"x.{container}", Counter(), threading.active_count()
+    path, seen, threads = tmp_path / f"x.{name}", Counter(), threading.active_count()
     for seed in range(MUTATIONS_OF_EACH):
         kind, damaged = mutated(data, random.Random(seed))
         path.write_bytes(damaged)
@@ -135,10 +134,10 @@ def test_damage_that_ffmpeg_reports_is_never_passed_on(container, tmp_path):
         if wrong:
             silent = unreported(path, disposable)
             for frame in wrong:
-                pts = video.pts[frame.index]
-                assert pts in silent, (seed, kind, frame.index)
-                assert silent[pts] in (None, fingerprint(frame.picture.image)), (seed, kind)
+                position = video.shown[frame.index]
+                assert position in silent, (seed, kind, frame.index)
+                assert silent[position] in (None, fingerprint(frame.picture.image)), (seed, kind)
     assert threading.active_count() <= threads + 1
-    print(container, dict(seen))
+    print(name, dict(seen))
     assert seen["refused"] > MUTATIONS_OF_EACH / 20
     assert seen["passed"] > 2 * MUTATIONS_OF_EACH

@@ -58,6 +58,13 @@ def test_a_folder_without_frames_is_an_error(tmp_path):
         sequence.probe(tmp_path)
 
 
+def test_a_number_beyond_reason_is_refused_before_rows_are_made_for_it(tmp_path):
+    for name in ("0000.png", "20260131120000.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(DecodeError, match=r"20260131120000\.png: .* below 1,000,000"):
+        sequence.probe(tmp_path)
+
+
 def test_frames_that_are_not_there_are_rows_that_say_so(ffpp, tmp_path):
     clip = find_clips(ffpp, ["Youtube"])[0]
     folder = tmp_path / "original_sequences/youtube/c23/images/000"

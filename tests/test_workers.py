@@ -11,6 +11,7 @@ from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.layout import families, find_clips
 from ffpp_tools.run import extract_dataset, extract_still_dataset
 from ffpp_tools.stills import find_stills
+from ffpp_tools.watch import Limits
 from ffpp_tools.workers import Tally, Workers
 from tests.conftest import SETTINGS
 from tests.test_demo import hashes
@@ -71,7 +72,7 @@ def test_a_scheduler_that_does_not_answer_is_named(few, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("count", "timeout_s"), [(0, 1), (1, 0)])
 def test_impossible_workers_are_refused(count, timeout_s):
     with pytest.raises(SettingsError, match="must be"):
-        Workers(count, timeout_s=timeout_s)
+        Workers(count, limits=Limits(timeout_s))
 
 
 def test_tallies_add_up_to_what_was_done(few, tmp_path):

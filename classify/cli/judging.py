@@ -92,6 +92,14 @@ def predict(
         Path | None,
         typer.Option(help="Folder to write to.", show_default="<run>/predicted, or the next"),
     ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Refuse pictures and videos that declare more pixels a frame.",
+            show_default="8192 × 8192 of a picture, 8192 × 4320 of a video",
+        ),
+    ] = None,
     faces: Faces = True,
 ) -> None:
     """Say of pictures and videos whether the faces in them are fake, person by person.
@@ -111,7 +119,7 @@ def predict(
     if in_the_way(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
-    classifier = classifier_of(found, every)
+    classifier = classifier_of(found, every, max_pixels)
     said = provenance.of_verdicts(found, classifier.operating, media)
     made = []
     with making(folder, COMMAND, WRITTEN):

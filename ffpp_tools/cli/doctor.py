@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ffpp_tools import show
-from ffpp_tools.cli.options import CPUS, Data, Processes
+from ffpp_tools import MAX_FRAME_PIXELS, show
+from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
 from ffpp_tools.console import answer, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
 
@@ -29,10 +29,11 @@ def doctor(
     ),
     every: Annotated[int, typer.Option(min=1, help="Reckon the space for every Nth frame.")] = 25,
     workers: Processes = CPUS,
+    max_pixels: MaxPixels = MAX_FRAME_PIXELS,
 ) -> None:
     """Look over machine and data, and say what to do about what is wrong; status 1 on a problem.
 
-    Reads every clip's packets, decodes none. Nothing is written.
+    Reads every clip's packets; decodes those that do not tell their frames. Nothing is written.
 
     Example: ffpp-doctor
 
@@ -48,7 +49,8 @@ def doctor(
     root = data or default_ffpp_root()
     sources = []
     try:
-        sources = take_stock(root, FramePlan(every), workers, progress("reading clips"))
+        reading = progress("reading clips")
+        sources = take_stock(root, FramePlan(every), workers, reading, max_pixels)
     except DataNotFoundError as why:
         findings.append(
             looking.nothing_there(why, named=data is not None or "FFPP_DATA" in os.environ)

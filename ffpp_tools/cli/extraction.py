@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffpp_tools import show
+from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS, show
 from ffpp_tools.cli.options import (
     CPUS,
     Align,
@@ -18,6 +18,7 @@ from ffpp_tools.cli.options import (
     Format,
     Limit,
     Margin,
+    MaxPixels,
     MinFace,
     Out,
     Overwrite,
@@ -34,6 +35,7 @@ from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
     from ffpp_tools.run import Summary
+    from ffpp_tools.watch import Limits
     from ffpp_tools.workers import Workers
 
 
@@ -81,6 +83,7 @@ def extract(
     timeout: Annotated[
         float, typer.Option(help="Seconds a decoder may take to the next wanted frame.")
     ] = 120.0,
+    max_pixels: MaxPixels = MAX_FRAME_PIXELS,
     retry: Retry = None,
     overwrite: Overwrite = False,
     verify: Verify = False,
@@ -105,6 +108,7 @@ def extract(
     from ffpp_tools.recorded import check_folder
     from ffpp_tools.run import extract_dataset
     from ffpp_tools.settings import ClipSettings
+    from ffpp_tools.watch import Limits
 
     if every is None and frames_per_clip is None:
         every = 25
@@ -120,7 +124,7 @@ def extract(
     root = data or default_ffpp_root()
     root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
     clips = find_clips(root, category or (), compression or (), limit)
-    team = _team(workers, backend, scheduler, timeout)
+    team = _team(workers, backend, scheduler, Limits(timeout, max_pixels))
     log.keep(out)
     retry_failed = _retry(retry)
     progress = shown("clips", len(clips))
@@ -169,6 +173,7 @@ def stills(
     workers: Processes = CPUS,
     backend: Backend = "local",
     scheduler: Scheduler = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     retry: Retry = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -213,7 +218,9 @@ def stills(
     said = list(surveyed.said(celeba_people(out) or {}))
     for line in said:
         say(line)
-    summary = extract_still_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    summary = extract_still_dataset(
+        found, out, settings, team, retry_failed, overwrite, progress, max_pixels
+    )
     _told(summary, said)
 
 
@@ -238,16 +245,16 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
 
 
 def _team(
-    workers: int, backend: str, scheduler: str | None, timeout_s: float | None = None
+    workers: int, backend: str, scheduler: str | None, limits: Limits | None = None
 ) -> Workers:
-    from ffpp_tools.extract import TIMEOUT_S
+    from ffpp_tools.watch import Limits
     from ffpp_tools.workers import Workers
 
     if backend not in ("local", "dask"):
         raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
     if (backend == "dask") != (scheduler is not None):
         raise SettingsError("--backend dask and --scheduler ADDRESS belong together")
-    return Workers(workers, scheduler, TIMEOUT_S if timeout_s is None else timeout_s)
+    return Workers(workers, scheduler, limits or Limits())
 
 
 def _retry(what: str | None) -> bool:

@@ -43,6 +43,10 @@ Backend = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of the Dask scheduler, such as tcp://10.0.0.1:8786.")
 ]
+MaxPixels = Annotated[
+    int,
+    typer.Option(min=1, help="Refuse what declares more pixels: width times height of a frame."),
+]
 Retry = Annotated[
     str | None, typer.Option(help="failed: try again what could not be read the last time.")
 ]
