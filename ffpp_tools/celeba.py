@@ -17,7 +17,9 @@ HQ_MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 HQ_FOLDER = "CelebA-HQ-img"  # of CelebAMask-HQ, which counts from 0
 HQ_DENSE = 1000  # so many numbers that leave out fewer than half are no choice among CelebA's
 RENUMBERED = ("train_img", "val_img", "test_img")  # by CelebAMask-HQ's script, each from 0
-SURE = 8  # pictures whose numbers all are CelebA-HQ's by chance: 0.148 to the power of 8
+CHANCE = (
+    1e-6  # that indices are all CelebA-HQ's numbers too: 15 % of CelebA's are, so of 8 pictures
+)
 HQ_PHOTOGRAPHS = 30_000
 WITHOUT_MAPPING = f"{HQ_MAPPING}, put beside them, would tell which photograph is which"
 SUBFOLDERS = ("", "Anno", "Eval")
@@ -111,7 +113,8 @@ def _by_mapping(
     part = len(mapping) < HQ_PHOTOGRAPHS  # of the mapping: pictures that it lacks are not known
     from_0 = high <= last or (low == 0 and part)
     from_1 = low > 0 and high <= last + 1
-    if celebas and len(six) >= SURE:
+    share = sum(int(n) <= last + 1 for n in named if n.isdigit()) / (last + 1)
+    if celebas and share ** len(six) < CHANCE:
         from_0 = from_1 = False
     if from_0 and from_1 and folder.name == HQ_FOLDER and all(map(_plain, counted)):
         from_1 = False  # as CelebAMask-HQ itself calls them

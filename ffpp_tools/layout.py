@@ -183,9 +183,13 @@ def _nothing_in(root: Path) -> str:
     if not root.is_dir():
         return f"{root} is no folder; name the one that holds the videos. {HOW_TO_GET_FFPP}"
     for near in _nearby(root):
-        with suppress(FfppError):
-            find_clips(near)
-            return f"{root} holds no set of videos itself; is it {near}?"
+        if _holds_clips(near):
+            how = (
+                ""
+                if _flat_compression(near, ()) or not _is_flat(near)
+                else " Say its --compression."
+            )
+            return f"{root} holds no set of videos itself; is it {near}?{how}"
     patterns = ("*.mp4", "*/*.mp4", "*/*/*.mp4")
     video = next((path for pattern in patterns for path in root.glob(pattern)), None)
     what = f" {video} is a video of none of these." if video else ""
@@ -199,6 +203,14 @@ def _nothing_in(root: Path) -> str:
         f"for original/*.mp4 and Deepfakes/*.mp4 of a flat copy, "
         f"for Celeb-DF's {', '.join(CELEB_DF)} and for DFDC's {DFDC_LIST}.{what} {HOW_TO_GET_FFPP}"
     )
+
+
+def _holds_clips(folder: Path) -> bool:
+    if _is_flat(folder):
+        return True
+    with suppress(FfppError):
+        return bool(_ffpp_clips(folder, "") if _is_ffpp(folder) else find_other_clips(folder))
+    return False
 
 
 def _nearby(root: Path) -> Iterator[Path]:

@@ -199,6 +199,17 @@ def test_a_hint_names_only_a_folder_that_is_read(tmp_path):
         find_clips(tmp_path / "b/wedding.mp4")
 
 
+def test_empty_trees_in_each_other_are_no_hint(tmp_path):
+    (tmp_path / "a/original_sequences").mkdir(parents=True)
+    (tmp_path / "original_sequences").mkdir()
+    for root in (tmp_path, tmp_path / "a"):
+        with pytest.raises(DataNotFoundError, match=r"^no FaceForensics"):
+            find_clips(root)
+    touched(tmp_path, "a/b/original/000.mp4")
+    with pytest.raises(DataNotFoundError, match=r"is it .*/a/b\? Say its --compression\.$"):
+        find_clips(tmp_path)
+
+
 def test_linked_folders_of_clips_are_followed(tmp_path):
     touched(tmp_path, "elsewhere/000.mp4")
     (tmp_path / "data/original_sequences/youtube/c23").mkdir(parents=True)

@@ -379,6 +379,16 @@ def test_indices_of_celebamask_hqs_own_folder_count_from_0(tmp_path):
     assert [s.photo for s in find_stills(tmp_path / "test_img", "CelebA-HQ")] == ["", ""]
 
 
+@pytest.mark.parametrize(("spread", "known"), [(7, True), (1, False)])
+def test_numbers_that_may_be_indices_too_are_celebas_only_beyond_chance(tmp_path, spread, known):
+    """Ten CelebA-HQ pictures with low numbers in CelebA, of which one in seven is in CelebA-HQ."""
+    numbers = [f"{1 + spread * i:06d}" for i in range(300)]
+    mapped(tmp_path, numbers)
+    images(tmp_path, *(f"{n}.jpg" for n in numbers[:10]))
+    found = survey(tmp_path, "CelebA-HQ")
+    assert [s.photo for s in found.stills] == (numbers[:10] if known else [""] * 10)
+
+
 def test_numbers_that_repeat_in_several_folders_are_no_indices(tmp_path):
     images(tmp_path, "male/0.jpg", "female/0.jpg", "female/1.jpg")
     mapped(tmp_path, NUMBERS)
