@@ -253,9 +253,15 @@ class Run:
         """The network of that epoch.
 
         Raises:
-            RunError: no epoch was finished yet, or the file is damaged.
+            RunError: no epoch was finished yet, or the file is damaged or of another network.
         """
-        return load_model(self.checkpoint)
+        model, side = load_model(self.checkpoint), self.settings.size
+        if model.input_shape != (None, side, side, 3):
+            raise RunError(
+                f"{self.checkpoint} is not the network of this run: it takes {model.input_shape}, "
+                f"and the run's takes pictures of {side} × {side}; restore it, or train again"
+            )
+        return model
 
 
 def _relative(path: Path, folder: Path) -> str:

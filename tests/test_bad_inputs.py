@@ -11,6 +11,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,6 +231,11 @@ CASES = {
         lambda: cut("run/best.keras", 5000),
         ("classify", "export", "run"),
         ["run/best.keras"],
+    ),
+    "model of another network": (
+        lambda: keras.Sequential([keras.Input((8,)), keras.layers.Dense(5)]).save("run/best.keras"),
+        ("classify", "export", "run"),
+        ["run/best.keras", "not the network of this run", "(None, 8)", "32 × 32"],
     ),
     "no model": (
         lambda: Path("run/best.keras").unlink(),
