@@ -128,7 +128,7 @@ def test_what_was_chosen_is_written_once_with_what_it_is_of(run, capsys):
             "no_better": [],
         }
     )
-    assert (run.folder / FILE).read_text().startswith('{\n  "checkpoint"')
+    assert (run.folder / FILE).read_text().startswith('{\n  "format": 1,\n  "checkpoint"')
     before = (run.folder / FILE).stat().st_mtime_ns
     assert operating(run) == found
     assert (run.folder / FILE).stat().st_mtime_ns == before
