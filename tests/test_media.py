@@ -220,7 +220,7 @@ READERS = {
     "a clip": ("000.mp4", demux.probe),
     "an option file": ("o.toml", lambda path: read_options(path, {})),
     "a recipe": ("r.toml", lambda path: recipes.read(str(path))),
-    "predictions": ("p.csv", read_predictions),
+    "predictions": ("p.csv", lambda path: read_predictions(path, None, None)),
     "a table": ("frames.parquet", lambda path: read_frames(path.parent)),
     "splits": ("train.json", lambda path: lists.keep_lists(path.parent, path, lists.OF_FFPP)),
     "identities": (lists.IDENTITIES, lists.read_values),
