@@ -22,8 +22,9 @@ def balanced(
     """So many samples of every class in each split, evenly from its categories and their clips.
 
     Args:
-        samples: columns class, category, compression, clip, face_id, split and `draw`, a random
-            number that decides between samples that are otherwise alike; `group` for every_group.
+        samples: in the order that those of a split are to have; columns class, category,
+            compression, clip, split and `draw`, a random number that decides between samples that
+            are otherwise alike; `group` for every_group.
         counts: split → samples of each class; `capacity` says how many there can be.
         strata: split → compression → samples of each class that consists of clips, which sum to
             the split's count; None draws without regard to compression.
@@ -37,7 +38,7 @@ def balanced(
             cells += _cells(own, counts[split], strata[split] if strata else None)
         first = _one_of_each_group(cells) if every_group else None
         drawn = [_drawn(part, quota, first) for part, quota in cells]
-        splits[split] = pd.concat(drawn).sort_values("face_id", ignore_index=True)
+        splits[split] = pd.concat(drawn).sort_index(ignore_index=True)
     return splits
 
 
@@ -60,8 +61,7 @@ def at_random(
             chosen[split].append(mixed.iloc[at : at + counts[split]])
             at += counts[split]
     return {
-        split: pd.concat(parts).sort_values("face_id", ignore_index=True)
-        for split, parts in chosen.items()
+        split: pd.concat(parts).sort_index(ignore_index=True) for split, parts in chosen.items()
     }
 
 

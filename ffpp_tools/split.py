@@ -21,7 +21,11 @@ from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import STILL
+from ffpp_tools.tables import as_text
 
+OF_SAMPLES = (  # of the ledger
+    *("category", "label", "compression", "clip", "target_id", "source_id", "frame", "partition"),
+)
 NAMED = 100  # identity groups of stills that manifest.json names as untested; they may be many
 
 
@@ -117,8 +121,15 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         shutil.rmtree(path / "overview", ignore_errors=True)  # of a manifest that was here before
         for old in ("overview.html", "probe.json"):
             (path / old).unlink(missing_ok=True)
-        manifests.append(write_manifest(path, grouped, info))
+        rows = ((split, _with_crops(own, tables.faces)) for split, own in grouped.items())
+        manifests.append(write_manifest(path, rows, info))
     return manifests
+
+
+def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """The same with the id, path and hash of each crop."""
+    own = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
+    return pd.concat([samples, own.set_axis(samples.index)], axis=1)
 
 
 def _untested(
@@ -186,17 +197,23 @@ def _recipe(settings: SplitSettings) -> Recipe:
 
 
 def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
-    """One row per usable crop of the wanted categories, with group and class, sorted by id."""
+    """One row per usable crop of the wanted categories, with group and class, sorted by id.
+
+    `face` is where the crop stands in `tables.faces`, whose long columns are not carried along.
+    """
     mode = recipe.label_space()
     categories = (*mode.categories, *recipe.include)
     frames = tables.frames
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = compressions.restricted(frames, recipe.compression)
-    frames = frames[~knots(frames).isin(tables.repeated())]
-    faces = tables.faces[~tables.faces["path"].isin(tables.unreadable())]
-    samples = faces[["face_id", "frame_id", "path", "sha256"]].merge(
-        frames, on="frame_id", validate="many_to_one"
-    )
+    if repeated := tables.repeated():
+        frames = frames[~knots(frames).isin(repeated)]
+    faces = tables.faces
+    if unreadable := tables.unreadable():
+        faces = faces[~faces["path"].isin(unreadable)]
+    at = pd.Index(frames["frame_id"]).get_indexer(faces["frame_id"])
+    samples = as_text(frames[list(OF_SAMPLES)].iloc[at[at >= 0]])
+    samples = samples.set_axis(faces.index[at >= 0]).assign(face_id=faces["face_id"][at >= 0])
     there = set(samples["category"].unique())
     if missing := [c for c in categories if c not in there]:
         raise SplitError(
@@ -204,7 +221,8 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
             f"choose another --mode: {', '.join(modes())}."
         )
-    samples = samples.sort_values("face_id", ignore_index=True)
+    samples = samples.assign(face=samples.index).sort_values("face_id", ignore_index=True)
+    samples = samples.drop(columns="face_id")
     samples["group"] = groups(samples, tables.ties)
     return _with_classes(mode, samples, recipe)
 
@@ -300,4 +318,4 @@ def groups_behind(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _counted(values: pd.Series) -> dict[str, int]:
-    return {str(k): int(v) for k, v in values.value_counts().sort_index().items()}
+    return {str(k): int(v) for k, v in values.value_counts().sort_index().items() if v}

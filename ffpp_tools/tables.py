@@ -7,7 +7,8 @@ it. `faces.parquet` has a row for every crop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class IdentityRow:
     embedding: list[float]  # 128 numbers, float32
 
 
+AT_ONCE = 1 << 16  # rows that are hashed together
 _DTYPES = {
     "str": "str",
     "int": "int64",
@@ -96,6 +98,70 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
     return _read_optional(dataset / "identities.parquet", IdentityRow)
 
 
+def read_columns(
+    dataset: Path, name: str, columns: Sequence[str], repeated: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Some columns of frames.parquet or faces.parquet, and the `fingerprint` of the whole file.
+
+    The others are never in memory together.
+
+    Args:
+        dataset: the folder.
+        name: "frames" or "faces".
+        columns: which.
+        repeated: those whose text is in many rows. They come as `category`, with the categories in
+            alphabetical order; `as_text` makes plain text of them.
+
+    Returns:
+        The table, and {"<name>.parquet": its fingerprint}.
+
+    Raises:
+        TableError: as `read_frames`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, row_type = dataset / f"{name}.parquet", {"frames": FrameRow, "faces": FaceRow}[name]
+    with _refused(path), pq.ParquetFile(path) as file:
+        there = file.schema_arrow.names
+        later = [
+            column
+            for column in LATER_COLUMNS
+            if column in there
+            and all(_says_nothing(part[column]) for part in _batches(file, [column]))
+        ]
+        hashes, kept = [np.empty(0, np.uint64)], []
+        for batch in file.iter_batches(AT_ONCE):
+            whole = pa.Table.from_batches([batch])
+            for at, column in enumerate(whole.column_names):
+                if column in repeated:
+                    whole = whole.set_column(at, column, whole[column].dictionary_encode())
+            hashes.append(_hashed(whole.to_pandas(), later))
+            kept.append(whole.select([c for c in columns if c in there]))
+        schema = file.schema_arrow
+        empty = schema.empty_table().select([c for c in columns if c in there])
+        table = pa.concat_tables(kept or [empty]).unify_dictionaries().to_pandas()
+        del kept
+        table = _completed(table, path, row_type, there)[list(columns)]
+    for column in repeated:
+        values = table[column].astype("category")
+        table[column] = values.cat.reorder_categories(values.cat.categories.sort_values())
+    return table, {path.name: _digest(np.concatenate(hashes))}
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with plain text for columns of `category`."""
+    repeated = [c for c in table if isinstance(table[c].dtype, pd.CategoricalDtype)]
+    return table.astype(dict.fromkeys(repeated, "str"))
+
+
+def _batches(file: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    import pyarrow as pa
+
+    for batch in file.iter_batches(AT_ONCE, columns=columns):
+        yield pa.Table.from_batches([batch]).to_pandas()
+
+
 def fingerprint(table: pd.DataFrame) -> str:
     """A hash of a table's content, whatever the order of its rows.
 
@@ -118,9 +184,18 @@ def covered(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
 
 
 def _row_hashes(table: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    later = [c for c in LATER_COLUMNS if c in table and table[c].isin(["", np.nan]).all()]
+    later = [c for c in LATER_COLUMNS if c in table and _says_nothing(table[c])]
+    starts = range(0, max(len(table), 1), AT_ONCE)
+    return np.concatenate([_hashed(table.iloc[at : at + AT_ONCE], later) for at in starts])
+
+
+def _hashed(table: pd.DataFrame, later: Sequence[str]) -> npt.NDArray[np.uint64]:
     plain = table.drop(columns=["embedding", *later], errors="ignore")
     return pd.util.hash_pandas_object(plain, index=False).to_numpy()
+
+
+def _says_nothing(column: pd.Series) -> bool:
+    return bool(column.isin(["", np.nan]).all())
 
 
 def _digest(hashes: npt.NDArray[np.uint64]) -> str:
@@ -167,15 +242,29 @@ def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
 
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
-    try:
+    with _refused(path):
         table = pd.read_parquet(path)
+        return _completed(table, path, row_type, list(table.columns))
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Say of a Parquet file that cannot be read what is wrong with it."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise TableError(
             f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error
-    lacking = [f for f in fields(row_type) if f.name not in table.columns]
+
+
+def _completed(
+    table: pd.DataFrame, path: Path, row_type: type, there: Sequence[str]
+) -> pd.DataFrame:
+    """The table with the defaults of later columns that its file, which has `there`, lacks."""
+    lacking = [f for f in fields(row_type) if f.name not in there]
     if missing := [f.name for f in lacking if f.name not in LATER_COLUMNS]:
         raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
     for field in lacking:  # written by an earlier version
