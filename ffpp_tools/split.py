@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data_manifests import Mode, modes
@@ -21,7 +22,7 @@ from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import STILL
-from ffpp_tools.tables import as_text
+from ffpp_tools.tables import as_text, positions, sorted_order
 
 OF_SAMPLES = (  # of the ledger
     *("category", "label", "compression", "clip", "target_id", "source_id", "frame", "partition"),
@@ -92,7 +93,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
     try:
         sides, left_out = selection.sides(samples, tables, recipe, settings.seed)
-        chosen = [selection.chosen(samples.assign(split=side), mode, recipe) for side in sides]
+        chosen = [_chosen(samples, side, mode, recipe) for side in sides]
     except SplitError as error:
         if not unshared:
             raise
@@ -103,18 +104,19 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         raise SplitError(f"{error} ({gone})") from error
     if recipe.folds:
         _clear_folds(folder, folders)
-        tested = [c.splits["test"] for c in chosen]
+        tested = np.concatenate([at["test"] for _, at in chosen])
         left_out["untested"] = _untested(samples, tested, recipe.leave_out)
     manifests = []
-    for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
+    for number, (path, (unbalanced, at)) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
-        # The folds of one partition keep its groups, so that they can be taken together.
-        grouped = found.splits if fold else _regrouped(found.splits, tables)
+        grouped = {split: samples.loc[rows] for split, rows in at.items()}
+        if not fold:  # the folds of one partition keep its groups, to be taken together
+            grouped = _regrouped(grouped, tables)
         about = {
             "available": _counted(samples["class"]),
             "unused": _unused(tables, mode),
             "unused_compressions": unshared,
-            "unbalanced": found.unbalanced,
+            "unbalanced": unbalanced,
             **left_out,
         }
         info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
@@ -126,6 +128,14 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     return manifests
 
 
+def _chosen(
+    samples: pd.DataFrame, side: pd.Series, mode: Mode, recipe: Recipe
+) -> tuple[dict[str, int], dict[str, npt.NDArray[np.integer]]]:
+    """What `selection.chosen` says of compressions, and the index of the samples of each split."""
+    found = selection.chosen(samples.assign(split=side), mode, recipe)
+    return found.unbalanced, {split: rows.index.to_numpy() for split, rows in found.splits.items()}
+
+
 def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     """The same with the id, path and hash of each crop."""
     own = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
@@ -133,14 +143,14 @@ def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
 
 
 def _untested(
-    samples: pd.DataFrame, tested: Sequence[pd.DataFrame], leave_out: str | None = None
+    samples: pd.DataFrame, tested: npt.NDArray[np.integer], leave_out: str | None = None
 ) -> dict[str, Any]:
     """The identity groups that no fold's test split has a sample of, by equally large classes.
 
     Those with clips are all named, of those with stills alone the first `NAMED`. Some may have no
     samples for a test split: with a method left out, those that only fakes of other methods show.
     """
-    left = samples[~samples["group"].isin(set(pd.concat(tested)["group"]))]
+    left = samples[~samples["group"].isin(samples.loc[tested, "group"].unique())]
     of_clips = sorted(left.loc[left["compression"] != STILL, "group"].unique())
     of_stills = sorted(set(left["group"]) - set(of_clips))
     fits = left if leave_out is None else left.query("label != 'fake' or category == @leave_out")
@@ -208,12 +218,13 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     frames = compressions.restricted(frames, recipe.compression)
     if repeated := tables.repeated():
         frames = frames[~knots(frames).isin(repeated)]
-    faces = tables.faces
+    at = positions(frames["frame_id"], tables.faces["frame_id"])
     if unreadable := tables.unreadable():
-        faces = faces[~faces["path"].isin(unreadable)]
-    at = pd.Index(frames["frame_id"]).get_indexer(faces["frame_id"])
-    samples = as_text(frames[list(OF_SAMPLES)].iloc[at[at >= 0]])
-    samples = samples.set_axis(faces.index[at >= 0]).assign(face_id=faces["face_id"][at >= 0])
+        at[tables.faces["path"].isin(unreadable)] = -1
+    face = sorted_order(tables.faces["face_id"])
+    face = face[at[face] >= 0]
+    samples = as_text(frames[list(OF_SAMPLES)].iloc[at[face]])
+    samples = samples.assign(face=face).reset_index(drop=True)
     there = set(samples["category"].unique())
     if missing := [c for c in categories if c not in there]:
         raise SplitError(
@@ -221,8 +232,6 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
             f"choose another --mode: {', '.join(modes())}."
         )
-    samples = samples.assign(face=samples.index).sort_values("face_id", ignore_index=True)
-    samples = samples.drop(columns="face_id")
     samples["group"] = groups(samples, tables.ties)
     return _with_classes(mode, samples, recipe)
 
@@ -260,7 +269,7 @@ def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str,
 
     A fake that is not among them ties nobody.
     """
-    every = pd.concat(splits)
+    every = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
     tied = audit.ties_within(every, tables.ties)
     group = groups(every, tied)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
@@ -281,7 +290,8 @@ def _info(
     about: dict[str, Any],
     fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
+    columns = ["category", "clip", "class", "label", "compression"]
+    every = pd.concat([rows[columns].assign(split=s) for s, rows in splits.items()])
     own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
     info = {
         "mode": mode.name,

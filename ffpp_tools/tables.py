@@ -122,7 +122,8 @@ def read_columns(
     import pyarrow.parquet as pq
 
     path, row_type = dataset / f"{name}.parquet", {"frames": FrameRow, "faces": FaceRow}[name]
-    with _refused(path), pq.ParquetFile(path) as file:
+    buffered = {"pre_buffer": False, "buffer_size": 1 << 20}  # else all of a row group is held
+    with _refused(path), pq.ParquetFile(path, **buffered) as file:
         there = file.schema_arrow.names
         later = [
             column
@@ -153,6 +154,26 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """The table with plain text for columns of `category`."""
     repeated = [c for c in table if isinstance(table[c].dtype, pd.CategoricalDtype)]
     return table.astype(dict.fromkeys(repeated, "str"))
+
+
+def positions(names: pd.Series, wanted: pd.Series) -> npt.NDArray[np.int64]:
+    """Where each of the wanted names stands among others, all different; -1 where it does not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.index_in(pa.array(wanted), value_set=pa.array(names))
+    return np.array(pc.fill_null(found, -1), np.int64)
+
+
+def sorted_order(names: pd.Series) -> npt.NDArray[np.int64]:
+    """The order that sorts names; quickly found where they are sorted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.array(names)
+    if len(names) < 2 or pc.all(pc.less_equal(values[:-1], values[1:])).as_py():
+        return np.arange(len(names))
+    return np.asarray(pc.sort_indices(values), np.int64)
 
 
 def _batches(file: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
