@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import read_json, write_atomically
@@ -104,14 +105,43 @@ class Part:
         Raises:
             TableError: the file is damaged.
         """
-        try:
-            rows = read_json(path)
-            return cls(
-                tuple(FrameRow(**r) for r in rows["frames"]),
-                tuple(FaceRow(**r) for r in rows["faces"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+        rows = read_rows(path)
+        return cls(
+            tuple(FrameRow(**r) for r in rows["frames"]),
+            tuple(FaceRow(**r) for r in rows["faces"]),
+        )
+
+
+def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a part holds: "frames" and "faces", each a list of rows that have every field.
+
+    Raises:
+        TableError: the file is damaged.
+    """
+    try:
+        found = read_json(path)
+        return {
+            "frames": [_completed(row, _FRAME_FIELDS) for row in found["frames"]],
+            "faces": [_completed(row, _FACE_FIELDS) for row in found["faces"]],
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+
+
+def _completed(row: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The row, with the defaults of what it lacks."""
+    if row.keys() == defaults.keys():
+        return row
+    if unknown := row.keys() - defaults.keys():
+        raise TypeError(f"unknown: {', '.join(sorted(unknown))}")
+    whole = {**defaults, **row}
+    if missing := [name for name, value in whole.items() if value is MISSING]:
+        raise TypeError(f"missing: {', '.join(missing)}")
+    return whole
+
+
+_FRAME_FIELDS = {f.name: f.default for f in fields(FrameRow)}
+_FACE_FIELDS = {f.name: f.default for f in fields(FaceRow)}
 
 
 def part_path(category: str, compression: str, name: str) -> str:

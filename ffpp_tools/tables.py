@@ -7,7 +7,7 @@ it. `faces.parquet` has a row for every crop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,7 +19,16 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.rows import LATER_COLUMNS, STATUSES, WITH_CROP, FaceRow, FrameRow, Part
+from ffpp_tools.merged import TABLES, Merged, Stamp, part_stamps, stamps
+from ffpp_tools.rows import (
+    LATER_COLUMNS,
+    STATUSES,
+    WITH_CROP,
+    FaceRow,
+    FrameRow,
+    part_path,
+    read_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,10 @@ _DTYPES = {
     "bool": "bool",
     "list[float]": "object",
 }
+_COLUMNS = {
+    "frames.parquet": [f.name for f in fields(FrameRow)],
+    "faces.parquet": [f.name for f in fields(FaceRow)],
+}
 
 
 def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -61,21 +74,102 @@ def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         TableError: the parts contradict each other.
     """
-    parts = [Part.read(path) for path in sorted((dataset / "parts").rglob("*.json"))]
-    frames = table_of(FrameRow, (row for part in parts for row in part.frames))
-    faces = table_of(FaceRow, (row for part in parts for row in part.faces))
-    frames = frames.sort_values("frame_id", ignore_index=True)
-    faces = faces.sort_values("face_id", ignore_index=True)
+    frames, faces, _ = _collected(dataset, part_stamps(dataset))
     _check_accounts(dataset, frames, faces)
     return frames, faces
 
 
 def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write what `collect_parts` gives to frames.parquet and faces.parquet, and return it."""
-    frames, faces = collect_parts(dataset)
+    """Bring frames.parquet and faces.parquet to what `collect_parts` gives, and return that.
+
+    Only parts that are new or changed since the last time are read; the bytes are those of merging
+    all of them.
+
+    Raises:
+        TableError: the parts contradict each other.
+    """
+    there = part_stamps(dataset)
+    known = Merged.read(dataset, _COLUMNS)
+    if known and known.parts == there:
+        return read_frames(dataset), read_faces(dataset)
+    found = _updated(dataset, known, there) if known and known.own_rows else None
+    if found is None:
+        frames, faces, own_rows = _collected(dataset, there)
+        _check_accounts(dataset, frames, faces)
+    else:
+        (frames, faces), own_rows = found, True
     write_table(dataset / "frames.parquet", frames)
     write_table(dataset / "faces.parquet", faces)
+    Merged(_COLUMNS, stamps(dataset, TABLES), there, own_rows).write(dataset)
     return frames, faces
+
+
+def _updated(
+    dataset: Path, known: Merged, there: Mapping[str, Stamp]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The tables with the rows of what is new, without those of what is gone or changed.
+
+    None where rows do not stand in the parts that they belong to, or do not add up.
+    """
+    new = [path for path, stamp in there.items() if known.parts.get(path) != stamp]
+    frames, faces, own_rows = _collected(dataset, new)
+    if not own_rows or _do_not_add_up(frames, faces):
+        return None
+    old_frames, old_faces = read_frames(dataset), read_faces(dataset)
+    stale = {path for path in known.parts if path not in there} | (set(new) & set(known.parts))
+    if stale:
+        gone = _parts_of(old_frames).isin(stale)
+        old_faces = old_faces[~old_faces["frame_id"].isin(old_frames["frame_id"][gone])]
+        old_frames = old_frames[~gone]
+    merged = _inserted(old_frames, frames, "frame_id"), _inserted(old_faces, faces, "face_id")
+    twice = merged[0]["frame_id"].duplicated().any() or merged[1]["face_id"].duplicated().any()
+    return None if twice else merged
+
+
+def _inserted(old: pd.DataFrame, new: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The rows of two sorted tables, sorted."""
+    if new.empty:
+        return old.reset_index(drop=True)
+    places = np.searchsorted(old[by].to_numpy(object), new[by].to_numpy(object))
+    order = np.insert(np.arange(len(old)), places, len(old) + np.arange(len(new)))
+    return pd.concat([old, new], ignore_index=True).take(order).reset_index(drop=True)
+
+
+def _collected(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
+    """The rows of some parts, sorted by id; and whether each stands in the part of its clip."""
+    frames, faces = [table_of(FrameRow, ())], [table_of(FaceRow, ())]
+    rows: dict[str, list[dict[str, Any]]] = {"frames": [], "faces": []}
+    own_rows = True
+
+    def pack() -> None:
+        frames.append(_table(FrameRow, rows["frames"]))
+        faces.append(_table(FaceRow, rows["faces"]))
+        rows["frames"], rows["faces"] = [], []
+
+    for path in paths:
+        part = read_rows(dataset / path)
+        clips = {(row["category"], row["compression"], row["clip"]) for row in part["frames"]}
+        ids = {row["frame_id"] for row in part["frames"]}
+        own_rows &= all(part_path(*clip) == path for clip in clips)
+        own_rows &= all(row["frame_id"] in ids for row in part["faces"])
+        for name, own in part.items():
+            rows[name].extend(own)
+        if len(rows["frames"]) >= AT_ONCE:
+            pack()
+    pack()
+    return (
+        pd.concat(frames, ignore_index=True).sort_values("frame_id", ignore_index=True),
+        pd.concat(faces, ignore_index=True).sort_values("face_id", ignore_index=True),
+        own_rows,
+    )
+
+
+def _parts_of(frames: pd.DataFrame) -> pd.Series:
+    """The part of every row of the ledger."""
+    keys = ["category", "compression", "clip"]
+    units = frames[keys].drop_duplicates()
+    paths = [part_path(*key) for key in units.itertuples(index=False)]
+    return frames[keys].merge(units.assign(part=paths), how="left", on=keys)["part"]
 
 
 def read_frames(dataset: Path) -> pd.DataFrame:
@@ -239,23 +333,30 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:
     """A table with a column for every field of its rows."""
+    return _table(row_type, [asdict(r) for r in rows])
+
+
+def _table(row_type: type, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     dtypes = {f.name: _DTYPES[str(f.type)] for f in fields(row_type)}
-    return pd.DataFrame([asdict(r) for r in rows], columns=list(dtypes)).astype(dtypes)
+    return pd.DataFrame({name: [row[name] for row in rows] for name in dtypes}).astype(dtypes)
 
 
 def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
     """Every planned frame stands there once, with one known status; what is ok has crops."""
-    twice = frames["frame_id"][frames["frame_id"].duplicated()]
-    unknown = set(frames["status"]) - set(STATUSES)
-    cropped = set(faces["frame_id"])
-    without = set(frames["frame_id"][frames["status"] == "ok"]) - cropped
-    unknown_frames = cropped - set(frames["frame_id"][frames["status"].isin(WITH_CROP)])
-    wrong = [*twice, *unknown, *without, *unknown_frames]
-    if wrong:
+    if wrong := _do_not_add_up(frames, faces):
         raise TableError(
             f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} do not add up; delete "
             f"the parts of that category and extract it again"
         )
+
+
+def _do_not_add_up(frames: pd.DataFrame, faces: pd.DataFrame) -> set[str]:
+    """Frames, or statuses, that are against the rule of `_check_accounts`."""
+    ids, status = frames["frame_id"], frames["status"]
+    unknown = status[~status.isin(STATUSES)]
+    without = ids[(status == "ok") & ~ids.isin(faces["frame_id"])]
+    unplanned = faces["frame_id"][~faces["frame_id"].isin(ids[status.isin(WITH_CROP)])]
+    return {*ids[ids.duplicated()], *unknown, *without, *unplanned}
 
 
 def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
