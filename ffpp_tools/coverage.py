@@ -130,8 +130,8 @@ def _run(
             yield Coverage(f"{command} not run", str(category), 0, len(own))
         return
     current = table.attrs.get("faces") == tables.fingerprints.get("faces.parquet", "")
-    now = {} if current else tables.covered
     then = table.attrs.get("covered", {})
+    now = tables.covered if then and not current else {}
     for category, own in units.groupby("category"):
         n = known = len(own)
         if not current:

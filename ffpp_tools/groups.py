@@ -51,8 +51,9 @@ Tie = tuple[str, str, str, str]  # two knots, the reason, and its detail
 
 def knots(frames: pd.DataFrame) -> pd.Series:
     """The knot of every row: "category/clip", whatever its compression."""
-    if not isinstance(frames["clip"].dtype, pd.CategoricalDtype):
-        return frames["category"] + "/" + frames["clip"]
+    if not all(isinstance(frames[c].dtype, pd.CategoricalDtype) for c in ("category", "clip")):
+        text = as_text(frames[["category", "clip"]])
+        return text["category"] + "/" + text["clip"]
     category, clip = frames["category"].cat, frames["clip"].cat
     pairs = category.codes.to_numpy(np.int64) * len(clip.categories) + clip.codes.to_numpy()
     codes, found = pd.factorize(pairs)

@@ -119,7 +119,8 @@ def _updated(
     stale = {path for path in known.parts if path not in there} | (set(new) & set(known.parts))
     if stale:
         gone = _parts_of(old_frames).isin(stale)
-        old_faces = old_faces[~old_faces["frame_id"].isin(old_frames["frame_id"][gone])]
+        kept = positions(old_frames["frame_id"][gone], old_faces["frame_id"]) < 0
+        old_faces = old_faces[kept]
         old_frames = old_frames[~gone]
     merged = _inserted(old_frames, frames, "frame_id"), _inserted(old_faces, faces, "face_id")
     twice = merged[0]["frame_id"].duplicated().any() or merged[1]["face_id"].duplicated().any()
@@ -251,7 +252,10 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def positions(names: pd.Series, wanted: pd.Series) -> npt.NDArray[np.int64]:
-    """Where each of the wanted names stands among others, all different; -1 where it does not."""
+    """Where each of the wanted names stands among others, first; -1 where it does not.
+
+    In a fraction of the time of `Series.isin`, which looks at every name as an object.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -354,8 +358,9 @@ def _do_not_add_up(frames: pd.DataFrame, faces: pd.DataFrame) -> set[str]:
     """Frames, or statuses, that are against the rule of `_check_accounts`."""
     ids, status = frames["frame_id"], frames["status"]
     unknown = status[~status.isin(STATUSES)]
-    without = ids[(status == "ok") & ~ids.isin(faces["frame_id"])]
-    unplanned = faces["frame_id"][~faces["frame_id"].isin(ids[status.isin(WITH_CROP)])]
+    cropped = faces["frame_id"]
+    without = ids[(status == "ok") & (positions(cropped, ids) < 0)]
+    unplanned = cropped[positions(ids[status.isin(WITH_CROP)], cropped) < 0]
     return {*ids[ids.duplicated()], *unknown, *without, *unplanned}
 
 
