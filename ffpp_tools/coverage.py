@@ -147,7 +147,8 @@ def _content(frames: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[
     if duplicates is None:
         return  # said by `_run`
     compared = duplicates.attrs.get("recorded", {})
-    recorded = (frames["source_sha256"] != "").groupby([frames["category"], frames["clip"]]).any()
+    hashes = frames["source_sha256"] if "source_sha256" in frames else pd.Series("", frames.index)
+    recorded = (hashes != "").groupby([frames["category"], frames["clip"]]).any()
     for category, own in recorded.groupby(level=0):
         known = int(own.sum()) if str(category) in compared else 0
         yield Coverage("frames", str(category), known, len(own))
