@@ -106,14 +106,17 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         _clear_folds(folder, folders)
         tested = np.concatenate([at["test"] for _, at in chosen])
         left_out["untested"] = _untested(samples, tested, recipe.leave_out)
+    available = _counted(samples["class"])
     manifests = []
     for number, (path, (unbalanced, at)) in enumerate(zip(folders, chosen, strict=True), start=1):
         fold = (number, recipe.folds) if recipe.folds else None
         grouped = {split: samples.loc[rows] for split, rows in at.items()}
+        if number == len(folders):
+            del samples  # they may be many
         if not fold:  # the folds of one partition keep its groups, to be taken together
             grouped = _regrouped(grouped, tables)
         about = {
-            "available": _counted(samples["class"]),
+            "available": available,
             "unused": _unused(tables, mode),
             "unused_compressions": unshared,
             "unbalanced": unbalanced,
@@ -223,8 +226,10 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
         at[tables.faces["path"].isin(unreadable)] = -1
     face = sorted_order(tables.faces["face_id"])
     face = face[at[face] >= 0]
-    samples = as_text(frames[list(OF_SAMPLES)].iloc[at[face]])
-    samples = samples.assign(face=face).reset_index(drop=True)
+    samples = frames[list(OF_SAMPLES)].iloc[at[face]]
+    text = as_text(samples[["category", "label", "compression", "clip"]])
+    samples = samples.assign(**dict(text.items()), face=face).reset_index(drop=True)
+    del frames, text
     there = set(samples["category"].unique())
     if missing := [c for c in categories if c not in there]:
         raise SplitError(

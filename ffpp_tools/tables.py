@@ -238,6 +238,7 @@ def read_columns(
         empty = schema.empty_table().select([c for c in columns if c in there])
         table = pa.concat_tables(kept or [empty]).unify_dictionaries().to_pandas()
         del kept
+        pa.default_memory_pool().release_unused()
         table = _completed(table, path, row_type, there)[list(columns)]
     for column in repeated:
         values = table[column].astype("category")
