@@ -110,7 +110,7 @@ class Study:
         folder = self.folder / name
         if not (folder / "manifest/manifest.json").exists():
             splits = {s: self.rows[split == s] for s in ("train", "val", "test")}
-            write_manifest(folder / "manifest", splits, self.info)
+            write_manifest(folder / "manifest", splits.items(), self.info)
         run = folder / recipe
         if not (run / "learning.png").exists():
             if run.exists():

@@ -169,7 +169,7 @@ def memory(manifest: Manifest, count: int) -> None:
             rows["sha256"] = rows["path"].map(hashes)
             info = {**manifest.info, "root": os.path.relpath(manifest.root, folder.resolve())}
             few = rows.head(crops // 10)
-            write_manifest(folder, {"train": rows, "val": few, "test": few}, info)
+            write_manifest(folder, {"train": rows, "val": few, "test": few}.items(), info)
             command = [sys.executable, "-c", MEMORY, str(folder), str(folder / "run")]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             peaks.append(float(output.splitlines()[-1]))

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.metrics import LEAST_PROBABILITY, Floats, Ints
+from classify.left_out import LeftOut
+from classify.metrics import LEAST_PROBABILITY, Floats, Ints, Weights
 
 SEED = 0  # the same scores give the same report
-AT_ONCE = 100  # sets of weights that are held in memory together
 LEVEL = 95  # per cent of test splits whose interval should hold the true value
 # Up to this many groups of a stratum are left out one at a time. More are dealt at random into
 # this many blocks (Kott, The Delete-a-Group Jackknife, Journal of Official Statistics 17, 2001):
@@ -35,7 +35,7 @@ FEW_GROUPS = 20
 NOTHING = 1e-12  # differences up to this are rounding
 
 # From weights (w, n) to measures (w,), by name.
-Measures = Callable[[Floats], Mapping[str, Floats]]
+Measures = Callable[[Weights], Mapping[str, Floats]]
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)
 
@@ -162,7 +162,7 @@ def _spreads(codes: Ints, strata: Ints, measures: Measures, most: int) -> dict[s
     """
     blocks = _blocks(strata, most)
     stratum = pd.Series(strata).groupby(blocks).first().to_numpy()
-    found = _left_out(blocks[codes], measures)
+    found = measures(LeftOut(blocks[codes], int(blocks.max()) + 1))
     return {name: _spread(v, stratum, np.bincount(strata)) for name, v in found.items()}
 
 
@@ -177,16 +177,6 @@ def _blocks(strata: Ints, most: int) -> Ints:
         blocks[at] = start + np.arange(len(at)) % count
         start += count
     return blocks
-
-
-def _left_out(blocks: Ints, measures: Measures) -> dict[str, Floats]:
-    """The measures without each block in turn, by name: (blocks,) each."""
-    count = int(blocks.max()) + 1
-    parts = []
-    for start in range(0, count, AT_ONCE):
-        without = np.arange(start, min(start + AT_ONCE, count))
-        parts.append(measures((blocks != without[:, None]).astype(float)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _spread(left_out: Floats, stratum: Ints, groups: Ints) -> _Spread | None:

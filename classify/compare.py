@@ -14,7 +14,7 @@ import pandas as pd
 from classify.bootstrap import FEW_GROUPS, Estimate, estimates
 from classify.errors import ClassifyError
 from classify.judge import auc_against_originals, with_originals
-from classify.metrics import Floats, auc, curve, log_loss, share
+from classify.metrics import Floats, Weights, auc, curve, log_loss, share
 from classify.operating import Operating, operating
 from classify.pack import Progress
 from classify.predict import predict, score_split
@@ -291,7 +291,7 @@ def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
     }
 
 
-def _auc(scores: Scores, weights: Floats) -> Floats:
+def _auc(scores: Scores, weights: Weights) -> Floats:
     """Against originals; against all reals where no originals are there."""
     if with_originals(scores):
         return auc_against_originals(scores, weights)
@@ -328,7 +328,7 @@ def _same(one: Scores, other: Scores) -> bool:
 
 
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
-    def gain(weights: Floats) -> dict[str, Floats]:
+    def gain(weights: Weights) -> dict[str, Floats]:
         right, other_right = (share(s.actual == s.predicted, weights) for s in (one, other))
         area, other_area = _auc(one, weights), _auc(other, weights)
         gained = {"accuracy": right - other_right, "auc": area - other_area}

@@ -13,7 +13,7 @@ import pandas as pd
 
 from classify import metrics
 from classify.bootstrap import NO_INTERVAL, Estimate, Measures, estimates
-from classify.metrics import Floats
+from classify.metrics import Floats, Weights
 from classify.operating import Operating
 from classify.scores import CLIP_KEY, Scores
 from ffpp_tools.clip import ORIGINALS
@@ -170,7 +170,7 @@ def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
     """All `MEASURES` of some scores, whose probabilities are given `tempered` as well."""
     actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
 
-    def overall(weights: Floats) -> dict[str, Floats]:
+    def overall(weights: Weights) -> dict[str, Floats]:
         curve = metrics.curve(scores.is_fake, scores.p_fake, weights)
         return {
             "accuracy": metrics.share(actual == predicted, weights),
@@ -237,7 +237,7 @@ def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np
     return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
 
 
-def auc_against_originals(scores: Scores, weights: Floats) -> Floats:
+def auc_against_originals(scores: Scores, weights: Weights) -> Floats:
     """The mean AUC of the manipulations, each against its originals: (w, n) weights → (w,).
 
     Nan where no originals are there at all.
@@ -308,11 +308,11 @@ class _Part:
         versus = np.append(self.at, originals(scores, self.category, self.compression))
         everything = np.append(self.at, np.flatnonzero(~scores.is_fake))
 
-        def against(weights: Floats) -> dict[str, Floats]:
+        def against(weights: Weights) -> dict[str, Floats]:
             curve = metrics.curve(scores.is_fake[versus], scores.p_fake[versus], weights)
             return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
 
-        def against_all(weights: Floats) -> dict[str, Floats]:
+        def against_all(weights: Weights) -> dict[str, Floats]:
             curve = metrics.curve(scores.is_fake[everything], scores.p_fake[everything], weights)
             return {"auc": metrics.auc(curve)}
 

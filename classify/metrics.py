@@ -1,21 +1,25 @@
 """Measures of a classifier, as pure functions on arrays. Fake is the positive class.
 
 Measures that are given weights take one row of them per set of weights, (w, n), and return (w,)
-values: so a bootstrap (`classify.bootstrap`) costs one sort, whatever it draws. Where a measure
-does not exist, for want of fakes or of reals, it is nan.
+values. A jackknife (`classify.bootstrap`) gives its weights as `LeftOut`, and pays for one sort and
+the samples of each block. Where a measure does not exist, for want of fakes or of reals, it is nan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from classify.left_out import CurveLeftOut, LeftOut
+
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
+Weights = Floats | LeftOut
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
 LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
@@ -59,13 +63,13 @@ def per_class(
     return table
 
 
-def share(hits: npt.ArrayLike, weights: Floats) -> Floats:
+def share(hits: npt.ArrayLike, weights: Weights) -> Floats:
     """The share of hits among all: accuracy, recall, detection rate, by what is handed in."""
     total = weights.sum(axis=1)
     return np.divide(weights @ np.asarray(hits, float), total, where=total > 0, out=_nan(total))
 
 
-def balanced_accuracy(actual: Ints, predicted: Ints, weights: Floats) -> Floats:
+def balanced_accuracy(actual: Ints, predicted: Ints, weights: Weights) -> Floats:
     """The mean recall over the classes that are there."""
     right = np.asarray(actual) == np.asarray(predicted)
     recalls = [share(right[actual == c], weights[:, actual == c]) for c in np.unique(actual)]
@@ -97,8 +101,44 @@ class Curve:
         called = self.true_positives + self.false_positives
         return np.where(called > 0, _ratio(self.true_positives, called), 1.0)
 
+    @property
+    def last(self) -> int:
+        """The number of the last threshold, from 0; there everything is called fake."""
+        return len(self.thresholds) - 1
 
-def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None = None) -> Curve:
+    @property
+    def both(self) -> npt.NDArray[np.bool_]:
+        """Whether a set of weights leaves fakes and reals, (w,)."""
+        return (self.true_positives[:, -1] > 0) & (self.false_positives[:, -1] > 0)
+
+    def rates(self, at: Ints) -> tuple[Floats, Floats]:
+        """The shares of reals and of fakes called fake at the threshold `at`, (w,), of each row."""
+        rows = np.arange(len(at))
+        fakes, reals = self.true_positives, self.false_positives
+        return _ratio(reals[rows, at], reals[:, -1]), _ratio(fakes[rows, at], fakes[:, -1])
+
+    def auc(self) -> Floats:
+        """See `auc`."""
+        steps = np.diff(self.fpr, axis=1)
+        return (steps * (self.recall[:, 1:] + self.recall[:, :-1]) / 2).sum(axis=1)
+
+    def average_precision(self) -> Floats:
+        """See `average_precision`."""
+        return (np.diff(self.recall, axis=1) * self.precision[:, 1:]).sum(axis=1)
+
+
+AnyCurve = Curve | CurveLeftOut
+
+
+@overload
+def curve(
+    is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None = None
+) -> Curve: ...
+@overload
+def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights) -> AnyCurve: ...
+def curve(
+    is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights | None = None
+) -> AnyCurve:
     """Count what is called fake at every threshold.
 
     Args:
@@ -112,6 +152,8 @@ def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None 
     fake, scores = fake[order], scores[order]
     ends = np.flatnonzero(np.diff(scores, append=-np.inf))  # of runs of equal scores
     sorted_weights = weights[:, order]
+    if isinstance(sorted_weights, LeftOut):
+        return CurveLeftOut.of(fake, ends, sorted_weights)
 
     def counted(what: npt.NDArray[np.bool_]) -> Floats:
         sums = np.cumsum(sorted_weights * what, axis=1)[:, ends]
@@ -120,32 +162,54 @@ def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None 
     return Curve(np.append(np.inf, scores[ends]), counted(fake), counted(~fake))
 
 
-def auc(c: Curve) -> Floats:
+def auc(c: AnyCurve) -> Floats:
     """Area under the ROC curve: the chance that a fake's score is above a real's."""
-    steps = np.diff(c.fpr, axis=1)
-    return (steps * (c.recall[:, 1:] + c.recall[:, :-1]) / 2).sum(axis=1) + _undefined(c)
+    return np.where(c.both, c.auc(), np.nan)
 
 
-def average_precision(c: Curve) -> Floats:
+def average_precision(c: AnyCurve) -> Floats:
     """Area under the precision-recall curve, as a sum of steps."""
-    return (np.diff(c.recall, axis=1) * c.precision[:, 1:]).sum(axis=1) + _undefined(c)
+    return np.where(c.both, c.average_precision(), np.nan)
 
 
-def eer(c: Curve) -> Floats:
+def eer(c: AnyCurve) -> Floats:
     """Equal error rate: where as many fakes are missed as reals are accused, interpolated."""
-    gap = c.fpr - (1 - c.recall)  # rises from -1 to 1
-    after = np.argmax(gap >= 0, axis=1)
-    rows = np.arange(len(gap))
+
+    def gap(at: Ints) -> Floats:  # rises from -1 to 1 with the threshold's number
+        fpr, recall = c.rates(at)
+        return fpr - (1 - recall)
+
+    after = _first(c, lambda at: gap(at) >= 0)
     before = np.maximum(after - 1, 0)
-    step = gap[rows, after] - gap[rows, before]
-    part = np.divide(-gap[rows, before], step, where=step > 0, out=np.zeros(len(gap)))
-    fpr = c.fpr[rows, before] + part * (c.fpr[rows, after] - c.fpr[rows, before])
-    return fpr + _undefined(c)
+    step = gap(after) - gap(before)
+    part = np.divide(-gap(before), step, where=step > 0, out=np.zeros(len(step)))
+    fpr = c.rates(before)[0]
+    return np.where(c.both, fpr + part * (c.rates(after)[0] - fpr), np.nan)
 
 
-def recall_at(c: Curve, fpr: float) -> Floats:
+def recall_at(c: AnyCurve, fpr: float) -> Floats:
     """The most fakes found at a threshold that accuses at most this share of reals."""
-    return np.where(c.fpr <= fpr, c.recall, 0).max(axis=1) + _undefined(c)
+    beyond = _first(c, lambda at: c.rates(at)[0] > fpr)
+    accused, recall = c.rates(beyond)
+    before = c.rates(np.maximum(beyond - 1, 0))[1]
+    return np.where(c.both, np.where(accused > fpr, before, recall), np.nan)
+
+
+def _first(c: AnyCurve, reached: Callable[[Ints], npt.NDArray[np.bool_]]) -> Ints:
+    """The first threshold, of each row, from which on something holds; the last if it never does.
+
+    Found by bisection: what holds at a threshold has to hold at all that follow.
+    """
+    low = np.zeros(len(c.both), np.int64)
+    high = np.full(len(low), c.last)
+    while (low < high).any():
+        middle = (low + high) // 2
+        holds = reached(middle)
+        low, high = (
+            np.where(holds, low, np.minimum(middle + 1, high)),
+            np.where(holds, middle, high),
+        )
+    return low
 
 
 def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | None:
@@ -156,7 +220,7 @@ def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | Non
     where only fakes or only reals are there.
     """
     c = curve(is_fake, p_fake)
-    if np.isnan(_undefined(c)[0]):
+    if not c.both[0]:
         return None
     scores = c.thresholds[1:]
     between = (scores[:-1] + scores[1:]) / 2
@@ -169,7 +233,7 @@ def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | Non
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def log_loss(actual: Ints, probabilities: Floats, weights: Floats) -> Floats:
+def log_loss(actual: Ints, probabilities: Floats, weights: Weights) -> Floats:
     """The mean of -log of the probability that was given to what it is."""
     given = probabilities[np.arange(len(actual)), actual]
     return share(-np.log(np.clip(given, LEAST_PROBABILITY, 1)), weights)
@@ -234,12 +298,6 @@ def temperature_at_limit(temperature: float) -> bool:
 def _ratio(part: Floats, whole: Floats) -> Floats:
     whole = np.broadcast_to(whole, part.shape)
     return np.divide(part, whole, where=whole > 0, out=np.zeros(part.shape))
-
-
-def _undefined(c: Curve) -> Floats:
-    """Nan for every set of weights that leaves no fakes or no reals, else 0."""
-    both = (c.true_positives[:, -1] > 0) & (c.false_positives[:, -1] > 0)
-    return np.where(both, 0.0, np.nan)
 
 
 def _nan(like: Floats) -> Floats:

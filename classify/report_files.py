@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from classify import card, figures, page
@@ -34,7 +35,6 @@ UNITS = {
     "clip": "Means over the crops of a clip that are in the split, stills left out",
 }
 ERRORS_LISTED, ERRORS_SHOWN = 200, 12
-SHOWN_CLIP = "{category}, {compression}, {clip}"
 
 
 def write_report(report: Report, faces: bool = True) -> None:
@@ -219,7 +219,7 @@ def errors(scores: Scores) -> pd.DataFrame:
     """
     names = list(scores.classes)
     table = scores.table.assign(
-        predicted=[names[i] for i in scores.predicted], probability=scores.probabilities.max(axis=1)
+        predicted=np.array(names)[scores.predicted], probability=scores.probabilities.max(axis=1)
     )
     wrong = table[scores.predicted != scores.actual].sort_values(
         ["probability", "face_id"], ascending=[False, True]
@@ -240,7 +240,7 @@ def worst_clips(scores: Scores) -> pd.DataFrame:
     table = table[table["compression"] != STILL]
     table = table.assign(mean=table.groupby(CLIP_KEY)["wrong"].transform("mean"))
     table = table.sort_values(["mean", *CLIP_KEY, "frame"], ascending=[False, *[True] * 4])
-    names = [SHOWN_CLIP.format(**row) for row in table[CLIP_KEY].to_dict("records")]
+    names = table["category"].str.cat([table["compression"], table["clip"]], sep=", ")
     return table.assign(clip=names)[["clip", "frame", "p_fake"]].reset_index(drop=True)
 
 

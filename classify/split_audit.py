@@ -35,7 +35,8 @@ class SplitAudit:
     """A manifest's splits, by what ties clips and stills now.
 
     manifest: its info holds the summary, the groups and the audit of now.
-    group_of: face_id → identity group; None where the dataset cannot be read.
+    group_of: clip or still, as `groups.knots` names it → identity group; None where the dataset
+        cannot be read.
     changed: whether the groups are others than when the manifest was made.
     """
 
@@ -63,7 +64,7 @@ class SplitAudit:
     def _regrouped(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.group_of is None:
             return table
-        return table.assign(group=table["face_id"].map(self.group_of).astype("str"))
+        return table.assign(group=knots(table).map(self.group_of).astype("str"))
 
 
 def split_audit(manifest: Manifest) -> SplitAudit:
@@ -123,13 +124,15 @@ class _Found:
 @lru_cache(maxsize=8)
 def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
     manifest = Manifest.read(folder)
-    splits = {split: manifest.samples(split) for split in SPLITS}
+    columns = ["category", "compression", "clip", "class", "label", "group"]
+    splits = {split: manifest.samples(split, columns) for split in SPLITS}
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()], ignore_index=True)
     tables = _dataset(manifest.root, tables_stamp)
+    held = set(knots(tables.frames).unique())
     units = knots(every)
-    elsewhere = units[~units.isin(knots(tables.frames).unique())]
-    if len(elsewhere):
-        raise TableError(f"{manifest.root} does not hold {elsewhere.iloc[0]}")
+    for unit in units.unique():
+        if unit not in held:
+            raise TableError(f"{manifest.root} does not hold {unit}")
     there = {**tables.fingerprints, **lists.hashes(tables.folder)}
     lost = tuple(name for name in manifest.info["tables"] if name not in there)
     tied = ties_within(every, tables.ties)
@@ -139,7 +142,7 @@ def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
     group = groups(every, tied)
     return _Found(
         audited(every, tables),
-        dict(zip(every["face_id"], group, strict=True)),
+        group.groupby(units).first().to_dict(),
         {
             split: groups_behind(rows.assign(group=group[rows.index]))
             for split, rows in every.groupby("split")

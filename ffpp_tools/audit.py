@@ -72,13 +72,12 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
     """
     tied = ties_within(samples, tables.ties)
     covered = coverage(tables, samples)
-    own = knots(samples)
+    units = pd.DataFrame({"knot": knots(samples), "split": samples["split"]}).drop_duplicates()
     found = [
-        _crossing(reason, samples, own, tied[tied["reason"] == reason])
-        for reason in (SAME_CLIP, *REASONS)
+        _crossing(reason, units, tied[tied["reason"] == reason]) for reason in (SAME_CLIP, *REASONS)
     ]
     crossings = [c for c in found if c]
-    every = _crossing(SEVERAL, samples, own, tied)
+    every = _crossing(SEVERAL, units, tied)
     if every and not crossings:
         crossings = [every]
     frames = tables.frames
@@ -160,20 +159,17 @@ def _summary(info: Mapping[str, Any], found: Audit) -> str:
     return f"{what}. {said}"
 
 
-def _crossing(
-    reason: str, samples: pd.DataFrame, own: pd.Series, tied: pd.DataFrame
-) -> Crossing | None:
-    """The components of some ties that are in several splits."""
+def _crossing(reason: str, units: pd.DataFrame, tied: pd.DataFrame) -> Crossing | None:
+    """The components of some ties that are in several splits.
+
+    Args:
+        reason: of the ties, or `SAME_CLIP` or `SEVERAL`.
+        units: columns knot and split, each pair once.
+        tied: the ties.
+    """
     if reason in REASONS and tied.empty:
         return None
-    graph = Graph.of(tied, own)
-    where = pd.DataFrame(
-        {
-            "component": graph.asked,
-            "knot": own.to_numpy(),
-            "split": samples["split"].to_numpy(),
-        }
-    ).drop_duplicates()
+    where = units.assign(component=Graph.of(tied, units["knot"]).asked)
     if reason not in (SAME_CLIP, SEVERAL):
         # A clip that is itself in several splits is counted once, as that.
         where = where[~where["knot"].duplicated(keep=False)]

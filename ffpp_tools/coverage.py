@@ -13,7 +13,7 @@ from ffpp_tools import lists
 from ffpp_tools.clip import FFPP_YOUTUBE, MADE_FROM
 from ffpp_tools.groups import SAME_CONTENT, Graph, hubs, knots, persons
 from ffpp_tools.rows import STILL
-from ffpp_tools.tables import covered
+from ffpp_tools.tables import as_text
 
 if TYPE_CHECKING:
     from ffpp_tools.dataset import Dataset
@@ -46,7 +46,7 @@ def coverage(tables: Dataset, samples: pd.DataFrame | None = None) -> list[Cover
     there = frames[frames["status"] == "ok"]
     if samples is not None:
         there = frames[knots(frames).isin(knots(samples).unique())]
-    units = there.drop_duplicates(["category", "clip"])
+    units = as_text(there.drop_duplicates(["category", "clip"]))
     units = units.assign(knot=knots(units))
     clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
     return [
@@ -71,7 +71,7 @@ def sentences(found: Sequence[Coverage]) -> list[str]:
 def _originals(clips: pd.DataFrame, tables: Dataset) -> Iterator[Coverage]:
     """Whether a fake's people are clips of the dataset, by name or by what `ffpp-clean` found."""
     every = tables.frames[tables.frames["compression"] != STILL]
-    every = every.drop_duplicates(["category", "clip"])
+    every = as_text(every.drop_duplicates(["category", "clip"]))
     every = every.assign(knot=knots(every), hub=hubs(every, "target_id"))
     real = every[every["label"] == "real"]
     fakes = every[every["label"] == "fake"]
@@ -129,9 +129,9 @@ def _run(
         for category, own in units.groupby("category"):
             yield Coverage(f"{command} not run", str(category), 0, len(own))
         return
-    current = table.attrs.get("faces") == tables.fingerprints["faces.parquet"]
-    now = {} if current else covered(tables.faces)
+    current = table.attrs.get("faces") == tables.fingerprints.get("faces.parquet", "")
     then = table.attrs.get("covered", {})
+    now = tables.covered if then and not current else {}
     for category, own in units.groupby("category"):
         n = known = len(own)
         if not current:
@@ -148,10 +148,10 @@ def _content(frames: pd.DataFrame, duplicates: pd.DataFrame | None) -> Iterator[
         return  # said by `_run`
     compared = duplicates.attrs.get("recorded", {})
     hashes = frames["source_sha256"] if "source_sha256" in frames else pd.Series("", frames.index)
-    for category, own in hashes.groupby(frames["category"]):
-        recorded = own.groupby(frames["clip"]).max() != ""
-        known = int(recorded.sum()) if str(category) in compared else 0
-        yield Coverage("frames", str(category), known, len(recorded))
+    recorded = (hashes != "").groupby([frames["category"], frames["clip"]]).any()
+    for category, own in recorded.groupby(level=0):
+        known = int(own.sum()) if str(category) in compared else 0
+        yield Coverage("frames", str(category), known, len(own))
 
 
 def _each(found: Sequence[Coverage]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +14,22 @@ from ffpp_tools.coverage import coverage, sentences
 from ffpp_tools.groups import categories, ties
 from ffpp_tools.match_rates import limits
 from ffpp_tools.tables import (
+    covered,
     fingerprint,
+    read_columns,
     read_duplicates,
     read_faces,
-    read_frames,
     read_identities,
 )
+
+# What is held of the tables, which may have millions of rows: what tells which crops there are, of
+# whom, and what ties them.
+REPEATED = (
+    *("category", "label", "compression", "clip", "target_id", "source_id", "status"),
+    *("photo", "partition", "source_sha256"),
+)
+OF_FRAMES = ("frame_id", "frame", *REPEATED)
+OF_FACES = ("face_id", "frame_id", "path", "sha256")
 
 
 @dataclass(frozen=True)
@@ -27,12 +37,14 @@ class Dataset:
     """What a dataset folder holds."""
 
     folder: Path
-    frames: pd.DataFrame  # the ledger; columns as in `FrameRow`
-    faces: pd.DataFrame  # columns as in `FaceRow`
+    frames: pd.DataFrame  # the ledger; columns `OF_FRAMES`, `REPEATED` as categories
+    faces: pd.DataFrame  # columns `OF_FACES`
     duplicates: pd.DataFrame | None  # columns as in `DuplicateRow`; None before ffpp-clean
     identities: pd.DataFrame | None  # columns as in `IdentityRow`; None before ffpp-identify
     videos: Mapping[str, str] | None  # clip of Youtube → YouTube video; None if not known
     people: Mapping[str, str] | None  # number of a CelebA photograph → person; None if not known
+    # A hash of each table's content, whatever the order of its rows, by its file's name.
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
@@ -41,14 +53,18 @@ class Dataset:
         Raises:
             TableError: a table is missing or damaged.
         """
+        frames, of_frames = read_columns(folder, "frames", OF_FRAMES, REPEATED)
+        faces, of_faces = read_columns(folder, "faces", OF_FACES)
+        found = {"duplicates": read_duplicates(folder), "identities": read_identities(folder)}
+        others = {f"{n}.parquet": fingerprint(t) for n, t in found.items() if t is not None}
         return cls(
             folder,
-            read_frames(folder),
-            read_faces(folder),
-            read_duplicates(folder),
-            read_identities(folder),
-            lists.youtube_videos(folder),
-            lists.celeba_people(folder),
+            frames,
+            faces,
+            **found,
+            videos=lists.youtube_videos(folder),
+            people=lists.celeba_people(folder),
+            fingerprints={**of_frames, **of_faces, **others},
         )
 
     @cached_property
@@ -86,16 +102,6 @@ class Dataset:
         return set(self.duplicates["path"][self.duplicates["kind"] == "unreadable"])
 
     @cached_property
-    def fingerprints(self) -> dict[str, str]:
-        """A hash of each table's content, whatever the order of its rows."""
-        tables = {
-            "frames": self.frames,
-            "faces": self.faces,
-            "duplicates": self.duplicates,
-            "identities": self.identities,
-        }
-        return {
-            f"{name}.parquet": fingerprint(table)
-            for name, table in tables.items()
-            if table is not None
-        }
+    def covered(self) -> dict[str, dict[str, str | int]]:
+        """What `tables.covered` says of its crops."""
+        return covered(read_faces(self.folder))

@@ -22,22 +22,25 @@ def balanced(
     """So many samples of every class in each split, evenly from its categories and their clips.
 
     Args:
-        samples: columns class, category, compression, clip, face_id, split and `draw`, a random
-            number that decides between samples that are otherwise alike; `group` for every_group.
+        samples: in the order that those of a split are to have; columns class, category,
+            compression, clip, split and `draw`, a random number that decides between samples that
+            are otherwise alike; `group` for every_group.
         counts: split → samples of each class; `capacity` says how many there can be.
         strata: split → compression → samples of each class that consists of clips, which sum to
             the split's count; None draws without regard to compression.
         every_group: take a sample of each identity group first, as far as the counts allow.
     """
+    columns = ["class", "category", "compression", "clip", "draw"]
+    slim = samples[[*columns, "group"] if every_group else columns]
     splits = {}
     for split in SPLITS:
-        rows = samples[samples["split"] == split]
+        rows = slim[samples["split"] == split]
         cells: list[tuple[pd.DataFrame, int]] = []
         for _, own in rows.groupby("class"):
             cells += _cells(own, counts[split], strata[split] if strata else None)
         first = _one_of_each_group(cells) if every_group else None
         drawn = [_drawn(part, quota, first) for part, quota in cells]
-        splits[split] = pd.concat(drawn).sort_values("face_id", ignore_index=True)
+        splits[split] = samples.loc[np.sort(np.concatenate(drawn))]
     return splits
 
 
@@ -59,10 +62,7 @@ def at_random(
         for split in SPLITS:
             chosen[split].append(mixed.iloc[at : at + counts[split]])
             at += counts[split]
-    return {
-        split: pd.concat(parts).sort_values("face_id", ignore_index=True)
-        for split, parts in chosen.items()
-    }
+    return {split: pd.concat(parts).sort_index() for split, parts in chosen.items()}
 
 
 def capacity(
@@ -176,8 +176,10 @@ def apportioned(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
     return {"train": total - val - test, "val": val, "test": test}
 
 
-def _drawn(rows: pd.DataFrame, quota: int, first: pd.Index | None = None) -> pd.DataFrame:
-    """`quota` rows of one category, as evenly as can be from its clips.
+def _drawn(
+    rows: pd.DataFrame, quota: int, first: pd.Index | None = None
+) -> npt.NDArray[np.integer]:
+    """The index of `quota` rows of one category, as evenly as can be from its clips.
 
     `first` are rows to be preferred to other clips' first.
     """
@@ -185,7 +187,7 @@ def _drawn(rows: pd.DataFrame, quota: int, first: pd.Index | None = None) -> pd.
     turn = part.groupby(["compression", "clip"]).cumcount()
     keys = [part["draw"], turn] if first is None else [part["draw"], ~part.index.isin(first), turn]
     order = np.lexsort(keys)  # every clip's first, then every second, …
-    return part.iloc[order[:quota]]
+    return part.index.to_numpy()[order[:quota]]
 
 
 def _cells(

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.rows import STILL
+from ffpp_tools.tables import as_text
 
 REASONS = {
     "pair": "a fake shows both its target and its source",
@@ -50,7 +51,15 @@ Tie = tuple[str, str, str, str]  # two knots, the reason, and its detail
 
 def knots(frames: pd.DataFrame) -> pd.Series:
     """The knot of every row: "category/clip", whatever its compression."""
-    return frames["category"] + "/" + frames["clip"]
+    if not all(isinstance(frames[c].dtype, pd.CategoricalDtype) for c in ("category", "clip")):
+        text = as_text(frames[["category", "clip"]])
+        return text["category"] + "/" + text["clip"]
+    category, clip = frames["category"].cat, frames["clip"].cat
+    pairs = category.codes.to_numpy(np.int64) * len(clip.categories) + clip.codes.to_numpy()
+    codes, found = pd.factorize(pairs)
+    first, second = np.divmod(found, len(clip.categories))
+    names = category.categories[first].astype("str") + "/" + clip.categories[second].astype("str")
+    return pd.Series(names.array.take(codes), frames.index, dtype="str")
 
 
 def categories(names: pd.Series) -> pd.Series:
@@ -77,7 +86,7 @@ def ties(
     Returns:
         Columns a, b (knots), reason (one of `REASONS`) and detail (str, may be empty).
     """
-    units = frames.drop_duplicates(["category", "clip"])
+    units = as_text(frames.drop_duplicates(["category", "clip"]))
     units = units.assign(knot=knots(units))
     clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
     found = [*_of_clips(clips), *_of_stills(stills, people or {})]
@@ -123,6 +132,7 @@ def resolved(frames: pd.DataFrame, name: str) -> str:
     Raises:
         TableError: no clip or still is called so, or several are.
     """
+    frames = as_text(frames[["frame_id", "category", "compression", "clip"]])
     own = knots(frames)
     parts = frames["category"] + "/" + frames["compression"] + "/" + frames["clip"]
     exact = (own == name) | (parts == name) | (frames["frame_id"] == name)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ffpp_tools.files import below, sha256
 from ffpp_tools.rows import STATUSES, STILL, part_path
-from ffpp_tools.tables import collect_parts, read_faces, read_frames
+from ffpp_tools.tables import as_text, collect_parts, read_faces, read_frames
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -71,8 +71,12 @@ def compare_misses(frames: pd.DataFrame) -> Misses:
     Args:
         frames: columns as in `FrameRow`.
     """
-    looked = frames[frames["status"].isin(["ok", *MISSES])]
+    looked = frames.loc[
+        frames["status"].isin(["ok", *MISSES]),
+        ["category", "compression", "clip", "target_id", "status"],
+    ]
     looked = looked.assign(missed=looked["status"].isin(MISSES).astype(float))
+    looked = as_text(looked.drop(columns="status"))
     still = looked["compression"] == STILL
     parts = [_cells(part) for part in (looked[~still], looked[still])]
     of_parts = [_rates(part.groupby(level=0).sum()) for part in parts]

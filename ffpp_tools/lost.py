@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ffpp_tools.console import counted
 from ffpp_tools.files import below
@@ -55,7 +55,7 @@ def lost_crops(dataset: Path, paths: Iterable[str]) -> Lost:
     """
     by_folder = defaultdict(list)
     for path in paths:
-        by_folder[str(PurePosixPath(path).parent)].append(path)
+        by_folder[path.rpartition("/")[0]].append(path)
     missing, empty = [], []
     for folder, own in by_folder.items():
         sizes = {}
@@ -64,7 +64,7 @@ def lost_crops(dataset: Path, paths: Iterable[str]) -> Lost:
                 with suppress(OSError):
                     sizes[entry.name] = entry.stat().st_size
         for path in own:
-            size = sizes.get(PurePosixPath(path).name)
+            size = sizes.get(path.rpartition("/")[2])
             if size is None:
                 missing.append(path)
             elif not size:

@@ -19,6 +19,7 @@ from ffpp_tools.clip import FFPP_YOUTUBE
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
 from ffpp_tools.groups import SAME_CONTENT, Graph, chains, groups, knots
+from ffpp_tools.tables import as_text
 
 # The first of these that has a person keeps it: test splits stay what others report on.
 KEPT = ("test", "val", "train")
@@ -85,6 +86,7 @@ def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sid
 
 def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
     official = lists.official_splits(tables.folder) or {}
+    samples = as_text(samples[["category", "target_id", "partition"]])
     listed = samples["target_id"].map(official).fillna("")
     return samples["partition"].where(~samples["category"].isin(FFPP_YOUTUBE), listed).astype("str")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TILE, TILES = 96, 12  # side of a face on a contact sheet in pixels, and how many in a row
 GAP = 4
+OF_SAMPLES = ("path", "class", "category", "compression", "clip", "group")
 COLOURS = {"train": "#4477aa", "val": "#ccbb44", "test": "#ee6677"}  # Paul Tol's bright scheme
 
 
@@ -35,7 +36,8 @@ def draw_overview(manifest: Manifest, *, faces: bool = True) -> Path:
     Raises:
         TableError: a crop that the manifest names is not there.
     """
-    samples = pd.concat([manifest.samples(s).assign(split=s) for s in SPLITS], ignore_index=True)
+    drawn = [manifest.samples(s, OF_SAMPLES).assign(split=s) for s in SPLITS]
+    samples = pd.concat(drawn, ignore_index=True)
     pictures = {
         "samples": _png(_bars(samples)),
         "classes": _png(_pie(samples)),

@@ -26,6 +26,7 @@ from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.kept import face_in, kept
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image
+from ffpp_tools.tables import positions
 
 FOLDS = 5
 MAX_SAMPLES = 4000  # of each category; more would not change the answers
@@ -86,13 +87,17 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
     Raises:
         TableError: the manifest was made from crops that are no longer there.
     """
-    samples = samples.sample(frac=1, random_state=0).groupby("category").head(MAX_SAMPLES)
-    rows = samples.merge(faces.drop(columns="path"), on="face_id", validate="one_to_one")
-    if len(rows) < len(samples):
+    shuffled = samples["category"].reset_index(drop=True).sample(frac=1, random_state=0)
+    drawn = shuffled.groupby(shuffled).head(MAX_SAMPLES).index
+    samples = samples.iloc[drawn].reset_index(drop=True)
+    at = positions(faces["face_id"], samples["face_id"])
+    if (at < 0).any():
         raise TableError(
-            f"{dataset}: {len(samples) - len(rows)} crops of the manifest are no longer in "
+            f"{dataset}: {(at < 0).sum()} crops of the manifest are no longer in "
             f"faces.parquet; make the manifest again with `ffpp-split`"
         )
+    own = faces.drop(columns=["path", "face_id"]).iloc[at].reset_index(drop=True)
+    rows = pd.concat([samples, own], axis=1)
     values = kept(dataset, rows, "properties", properties, len(PROPERTIES), workers)
     readable = ~np.isnan(values).any(axis=1)
     rows, values = rows[readable].reset_index(drop=True), values[readable]

@@ -118,14 +118,40 @@ class Part:
             TableError: the file is damaged.
             FormatError: a newer release wrote it.
         """
-        try:
-            rows = formats.unstamped(formats.PART, path, dict(read_json(path)))
-            return cls(
-                tuple(FrameRow(**r) for r in rows["frames"]),
-                tuple(FaceRow(**r) for r in rows["faces"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+        rows = read_rows(path)
+        return cls(
+            tuple(FrameRow(**r) for r in rows["frames"]),
+            tuple(FaceRow(**r) for r in rows["faces"]),
+        )
+
+
+def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a part holds: "frames" and "faces", each a list of rows that have every field.
+
+    Raises:
+        TableError: the file is damaged.
+        FormatError: a newer release wrote it.
+    """
+    try:
+        found = formats.unstamped(formats.PART, path, dict(read_json(path)))
+        return {
+            "frames": _completed(found["frames"], FrameRow),
+            "faces": _completed(found["faces"], FaceRow),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+
+
+def _completed(rows: list[dict[str, Any]], row_type: Any) -> list[dict[str, Any]]:
+    """The rows, with the defaults of what they lack."""
+    defaults = {field.name: field.default for field in fields(row_type)}
+    whole = [{**defaults, **row} for row in rows]
+    for row in whole:
+        if len(row) > len(defaults):
+            raise TypeError(f"unknown: {', '.join(sorted(row.keys() - defaults.keys()))}")
+        if missing := [name for name, value in row.items() if value is MISSING]:
+            raise TypeError(f"missing: {', '.join(missing)}")
+    return whole
 
 
 def part_path(category: str, compression: str, name: str) -> str:

@@ -95,7 +95,8 @@ def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
     if recipe.rule == "random":
         return _chosen_at_random(samples, mode, recipe)
     classes = list(mode.classes)
-    pools = {s: samples[samples["split"] == s] for s in SPLITS}
+    kinds = samples[["class", "category", "label", "compression"]]
+    pools = {s: kinds[samples["split"] == s] for s in SPLITS}
     there = {s: draw.capacity(pool, _made_of(mode, recipe, s)) for s, pool in pools.items()}
     most = {s: min(n.values()) for s, n in there.items()}
     asked = _asked(recipe, mode)

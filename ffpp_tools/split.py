@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from data_manifests import Mode, modes
@@ -21,12 +22,16 @@ from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import SPLITS, STILL
+from ffpp_tools.tables import as_text, positions, sorted_order
 from ffpp_tools.unfinished import delete, in_the_way, making
 
 COMMAND = "ffpp-split"
 # What a manifest's folder holds, and what is made from the manifest afterwards.
 WRITTEN = (*(f"{split}.csv" for split in SPLITS), "manifest.json")
 DERIVED = ("overview", "overview.html", "probe.json")
+OF_SAMPLES = (  # of the ledger
+    *("category", "label", "compression", "clip", "target_id", "source_id", "frame", "partition"),
+)
 NAMED = 100  # identity groups of stills that manifest.json names as untested; they may be many
 
 
@@ -93,7 +98,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
     try:
         sides, left_out = selection.sides(samples, tables, recipe, settings.seed)
-        chosen = [selection.chosen(samples.assign(split=side), mode, recipe) for side in sides]
+        chosen = [_chosen(samples, side, mode, recipe) for side in sides]
     except SplitError as error:
         if not unshared:
             raise
@@ -103,41 +108,60 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         )
         raise SplitError(f"{error} ({gone})") from error
     if recipe.folds:
-        tested = [c.splits["test"] for c in chosen]
+        tested = np.concatenate([at["test"] for _, at in chosen])
         left_out["untested"] = _untested(samples, tested, recipe.leave_out)
+    available = _counted(samples["class"])
     manifests = []
     with ExitStack() as together:
         if recipe.folds:
             together.enter_context(making(folder, COMMAND, [path.name for path in folders]))
             _clear_folds(folder, folders)
-        for number, (path, found) in enumerate(zip(folders, chosen, strict=True), start=1):
+        for number, (path, (unbalanced, at)) in enumerate(zip(folders, chosen, strict=True), 1):
             fold = (number, recipe.folds) if recipe.folds else None
-            # The folds of one partition keep its groups, so that they can be taken together.
-            grouped = found.splits if fold else _regrouped(found.splits, tables)
+            grouped = {split: samples.loc[rows] for split, rows in at.items()}
+            if number == len(folders):
+                del samples  # they may be many
+            if not fold:  # the folds of one partition keep its groups, to be taken together
+                grouped = _regrouped(grouped, tables)
             about = {
-                "available": _counted(samples["class"]),
+                "available": available,
                 "unused": _unused(tables, mode),
                 "unused_compressions": unshared,
-                "unbalanced": found.unbalanced,
+                "unbalanced": unbalanced,
                 **left_out,
             }
             info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
+            rows = ((split, _with_crops(own, tables.faces)) for split, own in grouped.items())
             with making(path, COMMAND, WRITTEN):
                 for old in ("manifest.json", *DERIVED):  # of a manifest that was here before
                     delete(path / old)
-                manifests.append(write_manifest(path, grouped, info))
+                manifests.append(write_manifest(path, rows, info))
     return manifests
 
 
+def _chosen(
+    samples: pd.DataFrame, side: pd.Series, mode: Mode, recipe: Recipe
+) -> tuple[dict[str, int], dict[str, npt.NDArray[np.integer]]]:
+    """What `selection.chosen` says of compressions, and the index of the samples of each split."""
+    found = selection.chosen(samples.assign(split=side), mode, recipe)
+    return found.unbalanced, {split: rows.index.to_numpy() for split, rows in found.splits.items()}
+
+
+def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """The same with the id, path and hash of each crop."""
+    own = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
+    return pd.concat([samples, own.set_axis(samples.index)], axis=1)
+
+
 def _untested(
-    samples: pd.DataFrame, tested: Sequence[pd.DataFrame], leave_out: str | None = None
+    samples: pd.DataFrame, tested: npt.NDArray[np.integer], leave_out: str | None = None
 ) -> dict[str, Any]:
     """The identity groups that no fold's test split has a sample of, by equally large classes.
 
     Those with clips are all named, of those with stills alone the first `NAMED`. Some may have no
     samples for a test split: with a method left out, those that only fakes of other methods show.
     """
-    left = samples[~samples["group"].isin(set(pd.concat(tested)["group"]))]
+    left = samples[~samples["group"].isin(samples.loc[tested, "group"].unique())]
     of_clips = sorted(left.loc[left["compression"] != STILL, "group"].unique())
     of_stills = sorted(set(left["group"]) - set(of_clips))
     fits = left if leave_out is None else left.query("label != 'fake' or category == @leave_out")
@@ -194,17 +218,26 @@ def _recipe(settings: SplitSettings) -> Recipe:
 
 
 def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
-    """One row per usable crop of the wanted categories, with group and class, sorted by id."""
+    """One row per usable crop of the wanted categories, with group and class, sorted by id.
+
+    `face` is where the crop stands in `tables.faces`, whose long columns are not carried along.
+    """
     mode = recipe.label_space()
     categories = (*mode.categories, *recipe.include)
     frames = tables.frames
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = compressions.restricted(frames, recipe.compression)
-    frames = frames[~knots(frames).isin(tables.repeated())]
-    faces = tables.faces[~tables.faces["path"].isin(tables.unreadable())]
-    samples = faces[["face_id", "frame_id", "path", "sha256"]].merge(
-        frames, on="frame_id", validate="many_to_one"
-    )
+    if repeated := tables.repeated():
+        frames = frames[~knots(frames).isin(repeated)]
+    at = positions(frames["frame_id"], tables.faces["frame_id"])
+    if unreadable := tables.unreadable():
+        at[tables.faces["path"].isin(unreadable)] = -1
+    face = sorted_order(tables.faces["face_id"])
+    face = face[at[face] >= 0]
+    samples = frames[list(OF_SAMPLES)].iloc[at[face]]
+    text = as_text(samples[["category", "label", "compression", "clip"]])
+    samples = samples.assign(**dict(text.items()), face=face).reset_index(drop=True)
+    del frames, text
     there = set(samples["category"].unique())
     if missing := [c for c in categories if c not in there]:
         raise SplitError(
@@ -212,7 +245,6 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
             f"choose another --mode: {', '.join(modes())}."
         )
-    samples = samples.sort_values("face_id", ignore_index=True)
     samples["group"] = groups(samples, tables.ties)
     return _with_classes(mode, samples, recipe)
 
@@ -250,7 +282,7 @@ def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str,
 
     A fake that is not among them ties nobody.
     """
-    every = pd.concat(splits)
+    every = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
     tied = audit.ties_within(every, tables.ties)
     group = groups(every, tied)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
@@ -271,7 +303,8 @@ def _info(
     about: dict[str, Any],
     fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
-    every = pd.concat([rows.assign(split=s) for s, rows in splits.items()])
+    columns = ["category", "clip", "class", "label", "compression"]
+    every = pd.concat([rows[columns].assign(split=s) for s, rows in splits.items()])
     own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
     info = {
         "mode": mode.name,
@@ -308,4 +341,4 @@ def groups_behind(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _counted(values: pd.Series) -> dict[str, int]:
-    return {str(k): int(v) for k, v in values.value_counts().sort_index().items()}
+    return {str(k): int(v) for k, v in values.value_counts().sort_index().items() if v}

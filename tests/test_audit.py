@@ -13,7 +13,7 @@ from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SplitError
 from ffpp_tools.rows import SPLITS
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import read_faces, read_frames
+from ffpp_tools.tables import as_text, read_faces, read_frames
 
 
 def samples_of(manifest):
@@ -61,7 +61,7 @@ def test_a_frame_in_which_no_face_was_looked_for_is_no_miss(clean):
 def test_misses_differ_where_a_category_misses_more_in_all_its_clips(clean, everywhere):
     """As many misses in one clip alone are that clip's."""
     samples, tables = clean
-    frames = tables.frames.copy()
+    frames = as_text(tables.frames)
     own = frames[(frames["category"] == "FaceSwap") & (frames["status"] == "ok")]
     first = own[own["clip"] == own["clip"].iloc[0]]
     half = own[own.groupby("clip").cumcount() % 2 == 0]

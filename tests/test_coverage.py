@@ -5,11 +5,12 @@ import shutil
 import pandas as pd
 import pytest
 
+from benchmarks.paper_tables import face_rows
 from ffpp_tools import lists
 from ffpp_tools.coverage import Coverage, coverage, sentences
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.tables import covered, fingerprint, read_frames
+from ffpp_tools.tables import covered, fingerprint, read_frames, write_table
 
 REAL = ("Youtube", "DFDC-real", "CelebA", "Celeb-real")
 
@@ -27,8 +28,10 @@ def tables_of(tmp_path, *rows, **known):
         source_sha256="x",
     )
     frames["frame_id"] = frames["category"] + "/c23/" + frames["clip"] + "/000000"
-    faces = frames[["frame_id"]].assign(face_id=frames["frame_id"], sha256="y")
+    faces = face_rows(frames).assign(sha256="y")
+    write_table(tmp_path / "faces.parquet", faces)
     every = {"duplicates": None, "identities": None, "videos": None, "people": None} | known
+    every["fingerprints"] = {"faces.parquet": fingerprint(faces)}
     return Dataset(tmp_path, frames, faces, **every)
 
 

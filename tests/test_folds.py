@@ -113,7 +113,8 @@ def test_in_every_drawn_world_each_group_is_tested_once_or_there_was_no_room(peo
         return
     tested = [set(splits["test"]["group"]) for splits in made]
     assert len(set().union(*tested)) == sum(map(len, tested))
-    untested = _untested(samples, [splits["test"] for splits in made])["with_clips"]
+    rows = np.concatenate([splits["test"].index for splits in made])
+    untested = _untested(samples, rows)["with_clips"]
     assert set(untested) == set(samples["group"]) - set().union(*tested)
     for splits, part in zip(made, parts, strict=True):
         there = samples[part == "test"]

@@ -1,24 +1,33 @@
+import hashlib
 import json
+import random
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from ffpp_tools import tables
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.dedupe import clean
 from ffpp_tools.errors import TableError
+from ffpp_tools.groups import knots
 from ffpp_tools.ledger import verify
 from ffpp_tools.rows import FaceRow, FrameRow, Part, later_columns
 from ffpp_tools.run import extract_dataset
 from ffpp_tools.split import SplitSettings, make_manifest
 from ffpp_tools.tables import (
     DuplicateRow,
+    as_text,
     covered,
     fingerprint,
     merge_parts,
+    positions,
+    read_columns,
     read_faces,
     read_frames,
+    sorted_order,
     table_of,
 )
 from tests.conftest import SETTINGS
@@ -105,9 +114,9 @@ def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_emp
     frames = read_frames(folder)
     assert (frames[["source_sha256", "frame_hash"]] == "").all(axis=None)
     assert list(verify(folder)) == []
-    tables = Dataset.read(folder)
-    assert tables.fingerprints == as_written  # manifests of that version are not outdated
-    assert tables.changed_since(as_written) == []
+    read = Dataset.read(folder)
+    assert read.fingerprints == as_written  # manifests of that version are not outdated
+    assert read.changed_since(as_written) == []
     assert clean(folder).empty
     said = Dataset.read(folder).unknown()
     assert any("their frames were not compared" in text for text in said)
@@ -134,3 +143,50 @@ def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
     changed = covered(faces.assign(score=faces["score"].where(faces["face_id"] != ids[0], -9)))
     assert changed["Youtube"] == counted["Youtube"]
     assert changed["CelebA"] != counted["CelebA"]
+
+
+def drawn_frames(n, rng):
+    """A ledger of repeated and of different text, of none, and of numbers that are not there."""
+    names = [f"{rng.choice(['A', 'A-b', 'é'])}/c23/{i % 7}/{i:06d}" for i in range(n)]
+    table = pd.DataFrame({"frame_id": sorted(names)})
+    for field in fields(FrameRow)[1:]:
+        kind = str(field.type)
+        if kind == "str":
+            values = [rng.choice(["", "x", "é\n,", str(rng.random())]) for _ in range(n)]
+        else:
+            values = [rng.randint(0, 9) if kind == "int" else rng.choice([1.5, float("nan")])] * n
+        table[field.name] = pd.Series(values, dtype={"str": "str"}.get(kind))
+    return table
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50])
+@pytest.mark.parametrize("without", [(), ("source_sha256",), ("unchanged_by", "frame_hash")])
+def test_columns_that_are_read_part_by_part_are_those_of_the_whole_table(
+    tmp_path, monkeypatch, rows, without
+):
+    rng = random.Random(rows)
+    whole = drawn_frames(rows, rng).assign(frame_hash="")
+    whole.drop(columns=list(without)).to_parquet(tmp_path / "frames.parquet", index=False)
+    monkeypatch.setattr(tables, "AT_ONCE", 7)
+    columns = ("frame_id", "clip", "frame", "time_s", "source_sha256")
+    read, hashes = read_columns(tmp_path, "frames", columns, ("clip", "source_sha256"))
+    expected = read_frames(tmp_path)
+    assert as_text(read).equals(expected[list(columns)])
+    assert read["clip"].dtype == "category"
+    assert list(read["clip"].cat.categories) == sorted(expected["clip"].unique())
+    said = [c for c in expected if c not in LATER_COLUMNS or (expected[c] != "").any()]
+    plain = pd.util.hash_pandas_object(expected[said], index=False)
+    digest = hashlib.sha256(np.sort(plain.to_numpy()).tobytes()).hexdigest()
+    assert hashes == {"frames.parquet": digest}
+    assert fingerprint(expected) == digest
+    assert knots(read.assign(category=read["clip"])).equals(
+        expected["clip"] + "/" + expected["clip"]
+    )
+
+
+def test_positions_and_order_of_names():
+    names = pd.Series(["b", "a", "é", "c/d"], dtype="str")
+    assert positions(names, pd.Series(["é", "x", "b"], dtype="str")).tolist() == [2, -1, 0]
+    assert names.iloc[sorted_order(names)].tolist() == ["a", "b", "c/d", "é"]
+    assert sorted_order(names.iloc[[1, 0, 2]]).tolist() == [0, 1, 2]
+    assert sorted_order(names.iloc[:0]).tolist() == []

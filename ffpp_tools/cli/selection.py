@@ -176,6 +176,7 @@ def audit(
     from ffpp_tools.lost import lost_crops
     from ffpp_tools.manifest import Manifest
     from ffpp_tools.rows import SPLITS
+    from ffpp_tools.tables import read_faces
 
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)
@@ -192,7 +193,7 @@ def audit(
     show.audit(found, lost)
     if changed := tables.changed_since(read.info["tables"]):
         say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
-    answers = probes.probe(read.root, tables.faces, samples, workers) if probe else []
+    answers = probes.probe(read.root, read_faces(read.root), samples, workers) if probe else []
     if probe:
         probes.write(read, answers)
         show.probe(answers)

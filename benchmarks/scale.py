@@ -1,0 +1,569 @@
+"""What tables of full size cost: manifests, merging, judging and reports, each in its own process.
+
+    python benchmarks/scale.py
+    python benchmarks/scale.py --only split,judge --scale 0.1 --json results.json
+
+Draws 1,230,000 frames of 5,000 clips (1,000 originals, four kinds of fakes of each in pairs, 977
+YouTube videos) and 230,000 stills, without pictures, and the same at a quarter and a sixteenth of
+it. Every stage is measured at the three sizes: wall-clock and CPU seconds, peak memory, CPU seconds
+in units of a plain alternative on as many rows (`PLAIN`), and how CPU seconds grow: the exponent k
+of a + b·nᵏ through the three sizes, where n log n is about 1.1. Parts to be merged are drawn for a
+quarter of the frames: as JSON, all of them would take over a gigabyte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from classify.scores import Scores
+
+# This process imports nothing large: a child's peak memory is never less than its parent's.
+FRAMES_OF_CLIP, STILLS, HQ = 246, 200_000, 30_000
+PAIRS, VIDEOS, PEOPLE = 500, 977, 10_177
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+SIZES = (1 / 16, 1 / 4, 1)
+PARTS = 1 / 4  # the share of the frames whose parts are merged
+PREDICTED = 200_000  # of the test split of a report, at scale 1
+# What a stage's CPU seconds are divided by.
+PLAIN = {
+    "split, folds, audit": "pandas reads both tables, joins them, and writes as many rows as CSV",
+    "report": "pandas reads the file, scikit-learn gives AUC, AP and log loss, pandas writes",
+    "judge": "scikit-learn's AUC, average precision and log loss of the same scores, once",
+    "merge": "pandas reads both tables and writes them again",
+}
+Result = dict[str, float]
+
+
+def run(*command: object, statuses: Sequence[int] = (0,)) -> tuple[Result, str]:
+    """What a process takes, and the last line that it prints."""
+    with tempfile.TemporaryFile("w+") as said:
+        start = time.perf_counter()
+        pid = os.posix_spawn(
+            str(command[0]),
+            [str(part) for part in command],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, said.fileno(), 1)],
+        )
+        _, status, usage = os.wait4(pid, 0)
+        wall = time.perf_counter() - start
+        said.seek(0)
+        text = said.read()
+    if os.waitstatus_to_exitcode(status) not in statuses:
+        sys.exit(f"{text}\n{' '.join(map(str, command))} failed")
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = usage.ru_maxrss * unit / 1e6
+    cpu = usage.ru_utime + usage.ru_stime
+    return {"wall_s": wall, "cpu_s": cpu, "peak_mb": peak}, text.strip().rsplit("\n", 1)[-1]
+
+
+def stage(name: str, *arguments: object) -> Result:
+    """What a function of `STAGES` takes: the part of it that it says to be measured, if any."""
+    took, said = run(sys.executable, Path(__file__), "--stage", name, *arguments)
+    return took | (json.loads(said) if said.startswith("{") else {})
+
+
+@contextmanager
+def measured() -> Iterator[None]:
+    """Say what the statements inside take, imports and preparations left out."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    print(
+        json.dumps({"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}),
+        flush=True,
+    )
+
+
+# --- What is measured; each returns rows of (stage, rows, result, plain result) ---
+
+Row = tuple[str, int, Result, Result]
+
+
+def command(name: str) -> Path:
+    """A console script of this environment."""
+    return Path(sys.executable).parent / name
+
+
+def splits(folder: Path, scale: float) -> Iterator[Row]:
+    """Manifests of the default recipe, their audit and its probe, and folds."""
+    dataset = folder / "dataset"
+    stage("draw_dataset", dataset, scale)
+    for name, options in {
+        "split, multiclass": (),
+        "split, videos": ("--mode", "videos"),
+        "folds, 5 of videos": ("--mode", "videos", "--folds", 5),
+    }.items():
+        out = folder / name.replace(", ", "-").replace(" ", "-")
+        took, _ = run(command("ffpp-split"), dataset, *options, "--no-faces", "--out", out)
+        manifests = [out] if (out / "manifest.json").exists() else sorted(out.glob("fold-*"))
+        rows = sum(samples_of(manifest) for manifest in manifests)
+        yield name, rows, took, stage("plain_split", dataset, rows, out / "plain.csv")
+    out = folder / "split-videos"
+    plain = stage("plain_split", dataset, samples_of(out), out / "plain.csv")
+    missing_crops = (0, 1)  # no pictures are there, and the audit says so
+    took, _ = run(command("ffpp-audit"), out, "--no-probe", statuses=missing_crops)
+    yield "audit, videos", samples_of(out), took, plain
+    stage("draw_properties", out)
+    yield "audit, probe of videos", samples_of(out), stage("probe", out), plain
+
+
+def samples_of(manifest: Path) -> int:
+    """How many samples a manifest has."""
+    counts = json.loads((manifest / "manifest.json").read_text())["counts"]
+    return sum(sum(of_split.values()) for of_split in counts.values())
+
+
+def reports(folder: Path, scale: float) -> Iterator[Row]:
+    """A report on predictions."""
+    dataset, manifest = folder / "dataset", folder / "manifest"
+    if not dataset.exists():
+        stage("draw_dataset", dataset, scale)
+    share = 100 * PREDICTED / (5_000 * FRAMES_OF_CLIP)
+    options = ("--mode", "videos", "--ratios", f"{96 - share:.2f}/4/{share:.2f}")
+    run(command("ffpp-split"), dataset, *options, "--no-faces", "--out", manifest)
+    file = folder / "predictions.csv"
+    stage("draw_predictions", manifest, file)
+    rows = sum(json.loads((manifest / "manifest.json").read_text())["counts"]["test"].values())
+    given = ("--predictions", file, "--manifest", manifest, "--no-faces")
+    took, _ = run(command("classify"), "report", *given)
+    yield "report, of a file", rows, took, stage("plain_report", manifest, file)
+
+
+def judges(folder: Path, scale: float) -> Iterator[Row]:
+    """Every measure of a test split, of clips alone and with stills of many people."""
+    del folder
+    rows = round(PREDICTED * scale)
+    for name, stills in (("judge, clips", 0), ("judge, clips and stills", 2 / 7)):
+        yield name, rows, stage("judge", rows, stills), stage("plain_judge", rows, stills)
+
+
+def merges(folder: Path, scale: float) -> Iterator[Row]:
+    """Tables from parts: of all, of nothing new, of five clips more, of stills more."""
+    dataset = folder / "parts-of"
+    stage("draw_parts", dataset, scale * PARTS)
+    plain: Result = {}
+    for name, new in {
+        "merge, all": 0,
+        "merge, nothing new": 0,
+        "merge, 5 clips more": 5,
+        "merge, a tenth more": 500,
+    }.items():
+        if new:
+            stage("draw_new_parts", dataset, new)
+        took = stage("merge", dataset)
+        plain = plain or stage("plain_merge", dataset)
+        rows = round(scale * PARTS * (5_000 * FRAMES_OF_CLIP + STILLS + HQ))
+        yield name, rows, took, plain
+
+
+# --- Stages: functions that are run in a process of their own ---
+
+
+def draw_dataset(dataset: str, scale: str) -> None:
+    """Write the tables and lists of a dataset."""
+    from ffpp_tools.tables import write_table
+
+    frames, faces, videos = tables(float(scale))
+    folder = Path(dataset)
+    (folder / "lists").mkdir(parents=True)
+    (folder / "lists" / "conversion_dict.json").write_text(json.dumps(videos))
+    write_table(folder / "frames.parquet", frames)
+    write_table(folder / "faces.parquet", faces)
+
+
+def tables(scale: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """The ledger, the crops, and the YouTube video of every original."""
+    import numpy as np
+    import pandas as pd
+    from paper_tables import face_rows
+
+    rng = np.random.default_rng(0)
+    order = rng.permutation(2 * PAIRS)
+    partner = np.empty(2 * PAIRS, int)
+    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    length = max(round(FRAMES_OF_CLIP * scale), 1)
+    parts = [clips(category, partner, length) for category in ("Youtube", *METHODS)]
+    photos = rng.permutation(STILLS)[: round(STILLS * scale)]
+    parts.append(stills("CelebA", np.sort(photos), rng.integers(1, PEOPLE + 1, STILLS)))
+    parts.append(stills("CelebA-HQ", np.sort(photos[: round(HQ * scale)]), None))
+    frames = pd.concat(parts, ignore_index=True).sort_values("frame_id", ignore_index=True)
+    unit = pd.factorize(frames["category"] + "/" + frames["clip"])[0]
+    frames = frames.assign(
+        unchanged_by="",
+        source_sha256=hexadecimal(rng, unit.max() + 1, 64)[unit],
+        frame_hash=hexadecimal(rng, len(frames), 16),
+    )
+    missed = rng.random(len(frames)) < 0.02
+    frames.loc[missed, ["status", "faces_found"]] = ["no_face", 0]
+    faces = face_rows(frames[~missed].reset_index(drop=True))
+    faces = faces.assign(
+        **{c: rng.integers(0, 300, len(faces)) for c in ("box_x", "box_y", "crop_x", "crop_y")},
+        score=rng.normal(1, 0.3, len(faces)),
+        sha256=hexadecimal(rng, len(faces), 64),
+        difference=np.where(
+            frames["label"][~missed] == "fake", rng.gamma(5, 1, len(faces)), np.nan
+        ),
+    )
+    # So many clips come from one video with another: pairs of clips that follow on each other.
+    twice = rng.choice(PAIRS, 2 * PAIRS - VIDEOS, replace=False)
+    videos = {f"{i:03d}": f"video{i} 0" for i in range(2 * PAIRS)}
+    videos |= {f"{2 * i + 1:03d}": f"video{2 * i} 1" for i in twice.tolist()}
+    return frames, faces, videos
+
+
+def clips(category: str, partner: np.ndarray, length: int) -> pd.DataFrame:
+    """Rows of every 25th frame of all clips of a category."""
+    import numpy as np
+    from paper_tables import frame_rows
+
+    clip = np.repeat(np.arange(len(partner)), length)
+    target = np.char.zfill(clip.astype(str), 3)
+    source = np.char.zfill(partner[clip].astype(str), 3)
+    fake = category != "Youtube"
+    return frame_rows(
+        category=category,
+        label="fake" if fake else "real",
+        compression="c23",
+        clip=np.char.add(np.char.add(target, "_"), source) if fake else target,
+        target_id=target,
+        source_id=source if fake else "",
+        frame=np.tile(np.arange(length) * 25, len(partner)),
+        photo="",
+    )
+
+
+def stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> pd.DataFrame:
+    """Rows of photographs."""
+    import numpy as np
+    from paper_tables import frame_rows
+
+    names = np.char.zfill((photos + 1).astype(str), 6)
+    return frame_rows(
+        category=category,
+        label="real",
+        compression="still",
+        clip=names,
+        target_id="" if identity is None else identity[photos].astype(str),
+        source_id="",
+        frame=0,
+        photo=names,
+    )
+
+
+def hexadecimal(rng: np.random.Generator, count: int, digits: int) -> np.ndarray:
+    """Random digits, (count,) str."""
+    import numpy as np
+
+    text = rng.bytes(count * digits // 2).hex()
+    return np.frombuffer(text.encode(), f"S{digits}").astype(str)
+
+
+def plain_split(dataset: str, rows: str, out: str) -> None:
+    """Read, join and write with pandas."""
+    import pandas as pd
+
+    frames, faces = (pd.read_parquet(Path(dataset) / f"{n}.parquet") for n in ("frames", "faces"))
+    joined = faces[["face_id", "frame_id", "path"]].merge(frames, on="frame_id")
+    many = int(rows)
+    while many:
+        joined.head(many).to_csv(out, index=False)
+        many -= min(len(joined), many)
+
+
+def draw_properties(manifest: str) -> None:
+    """Write what `probe` would measure on pictures."""
+    import zlib
+
+    import numpy as np
+    import pandas as pd
+
+    from ffpp_tools.kept import FILES
+    from ffpp_tools.manifest import Manifest
+    from ffpp_tools.probe import MAX_SAMPLES, PROPERTIES
+    from ffpp_tools.rows import SPLITS
+    from ffpp_tools.tables import read_faces
+
+    read = Manifest.read(Path(manifest))
+    samples = pd.concat([read.samples(split) for split in SPLITS])
+    samples = samples.sample(frac=1, random_state=0).groupby("category").head(MAX_SAMPLES)
+    faces = read_faces(read.root).set_index("face_id")["sha256"]
+    names = samples["face_id"] + " " + faces.loc[samples["face_id"]].to_numpy()
+    bucket = samples["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES)
+    rng = np.random.default_rng(0)
+    (read.root / "measured" / "properties").mkdir(parents=True, exist_ok=True)
+    for number, own in names.groupby(bucket):
+        np.savez(
+            read.root / "measured" / "properties" / f"{number:02x}.npz",
+            names=own.to_numpy(str),
+            values=rng.normal(size=(len(own), len(PROPERTIES))).astype(np.float32),
+        )
+
+
+def probe(manifest: str) -> None:
+    """The shortcut probe of a manifest whose crops were measured before."""
+    import pandas as pd
+
+    from ffpp_tools import probe
+    from ffpp_tools.manifest import Manifest
+    from ffpp_tools.rows import SPLITS
+    from ffpp_tools.tables import read_faces
+
+    read = Manifest.read(Path(manifest))
+    samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
+    probe.probe(read.root, read_faces(read.root), samples, 1)
+
+
+def draw_predictions(manifest: str, file: str) -> None:
+    """Write predictions of val and test, all digits of single precision."""
+    import numpy as np
+    import pandas as pd
+
+    from ffpp_tools.manifest import Manifest
+
+    read = Manifest.read(Path(manifest))
+    samples = pd.concat([read.samples(split) for split in ("val", "test")])
+    probabilities = draw_probabilities(
+        samples["class_index"].to_numpy(), len(read.classes), samples
+    )
+    columns = [f"p_{name}" for name in read.classes]
+    table = pd.DataFrame(probabilities.astype(np.float32), columns=columns)
+    table.insert(0, "face_id", samples["face_id"].to_numpy())
+    table.to_csv(file, index=False)
+
+
+def draw_probabilities(actual: np.ndarray, classes: int, samples: pd.DataFrame) -> np.ndarray:
+    """Probabilities of classes, alike within a clip and within a group: (n, classes)."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(len(actual), classes))
+    for unit in (samples["group"], samples["category"] + samples["clip"]):
+        code = pd.factorize(unit)[0]
+        logits += rng.normal(size=(code.max() + 1, classes))[code]
+    logits[np.arange(len(actual)), actual] += 2
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def plain_report(manifest: str, file: str) -> None:
+    """Read, judge by the usual three measures, write."""
+    import pandas as pd
+    from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+    predicted = pd.read_csv(file)
+    joined = pd.read_csv(Path(manifest) / "test.csv").merge(predicted, on="face_id")
+    columns = [name for name in predicted if name.startswith("p_")]
+    fake, p_fake = joined["label"] == "fake", 1 - joined["p_Youtube"]
+    print(roc_auc_score(fake, p_fake), average_precision_score(fake, p_fake))
+    print(log_loss(joined["class_index"], joined[columns]))
+    joined.to_csv(Path(file).with_name("plain.csv"), index=False)
+
+
+def draw_scores(rows: int, share: float) -> Scores:
+    """A test split: 70 pairs of people with 140 clips of each category; stills of a share."""
+    import numpy as np
+    import pandas as pd
+
+    from classify.scores import Scores
+
+    names = np.array(sorted(("Youtube", *METHODS)))
+    clips = np.arange(round(rows * (1 - share)))
+    of_category, clip = clips % len(names), clips // len(names) % 140
+    photo = np.arange(rows - len(clips))
+    person = np.where(photo % 2, photo, photo // 40)  # half of them of people who are there often
+    category = np.append(names[of_category], np.where(photo % 2, "CelebA-HQ", "CelebA"))
+    table = pd.DataFrame(
+        {
+            "category": category,
+            "compression": np.append(np.full(len(clips), "c23"), np.full(len(photo), "still")),
+            "clip": np.append(clip, photo).astype(str),
+            "frame": np.append(clips // len(names) // 140, np.zeros(len(photo), int)),
+            "group": np.append(
+                np.char.add("Youtube/", (clip // 2).astype(str)),
+                np.char.add("CelebA/", person.astype(str)),
+            ),
+        }
+    ).astype({"category": "str", "compression": "str", "clip": "str", "group": "str"})
+    table["label"] = table["category"].isin(METHODS).map({True: "fake", False: "real"})
+    classes = {c: "fake" if c in METHODS else "real" for c in sorted(set(category))}
+    table["class"] = table["category"]
+    table["class_index"] = table["class"].map({c: i for i, c in enumerate(classes)})
+    table["face_id"] = table["category"] + "/" + table["clip"] + "/" + table["frame"].astype("str")
+    table["path"] = "faces/" + table["face_id"] + ".png"
+    found = draw_probabilities(table["class_index"].to_numpy(), len(classes), table)
+    columns = {f"p_{name}": found[:, i] for i, name in enumerate(classes)}
+    return Scores(table.assign(**columns), classes)
+
+
+def judge(rows: str, share: str) -> None:
+    """Judge per frame, then per clip."""
+    from classify.judge import judge as judged
+    from classify.operating import Operating
+
+    scores = draw_scores(int(rows), float(share))
+    with measured():
+        judged(scores, "frame", Operating("a benchmark"), {})
+        judged(scores.clips(), "clip", Operating("a benchmark"), {})
+
+
+def plain_judge(rows: str, share: str) -> None:
+    """The three usual measures, once each, without intervals."""
+    from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+    scores = draw_scores(int(rows), float(share))
+    with measured():
+        roc_auc_score(scores.is_fake, scores.p_fake)
+        average_precision_score(scores.is_fake, scores.p_fake)
+        log_loss(scores.actual, scores.probabilities)
+
+
+def draw_parts(dataset: str, scale: str) -> None:
+    """Write the parts of a dataset."""
+    frames, faces, _ = tables(float(scale))
+    write_parts(Path(dataset), frames, faces)
+
+
+def draw_new_parts(dataset: str, clips: str) -> None:
+    """Commit so many clips more, copies of clips that are there, under another compression."""
+    from dataclasses import replace
+
+    from ffpp_tools.rows import Part, part_path
+
+    folder = Path(dataset)
+    found = sorted((folder / "parts").glob("*/c23/*.json"))
+    of_categories = [found[i] for i in range(0, len(found), len(found) // int(clips))]
+    compression = f"c{clips}"
+    for path in of_categories[: int(clips)]:
+        part = Part.read(path)
+
+        def other(row: Any, names: Sequence[str]) -> Any:
+            moved = {n: getattr(row, n).replace("/c23/", f"/{compression}/") for n in names}
+            return replace(row, **moved)
+
+        frames = [replace(other(r, ["frame_id"]), compression=compression) for r in part.frames]
+        faces = [other(r, ["face_id", "frame_id", "path"]) for r in part.faces]
+        first = frames[0]
+        name = part_path(first.category, compression, first.clip)
+        Part(tuple(frames), tuple(faces)).write(folder / name)
+
+
+def write_parts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
+    """Write the part of every clip, and those of the stills."""
+    from ffpp_tools.rows import part_path
+
+    keys = frames[["category", "compression", "clip"]].itertuples(index=False)
+    frames = frames.assign(part=[part_path(*key) for key in keys])
+    parts = dict(zip(frames["frame_id"], frames["part"], strict=True))
+    of_faces = faces["frame_id"].map(parts)
+    crops = {name: own.to_dict("records") for name, own in faces.groupby(of_faces)}
+    for name, own in frames.drop(columns="part").groupby(frames["part"]):
+        path = dataset / str(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = {"frames": own.to_dict("records"), "faces": crops.get(name, [])}
+        path.write_text(json.dumps(rows))
+
+
+def merge(dataset: str) -> None:
+    """Bring the tables up to date."""
+    from ffpp_tools.tables import merge_parts
+
+    with measured():
+        merge_parts(Path(dataset))
+
+
+def plain_merge(dataset: str) -> None:
+    """Read both tables and write them again."""
+    import pandas as pd
+
+    with measured():
+        for name in ("frames", "faces"):
+            table = pd.read_parquet(Path(dataset) / f"{name}.parquet")
+            table.to_parquet(Path(dataset).with_name(f"plain-{name}.parquet"), index=False)
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    function.__name__: function
+    for function in (
+        draw_dataset,
+        plain_split,
+        draw_properties,
+        probe,
+        draw_predictions,
+        plain_report,
+        judge,
+        plain_judge,
+        draw_parts,
+        draw_new_parts,
+        merge,
+        plain_merge,
+    )
+}
+PARTS_OF_ALL = {"split": splits, "report": reports, "judge": judges, "merge": merges}
+
+
+def exponent(values: Sequence[float]) -> float:
+    """The k of a + b·nᵏ through values at 1/16, 1/4 and all of n; nan where none fits.
+
+    >>> exponent([10 + 1, 10 + 4, 10 + 16])
+    1.0
+    """
+    first, second = values[1] - values[0], values[2] - values[1]
+    return math.log(second / first, 4) if min(first, second) > 0 else math.nan
+
+
+def main() -> None:
+    """Measure, and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1.0, help="of the largest size")
+    parser.add_argument("--only", default=",".join(PARTS_OF_ALL), help="which stages")
+    parser.add_argument("--sizes", type=int, default=len(SIZES), help="so many, smallest first")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--stage", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.stage:
+        STAGES[given.stage[0]](*given.stage[1:])
+        return
+    found: dict[str, list[dict[str, Any]]] = {}
+    for size in SIZES[: given.sizes]:
+        with tempfile.TemporaryDirectory() as name:
+            for part in given.only.split(","):
+                for what, rows, took, plain in PARTS_OF_ALL[part](Path(name), size * given.scale):
+                    ratio = took["cpu_s"] / plain["cpu_s"]
+                    found.setdefault(what, []).append({"rows": rows, **took, "ratio": ratio})
+                    print(
+                        f"{what}, {rows:,} rows: {took}, {ratio:.2f}", file=sys.stderr, flush=True
+                    )
+                    if given.json:
+                        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    print(
+        "| stage | rows | wall s | CPU s | peak MB | × plain | grows as nᵏ, k |\n|---" * 1, end=""
+    )
+    print("|---" * 6 + "|")
+    for what, results in found.items():
+        last = results[-1]
+        grows = exponent([r["cpu_s"] for r in results]) if len(results) == len(SIZES) else math.nan
+        print(
+            f"| {what} | {last['rows']:,} | {last['wall_s']:.1f} | {last['cpu_s']:.1f} "
+            f"| {last['peak_mb']:,.0f} | {last['ratio']:.1f} | {grows:.2f} |"
+        )
+    print()
+    for what, plain in PLAIN.items():
+        print(f"Plain of {what}: {plain}.")
+
+
+if __name__ == "__main__":
+    main()
