@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ffpp_tools import decode, demux
+from ffpp_tools import decode, demux, merged
 from ffpp_tools.demo import draw_world
 from ffpp_tools.demo.manipulate import METHODS
 from ffpp_tools.errors import FfppError
@@ -16,10 +16,11 @@ from tests.test_detect import found_in
 
 
 def hashes(root):
+    """Of all files but merged.json, which holds stamps of others."""
     return {
         p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(root.rglob("*"))
-        if p.is_file()
+        if p.is_file() and p.name != merged.FILE
     }
 
 
