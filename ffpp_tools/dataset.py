@@ -16,6 +16,7 @@ from ffpp_tools.match_rates import limits
 from ffpp_tools.tables import (
     covered,
     fingerprint,
+    positions,
     read_columns,
     read_duplicates,
     read_faces,
@@ -38,7 +39,8 @@ class Dataset:
 
     folder: Path
     frames: pd.DataFrame  # the ledger; columns `OF_FRAMES`, `REPEATED` as categories
-    faces: pd.DataFrame  # columns `OF_FACES`
+    # Columns `OF_FACES`, but for `frame_id`: `frame` is the position of a crop's frame in `frames`.
+    faces: pd.DataFrame
     duplicates: pd.DataFrame | None  # columns as in `DuplicateRow`; None before ffpp-clean
     identities: pd.DataFrame | None  # columns as in `IdentityRow`; None before ffpp-identify
     videos: Mapping[str, str] | None  # clip of Youtube → YouTube video; None if not known
@@ -55,6 +57,7 @@ class Dataset:
         """
         frames, of_frames = read_columns(folder, "frames", OF_FRAMES, REPEATED)
         faces, of_faces = read_columns(folder, "faces", OF_FACES)
+        faces["frame"] = positions(frames["frame_id"], faces.pop("frame_id"))
         found = {"duplicates": read_duplicates(folder), "identities": read_identities(folder)}
         others = {f"{n}.parquet": fingerprint(t) for n, t in found.items() if t is not None}
         return cls(

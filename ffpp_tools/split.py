@@ -22,7 +22,7 @@ from ffpp_tools.groups import groups, knots
 from ffpp_tools.manifest import Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import SPLITS, STILL
-from ffpp_tools.tables import as_text, positions, sorted_order
+from ffpp_tools.tables import as_text, sorted_order
 from ffpp_tools.unfinished import delete, in_the_way, making
 
 COMMAND = "ffpp-split"
@@ -224,12 +224,14 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     """
     mode = recipe.label_space()
     categories = (*mode.categories, *recipe.include)
-    frames = tables.frames
+    frames = tables.frames.reset_index(drop=True)
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = compressions.restricted(frames, recipe.compression)
     if repeated := tables.repeated():
         frames = frames[~knots(frames).isin(repeated)]
-    at = positions(frames["frame_id"], tables.faces["frame_id"])
+    at = np.full(len(tables.frames) + 1, -1)  # the last is for -1
+    at[frames.index] = np.arange(len(frames))
+    at = at[tables.faces["frame"]]
     if unreadable := tables.unreadable():
         at[tables.faces["path"].isin(unreadable)] = -1
     face = sorted_order(tables.faces["face_id"])
