@@ -150,6 +150,13 @@ def gradient(function: Callable[[Any], Any], values: Any) -> Any:
     return torch.autograd.grad(function(values), values)[0]
 
 
+def file_errors() -> Any:
+    """What TensorFlow raises where it cannot write a file: no OSError."""
+    import tensorflow as tf
+
+    return tf.errors.OpError
+
+
 def saved_model(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     """What TensorFlow itself, without Keras, makes of a SavedModel."""
     import tensorflow as tf

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from classify.backend import saved_model
+from classify.backend import file_errors, saved_model
 from classify.errors import ClassifyError, ModelError
 from classify.operating import operating_if_known
 from classify.predict import predict
@@ -127,12 +127,10 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> Path:
-    import tensorflow as tf
-
     path = folder / "model"
     try:
         model.export(path, format="tf_saved_model", verbose=False)
-    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+    except file_errors() as error:
         why = brief(str(error.message).rsplit("; ", 1)[-1])
         raise ClassifyError(f"{path}: cannot be written ({why})") from error
     return path

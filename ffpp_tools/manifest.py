@@ -207,7 +207,8 @@ def write_manifest(
         write_atomically(path, _csv(rows[list(MANIFEST_COLUMNS)]))
         files[path.name], crops[split] = sha256(path), _digest(rows["path"], rows["sha256"])
     info = {**info, "files": files, "crops": crops}
-    text = json.dumps(formats.stamped(formats.MANIFEST, info), indent=2) + "\n"
+    # What it says of people comes first.
+    text = json.dumps({**info, formats.KEY: formats.VERSIONS[formats.MANIFEST]}, indent=2) + "\n"
     write_atomically(folder / "manifest.json", text.encode())
     return Manifest(folder, json.loads(json.dumps(info)))
 
