@@ -21,7 +21,7 @@ from ffpp_tools.media import PICTURE, PassedOver
 
 # Folders of which a set says that they hold its photographs; what lies beside them does not count.
 SET_FOLDERS = {
-    **dict.fromkeys(("img_align_celeba", "img_align_celeba_png", "img_celeba"), CELEBA),
+    **dict.fromkeys(celeba.FOLDERS, CELEBA),
     celeba.HQ_FOLDER: CELEBA_HQ,
 }
 PARTITION_LISTS = ("list_eval_partition.txt", "list_eval_partition.csv")
