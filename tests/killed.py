@@ -18,6 +18,7 @@ from pathlib import Path
 import filelock  # noqa: F401 (here and not in every fork)
 import scipy.sparse  # noqa: F401
 
+from ffpp_tools import merged
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import FfppError
 from ffpp_tools.layout import families, find_clips
@@ -66,11 +67,11 @@ def forked(act: Callable[[], object], at: int | None = None, count: Path | None 
 
 
 def tree(root: Path) -> dict[str, str]:
-    """Every file and what it holds, but for logs, which hold times."""
+    """Every file and what it holds, but for logs and merged.json, which hold times."""
     return {
         path.relative_to(root).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != LOG
+        if path.is_file() and path.name not in (LOG, merged.FILE)
     }
 
 
