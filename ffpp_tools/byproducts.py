@@ -37,7 +37,7 @@ def left_out(folder: Path, names: Sequence[str]) -> dict[str, str]:
     names = [n for n in names if _holds(folder / n)]  # nothing is left out for an empty folder
     if celeba.HQ_FOLDER in names:
         beside = [n for n in names if n != celeba.HQ_FOLDER]
-        why = dict.fromkeys(beside, f"no part of {celeba.HQ_FOLDER}") | why
+        why = dict.fromkeys(beside, f"pictures outside {celeba.HQ_FOLDER}") | why
     for editions in EDITIONS:
         known = [n for pattern in editions for n in _matching(pattern, names)]
         why |= dict.fromkeys(known[1:], AGAIN)
