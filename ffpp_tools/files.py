@@ -109,6 +109,16 @@ def writing(path: Path) -> Iterator[None]:
         raise FfppError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write under a temporary name, then rename: a reader sees all of it or none.
+
+    Raises:
+        FfppError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 @contextmanager
 def replacing(path: Path, name: str = "") -> Iterator[Path]:
     """A file under another name, which nobody else has, that becomes `path` when it is whole.
@@ -135,16 +145,6 @@ def replacing(path: Path, name: str = "") -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees all of it or none.
-
-    Raises:
-        FfppError: the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def sweep(*folders: Path) -> None:
