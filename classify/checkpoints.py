@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import secrets
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +20,7 @@ from classify.errors import ModelError, RunError
 from classify.folder import LOG
 from classify.runs import load_model
 from classify.saved import archive_of
-from ffpp_tools.errors import FfppError
-from ffpp_tools.files import write_atomically, writing
+from ffpp_tools.files import replacing, write_atomically
 
 # What Keras measures of an epoch, by the names of its callbacks' logs.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
@@ -139,24 +137,6 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-@contextmanager
-def _saving(path: Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` when the disk has all of it.
-
-    Nobody else writes to that name, and it has the suffix by which Keras knows a format.
-
-    Raises:
-        FfppError: it cannot be written; the file before stays, and nothing of this one.
-    """
-    temporary = path.with_name(f"saving-{secrets.token_hex(8)}-{path.name}")
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-    except FfppError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+def _saving(path: Path) -> AbstractContextManager[Path]:
+    """As `replacing`, by a name with the suffix that Keras knows the format by."""
+    return replacing(path, f"saving-{secrets.token_hex(8)}-{path.name}")

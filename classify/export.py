@@ -18,7 +18,6 @@ from classify.operating import operating_if_known
 from classify.predict import predict
 from classify.runs import Run
 from classify.saved import brief
-from ffpp_tools import formats
 from ffpp_tools.files import write_atomically, writing
 from ffpp_tools.unfinished import delete, in_the_way, making
 
@@ -110,7 +109,7 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
     classes = run.classes
     units = model.output_shape[1]
     side = model.input_shape[1]
-    values = {
+    return {
         "run": run.folder.resolve().name,
         "arch": run.settings.arch,
         "format": kind,
@@ -123,7 +122,6 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
         "why_fixed": at.why_fixed,
         "faces": run.faces,
     }
-    return formats.stamped(formats.REPORT, values)
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> Path:

@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ffpp_tools import celeba
+
 MASKS, AGAIN = "segmentation masks", "the same photographs again"
 SEVERAL_SIZES = "the same photographs in another size"
 # Folders beside each other that hold the same photographs, the best first.
 EDITIONS = (
-    ("img_align_celeba", "img_align_celeba_png", "img_celeba"),  # CelebA; the last is uncropped
+    celeba.FOLDERS,
     (r"images\d+x\d+", "in-the-wild-images", r"thumbnails\d+x\d+"),  # FFHQ
 )
 # Of CelebAMask-HQ, as downloaded and as its own scripts go on from there; then of anybody.
-HQ_PHOTOGRAPHS = "CelebA-HQ-img"
 HQ_MASKS = r"CelebAMask-HQ-mask.*"
 OTHERS = (("masks?|segmentations?|seg_?maps?|parsing", MASKS), (r"thumb(nail)?s?(\d+x\d+)?", AGAIN))
 # 00000_l_brow.png, a mask of CelebAMask-HQ that lies somewhere else.
@@ -34,8 +35,9 @@ def left_out(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """
     why = {n: MASKS for n in names if re.fullmatch(HQ_MASKS, n)}
     names = [n for n in names if _holds(folder / n)]  # nothing is left out for an empty folder
-    if HQ_PHOTOGRAPHS in names:
-        why |= {n: f"no part of {HQ_PHOTOGRAPHS}" for n in names if n != HQ_PHOTOGRAPHS} | why
+    if celeba.HQ_FOLDER in names:
+        beside = [n for n in names if n != celeba.HQ_FOLDER]
+        why = dict.fromkeys(beside, f"pictures outside {celeba.HQ_FOLDER}") | why
     for editions in EDITIONS:
         known = [n for pattern in editions for n in _matching(pattern, names)]
         why |= dict.fromkeys(known[1:], AGAIN)

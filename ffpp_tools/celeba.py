@@ -15,11 +15,13 @@ DIGITS, PHOTOGRAPHS = 6, 202_599  # its pictures are called 000001 to 202599
 # CelebAMask-HQ counts its pictures from 0; this file says which of CelebA's each was made from.
 HQ_MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 HQ_FOLDER = "CelebA-HQ-img"  # of CelebAMask-HQ, which counts from 0
+# Folders of the same photographs of CelebA, the best first; the last is uncropped.
+FOLDERS = ("img_align_celeba", "img_align_celeba_png", "img_celeba")
 HQ_DENSE = 1000  # so many numbers that leave out fewer than half are no choice among CelebA's
 RENUMBERED = ("train_img", "val_img", "test_img")  # by CelebAMask-HQ's script, each from 0
-CHANCE = (
-    1e-6  # that indices are all CelebA-HQ's numbers too: 15 % of CelebA's are, so of 8 pictures
-)
+# Names that are all CelebA-HQ's numbers in CelebA are taken for these where indices would be so
+# with less than this probability. Of CelebA's numbers 15 % are CelebA-HQ's: 8 pictures suffice.
+CHANCE = 1e-6
 HQ_PHOTOGRAPHS = 30_000
 WITHOUT_MAPPING = f"{HQ_MAPPING}, put beside them, would tell which photograph is which"
 SUBFOLDERS = ("", "Anno", "Eval")

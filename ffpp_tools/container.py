@@ -12,6 +12,7 @@ from ffpp_tools.files import regular
 if TYPE_CHECKING:
     import av
 
+MOV = "mov,mp4,m4a,3gp,3g2,mj2"  # MP4 and its kin, by FFmpeg's name
 # FFmpeg compares its limit with frames that are padded to the right, by less than this in all.
 PADDING = 64 * 32768
 PICTURE_LIMIT = "raise it with --max-pixels if the file is to be trusted"

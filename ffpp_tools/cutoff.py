@@ -11,10 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ffpp_tools.container import MOV
+
 if TYPE_CHECKING:
     import av
 
-MOV, AVI = "mov,mp4,m4a,3gp,3g2,mj2", "avi"
+AVI = "avi"
 BOXES = (b"mdat", b"moof", b"moov")  # of MP4, which hold frames and what tells of them
 SMALLEST_CHUNK = 8  # bytes that a frame takes in an AVI file, even an empty one
 

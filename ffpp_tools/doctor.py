@@ -9,7 +9,7 @@ from typing import Any
 
 from ffpp_tools import lists
 from ffpp_tools.byproducts import AGAIN, MASKS, SEVERAL_SIZES
-from ffpp_tools.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING
+from ffpp_tools.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING, HQ_PHOTOGRAPHS, PHOTOGRAPHS
 from ffpp_tools.console import counted
 from ffpp_tools.errors import DataNotFoundError, FfppError
 from ffpp_tools.files import there
@@ -20,7 +20,7 @@ from ffpp_tools.media import HIDDEN, NEITHER, summary
 from ffpp_tools.stills import is_140k, survey
 
 SHOWN = 8  # names in a sentence
-STILLS = {"CelebA": 202_599, "CelebA-HQ": 30_000}  # how many photographs each has
+STILLS = {CELEBA: PHOTOGRAPHS, CELEBA_HQ: HQ_PHOTOGRAPHS}  # how many photographs each has
 OTHERS = "photographs"  # a category for those of any other folder
 SETS = {CELEBA: CELEBA, CELEBA_HQ: CELEBA_HQ, "CelebAMask-HQ": CELEBA_HQ}  # folder → category
 EXPECTED = {MASKS, AGAIN, SEVERAL_SIZES, HIDDEN, NEITHER}  # files that a set may well have

@@ -91,7 +91,7 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
     from PIL import Image as Pillow
     from PIL import ImageFile, ImageOps
 
-    theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # ours is told, and raised
+    theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # max_pixels decides instead
     try:
         data = pixels_alone(regular(path).read_bytes())
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)

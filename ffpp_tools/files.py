@@ -115,18 +115,36 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FfppError: the file cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path, name: str = "") -> Iterator[Path]:
+    """A file under another name, which nobody else has, that becomes `path` when it is whole.
+
+    Args:
+        path: of the file; its folder is made. What was there before stays until then.
+        name: the other one, which `TEMPORARY` has to know; random if none is given.
+
+    Yields:
+        The other name, to write to.
+
+    Raises:
+        FfppError: the file cannot be written; nothing of it is left.
+    """
+    temporary = path.with_name(name or f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
-        temporary.replace(path)
-    except OSError as error:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+            temporary.replace(path)
+    except FfppError:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
 
 
 def sweep(*folders: Path) -> None:

@@ -29,17 +29,32 @@ PREDICTIONS = "predictions"
 REPORT = "report"
 GENERATED = "generated faces"
 UNFINISHED = "unfinished folder"
-VERSIONS = dict.fromkeys(
-    (
-        *(SETTINGS, PART, TABLE, MEASURED, MANIFEST, PROBE, RUN, OPERATING),
-        *(PREDICTIONS, REPORT, GENERATED, UNFINISHED),
-    ),
-    1,
-)
+MERGED = "record of merged parts"
+VERSIONS = {
+    SETTINGS: 1,
+    PART: 1,
+    TABLE: 1,
+    MEASURED: 1,
+    MANIFEST: 1,
+    PROBE: 1,
+    RUN: 1,
+    OPERATING: 1,
+    PREDICTIONS: 1,
+    REPORT: 1,
+    GENERATED: 1,
+    UNFINISHED: 1,
+    MERGED: 1,  # of how rows become tables, too
+}
 
 
 def stamped(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as they are written: with their format, which comes first."""
+    """Values as they are written: with their format, which comes first.
+
+    Raises:
+        ValueError: they hold something else under its key.
+    """
+    if KEY in values:
+        raise ValueError(f"{kind}: the key {KEY!r} is taken by {values[KEY]!r}")
     return {KEY: VERSIONS[kind], **values}
 
 

@@ -138,8 +138,11 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
         root: of the tree.
         clips: some of it, which tell what it is.
     """
-    ffpp = _is_ffpp(root)
-    every = _ffpp_clips(root, clips[0].compression) if ffpp else find_other_clips(root)
+    if _is_ffpp(root):
+        every, said = _ffpp_clips(root, clips[0].compression), list[str]()
+    else:
+        other = others(root)
+        every, said = other.clips, other.remarks
     taken = {os.path.realpath(clip.path) for clip in every}
     names = {(clip.path.parent, clip.name) for clip in every}
     found = media.search(root, (VIDEO,))
@@ -156,7 +159,7 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
         and one.why != "pictures"
         and not (one.why == NEITHER and one.path.suffix in LISTS)
     ]
-    return [*([] if ffpp else others(root).remarks), *media.summary(passed, root)]
+    return [*said, *media.summary(passed, root)]
 
 
 def _why_no_clip(root: Path, path: Path) -> str:

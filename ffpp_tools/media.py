@@ -16,7 +16,7 @@ from ffpp_tools.files import irregular, named, regular
 PICTURE, VIDEO = "picture", "video"
 PLURAL = {PICTURE: "pictures", VIDEO: "videos"}
 NEITHER = "neither picture nor video"
-HIDDEN, UNREADABLE_FOLDER = "hidden", "in a folder that cannot be read"
+HIDDEN, UNREADABLE_FOLDER = "hidden", "a folder that cannot be read"
 # Files with one of these suffixes are taken for what it says without being opened.
 SUFFIXES = {
     PICTURE: (

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ffpp_tools import formats
 from ffpp_tools.files import read_json, write_atomically
 
 FILE = "merged.json"
 TABLES = ("frames.parquet", "faces.parquet")
-VERSION = 1  # of this file, and of how rows become tables
 
 # Size, times of change, and number of a file: other ones for every file that is written anew.
 Stamp = tuple[int, int, int, int]
@@ -50,13 +50,14 @@ class Merged:
                 found["own_rows"] is True,
             )
             wanted = {name: list(names) for name, names in columns.items()}
-            if found["version"] == VERSION and merged.columns == wanted:
+            current = found[formats.KEY] == formats.VERSIONS[formats.MERGED]
+            if current and merged.columns == wanted:
                 return merged if merged.tables == stamps(dataset, TABLES) else None
         return None
 
     def write(self, dataset: Path) -> None:
         """Keep it; to be called when the tables lie there."""
-        text = json.dumps({"version": VERSION, **asdict(self)})
+        text = json.dumps(formats.stamped(formats.MERGED, asdict(self)))
         write_atomically(dataset / FILE, text.encode())
 
 

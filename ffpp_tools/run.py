@@ -194,7 +194,7 @@ def _commit_stills(
     """Extract those of a batch that its part does not hold yet, and add them to it."""
     path = dataset / name
     held = _held(path)
-    wanted = _todo(stills, held, retry)  # another process may have done them by now
+    wanted = _todo(stills, held, retry)  # a cluster may start a task a second time
     new = extract_stills(wanted, settings, dataset, max_pixels)
     frames = {row.clip: row for row in (*held.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}

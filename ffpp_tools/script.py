@@ -96,11 +96,13 @@ def with_options(
 def in_utf8() -> None:
     """Start again in Python's UTF-8 mode where the locale is of another encoding.
 
-    Else names of files and of categories could be neither printed nor written to a table.
+    Else names of files and of categories could be neither printed nor written to a table. Whoever
+    has chosen by `-X utf8` keeps that choice; without the option, an interpreter that ignores
+    environment variables (`-I`) would start itself again for ever.
     """
-    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
-        os.environ["PYTHONUTF8"] = "1"  # of workers too
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if sys.getfilesystemencoding() != "utf-8" and "utf8" not in sys._xoptions:
+        os.environ["PYTHONUTF8"] = "1"  # for workers
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 class Script:

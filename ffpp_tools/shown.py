@@ -16,14 +16,14 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ffpp_tools import bitstream
-from ffpp_tools.container import fed, opened, video_stream
+from ffpp_tools.container import MOV, fed, opened, video_stream
 from ffpp_tools.errors import DecodeError
 
 if TYPE_CHECKING:
     import av
 
 # Containers that tell when a frame is shown, by FFmpeg's names.
-TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv")
+TIMED = (MOV, "matroska,webm", "mpegts", "flv")
 # Codecs whose every packet holds a frame that is shown, unless it is known that it does not.
 TOLD = ("h264", "hevc", "vp8", "vp9", "mpeg4")
 WHOLE = (0, 1)  # FFmpeg's AV_FIELD_UNKNOWN and AV_FIELD_PROGRESSIVE: no packet is half a frame

@@ -21,7 +21,7 @@ from ffpp_tools.media import PICTURE, PassedOver
 
 # Folders of which a set says that they hold its photographs; what lies beside them does not count.
 SET_FOLDERS = {
-    **dict.fromkeys(("img_align_celeba", "img_align_celeba_png", "img_celeba"), CELEBA),
+    **dict.fromkeys(celeba.FOLDERS, CELEBA),
     celeba.HQ_FOLDER: CELEBA_HQ,
 }
 PARTITION_LISTS = ("list_eval_partition.txt", "list_eval_partition.csv")
@@ -164,7 +164,7 @@ def photographs(root: Path, category: str = "") -> Photographs:
     folder = max(own or of_sets, key=lambda one: (of_sets[one], one), default=root)
     outside = {parent for parent in counts if not parent.is_relative_to(folder)}
     if outside:
-        why = f"outside {folder.name}"
+        why = f"pictures outside {folder.name}"
         passed += [PassedOver(path, why) for path in paths if path.parent in outside]
         paths = [path for path in paths if path.parent not in outside]
     if not paths:
@@ -298,7 +298,7 @@ def _kaggle(root: Path) -> Survey:
                 f"{root}: none of the {len(stills):,} images that {', '.join(KAGGLE_CSVS)} name is "
                 f"there, such as {stills[0].path}; unpack the set's folder real_vs_fake beside them"
             )
-        why = f"on none of {', '.join(KAGGLE_CSVS)}"
+        why = f"pictures on none of {', '.join(KAGGLE_CSVS)}"
     else:
         for split, label, place in _kaggle_places(folder):
             # Each by itself: the same folder may be linked to several places.
@@ -308,7 +308,7 @@ def _kaggle(root: Path) -> Survey:
             for image in paths:
                 below = image.relative_to(folder).as_posix()
                 stills.append(_kaggle_still(folder, below, label, split))
-        why = "neither in real nor in fake of train, valid or test"
+        why = "pictures outside real and fake of train, valid and test"
     if not stills:
         raise DataNotFoundError(
             f"no images under {root}: {'; '.join(remarks) or 'its lists are empty'}. Unpack the "

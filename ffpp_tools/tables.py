@@ -227,7 +227,7 @@ def read_columns(
 
     path, row_type = dataset / f"{name}.parquet", {"frames": FrameRow, "faces": FaceRow}[name]
     buffered = {"pre_buffer": False, "buffer_size": 1 << 20}  # else all of a row group is held
-    with _refused(path), pq.ParquetFile(path, **buffered) as file:
+    with _refused(path, row_type), pq.ParquetFile(path, **buffered) as file:
         there = file.schema_arrow.names
         formats.checked(formats.TABLE, path, _attributes(file.schema_arrow))
         later = [
@@ -393,15 +393,19 @@ def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
 
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
-    with _refused(path):
+    with _refused(path, row_type):
         table = pd.read_parquet(regular(path))
         formats.checked(formats.TABLE, path, table.attrs)
         return _completed(table, path, row_type, list(table.columns))
 
 
 @contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """Say of a Parquet file that cannot be read what is wrong with it."""
+def _refused(path: Path, row_type: type) -> Iterator[None]:
+    """Say of a Parquet file that cannot be read what is wrong with it.
+
+    Raises:
+        TableError: it is missing, or damaged.
+    """
     try:
         yield
     except FileNotFoundError as error:
@@ -409,7 +413,9 @@ def _refused(path: Path) -> Iterator[None]:
             f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"
         ) from error
     except (ValueError, OSError) as error:
-        raise TableError(f"{path}: not a readable Parquet file ({error})") from error
+        raise TableError(
+            f"{path}: not a readable Parquet file ({error}); {_REMEDY[row_type]}"
+        ) from error
 
 
 def _completed(
@@ -419,7 +425,7 @@ def _completed(
     lacking = [f for f in fields(row_type) if f.name not in there]
     later = later_columns(row_type)
     if missing := [f.name for f in lacking if f.name not in later]:
-        raise TableError(f"{path}: column {', '.join(missing)} is missing; make it again")
+        raise TableError(f"{path}: column {', '.join(missing)} is missing; {_REMEDY[row_type]}")
     for field in lacking:  # written by an earlier release
         values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
         table.insert(len(table.columns), field.name, values)

@@ -36,6 +36,7 @@ def check(run, kind, folder):
 def test_the_exported_file_predicts_as_the_network_in_its_own_runtime(run, kind, tmp_path):
     check(run, kind, tmp_path / "e")
     about = json.loads((tmp_path / "e/about.json").read_text())
+    assert about["format"] == kind
     assert about["output"] == list(run.manifest.classes)
     assert about["input"].startswith("float32 (n, 48, 48, 3), RGB from 0 to 255")
     assert about["faces"]["crop"]["margin"] == 1.3

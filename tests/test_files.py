@@ -5,7 +5,7 @@ import pytest
 from ffpp_tools import lists, recipes
 from ffpp_tools.celeba import HQ_MAPPING, _mapped
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import read_json, read_text, read_toml, writing
+from ffpp_tools.files import read_json, read_text, read_toml, replacing, writing
 from ffpp_tools.script import read_options
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
@@ -35,3 +35,15 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
         open("/dev/full", "w") as file,  # noqa: PTH123
     ):
         file.write("x")
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path):
+    path = tmp_path / "new/a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    said = r"a\.txt: cannot be written \(No space left on device\)"
+    with pytest.raises(FfppError, match=said), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("a.txt", "whole")]

@@ -184,6 +184,13 @@ def test_a_format_that_is_no_number_is_named(found, tmp_path):
         formats.checked(formats.PART, tmp_path / "a.json", {formats.KEY: found})
 
 
+@pytest.mark.parametrize("kind", formats.VERSIONS)
+def test_nothing_is_written_in_the_place_of_the_format(kind):
+    assert formats.stamped(kind, {"a": 2}) == {"format": 1, "a": 2}
+    with pytest.raises(ValueError, match="the key 'format' is taken by 'litert'"):
+        formats.stamped(kind, {"format": "litert"})
+
+
 def later(row_type, *columns):
     """The dataclass as a later release may have it."""
     return make_dataclass(row_type.__name__, columns, bases=(row_type,), frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from ffpp_tools import tables
 from ffpp_tools.errors import FfppError, TableError
-from ffpp_tools.merged import FILE, TABLES
+from ffpp_tools.merged import FILE, TABLES, Merged
 from ffpp_tools.rows import STILL, FaceRow, FrameRow, Part, part_path
 from ffpp_tools.tables import merge_parts
 
@@ -148,6 +148,13 @@ def _lose_a_row(dataset):
     tables.read_faces(dataset).iloc[1:].to_parquet(dataset / "faces.parquet", index=False)
 
 
+def _of_another_format(dataset):
+    found = json.loads((dataset / FILE).read_text())
+    assert Merged.read(dataset, found["columns"]) is not None
+    (dataset / FILE).write_text(json.dumps(found | {"format": 99}))
+    assert Merged.read(dataset, found["columns"]) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -156,7 +163,7 @@ def _lose_a_row(dataset):
         lambda dataset: (dataset / FILE).unlink(),
         lambda dataset: (dataset / FILE).write_text("[]"),
         lambda dataset: (dataset / FILE).write_text((dataset / FILE).read_text()[:-9]),
-        lambda dataset: (dataset / FILE).write_text('{"version": 99}'),
+        _of_another_format,
     ],
 )
 def test_tables_and_a_record_that_were_changed_are_made_anew(dataset, tmp_path, change):

@@ -1,6 +1,7 @@
 """What every command has."""
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -11,7 +12,7 @@ from rich.table import Table
 from ffpp_tools import console as spoken
 from ffpp_tools.console import answer, log, moving, print_table, say
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.script import ffpp_script, read_options
+from ffpp_tools.script import ffpp_script, in_utf8, read_options
 from tests.test_cli import COMMANDS
 from tests.test_package import ROOT
 
@@ -155,3 +156,17 @@ def test_a_locale_that_knows_no_umlauts_is_no_hindrance(command, dataset, tmp_pa
     assert "manifest: mé" in done.stdout
     assert (tmp_path / "mé/manifest.json").is_file()
     assert "manifest: mé" in (tmp_path / "mé/log.txt").read_text("utf-8")
+
+
+def test_a_command_starts_itself_again_once_at_most(monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda path, words: started.append(words))
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-I", "ffpp-split", "dataset"])
+    monkeypatch.setattr(sys, "_xoptions", {})
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    in_utf8()
+    assert started == [[sys.executable, "-X", "utf8", "-I", "ffpp-split", "dataset"]]
+    monkeypatch.setattr(sys, "_xoptions", {"utf8": True})
+    in_utf8()
+    assert len(started) == 1

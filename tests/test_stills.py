@@ -245,7 +245,7 @@ def test_a_folder_of_masks_alone_holds_no_photographs(tmp_path):
             "the same photographs again",
         ),
         ("img_align_celeba/1.jpg", "img_celeba/1.jpg", "the same photographs again"),
-        ("img_align_celeba/1.jpg", "docs/figure.png", "outside img_align_celeba"),
+        ("img_align_celeba/1.jpg", "docs/figure.png", "pictures outside img_align_celeba"),
         (
             "images1024x1024/00000/1.png",
             "thumbnails128x128/00000/1.png",
