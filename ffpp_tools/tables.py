@@ -441,7 +441,7 @@ def _check_values(path: Path, table: pd.DataFrame, row_type: type) -> None:
         column, kind = table[field.name], is_kind.get(str(field.type))
         if isinstance(column.dtype, pd.CategoricalDtype) and not column.isna().any():
             column = column.cat.categories.to_series()
-        if kind is not None and len(column) and (column.isna().any() or not kind(column)):
+        if kind is not None and (column.isna().any() or not kind(column)):
             empty = column.isna()
             what = f"row {int(empty.argmax()) + 1} has none" if empty.any() else "they are not text"
             what = what if field.type == "str" or empty.any() else "they are no whole numbers"

@@ -21,6 +21,7 @@ from classify.errors import RunError
 from classify.runs import load_model
 from classify.settings import TrainSettings
 from classify.train import train
+from ffpp_tools.console import console
 from tests.test_demo import hashes
 from tests.test_faults import without_privileges
 from tests.test_script import OBEYED
@@ -354,7 +355,8 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
         assert not Path("new").exists()
 
 
-def test_names_that_a_terminal_would_obey_are_written_out(place, typed):
+def test_names_that_a_terminal_would_obey_are_written_out(place, typed, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)  # names in a table are not broken
     face = next(Path("dataset/faces/CelebA").rglob("*.png"))
     Path("photographs").mkdir()
     shutil.copy(face, "photographs/a\x1b[31mred.png")
