@@ -120,12 +120,16 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_errors_are_one_line_with_a_remedy_and_status_1(command, tmp_path, words, message):
-    done = command(*words, FFPP_DATA="")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_errors_are_one_line_with_a_remedy_and_status_1(
+    typed, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FFPP_DATA", "")
+    status, _, err = typed(*words)
+    assert status == 1
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,11 +161,12 @@ def test_a_run_without_a_single_crop_fails(command, tmp_path):
     ids=str,
 )
 def test_impossible_options_are_refused_before_anything_is_written(
-    command, world, tmp_path, options, message
+    typed, world, tmp_path, monkeypatch, options, message
 ):
-    done = command("ffpp-extract", world / "FaceForensics++", *options)
-    assert done.returncode == 1
-    assert message in done.stderr
+    monkeypatch.chdir(tmp_path)
+    status, _, err = typed("ffpp-extract", world / "FaceForensics++", *options)
+    assert status == 1
+    assert message in err
     assert not (tmp_path / "dataset").exists()
 
 
