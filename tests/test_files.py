@@ -1,12 +1,15 @@
 """Text files, as whatever writes them."""
 
+import errno
+import os
+
 import pytest
 
 from ffpp_tools import lists, recipes
+from ffpp_tools.celeba import HQ_MAPPING, _mapped
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import read_json, read_text, read_toml, writing
+from ffpp_tools.files import read_json, read_text, read_toml, unless_read_only, writing
 from ffpp_tools.script import read_options
-from ffpp_tools.stills import HQ_MAPPING, _hq_mapping
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
 
@@ -25,7 +28,7 @@ def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
     assert recipes.read(str(written("mine.toml", text))).mode == "videos"
     assert lists.read_values(written("identity_CelebA.txt", "000001.jpg 7\n")) == {"000001": "7"}
     written(HQ_MAPPING, "idx orig_idx orig_file\n0 5 000006.jpg\n")
-    assert _hq_mapping(tmp_path) == {0: "000006"}
+    assert _mapped(tmp_path / HQ_MAPPING) == {0: "000006"}
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path):
@@ -35,3 +38,14 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
         open("/dev/full", "w") as file,  # noqa: PTH123
     ):
         file.write("x")
+
+
+def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
+    def refused(number):
+        with unless_read_only(), writing(tmp_path / "mine.csv"):
+            raise OSError(number, os.strerror(number))
+
+    refused(errno.EROFS)
+    refused(errno.EACCES)
+    with pytest.raises(FfppError, match="No space left"):
+        refused(errno.ENOSPC)
