@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 
@@ -157,6 +158,9 @@ def _lose_a_row(dataset):
         lambda dataset: (dataset / FILE).write_text("[]"),
         lambda dataset: (dataset / FILE).write_text((dataset / FILE).read_text()[:-9]),
         lambda dataset: (dataset / FILE).write_text('{"version": 99}'),
+        lambda dataset: (dataset / FILE).write_text(
+            re.sub(r"\[[\d, ]+\]", "[1, Infinity, 1, 1]", (dataset / FILE).read_text())
+        ),
     ],
 )
 def test_tables_and_a_record_that_were_changed_are_made_anew(dataset, tmp_path, change):
