@@ -109,6 +109,20 @@ def writing(path: Path) -> Iterator[None]:
         raise FfppError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+@contextmanager
+def unless_read_only() -> Iterator[None]:
+    """Leave undone what is written into a folder that may only be read.
+
+    Raises:
+        FfppError: it cannot be written for another reason.
+    """
+    try:
+        yield
+    except FfppError as error:
+        if getattr(error.__cause__, "errno", None) not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, then rename: a reader sees all of it or none.
 

@@ -1,7 +1,8 @@
 """Numbers measured on crops, computed once and kept beside them, whatever asks for them next.
 
 They lie in `measured/<what>/`, in 256 files by the names of the crops, each committed whole: a run
-that is stopped loses the file at hand. A crop that was made anew is measured anew.
+that is stopped loses the file at hand. A crop that was made anew is measured anew. Beside a dataset
+that may only be read nothing is kept.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pandas as pd
 
 from ffpp_tools import formats
 from ffpp_tools.console import moving
-from ffpp_tools.files import below, write_atomically
+from ffpp_tools.files import below, unless_read_only, write_atomically
 from ffpp_tools.parents import with_parent
 from ffpp_tools.picture import Image, read_image
 from ffpp_tools.recorded import recorded_settings
@@ -120,7 +121,8 @@ def _file(
         names = np.concatenate([names, np.array(list(new))])
         values = np.concatenate([values, list(new.values())])
         np.savez(buffer, names=names, values=values, **formats.stamped(formats.MEASURED, {}))
-        write_atomically(path, buffer.getvalue())
+        with unless_read_only():
+            write_atomically(path, buffer.getvalue())
     nothing = np.full(width, np.nan, np.float32)
     return np.array([known.get(key, new.get(key, nothing)) for key in keys])
 

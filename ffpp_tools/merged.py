@@ -41,7 +41,7 @@ class Merged:
             dataset: the folder.
             columns: that the tables are to have.
         """
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
             found = read_json(dataset / FILE)
             merged = cls(
                 {name: list(names) for name, names in found["columns"].items()},

@@ -22,7 +22,7 @@ from ffpp_tools import formats
 from ffpp_tools.clip import ORIGINALS
 from ffpp_tools.digest import is_intact, with_digest
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import read_json, write_atomically
+from ffpp_tools.files import read_json, unless_read_only, write_atomically
 from ffpp_tools.kept import face_in, kept
 from ffpp_tools.manifest import Manifest
 from ffpp_tools.picture import Image
@@ -108,12 +108,17 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
 
 
 def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
-    """Keep the answers beside the manifest, in probe.json, for reports to show."""
+    """Keep the answers beside the manifest, in probe.json, for reports to show.
+
+    Raises:
+        FfppError: the file cannot be written, and not because the folder may only be read.
+    """
     rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
     values = {"files": manifest.info["files"], "answers": rows}
     values = with_digest(formats.stamped(formats.PROBE, values))
     text = json.dumps(values, indent=2) + "\n"
-    write_atomically(manifest.folder / "probe.json", text.encode())
+    with unless_read_only():
+        write_atomically(manifest.folder / "probe.json", text.encode())
 
 
 def read(manifest: Manifest) -> list[Answer]:

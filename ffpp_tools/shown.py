@@ -115,8 +115,7 @@ def by_decoding(
     timed = _increasing([packets[one.position].pts for one in found]) is not None
     for position in sorted(failed - {one.position for one in found}):
         packet = packets[position]
-        leading = timed and (packet.pts or 0) < (packets[start].pts or 0)
-        if position < start or leading or packet.hidden:
+        if position < start or packet.hidden or (timed and _leads(packets, start, position)):
             continue
         if timed and packet.pts is not None:
             before = [(packets[one.position].pts or 0) < packet.pts for one in found]
@@ -130,6 +129,19 @@ def by_decoding(
         place = before.index(False) if False in before else len(found)
         found.insert(place, Shown(position, position))
     return found
+
+
+def _leads(packets: Sequence[Packet], start: int, position: int) -> bool:
+    """Whether a packet is shown before the key picture at `start`, behind which it is stored.
+
+    Matroska has no times below 0: where its first key picture is shown at 0, the packets directly
+    behind it that have no time are shown before it.
+    """
+    first, packet = packets[start], packets[position]
+    if packet.pts is not None:
+        return packet.pts < (first.pts or 0)
+    opens = first.recovers or bitstream.HEVC_CRA in first.kinds
+    return opens and all(one.pts is None for one in packets[start + 1 : position])
 
 
 def _begins(packet: Packet) -> bool:

@@ -1,11 +1,21 @@
 """Text files, as whatever writes them."""
 
+import errno
+import os
+
 import pytest
 
 from ffpp_tools import lists, recipes
 from ffpp_tools.celeba import HQ_MAPPING, _mapped
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import read_json, read_text, read_toml, replacing, writing
+from ffpp_tools.files import (
+    read_json,
+    read_text,
+    read_toml,
+    replacing,
+    unless_read_only,
+    writing,
+)
 from ffpp_tools.script import read_options
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
@@ -47,3 +57,14 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path):
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("a.txt", "whole")]
+
+
+def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
+    def refused(number):
+        with unless_read_only(), writing(tmp_path / "mine.csv"):
+            raise OSError(number, os.strerror(number))
+
+    refused(errno.EROFS)
+    refused(errno.EACCES)
+    with pytest.raises(FfppError, match="No space left"):
+        refused(errno.ENOSPC)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 
@@ -164,6 +165,9 @@ def _of_another_format(dataset):
         lambda dataset: (dataset / FILE).write_text("[]"),
         lambda dataset: (dataset / FILE).write_text((dataset / FILE).read_text()[:-9]),
         _of_another_format,
+        lambda dataset: (dataset / FILE).write_text(
+            re.sub(r"\[[\d, ]+\]", "[1, Infinity, 1, 1]", (dataset / FILE).read_text())
+        ),
     ],
 )
 def test_tables_and_a_record_that_were_changed_are_made_anew(dataset, tmp_path, change):

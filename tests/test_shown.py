@@ -102,6 +102,12 @@ def late(parts):
     return parts[second:]
 
 
+def late_at_zero(parts):
+    """The same, the first key packet shown at 0 and those that lead it before."""
+    rest = late(parts)
+    return [replace(p, pts=p.pts - rest[0].pts, dts=p.dts - rest[0].pts) for p in rest]
+
+
 def mid_gop(parts):
     return parts[4:]
 
@@ -216,6 +222,10 @@ HEALTHY = {
     "MPEG-TS from the middle": ("H.264", "a.ts", mid_gop, {}, None, 30),
     "MKV from the middle": ("H.264", "a.mkv", mid_gop, {}, None, 30),
     "MKV, open GOPs cut": ("H.264, open GOPs", "a.mkv", late, {}, None, None),
+    "MKV, open GOPs cut at zero": (
+        *("H.264, open GOPs", "a.mkv", late_at_zero),
+        *(BEFORE_ZERO, None, None),
+    ),
     "MKV, intra refresh cut": ("H.264, intra refresh", "a.mkv", mid_gop, {}, None, None),
     "MKV, interlaced": ("H.264, interlaced", "a.mkv", whole, {}, None, 40),
     "H.264 alone": ("H.264", "a.h264", whole, {}, None, 40),
@@ -230,6 +240,10 @@ HEALTHY = {
     "AVI, MJPEG, variable rate": ("MJPEG", "a.avi", slower, {}, None, 40),
     "MKV, HEVC": ("HEVC", "a.mkv", whole, {}, None, 40),
     "MKV, HEVC cut": ("HEVC, open GOPs", "a.mkv", late, {}, None, None),
+    "MKV, HEVC cut at zero": (
+        *("HEVC, open GOPs", "a.mkv", late_at_zero),
+        *(BEFORE_ZERO, None, None),
+    ),
     "MPEG-TS, HEVC from the middle": ("HEVC", "a.ts", mid_gop, {}, None, 30),
     "WebM, VP8 hidden": ("VP8", "a.webm", hidden, {}, None, 32),
     "AVI, VP8 hidden": ("VP8", "a.avi", hidden, {}, None, 32),
