@@ -99,8 +99,8 @@ def check(recipe: Recipe) -> None:
         raise SettingsError(f"folds ({recipe.folds}) must be at least 3: to train, validate, test")
     if recipe.rule != "grouped" and (recipe.folds or recipe.leave_out):
         raise SettingsError(
-            f"recipe {recipe.name} ({recipe.rule}) knows no folds and leaves no method out; "
-            f"`--recipe grouped` does"
+            f"recipe {recipe.name} ({recipe.rule}) takes neither --folds nor --leave-out; "
+            f"`--recipe grouped` takes both"
         )
     if recipe.folds and recipe.ratios:
         raise SettingsError("folds are of equal size: leave out either folds or ratios")

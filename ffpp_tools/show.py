@@ -82,7 +82,7 @@ def identities(found: Identities, dataset: Path) -> None:
 def manifest(made: Manifest) -> None:
     """How many samples and groups of people each split has, and what was left out."""
     info = made.info
-    table = Table("class", "label", *info["counts"], "of")
+    table = Table("class", "label", *info["counts"], "available")
     for name, label in made.classes.items():
         counts = [str(split.get(name, 0)) for split in info["counts"].values()]
         _add(table, name, label, *counts, str(info.get("available", {}).get(name, "")))
@@ -271,6 +271,6 @@ def extraction(summary: Summary) -> None:
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
     say(
-        f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; every planned frame "
-        f"stands in {summary.dataset}/frames.parquet"
+        f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; "
+        f"{summary.dataset}/frames.parquet lists every planned frame and what became of it"
     )

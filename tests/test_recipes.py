@@ -51,7 +51,7 @@ def test_the_papers_counts_are_those_of_its_tables():
         ('rule = "grouped"\nper_class = true', "'per_class' must be"),
         ('rule = "grouped"\nfolds = 2.5', "'folds' must be"),
         ('rule = "grouped"\nclean = true', "only official lists"),
-        ('rule = "official"\nfolds = 5', "knows no folds"),
+        ('rule = "official"\nfolds = 5', "takes neither --folds"),
         ('rule = "grouped"\nfolds = 5\nratios = [1, 1, 1]', "folds are of equal size"),
         ('rule = "grouped"\nmode = "videos"\nleave_out = "FaceSwap"', "needs --mode binary"),
         ('rule = "grouped"\nratios = [nan, 1, 1]', "'ratios' must be three numbers"),
