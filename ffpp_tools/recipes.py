@@ -84,7 +84,10 @@ def check(recipe: Recipe) -> None:
         SettingsError: saying what.
     """
     if recipe.mode is not None and recipe.mode not in modes():
-        raise SettingsError(f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}")
+        meant = f"; --recipe {recipe.mode} is a recipe" if recipe.mode in names() else ""
+        raise SettingsError(
+            f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}{meant}"
+        )
     if recipe.ratios is not None and (
         len(recipe.ratios) != 3 or not all(0 < r < math.inf for r in recipe.ratios)
     ):

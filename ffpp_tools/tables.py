@@ -406,7 +406,8 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise TableError(
-            f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"
+            f"{path} is missing: name a dataset folder; "
+            f"`ffpp-extract --out {path.parent}` makes one"
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error})") from error

@@ -136,8 +136,10 @@ def predict(
     verdicts = [as_dict(one) for one in made]
     answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
+        others = f"; {folder}/verdicts.jsonl says why of the others" if len(failed) > 1 else ""
         raise ClassifyError(
-            f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"
+            f"{len(failed)} of {counted(len(made), 'file')} could not be read: "
+            f"{failed[0].error}{others}"
         )
 
 
