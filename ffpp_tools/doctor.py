@@ -86,9 +86,9 @@ def of_stills(folder: Path) -> Finding:
         remedy = "name the folder that holds its images with --stills, and mend its lists"
         return Finding(name, PROBLEM, str(error), remedy)
     empty = [s.path.name for s in found.stills if not (there(s.path) and s.path.stat().st_size)]
-    text = f"{len(found.stills):,} images"
+    text = counted(len(found.stills), "image")
     if category in STILLS:
-        text += f" of {STILLS[category]:,}"
+        text = f"{len(found.stills):,} of {STILLS[category]:,} images"
     if empty:
         text += f", {len(empty)} of 0 bytes or gone: {_some(empty)}"
         return Finding(name, PROBLEM, text, "fetch those again")

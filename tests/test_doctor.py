@@ -141,7 +141,7 @@ def test_what_lies_among_stills_is_named(tmp_path):
     found = doctor.of_stills(folder)
     assert (found.state, found.what) == (OK, "CelebAMask-HQ")
     assert found.found.startswith(
-        "1 images of 30,000; CelebA-HQ: 1 photograph; known: identity of 0"
+        "1 of 30,000 images; CelebA-HQ: 1 photograph; known: identity of 0"
     )
     assert "passed over as segmentation masks: 1 (CelebAMask-HQ-mask-anno/0/000" in found.found
     os.mkfifo(folder / "CelebA-HQ-img/1.jpg")
