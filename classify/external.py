@@ -59,9 +59,9 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
         names = rows.names(judged.table[missing])
         kind = "faces" if rows.unit == "face" else "clips"
         raise ClassifyError(
-            f"{path}: {len(names)} of {len(judged)} {kind} of {manifest.folder}/{split}.csv are "
-            f"missing, such as {', '.join(names[:3])}. Give every one a probability: to leave out "
-            f"the hard ones would flatter."
+            f"{path}: without {len(names)} of the {len(judged)} {kind} of "
+            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Give every one a "
+            f"probability: to leave out the hard ones would flatter."
         )
     if split == "val":
         return judged, None
@@ -293,8 +293,8 @@ def _classes(
         wanted = ", ".join(f"{PREFIX}{name}" for name in manifest.classes)
         raise ClassifyError(
             f"{path}: a column p_fake is needed, or one for each class: {wanted}; it has "
-            f"{', '.join(map(str, table.columns))}. (What is called otherwise, such as score, may "
-            f"be of fake or of real.)"
+            f"{', '.join(map(str, table.columns))}. Rename the column: one of another name, "
+            f"such as score, may be of fake or of real."
         )
     found = {name: known.get(name) or label_of(name) for name in names}
     if unknown := [name for name, label in found.items() if label is None]:

@@ -150,10 +150,11 @@ def _learnt(run: Run, files: Sequence[Path]) -> str:
     known = [path.name for path in files if path.stem in names]
     if not known:
         return ""
+    of = f"{len(known)} OF {counted(len(files), 'file')} {'is' if len(known) == 1 else 'are'}"
     return (
-        f"{len(known)} OF {len(files)} FILES ARE CALLED LIKE WHAT IT WAS TRAINED ON "
-        f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): of those it may only "
-        f"remember the answer."
+        f"{of.upper()} CALLED LIKE WHAT IT WAS TRAINED ON "
+        f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): there it may only remember "
+        f"the answer."
     )
 
 

@@ -119,7 +119,10 @@ def _resumed(
         keeper = Keeper(folder, run.settings, network, epochs, trainer)
         keeper.follow_last()
         if keeper.has_ended():
-            raise RunEndedError(f"{folder}: this training has ended after {len(epochs)} epochs")
+            raise RunEndedError(
+                f"{folder}: this training has ended after {len(epochs)} epochs; for a longer one "
+                f"train another run with more --epochs"
+            )
         compile_for_here(trainer, trainer.optimizer, run.settings)
     data = _packed(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest))

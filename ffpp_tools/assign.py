@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ffpp_tools.console import counted
 from ffpp_tools.errors import SplitError
+from ffpp_tools.rows import SPLITS
 
 # When every part is given its first group of a category, a group is too large for a part if it
 # exceeds the part's share by this factor and there are smaller ones.
@@ -51,12 +53,13 @@ def assign_groups(
             break
         holders = [groups[i] for i in np.flatnonzero(table[:, wanted][:, missing]).tolist()]
         if len(holders) < len(parts) or attempt == ATTEMPTS - 1:
+            fold = len(parts) > len(SPLITS)  # with three of them fewer are none
             few = "too few" if len(holders) < len(parts) else "no way was found for them"
             raise SplitError(
-                f"{sizes.columns[wanted][missing]}: its crops come from {len(holders)} group(s) of "
-                f"people who belong together ({_few(holders)}), {few} to be in "
-                f"{', '.join(parts)} without one being in two of them. Extract more clips or "
-                f"stills of it."
+                f"{sizes.columns[wanted][missing]}: its crops come from "
+                f"{counted(len(holders), 'group')} of people who belong together "
+                f"({_few(holders)}), {few} to be in {', '.join(parts)} without one being in two of "
+                f"them. Extract more clips or stills of it{', or take fewer --folds' * fold}."
             )
     _give_the_rest(side, table, fractions)
     return {group: parts[at] for group, at in zip(groups, side, strict=True)}

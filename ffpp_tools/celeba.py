@@ -93,7 +93,7 @@ def _celebas(six: Mapping[str, int], why_not: str) -> Numbering:
         return Numbering(said=f"{min(outside)} is no photograph of CelebA: {why_not}")
     if not six:
         return Numbering(said=f"no name is a number of six digits: {why_not}")
-    return Numbering({stem: stem for stem in six}, "by CelebA's numbers, which are their names")
+    return Numbering({stem: stem for stem in six}, "the names are CelebA's numbers")
 
 
 def _by_mapping(

@@ -37,8 +37,10 @@ def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
         if source.expected is None:
             yield Finding(name, OK, count)
         elif source.missing or len(source.clips) < source.expected:
-            absent = f"; missing: {_some(source.missing)}" if source.missing else ""
-            found = f"{count}, of {source.expected:,}{absent}"
+            all_known = len(source.clips) + len(source.missing) >= source.expected
+            absent = "missing" if all_known else "missing, among others"
+            text = f"{count}, of {source.expected:,}"
+            found = f"{text}; {absent}: {_some(source.missing)}" if source.missing else text
             yield Finding(name, NOTE, found, "fetch the others, or work with what there is")
         else:
             yield Finding(name, OK, f"{count}, all of {source.expected:,}")
@@ -84,9 +86,9 @@ def of_stills(folder: Path) -> Finding:
         remedy = "name the folder that holds its images with --stills, and mend its lists"
         return Finding(name, PROBLEM, str(error), remedy)
     empty = [s.path.name for s in found.stills if not (there(s.path) and s.path.stat().st_size)]
-    text = f"{len(found.stills):,} images"
+    text = counted(len(found.stills), "image")
     if category in STILLS:
-        text += f" of {STILLS[category]:,}"
+        text = f"{len(found.stills):,} of {STILLS[category]:,} images"
     if empty:
         text += f", {len(empty)} of 0 bytes or gone: {_some(empty)}"
         return Finding(name, PROBLEM, text, "fetch those again")
@@ -111,17 +113,18 @@ def of_remarks(remarks: Sequence[str]) -> Iterator[Finding]:
 
 def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
     """Findings on FF++'s splits and the list of its YouTube videos."""
-    if absent := missing_lists(root, dataset):
-        text = f"not there: {', '.join(absent)}"
-        yield Finding("official lists", NOTE, text, lists.WHERE_FROM)
+    absent, damaged = missing_lists(root, dataset), False
     for name in lists.OF_FFPP:
         if path := lists.found(root, name):
             try:
                 lists.READERS[name](path)
             except FfppError as error:
+                damaged = True
                 yield Finding("official lists", PROBLEM, str(error), lists.WHERE_FROM)
-    if len(absent) < len(lists.OF_FFPP):
-        yield Finding("official lists", OK, "splits and YouTube videos as far as they are there")
+    if absent:
+        yield Finding("official lists", NOTE, f"missing: {', '.join(absent)}", lists.WHERE_FROM)
+    elif not damaged:
+        yield Finding("official lists", OK, f"{', '.join(lists.OF_FFPP)} are there")
 
 
 def of_weights() -> Finding:

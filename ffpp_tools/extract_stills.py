@@ -93,7 +93,10 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
 
     theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # max_pixels decides instead
     try:
-        data = pixels_alone(regular(path).read_bytes())
+        data = regular(path).read_bytes()
+        if not data:
+            return None, "unreadable", "the file has 0 bytes"
+        data = pixels_alone(data)
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)

@@ -140,8 +140,11 @@ def resolved(frames: pd.DataFrame, name: str) -> str:
     exact |= frames["frame_id"] == name.rsplit("/", 1)[0]
     found = own[exact].unique() if exact.any() else own[frames["clip"] == name].unique()
     if len(found) != 1:
-        few = f"; did you mean {', '.join(sorted(found)[:4])}?" if len(found) else ""
-        raise TableError(f"{name!r} names {len(found) or 'no'} clips or stills here{few}")
+        if len(found):
+            told = f"{len(found)} clips or stills; did you mean {', '.join(sorted(found)[:4])}?"
+        else:
+            told = f"no clip or still here; they are called as {own.iloc[0]} is, category/name"
+        raise TableError(f"{name!r} names {told}")
     return str(found[0])
 
 

@@ -122,7 +122,8 @@ def find_clips(
         wished = " and ".join(f"{what} {', '.join(names)}" for what, names in wishes if names)
         there_are = sorted({f"{c.category} ({c.compression})" for c in every})
         raise DataNotFoundError(
-            f"no clips of {wished} under {root}; there are some of {', '.join(there_are)}"
+            f"no clips of {wished} under {root}, which holds {', '.join(there_are)}. Name one of "
+            f"these with --category or --compression, or leave both out."
         )
     if not clips:
         raise DataNotFoundError(_nothing_in(root))
@@ -229,7 +230,7 @@ def _check_there(what: str, asked: Sequence[str], found: Collection[str], root: 
     """Refuse to leave out in silence what was asked for by name."""
     if absent := [a for a in asked if a not in found]:
         raise DataNotFoundError(
-            f"no clips of {what} {', '.join(absent)} under {root}; there are some of "
+            f"no clips of {what} {', '.join(absent)} under {root}, which holds "
             f"{', '.join(sorted(found))}. Leave out what you do not have."
         )
 

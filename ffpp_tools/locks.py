@@ -111,5 +111,5 @@ def _refusal(folder: Path) -> str:
     text = f"{folder}: {who} is writing there. Wait until it has ended, or name another folder"
     soft = folder / (LOCK + SOFT)
     if soft.exists():
-        text += f". This file system has no locks: if that process is no more, delete {soft}"
+        text += f". This file system has no locks: if that process no longer runs, delete {soft}"
     return text

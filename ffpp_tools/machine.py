@@ -188,7 +188,8 @@ def _backend(name: str, card: bool, mark: str) -> Finding:
         why = f"cannot be looked at{mark}: {sys.executable}: {error.strerror}"
         return Finding(name, PROBLEM, why, "make that file executable to this user")
     except subprocess.TimeoutExpired:
-        return Finding(name, PROBLEM, f"does not start in {BACKEND_S} s{mark}", REPAIR)
+        slow = f"not started after {BACKEND_S} s{mark}; the machine may be busy, or its disk slow"
+        return Finding(name, NOTE, slow, f"run ffpp-doctor again; if that is no help, {REPAIR}")
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         return Finding(name, PROBLEM, f"cannot be imported{mark}: {last}", REPAIR)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-from ffpp_tools.console import console, moving, say
+from ffpp_tools.console import console, counted, moving, say
 from ffpp_tools.workers import Tally
 
 
@@ -41,9 +41,12 @@ def _line(done: Tally, units: int, size: int, passed_s: float) -> str:
 
     >>> _line(Tally(10, 600, 7, 25), 40, 100, 60.0)
     '10/40, 600 crops, 7 misses, 10.0 crops/s, 0:03:00 left'
+    >>> _line(Tally(1, 1, 1, 1), 1, 1, 1.0)
+    '1/1, 1 crop, 1 miss, 1.0 crops/s'
     """
     rate = done.crops / passed_s if passed_s else 0.0
-    text = f"{done.units}/{units}, {done.crops} crops, {done.misses} misses, {rate:.1f} crops/s"
+    misses = f"{done.misses} miss{'' if done.misses == 1 else 'es'}"
+    text = f"{done.units}/{units}, {counted(done.crops, 'crop')}, {misses}, {rate:.1f} crops/s"
     if not 0 < done.size < size:
         return text
     left = timedelta(seconds=round(passed_s * (size - done.size) / done.size))

@@ -84,7 +84,10 @@ def check(recipe: Recipe) -> None:
         SettingsError: saying what.
     """
     if recipe.mode is not None and recipe.mode not in modes():
-        raise SettingsError(f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}")
+        meant = f"; --recipe {recipe.mode} is a recipe" if recipe.mode in names() else ""
+        raise SettingsError(
+            f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}{meant}"
+        )
     if recipe.ratios is not None and (
         len(recipe.ratios) != 3 or not all(0 < r < math.inf for r in recipe.ratios)
     ):
@@ -99,8 +102,8 @@ def check(recipe: Recipe) -> None:
         raise SettingsError(f"folds ({recipe.folds}) must be at least 3: to train, validate, test")
     if recipe.rule != "grouped" and (recipe.folds or recipe.leave_out):
         raise SettingsError(
-            f"recipe {recipe.name} ({recipe.rule}) knows no folds and leaves no method out; "
-            f"`--recipe grouped` does"
+            f"recipe {recipe.name} ({recipe.rule}) takes neither --folds nor --leave-out; "
+            f"`--recipe grouped` takes both"
         )
     if recipe.folds and recipe.ratios:
         raise SettingsError("folds are of equal size: leave out either folds or ratios")

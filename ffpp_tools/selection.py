@@ -225,19 +225,20 @@ def _check_filled(
             for name in none
         )
         raise SplitError(
-            f"the data cannot fill this: {pool} is to hold every class, and by this rule it has "
-            f"nothing of {', '.join(none)} ({sides}). Extract more of it, or choose another "
-            f"--recipe or --mode."
+            f"the data cannot fill this: every split needs every class, but this recipe puts "
+            f"nothing of {', '.join(none)} into {pool} ({sides}). Extract more of it, or choose "
+            f"another --recipe, or a --mode without it."
         )
-    lines = []
+    lines, where = [], "" if pool == "all" else f" in {pool}"
     for split, rows in pools.items():
         sizes = rows.groupby("class")["category"].value_counts()
         for name, most in there[split].items():
             made_of = sizes[name].to_dict() if name in sizes else {}
-            parts = f" ({made_of})" if len(made_of) > 1 else ""
-            lines.append(f"{name} has {most} in {split}{parts}")
+            parts = ", ".join(f"{category} {n}" for category, n in made_of.items())
+            held = "" if split == "all" else f" in {split}"
+            lines.append(f"{name} has {most}{held}" + f" ({parts})" * (len(made_of) > 1))
     raise SplitError(
-        f"the data cannot fill this: {asked} of each class asked in {pool}, but "
+        f"the data cannot fill this: {asked} of each class asked{where}, but "
         f"{'; '.join(lines)}. Extract more, ask for fewer with --per-class, or let all classes "
         f"shrink together with --shrink."
     )

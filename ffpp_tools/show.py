@@ -44,7 +44,8 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     for kind, rows in found.groupby("kind"):
         first = rows.iloc[0]
         _add(table, str(kind), str(len(rows)), first["item"], first["partner"])
-    print_table(table)
+    if len(found):
+        print_table(table)
     if more := found.attrs.get("not_listed"):
         say(
             f"  {more:,} more pairs of near-identical stills are not listed: each still is listed "
@@ -61,7 +62,8 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
         say(f"  and {len(wrong) - SHOWN} more such pairs", "yellow")
     if lost := lost_crops(dataset, read_faces(dataset)["path"]):
         say(f"  {lost}; manifests made now leave these crops out", "yellow")
-    say(f"every one of them, with its partner: {dataset}/duplicates.parquet")
+    what = "every one of them, with its partner" if len(found) else "nothing is there twice"
+    say(f"{what}: {dataset}/duplicates.parquet")
 
 
 def identities(found: Identities, dataset: Path) -> None:
@@ -72,7 +74,8 @@ def identities(found: Identities, dataset: Path) -> None:
     table = Table("found", "looks like", "distance")
     for row in tied.head(SHOWN).itertuples():
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
-    print_table(table)
+    if len(tied):
+        print_table(table)
     say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
     for said in (misses, false_matches, expected):
         say(f"  {said(found.matching)}")
@@ -82,7 +85,7 @@ def identities(found: Identities, dataset: Path) -> None:
 def manifest(made: Manifest) -> None:
     """How many samples and groups of people each split has, and what was left out."""
     info = made.info
-    table = Table("class", "label", *info["counts"], "of")
+    table = Table("class", "label", *info["counts"], "available")
     for name, label in made.classes.items():
         counts = [str(split.get(name, 0)) for split in info["counts"].values()]
         _add(table, name, label, *counts, str(info.get("available", {}).get(name, "")))
@@ -254,8 +257,9 @@ def extraction(summary: Summary) -> None:
     for error in failed["error"].unique()[:10]:
         say(f"  {error}", style="yellow")
     if len(failed):
-        what = "could not be read, or lack their original or mask"
-        say(f"  {len(failed)} frames {what}; `--retry failed` tries again", "yellow")
+        what = "could not be read, or came without original or mask"
+        frames = counted(len(failed), "frame")
+        say(f"  {frames} {what}; `--retry failed` tries again", "yellow")
     unchanged = summary.frames[summary.frames["status"] == "unchanged_fake"]
     for by, rows in unchanged.groupby("unchanged_by"):
         why = {
@@ -271,6 +275,6 @@ def extraction(summary: Summary) -> None:
     if warning := unequal_misses(summary.frames):
         say(f"  {warning}", style="yellow")
     say(
-        f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; every planned frame "
-        f"stands in {summary.dataset}/frames.parquet"
+        f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; "
+        f"{summary.dataset}/frames.parquet lists every planned frame and what became of it"
     )

@@ -242,13 +242,27 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     del frames, text
     there = set(samples["category"].unique())
     if missing := [c for c in categories if c not in there]:
+        others = _possible(recipe, tables)
+        instead = f", or choose --mode {' or '.join(others)}" if others else ""
         raise SplitError(
             f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
-            f"first (ffpp-extract for videos, ffpp-stills for photographs), or "
-            f"choose another --mode: {', '.join(modes())}."
+            f"first (ffpp-extract for videos, ffpp-stills for photographs){instead}."
         )
     samples["group"] = groups(samples, tables.ties)
     return _with_classes(mode, samples, recipe)
+
+
+def _possible(recipe: Recipe, tables: Dataset) -> list[str]:
+    """The other modes that the dataset has crops for; none where a recipe has its own classes."""
+    if recipe.classes:
+        return []
+    there = set(tables.frames["category"][tables.frames["status"] == "ok"].unique())
+    own = recipe.label_space().name
+    return [
+        name
+        for name, mode in modes().items()
+        if name != own and there >= {*mode.categories, *recipe.include}
+    ]
 
 
 def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:

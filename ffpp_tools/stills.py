@@ -181,7 +181,7 @@ def _set_folder(root: Path, parent: Path) -> Path | None:
 
 def _nothing_in(root: Path, passed: list[PassedOver]) -> str:
     if what := _no_folder(root):
-        return f"no images under {root}: {what}"
+        return f"{root}: {what}; name the folder that holds the photographs"
     told = "; ".join(media.summary(passed, root))
     return (
         f"no images under {root}{': ' if told else ''}{told}. Name the folder that holds the "

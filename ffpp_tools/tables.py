@@ -410,7 +410,8 @@ def _refused(path: Path, row_type: type) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise TableError(
-            f"{path} is missing; `ffpp-extract --out {path.parent}` makes it"
+            f"{path} is missing: name a dataset folder; "
+            f"`ffpp-extract --out {path.parent}` makes one"
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(

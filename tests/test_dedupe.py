@@ -154,6 +154,8 @@ def test_crops_that_are_gone_are_named_and_in_no_manifest(
     assert set(found.query("kind == 'unreadable'")["path"]) == set(gone)
     show.duplicates(found, folder)
     assert "4 crops" in "".join(capsys.readouterr())
+    show.duplicates(found.iloc[:0], folder)
+    assert "nothing is there twice" in "".join(capsys.readouterr())
     assert f"--verify --out {folder}" in str(lost)
     settings = SplitSettings("multiclass", ratios=(50, 25, 25))
     manifest = make_manifest(folder, tmp_path / "m", settings)

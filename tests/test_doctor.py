@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,23 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
     ]
     assert any("my favourite.mp4" in f.found and f.state == NOTE for f in findings)
     assert "conversion_dict.json" in found["official lists", NOTE].found
+    assert ("official lists", OK) not in found
+
+
+def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
+    few = Source("Deepfakes", "c40", (), 1000, ("481_469",), ())
+    assert next(doctor.of_clips([few])).found.endswith("; missing, among others: 481_469")
+    one = Source("Deepfakes", "c40", (), 1, ("481_469",), ())
+    assert next(doctor.of_clips([one])).found.endswith("; missing: 481_469")
+
+
+def test_a_backend_that_is_slow_to_start_is_no_problem(monkeypatch):
+    def late(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", late)
+    found = machine._backend("tensorflow", False, "")
+    assert (found.state, "again" in found.remedy) == (NOTE, True)
 
 
 def test_too_little_space_is_a_problem(copy, tmp_path, monkeypatch):
@@ -123,7 +141,7 @@ def test_what_lies_among_stills_is_named(tmp_path):
     found = doctor.of_stills(folder)
     assert (found.state, found.what) == (OK, "CelebAMask-HQ")
     assert found.found.startswith(
-        "1 images of 30,000; CelebA-HQ: 1 photograph; known: identity of 0"
+        "1 of 30,000 images; CelebA-HQ: 1 photograph; known: identity of 0"
     )
     assert "passed over as segmentation masks: 1 (CelebAMask-HQ-mask-anno/0/000" in found.found
     os.mkfifo(folder / "CelebA-HQ-img/1.jpg")

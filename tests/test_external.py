@@ -280,7 +280,7 @@ def test_clips_are_found_by_what_tells_them_apart(spelt, videos_manifest, tmp_pa
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.iloc[2:], r"2 of \d+ clips of .*test\.csv are missing, such as \w+/c23/"),
+        (lambda t: t.iloc[2:], r"2 of the \d+ clips of .*test\.csv, such as \w+/c23/"),
         (with_face_twice, "is there more than once .*: give each clip one row"),
         (lambda t: t[["clip", "p_fake"]], "may be .* or .*: add category and compression"),
         (lambda t: t.rename(columns={"p_fake": "score"}), "it has .*score.*may be of fake or of"),
@@ -336,7 +336,7 @@ def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_
     [
         (lambda t: t.drop(columns="face_id"), "a column face_id or path is needed"),
         (lambda t: t.drop(columns="p_fake"), "a column p_fake is needed, or one for each class"),
-        (lambda t: t.iloc[1:], "1 of .* faces of .*test.csv are missing, such as "),
+        (lambda t: t.iloc[1:], "1 of the .* faces of .*test.csv, such as "),
         (with_face_twice, "more than once"),
         (lambda t: t.assign(p_fake=[np.nan, *t["p_fake"][1:]]), "line 2: p_fake is nan"),
         (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),

@@ -102,7 +102,7 @@ def test_without_locks_of_the_file_system_a_file_is_the_lock(tmp_path, without_l
         (folder / "log.csv").touch()
         soft = folder / (LOCK + SOFT)
         with (
-            pytest.raises(LockedError, match="if that process is no more, delete") as said,
+            pytest.raises(LockedError, match="if that process no longer runs, delete") as said,
             alone_in(folder, "classify train"),
         ):
             pass

@@ -118,6 +118,7 @@ def test_a_picture_is_turned_as_its_file_says(tmp_path, form):
         (encoded("PNG", frames=2), "2 pictures in one file"),
         (encoded("TIFF", frames=2), "2 pictures in one file"),
         (boxed(b"heic"), "no readable image"),
+        (b"", "the file has 0 bytes"),
     ],
 )
 def test_what_is_no_single_photograph_is_named(tmp_path, data, words):

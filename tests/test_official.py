@@ -340,7 +340,7 @@ def test_a_cleaned_split_leaks_nothing_and_loses_nothing_without_need(tmp_path, 
     try:
         found = official.sides(samples, tables, seed, clean=True)
     except SplitError as error:
-        assert "group(s)" in str(error)  # too few of what no list names
+        assert "of people who belong together" in str(error)  # too few of what no list names
         return
     kept = samples.assign(split=found.side)[found.side != ""]
     assert not audited(kept, tables).leaks

@@ -51,7 +51,7 @@ def test_the_papers_counts_are_those_of_its_tables():
         ('rule = "grouped"\nper_class = true', "'per_class' must be"),
         ('rule = "grouped"\nfolds = 2.5', "'folds' must be"),
         ('rule = "grouped"\nclean = true', "only official lists"),
-        ('rule = "official"\nfolds = 5', "knows no folds"),
+        ('rule = "official"\nfolds = 5', "takes neither --folds"),
         ('rule = "grouped"\nfolds = 5\nratios = [1, 1, 1]', "folds are of equal size"),
         ('rule = "grouped"\nmode = "videos"\nleave_out = "FaceSwap"', "needs --mode binary"),
         ('rule = "grouped"\nratios = [nan, 1, 1]', "'ratios' must be three numbers"),
@@ -100,7 +100,8 @@ def test_the_papers_way_says_that_people_are_on_both_sides(dataset, tmp_path):
     parts = {s: manifest.samples(s) for s in SPLITS}
     assert people(parts["train"]) & people(parts["test"])
     assert manifest.info["summary"].startswith("Split: paper. PEOPLE APPEAR IN SEVERAL SPLITS")
-    first_line = (tmp_path / "manifest.json").read_text().splitlines()[1]
+    form, first_line = (tmp_path / "manifest.json").read_text().splitlines()[1:3]
+    assert form.startswith('  "format": ')
     assert "PEOPLE APPEAR IN SEVERAL SPLITS" in first_line
     sizes = {s: len(p) / 5 for s, p in parts.items()}
     assert sizes["train"] / sum(sizes.values()) == pytest.approx(14000 / 16750, abs=0.05)
@@ -333,5 +334,7 @@ def test_a_manifests_folder_is_named_after_what_it_is():
 def test_checks_hold_for_recipes_made_in_code():
     with pytest.raises(SettingsError, match="at least 3"):
         recipes.check(Recipe("mine", "grouped", folds=2))
-    with pytest.raises(SettingsError, match="unknown mode"):
+    with pytest.raises(SettingsError, match=r"unknown mode '.*binary$"):
         recipes.check(Recipe("mine", "grouped", mode="seven"))
+    with pytest.raises(SettingsError, match="; --recipe 140k is a recipe"):
+        recipes.check(Recipe("mine", "grouped", mode="140k"))

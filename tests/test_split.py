@@ -133,8 +133,12 @@ def test_a_request_that_cannot_be_filled_says_what_is_there(dataset, tmp_path):
 
 def test_a_missing_category_is_named_with_the_remedy(dataset, tmp_path):
     only_videos = without(dataset, tmp_path, "CelebA-HQ")
-    with pytest.raises(SplitError, match=r"no crop of CelebA-HQ.*ffpp-stills"):
+    with pytest.raises(SplitError, match=r"no crop of CelebA-HQ.*ffpp-stills.*--mode videos\.$"):
         make_manifest(only_videos, tmp_path / "m", SplitSettings(mode="multiclass"))
+    with pytest.raises(SplitError, match=r"no crop of FaceShifter.*for photographs\)\.$"):
+        make_manifest(
+            only_videos, tmp_path / "m", SplitSettings(mode="videos", include=("FaceShifter",))
+        )
 
 
 def test_two_pairs_of_people_are_too_few(dataset, tmp_path):
@@ -308,7 +312,9 @@ def test_too_few_groups_are_named_with_the_first_three_of_them():
     rows = [(f"g{i}", "A") for i in range(4)] + [(f"g{i}", "B") for i in range(9)]
     samples = pd.DataFrame(rows, columns=["group", "category"])
     shares = dict.fromkeys("abcde", 0.2)
-    with pytest.raises(SplitError, match=r"A: .*from 4 group\(s\).*\(g0, g1, g2, …\), too few"):
+    with pytest.raises(
+        SplitError, match=r"A: .*4 groups .*\(g0, g1, g2, …\), too few.*fewer --folds"
+    ):
         assign_groups(samples, shares, 0)
     assert set(assign_groups(samples, shares, 0, spread=["B"]).values()) == set("abcde")
     with pytest.raises(SplitError, match=r"\(g0, g1, g2\), too few"):

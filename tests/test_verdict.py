@@ -274,6 +274,7 @@ def test_verdicts_say_what_the_network_was_worth_and_which_files_it_may_remember
     assert f"AUC against originals was {auc:.3f} per clip" in said
     assert ("NO BETTER THAN GUESSING" in said) is (auc <= 0.5)
     assert f"5 OF 6 FILES ARE CALLED LIKE WHAT IT WAS TRAINED ON ({learnt[0].name}, " in said
+    assert "1 OF 1 FILE IS CALLED LIKE" in of_verdicts(run, at, learnt[:1])
     assert "CALLED LIKE" not in of_verdicts(run, at, [Path("party.mp4")])
 
 

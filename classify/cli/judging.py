@@ -61,9 +61,13 @@ def report(
     other = Manifest.read(manifest) if manifest else None
     if predictions:
         if run or robustness:
-            raise ClassifyError("--predictions go with neither a run folder nor --robustness")
+            raise ClassifyError(
+                "--predictions takes no run folder and no --robustness: leave those out"
+            )
         if other is None:
-            raise ClassifyError("--predictions need --manifest, which says what each face is")
+            raise ClassifyError(
+                "--predictions needs --manifest, which says what each face or clip is"
+            )
         made = report_on_file(predictions, other, split, out, faces=faces)
     elif run is None:
         raise ClassifyError("name a run folder, or --predictions FILE")
@@ -136,8 +140,10 @@ def predict(
     verdicts = [as_dict(one) for one in made]
     answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
+        others = f"; {folder}/verdicts.jsonl says why of the others" if len(failed) > 1 else ""
         raise ClassifyError(
-            f"{len(failed)} of {counted(len(made), 'file')} could not be read: {failed[0].error}"
+            f"{len(failed)} of {counted(len(made), 'file')} could not be read: "
+            f"{failed[0].error}{others}"
         )
 
 

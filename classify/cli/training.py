@@ -197,6 +197,19 @@ def train(
     trained, best = run.log, run.kept_epoch
     shown = trained.loc[best - 1].filter(regex="loss|accuracy").dropna()
     measures = ", ".join(f"{name} {number(value)}" for name, value in shown.items())
+    if len(trained) < run.settings.epochs:
+        asked = run.settings
+        say(_ended_early(len(trained), asked.epochs, asked.monitor, asked.patience))
     say(f"kept epoch {best} of {len(trained)} ({measures})")
     kept = {"epochs": len(trained), "kept_epoch": best}
     answer({"folder": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})
+
+
+def _ended_early(epochs: int, asked: int, monitor: str, patience: int) -> str:
+    """Why there are fewer epochs than were asked for.
+
+    >>> _ended_early(6, 30, "val_log_loss", 5)
+    'ended after 6 of 30 epochs, since val_log_loss had not fallen for 5 (--patience)'
+    """
+    since = f"since {monitor} had not fallen for {max(patience, 1)} (--patience)"
+    return f"ended after {epochs} of {asked} epochs, {since}"

@@ -11,7 +11,7 @@ import typer
 
 from ffpp_tools import MAX_FRAME_PIXELS, show
 from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
-from ffpp_tools.console import answer, progress
+from ffpp_tools.console import answer, counted, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
 
 
@@ -73,4 +73,4 @@ def doctor(
         }
     )
     if problems := sum(f.state == PROBLEM for f in findings):
-        raise FfppError(f"{problems} of {len(findings)} findings are problems, each with a remedy")
+        raise FfppError(f"{counted(problems, 'problem')}; the remedies stand above, after →")
