@@ -149,8 +149,14 @@ def _rows(
     keys = [key for key in ("face_id", "path") if key in table]
     for key in keys:
         of = _faces(table[key], asked, key, manifest, path)
-        if len(of) or (key == keys[-1] and "clip" not in table):
+        if len(of):
             return _Rows(of, "face", samples)
+    if keys and "clip" not in table:
+        here = f", such as {str(table[keys[0]].iloc[0])!r:.100}," if len(table) else ""
+        there = f", such as {asked[keys[0]].iloc[0]!r}" if len(asked) else ""
+        raise ClassifyError(
+            f"{path}: no row has a {keys[0]}{here} of {manifest.folder}{there}; write them as there"
+        )
     if "clip" not in table:
         raise ClassifyError(
             f"{path}: a column face_id or path is needed, as in {manifest.folder}, or columns "

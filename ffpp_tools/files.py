@@ -177,10 +177,12 @@ def named(paths: Iterable[Path]) -> list[Path]:
     """The same paths, all of whose names can be written into tables.
 
     Raises:
-        FfppError: a name is not UTF-8.
+        FfppError: a name is not UTF-8, or holds a carriage return, at which CSV readers end a row.
     """
     found = list(paths)
     for path in found:
+        if "\r" in str(path):
+            raise FfppError(f"{str(path)!r}: its name holds a carriage return; rename it")
         try:
             str(path).encode()
         except UnicodeEncodeError as error:

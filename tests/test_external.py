@@ -337,6 +337,7 @@ def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_
         (lambda t: t.drop(columns="face_id"), "a column face_id or path is needed"),
         (lambda t: t.drop(columns="p_fake"), "a column p_fake is needed, or one for each class"),
         (lambda t: t.iloc[1:], "1 of the .* faces of .*test.csv, such as "),
+        (lambda t: t.assign(face_id="a"), "no row has a face_id, such as 'a', of .*, such as 'D"),
         (with_face_twice, "more than once"),
         (lambda t: t.assign(p_fake=[np.nan, *t["p_fake"][1:]]), "line 2: p_fake is nan"),
         (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from ffpp_tools import lists, recipes
 from ffpp_tools.celeba import HQ_MAPPING, _mapped
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import (
+    named,
     read_json,
     read_text,
     read_toml,
@@ -68,3 +70,9 @@ def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
     refused(errno.EACCES)
     with pytest.raises(FfppError, match="No space left"):
         refused(errno.ENOSPC)
+
+
+def test_a_name_that_would_end_a_row_of_a_csv_file_is_refused():
+    assert named([Path("a b.png")]) == [Path("a b.png")]
+    with pytest.raises(FfppError, match=r"a\\rb\.png': its name holds a carriage return; rename"):
+        named([Path("a\rb.png")])

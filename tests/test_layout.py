@@ -64,7 +64,7 @@ def test_a_folder_above_or_below_is_told_from_the_right_one(ffpp, given):
 
 
 def test_what_there_is_instead_of_what_was_asked_for_is_listed(ffpp):
-    with pytest.raises(DataNotFoundError, match=r"compression c40 under .*Youtube \(c23\)$"):
+    with pytest.raises(DataNotFoundError, match=r"compression c40 under .*Youtube \(c23\)\. Name"):
         find_clips(ffpp, compressions=["c40"])
 
 

@@ -239,7 +239,7 @@ def test_ffpps_own_categories_never_get_a_val_of_their_own(listed, tmp_path):
     lost = (frames["category"] == "FaceSwap") & frames["target_id"].isin(val)
     frames.loc[lost, "status"] = "no_face"
     frames.to_parquet(listed / "frames.parquet")
-    with pytest.raises(SplitError, match=r"FaceSwap \(FaceSwap: 16 in train, 0 in val"):
+    with pytest.raises(SplitError, match=r"FaceSwap into val \(FaceSwap: 16 in train, 0"):
         make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
 
 

@@ -153,7 +153,7 @@ def test_two_pairs_of_people_are_too_few(dataset, tmp_path):
     read_faces(dataset).to_parquet(small / "faces.parquet")
     faces = read_faces(small)
     faces[faces["frame_id"].isin(kept["frame_id"])].to_parquet(small / "faces.parquet")
-    with pytest.raises(SplitError, match=r"group\(s\) of people.*Extract more"):
+    with pytest.raises(SplitError, match=r"2 groups of people.*Extract more"):
         make_manifest(small, tmp_path / "m", SplitSettings(mode="videos"))
 
 
