@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import cv2
@@ -86,8 +87,9 @@ def pack(
     The array lies in the manifest's folder under `packed/`, named by a fingerprint of the split's
     crops (names and content), the size and the interpolation, so that neither another manifest nor
     crops made anew ever meet an old array. While it is built, every crop is compared with the hash
-    it had; before it is used again, some are compared with their files. Crops that are not square
-    are stretched, as the paper's are.
+    it had; before it is used again, some are compared with their files. Beside a manifest that may
+    only be read it is built in the system's folder for temporary files, for this process alone.
+    Crops that are not square are stretched, as the paper's are.
 
     Args:
         manifest: whose crops.
@@ -114,14 +116,22 @@ def pack(
     fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
     crops = _Crops(manifest.root, hashes, size)
-    if not _is_right(path, crops):
+    if _is_right(path, crops):
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    elif os.access(path.parent if path.parent.exists() else manifest.folder, os.W_OK):
         with in_turn(path.with_suffix(".lock")):  # one process builds, others wait and find it
             if not _is_right(path, crops):
                 build(path, crops, progress)
                 for old in path.parent.glob(f"{name}-{size}-*.npy"):
                     if old != path:  # of a manifest that was here before
                         old.unlink()
-    images = np.load(path, mmap_mode="r", allow_pickle=False)
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    else:
+        with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / path.name
+            build(path, crops, progress)
+            # What is mapped stays when the file has lost its name.
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
 
 

@@ -50,6 +50,15 @@ def test_the_second_call_maps_what_the_first_one_built(manifest):
     np.testing.assert_array_equal(first.images, second.images)
 
 
+def test_beside_a_manifest_that_may_only_be_read_nothing_is_written(manifest, monkeypatch):
+    expected = pack(manifest, "val", 32)
+    shutil.rmtree(manifest.folder / "packed")
+    monkeypatch.setattr("classify.pack.os.access", lambda path, mode: False)
+    packed = pack(manifest, "val", 32)
+    assert not (manifest.folder / "packed").exists()
+    np.testing.assert_array_equal(packed.images, expected.images)
+
+
 def test_another_manifest_in_the_same_folder_never_meets_the_old_array(manifest):
     before = pack(manifest, "test", 32)
     dataset = manifest.root
