@@ -60,31 +60,51 @@ def by_timestamps(
     packets: Sequence[Packet], stream: av.VideoStream, container: str
 ) -> list[Shown] | None:
     """The shown frames in display order; None where timestamps do not tell it."""
-    codec, times = stream.codec_context, [packet.pts for packet in packets]
-    known = [time for time in times if time is not None]
+    codec = stream.codec_context
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    whole = codec.name in ("h264", "hevc") and codec.field_order in WHOLE
     if (
         container not in TIMED
-        or codec.name not in ("h264", "hevc")
-        or codec.field_order not in WHOLE
-        or len(set(known)) < len(packets)
-        or not _begins(packets[0])
-        or packets[0].recovers
-        # A packet of no known structure is damaged: taken for the one picture that it was.
-        or any(packet.empty or packet.pictures not in (None, 1) for packet in packets)
-        or bitstream.skips_leading(packet.kinds for packet in packets)
-        # Whoever copies frames out of an AVI file takes the times of decoding for those of display.
-        or (codec.has_b_frames and all(a < b for a, b in pairwise(known)))
-        # Whoever joins files may let their times overlap.
-        or any(
-            packet.key and latest >= time
-            for packet, time, latest in zip(
-                packets[1:], known[1:], accumulate(known, max), strict=False
-            )
-        )
+        or not whole
+        or not _hold_one_picture_each(packets)
+        or len(set(times)) < len(packets)
+        or (codec.has_b_frames and _are_of_decoding(times))
+        or _overlap(packets, times)
     ):
         return None
-    order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=known.__getitem__)
+    order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=times.__getitem__)
     return [Shown(position) for position in order]
+
+
+def _hold_one_picture_each(packets: Sequence[Packet]) -> bool:
+    """Whether every packet shows one picture, from the first on.
+
+    A packet of no known structure is damaged: it is taken for the one picture that it was.
+    """
+    return (
+        _begins(packets[0])
+        and not packets[0].recovers
+        and not any(packet.empty or packet.pictures not in (None, 1) for packet in packets)
+        and not bitstream.skips_leading(packet.kinds for packet in packets)
+    )
+
+
+def _are_of_decoding(times: Sequence[int]) -> bool:
+    """Whether times of a video with B-frames rise from packet to packet.
+
+    Whoever copies frames out of an AVI file takes the times of decoding for those of display.
+    """
+    return all(a < b for a, b in pairwise(times))
+
+
+def _overlap(packets: Sequence[Packet], times: Sequence[int]) -> bool:
+    """Whether a key picture is shown before one that comes earlier in the file.
+
+    Whoever joins files may let their times overlap.
+    """
+    latest = accumulate(times, max)
+    after = zip(packets[1:], times[1:], latest, strict=False)
+    return any(packet.key and before >= time for packet, time, before in after)
 
 
 def by_decoding(
