@@ -22,16 +22,17 @@ CELEBA, IDENTITIES, CELEBA_HQ = 202_599, 10_177, 30_000
 def write_tables(dataset: Path, seed: int = 0) -> None:
     """Write frames.parquet and faces.parquet of the paper's size to a folder."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(N_CLIPS)
-    partner = np.empty(N_CLIPS, int)
-    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    partner = partners(rng, N_CLIPS)
     identity = rng.integers(1, IDENTITIES + 1, CELEBA + 1)
     photos = np.sort(rng.choice(np.arange(1, CELEBA + 1), CELEBA_HQ, replace=False))
     frames = pd.concat(
         [
-            *(_clips(category, count, partner) for category, count in CLIPS.items()),
-            _stills("CelebA", np.arange(1, CELEBA + 1), identity),
-            _stills("CelebA-HQ", photos, None),
+            *(
+                clip_rows(category, np.arange(n) % N_CLIPS, np.arange(n) // N_CLIPS * 25, partner)
+                for category, n in CLIPS.items()
+            ),
+            still_rows("CelebA", np.arange(1, CELEBA + 1), identity[1:].astype(str)),
+            still_rows("CelebA-HQ", photos),
         ],
         ignore_index=True,
     ).sort_values("frame_id", ignore_index=True)
@@ -40,9 +41,25 @@ def write_tables(dataset: Path, seed: int = 0) -> None:
     face_rows(frames).to_parquet(dataset / "faces.parquet", index=False)
 
 
-def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
-    clip = np.arange(count) % N_CLIPS
-    frame = np.arange(count) // N_CLIPS * 25
+def partners(rng: np.random.Generator, count: int) -> np.ndarray:
+    """The clip that each of an even number of clips is paired with at random, (count,)."""
+    order = rng.permutation(count)
+    partner = np.empty(count, int)
+    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    return partner
+
+
+def clip_rows(
+    category: str, clip: np.ndarray, frame: np.ndarray, partner: np.ndarray
+) -> pd.DataFrame:
+    """Rows of frames of FF++.
+
+    Args:
+        category: Youtube, or a manipulation.
+        clip: (n,) the target of each row, a number.
+        frame: (n,) its display index.
+        partner: of every clip, the source of its fakes.
+    """
     target = np.char.zfill(clip.astype(str), 3)
     source = np.char.zfill(partner[clip].astype(str), 3)
     fake = category != "Youtube"
@@ -58,14 +75,21 @@ def _clips(category: str, count: int, partner: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> pd.DataFrame:
+def still_rows(category: str, photos: np.ndarray, people: np.ndarray | str = "") -> pd.DataFrame:
+    """Rows of photographs.
+
+    Args:
+        category: CelebA or CelebA-HQ.
+        photos: (n,) their numbers in CelebA.
+        people: (n,) who is on them; empty where that is not known.
+    """
     names = np.char.zfill(photos.astype(str), 6)
     return frame_rows(
         category=category,
         label="real",
         compression="still",
         clip=names,
-        target_id="" if identity is None else identity[photos].astype(str),
+        target_id=people,
         source_id="",
         frame=0,
         photo=names,

@@ -188,17 +188,18 @@ def tables(scale: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """The ledger, the crops, and the YouTube video of every original."""
     import numpy as np
     import pandas as pd
-    from paper_tables import face_rows
+    from paper_tables import clip_rows, face_rows, partners, still_rows
 
     rng = np.random.default_rng(0)
-    order = rng.permutation(2 * PAIRS)
-    partner = np.empty(2 * PAIRS, int)
-    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    partner = partners(rng, 2 * PAIRS)
     length = max(round(FRAMES_OF_CLIP * scale), 1)
-    parts = [clips(category, partner, length) for category in ("Youtube", *METHODS)]
+    clip = np.repeat(np.arange(2 * PAIRS), length)
+    frame = np.tile(np.arange(length) * 25, 2 * PAIRS)
+    parts = [clip_rows(category, clip, frame, partner) for category in ("Youtube", *METHODS)]
     photos = rng.permutation(STILLS)[: round(STILLS * scale)]
-    parts.append(stills("CelebA", np.sort(photos), rng.integers(1, PEOPLE + 1, STILLS)))
-    parts.append(stills("CelebA-HQ", np.sort(photos[: round(HQ * scale)]), None))
+    hq, photos = np.sort(photos[: round(HQ * scale)]), np.sort(photos)
+    people = rng.integers(1, PEOPLE + 1, STILLS)[photos].astype(str)
+    parts += [still_rows("CelebA", photos + 1, people), still_rows("CelebA-HQ", hq + 1)]
     frames = pd.concat(parts, ignore_index=True).sort_values("frame_id", ignore_index=True)
     unit = pd.factorize(frames["category"] + "/" + frames["clip"])[0]
     frames = frames.assign(
@@ -222,45 +223,6 @@ def tables(scale: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     videos = {f"{i:03d}": f"video{i} 0" for i in range(2 * PAIRS)}
     videos |= {f"{2 * i + 1:03d}": f"video{2 * i} 1" for i in twice.tolist()}
     return frames, faces, videos
-
-
-def clips(category: str, partner: np.ndarray, length: int) -> pd.DataFrame:
-    """Rows of every 25th frame of all clips of a category."""
-    import numpy as np
-    from paper_tables import frame_rows
-
-    clip = np.repeat(np.arange(len(partner)), length)
-    target = np.char.zfill(clip.astype(str), 3)
-    source = np.char.zfill(partner[clip].astype(str), 3)
-    fake = category != "Youtube"
-    return frame_rows(
-        category=category,
-        label="fake" if fake else "real",
-        compression="c23",
-        clip=np.char.add(np.char.add(target, "_"), source) if fake else target,
-        target_id=target,
-        source_id=source if fake else "",
-        frame=np.tile(np.arange(length) * 25, len(partner)),
-        photo="",
-    )
-
-
-def stills(category: str, photos: np.ndarray, identity: np.ndarray | None) -> pd.DataFrame:
-    """Rows of photographs."""
-    import numpy as np
-    from paper_tables import frame_rows
-
-    names = np.char.zfill((photos + 1).astype(str), 6)
-    return frame_rows(
-        category=category,
-        label="real",
-        compression="still",
-        clip=names,
-        target_id="" if identity is None else identity[photos].astype(str),
-        source_id="",
-        frame=0,
-        photo=names,
-    )
 
 
 def hexadecimal(rng: np.random.Generator, count: int, digits: int) -> np.ndarray:
