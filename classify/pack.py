@@ -116,23 +116,39 @@ def pack(
     fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
     path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
     crops = _Crops(manifest.root, hashes, size)
-    if _is_right(path, crops):
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    elif os.access(path.parent if path.parent.exists() else manifest.folder, os.W_OK):
-        with in_turn(path.with_suffix(".lock")):  # one process builds, others wait and find it
-            if not _is_right(path, crops):
-                build(path, crops, progress)
-                for old in path.parent.glob(f"{name}-{size}-*.npy"):
-                    if old != path:  # of a manifest that was here before
-                        old.unlink()
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    else:
-        with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / path.name
-            build(path, crops, progress)
-            # What is mapped stays when the file has lost its name.
-            images = np.load(path, mmap_mode="r", allow_pickle=False)
+    images = _array(path, crops, f"{name}-{size}-*.npy", progress)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
+
+
+def _array(
+    path: Path, crops: _Crops, alike: str, progress: Progress | None
+) -> npt.NDArray[np.uint8]:
+    """The array at `path`, mapped; built first where it is not there.
+
+    Args:
+        path: below the manifest's folder.
+        crops: what it holds.
+        alike: a pattern of the arrays beside it that it replaces: those of a manifest before.
+        progress: as `pack` takes it.
+    """
+    if _is_right(path, crops):
+        return _mapped(path)
+    if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
+        with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
+            build(Path(folder) / path.name, crops, progress)
+            return _mapped(Path(folder) / path.name)  # which stays when the file has no name left
+    with in_turn(path.with_suffix(".lock")):  # one process builds, others wait and find it
+        if not _is_right(path, crops):
+            build(path, crops, progress)
+            for old in path.parent.glob(alike):
+                if old != path:
+                    old.unlink()
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    images: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return images
 
 
 def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
@@ -180,7 +196,7 @@ class _Crops:
 def _is_right(path: Path, crops: _Crops) -> bool:
     """Whether the array is there, whole, and holds what its crops hold, as far as some tell."""
     try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        images = _mapped(path)
     except (OSError, EOFError, ValueError):  # none, or not a whole array
         return False
     if images.shape != (len(crops), crops.size, crops.size, 3):
