@@ -18,6 +18,8 @@ from ffpp_tools.files import leads_out, read_json, sha256, write_atomically
 from ffpp_tools.rows import SPLITS, later_columns
 from ffpp_tools.tables import AT_ONCE, read_faces
 
+COMMAND = "ffpp-split"
+
 
 @dataclass(frozen=True)
 class ManifestRow:
@@ -117,7 +119,7 @@ class Manifest:
             info = formats.unstamped(formats.MANIFEST, path, dict(read_json(path)))
             _check(info)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if unfinished.begun(folder, "ffpp-split"):
+            if unfinished.begun(folder, COMMAND):
                 raise TableError(
                     f"{folder}: ffpp-split has not ended there; if it was stopped, run it again"
                 ) from error

@@ -19,13 +19,12 @@ from ffpp_tools import audit, compressions, lists, recipes, selection
 from ffpp_tools.dataset import Dataset
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.groups import groups, knots
-from ffpp_tools.manifest import Manifest, write_manifest
+from ffpp_tools.manifest import COMMAND, Manifest, write_manifest
 from ffpp_tools.recipes import Ratios, Recipe
 from ffpp_tools.rows import SPLITS, STILL
 from ffpp_tools.tables import as_text, sorted_order
 from ffpp_tools.unfinished import delete, in_the_way, making
 
-COMMAND = "ffpp-split"
 # What a manifest's folder holds, and what is made from the manifest afterwards.
 WRITTEN = (*(f"{split}.csv" for split in SPLITS), "manifest.json")
 DERIVED = ("overview", "overview.html", "probe.json")

@@ -19,6 +19,7 @@ from ffpp_tools.parents import with_parent
 from ffpp_tools.picture import Image
 from ffpp_tools.unfinished import in_the_way, making
 
+COMMAND = "ffpp-demo"
 MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data
 CANVAS = 320
 HQ_CANVAS = 1280
@@ -131,9 +132,9 @@ def draw_world(
         raise FfppError(f"people ({people}) must be even and at least 6: fakes come in pairs")
     if unknown := set(compressions) - set(CRF):
         raise FfppError(f"compression {sorted(unknown)} is unknown; choose from {sorted(CRF)}")
-    if in_the_way(root, "ffpp-demo"):
+    if in_the_way(root, COMMAND):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
-    with making(root, "ffpp-demo", (MARK, *DRAWN)):
+    with making(root, COMMAND, (MARK, *DRAWN)):
         _draw(root, people, seconds, compressions, seed, workers)
     return root
 
