@@ -3,12 +3,12 @@
     python benchmarks/coverage.py --tests 400 --groups 5,8,20,30,60
     python benchmarks/coverage.py --unit frame --world mixed --tests 100
 
-Each simulated test split goes through `classify.judge`, as a report's does. Beside its intervals
-stand those of a percentile bootstrap over identity groups, which draws whole groups with
-replacement. The true value is that of a split of many thousand groups. A Markdown table is printed:
-for each measure, the coverage of both, the bias of the value, the mean width, and the share of
-splits in which the report gives no value or no interval. The last line compares the time that
-both take for one split.
+Each simulated test split goes through `classify.evaluation.evaluate`, as a report's does. Beside
+its intervals stand those of a percentile bootstrap over identity groups, which draws whole groups
+with replacement. The true value is that of a split of many thousand groups. A Markdown table is
+printed: for each measure, the coverage of both, the bias of the value, the mean width, and the
+share of splits in which the report gives no value or no interval. The last line compares the time
+that both take for one split.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify import bootstrap, compare
-from classify import judge as judging
-from classify.bootstrap import Estimate, Measures
-from classify.operating import Operating
-from classify.scores import Scores
-from ffpp_tools.rows import STILL
+from classify.evaluation import bootstrap, compare
+from classify.evaluation import evaluate as judging
+from classify.evaluation.bootstrap import Estimate, Measures
+from classify.evaluation.scores import Scores
+from classify.evaluation.thresholds import Operating
+from ffpp_tools.store.schema import STILL
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 CLASSES = {**dict.fromkeys(METHODS, "fake"), "Youtube": "real"}

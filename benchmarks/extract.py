@@ -35,9 +35,9 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from ffpp_tools.clip import Clip
-from ffpp_tools.detect import Box
-from ffpp_tools.layout import find_clips
+from ffpp_tools.faces.detect import Box
+from ffpp_tools.sources.clip import Clip
+from ffpp_tools.sources.faceforensics import find_clips
 
 EVERY = 25
 CONTESTANTS = ("paper", "plain", "alone", "twins", "decode")
@@ -150,7 +150,7 @@ def command(name: str, data: Path, out: Path, workers: int = 1) -> list[str]:
 
 def disagreements(boxes: Path, dataset: Path) -> dict[str, int]:
     """Frames in which the paper's script finds a face and ours has none near it."""
-    from ffpp_tools.tables import read_faces
+    from ffpp_tools.store.tables import read_faces
 
     ours = defaultdict(list)
     for face in read_faces(dataset).itertuples():

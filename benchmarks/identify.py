@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ffpp_tools import lists
-from ffpp_tools.embed import KEPT, WIDTH, embedding, identity_embedding
-from ffpp_tools.groups import persons
-from ffpp_tools.identity import STILLS_OF_PERSON, rates
-from ffpp_tools.kept import kept
-from ffpp_tools.run import extract_still_dataset
-from ffpp_tools.similarity import normalised, unit
-from ffpp_tools.stills import find_stills
-from ffpp_tools.tables import read_faces, read_frames
+from ffpp_tools.extraction.pipeline import extract_still_dataset
+from ffpp_tools.grouping.embedding import KEPT, WIDTH, embedding, identity_embedding
+from ffpp_tools.grouping.feature_cache import kept
+from ffpp_tools.grouping.groups import persons
+from ffpp_tools.grouping.identity import STILLS_OF_PERSON, rates
+from ffpp_tools.grouping.similarity import normalised, unit
+from ffpp_tools.sources import official_lists
+from ffpp_tools.sources.stills import find_stills
+from ffpp_tools.store.tables import read_faces, read_frames
 
 FALSE_MATCHES = (1e-5, 1e-4, 1e-3, 1e-2)
 DISTANCES = (0.4, 0.45, 0.5, 0.52, 0.55, 0.57, 0.6, 0.65, 0.7)
@@ -52,7 +52,7 @@ def main() -> None:
         dataset = options.dataset or Path(temporary)
         extract_still_dataset(find_stills(data, "CelebA"), dataset)
         faces = read_faces(dataset).merge(read_frames(dataset), on="frame_id")
-        faces["person"] = persons(faces, lists.celeba_people(dataset) or {})
+        faces["person"] = persons(faces, official_lists.celeba_people(dataset) or {})
         faces = faces[faces["person"] != ""].sort_values(["person", "face_id"], ignore_index=True)
         people = pd.factorize(faces["person"])[0]
         dlib = kept(dataset, faces, "embedding", embedding, WIDTH, options.workers)

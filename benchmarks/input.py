@@ -23,10 +23,10 @@ import keras
 import numpy as np
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
-from classify.augment import PRESETS, warp_on_device
-from classify.batches import Batches
-from classify.pack import Packed, pack
-from ffpp_tools.manifest import Manifest
+from classify.data.augment import PRESETS, warp_on_device
+from classify.data.batches import Batches
+from classify.data.pack import Packed, pack
+from ffpp_tools.splits.manifest import Manifest
 
 PAPER = PRESETS["paper"]
 

@@ -24,12 +24,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classify import metrics
-from classify.predict import score_split
-from classify.runs import Run
-from classify.settings import TrainSettings
-from classify.train import train
-from ffpp_tools.manifest import Manifest, write_manifest
+from classify.evaluation import metrics
+from classify.evaluation.predict import score_split
+from classify.training.runs import Run
+from classify.training.settings import TrainSettings
+from classify.training.train import train
+from ffpp_tools.splits.manifest import Manifest, write_manifest
 
 QUICK = {
     "head": "gap",

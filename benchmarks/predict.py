@@ -12,9 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from classify.runs import Run
-from classify.verdict import classifier_of, verdict
-from ffpp_tools.demux import probe
+from classify.inference.media import classifier_of, verdict
+from classify.training.runs import Run
+from ffpp_tools.video.demux import probe
 
 
 def main() -> None:

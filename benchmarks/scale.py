@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from classify.scores import Scores
+    from classify.evaluation.scores import Scores
 
 # This process imports nothing large: a child's peak memory is never less than its parent's.
 FRAMES_OF_CLIP, STILLS, HQ = 246, 200_000, 30_000
@@ -174,7 +174,7 @@ def merges(folder: Path, scale: float) -> Iterator[Row]:
 
 def draw_dataset(dataset: str, scale: str) -> None:
     """Write the tables and lists of a dataset."""
-    from ffpp_tools.tables import write_table
+    from ffpp_tools.store.tables import write_table
 
     frames, faces, videos = tables(float(scale))
     folder = Path(dataset)
@@ -252,11 +252,11 @@ def draw_properties(manifest: str) -> None:
     import numpy as np
     import pandas as pd
 
-    from ffpp_tools.kept import FILES
-    from ffpp_tools.manifest import Manifest
-    from ffpp_tools.probe import MAX_SAMPLES, PROPERTIES
-    from ffpp_tools.rows import SPLITS
-    from ffpp_tools.tables import read_faces
+    from ffpp_tools.grouping.feature_cache import FILES
+    from ffpp_tools.splits.manifest import Manifest
+    from ffpp_tools.splits.shortcuts import MAX_SAMPLES, PROPERTIES
+    from ffpp_tools.store.schema import SPLITS
+    from ffpp_tools.store.tables import read_faces
 
     read = Manifest.read(Path(manifest))
     samples = pd.concat([read.samples(split) for split in SPLITS])
@@ -278,14 +278,14 @@ def probe(manifest: str) -> None:
     """The shortcut probe of a manifest whose crops were measured before."""
     import pandas as pd
 
-    from ffpp_tools import probe
-    from ffpp_tools.manifest import Manifest
-    from ffpp_tools.rows import SPLITS
-    from ffpp_tools.tables import read_faces
+    from ffpp_tools.splits import shortcuts
+    from ffpp_tools.splits.manifest import Manifest
+    from ffpp_tools.store.schema import SPLITS
+    from ffpp_tools.store.tables import read_faces
 
     read = Manifest.read(Path(manifest))
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
-    probe.probe(read.root, read_faces(read.root), samples, 1)
+    shortcuts.probe(read.root, read_faces(read.root), samples, 1)
 
 
 def draw_predictions(manifest: str, file: str) -> None:
@@ -293,7 +293,7 @@ def draw_predictions(manifest: str, file: str) -> None:
     import numpy as np
     import pandas as pd
 
-    from ffpp_tools.manifest import Manifest
+    from ffpp_tools.splits.manifest import Manifest
 
     read = Manifest.read(Path(manifest))
     samples = pd.concat([read.samples(split) for split in ("val", "test")])
@@ -340,7 +340,7 @@ def draw_scores(rows: int, share: float) -> Scores:
     import numpy as np
     import pandas as pd
 
-    from classify.scores import Scores
+    from classify.evaluation.scores import Scores
 
     names = np.array(sorted(("Youtube", *METHODS)))
     clips = np.arange(round(rows * (1 - share)))
@@ -373,8 +373,8 @@ def draw_scores(rows: int, share: float) -> Scores:
 
 def judge(rows: str, share: str) -> None:
     """Judge per frame, then per clip."""
-    from classify.judge import judge as judged
-    from classify.operating import Operating
+    from classify.evaluation.evaluate import judge as judged
+    from classify.evaluation.thresholds import Operating
 
     scores = draw_scores(int(rows), float(share))
     with measured():
@@ -403,7 +403,7 @@ def draw_new_parts(dataset: str, clips: str) -> None:
     """Commit so many clips more, copies of clips that are there, under another compression."""
     from dataclasses import replace
 
-    from ffpp_tools.rows import Part, part_path
+    from ffpp_tools.store.schema import Part, part_path
 
     folder = Path(dataset)
     found = sorted((folder / "parts").glob("*/c23/*.json"))
@@ -425,7 +425,7 @@ def draw_new_parts(dataset: str, clips: str) -> None:
 
 def write_parts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
     """Write the part of every clip, and those of the stills."""
-    from ffpp_tools.rows import part_path
+    from ffpp_tools.store.schema import part_path
 
     keys = frames[["category", "compression", "clip"]].itertuples(index=False)
     frames = frames.assign(part=[part_path(*key) for key in keys])
@@ -441,7 +441,7 @@ def write_parts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> Non
 
 def merge(dataset: str) -> None:
     """Bring the tables up to date."""
-    from ffpp_tools.tables import merge_parts
+    from ffpp_tools.store.tables import merge_parts
 
     with measured():
         merge_parts(Path(dataset))

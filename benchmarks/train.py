@@ -24,21 +24,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from classify.augment import PRESETS
 from classify.backend import jit_compile, warps_on_device
-from classify.batches import Batches
-from classify.keeper import Guard
+from classify.data.augment import PRESETS
+from classify.data.batches import Batches
+from classify.data.pack import Packed, pack
+from classify.evaluation.predict import predict
 from classify.models import build
-from classify.pack import Packed, pack
-from classify.predict import predict
-from ffpp_tools.manifest import Manifest, write_manifest
+from classify.training.callbacks import Guard
+from ffpp_tools.splits.manifest import Manifest, write_manifest
 
 STEPS = 12  # of a measurement, at least: more than are made ahead
 MEMORY = """
 import sys, threading, time
 from pathlib import Path
-from classify.settings import TrainSettings
-from classify.train import train
+from classify.training.settings import TrainSettings
+from classify.training.train import train
 peak, done = 0, threading.Event()
 def watch():
     global peak

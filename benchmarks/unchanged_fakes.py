@@ -9,7 +9,7 @@ done with a third of the contrast, as in a dark room.
 
 False alarms (changed faces called unchanged) and misses (unchanged faces not found) are counted
 leave-one-pair-out: the limits for a pair are half of the least that swaps of the other pairs were
-measured to change, and never above those of `ffpp_tools.unchanged`.
+measured to change, and never above those of `ffpp_tools.faces.unchanged_fakes`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import av
 import numpy as np
 import pandas as pd
 
-from ffpp_tools import decode, demux, twins, unchanged
-from ffpp_tools.clip import Clip
-from ffpp_tools.detect import FindSettings
-from ffpp_tools.follow import Follower
-from ffpp_tools.layout import find_clips
-from ffpp_tools.picture import Image, Picture
+from ffpp_tools.faces import paired, unchanged_fakes
+from ffpp_tools.faces.detect import FindSettings
+from ffpp_tools.faces.tracking import Follower
+from ffpp_tools.sources.clip import Clip
+from ffpp_tools.sources.faceforensics import find_clips
+from ffpp_tools.video import decode, demux
+from ffpp_tools.video.image import Image, Picture
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 EVERY = 5  # frames, of real fakes
@@ -50,7 +51,7 @@ def main() -> None:
     for fake in find_clips(options.root, METHODS):
         if original := originals.get(fake.target_id):
             rows += _real(original, fake)
-            if fake.category in unchanged.SWAPS:
+            if fake.category in unchanged_fakes.SWAPS:
                 rows += _made(original, fake)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if options.out:
@@ -65,10 +66,10 @@ def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
     follower, copies = Follower(FindSettings()), {}
     for frame in _frames(original, EVERY):
         faces = follower.find(frame.picture, frame.time_s)
-        copies[frame.index] = twins.keep(frame.picture, faces, 0, original.compression)
+        copies[frame.index] = paired.keep(frame.picture, faces, 0, original.compression)
     for frame in _frames(fake, EVERY):
         copy = copies.get(frame.index)
-        twin = twins.match(frame.picture, copy) if copy and copy.faces else None
+        twin = paired.match(frame.picture, copy) if copy and copy.faces else None
         for face in twin.faces if twin else ():
             difference = twin.difference(face.box)
             yield ("real", fake.compression, *_about(fake), True, *difference)
@@ -106,8 +107,8 @@ def _compared(
     follower = Follower(FindSettings())
     for i, (one, other) in enumerate(zip(*pair, strict=True)):
         faces = follower.find(Picture(one), i / 25)
-        copy = twins.keep(Picture(one), faces, 0, compression)
-        twin = twins.match(Picture(other), copy) if faces else None
+        copy = paired.keep(Picture(one), faces, 0, compression)
+        twin = paired.match(Picture(other), copy) if faces else None
         for face in twin.faces if twin else ():
             source = "made" if contrast == 1 else "made, dark"
             yield (source, compression, *_about(fake), changed[i], *twin.difference(face.box))
@@ -161,7 +162,7 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
 
 def _left_out(table: pd.DataFrame) -> pd.DataFrame:
     """False alarms and misses of swaps, each pair judged by limits from the others."""
-    swaps = table[table["method"].isin(unchanged.SWAPS)].copy()
+    swaps = table[table["method"].isin(unchanged_fakes.SWAPS)].copy()
     swaps["pair"] = swaps["clip"].map(lambda name: "/".join(sorted(name.split("_"))))
     rows = []
     for pair in sorted(swaps["pair"].unique()):
@@ -169,9 +170,11 @@ def _left_out(table: pd.DataFrame) -> pd.DataFrame:
         changed = others[others["changed"] & (others["source"] != "made, dark")]
         for (source, compression), part in own.groupby(["source", "compression"]):
             known = changed[changed["compression"] == compression]
-            level, relative = (unchanged.MARGIN * known[c].min() for c in ("level", "relative"))
-            level = min(level, unchanged.MAX_DIFFERENCE[str(compression)])
-            relative = min(relative, unchanged.MAX_RELATIVE)
+            level, relative = (
+                unchanged_fakes.MARGIN * known[c].min() for c in ("level", "relative")
+            )
+            level = min(level, unchanged_fakes.MAX_DIFFERENCE[str(compression)])
+            relative = min(relative, unchanged_fakes.MAX_RELATIVE)
             called = (part["level"] <= level) & (part["relative"] <= relative)
             is_changed = part["changed"]
             rows.append(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.errors import ClassifyError
-from ffpp_tools.machine import BACKENDS, chosen_backend
+from ffpp_tools.doctor.machine import BACKENDS, chosen_backend
 
 
 def check() -> None:

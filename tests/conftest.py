@@ -13,14 +13,14 @@ import pytest
 
 from ffpp_tools.console import console
 from ffpp_tools.demo import draw_world
-from ffpp_tools.layout import Family, families, find_clips
-from ffpp_tools.manifest import Manifest
-from ffpp_tools.plan import FramePlan
-from ffpp_tools.run import extract_dataset, extract_still_dataset
-from ffpp_tools.settings import ClipSettings
-from ffpp_tools.split import SplitSettings, make_manifest
-from ffpp_tools.stills import find_stills
-from ffpp_tools.workers import Workers
+from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
+from ffpp_tools.extraction.settings import ClipSettings
+from ffpp_tools.extraction.workers import Workers
+from ffpp_tools.sources.faceforensics import Family, families, find_clips
+from ffpp_tools.sources.stills import find_stills
+from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.splits.manifest import Manifest
+from ffpp_tools.video.sampling import FramePlan
 
 PEOPLE = 8
 SETTINGS = ClipSettings(FramePlan(every=10))
@@ -72,7 +72,7 @@ def real_data() -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
-    monkeypatch.setattr("classify.page.image", lambda figure, kind: b"<svg></svg>")
+    monkeypatch.setattr("classify.reporting.formatting.image", lambda figure, kind: b"<svg></svg>")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.paper_tables import frame_rows
-from ffpp_tools import lists
-from ffpp_tools.dataset import Dataset
-from ffpp_tools.groups import groups, knots
-from ffpp_tools.rows import SPLITS
+from ffpp_tools.grouping.dataset import Dataset
+from ffpp_tools.grouping.groups import groups, knots
+from ffpp_tools.sources import official_lists
+from ffpp_tools.store.schema import SPLITS
 
 COLUMNS = [
     *("category", "label", "compression", "clip"),
@@ -89,8 +89,8 @@ def _write_lists(folder: Path, people: list[str], rng: random.Random) -> None:
     shuffled = rng.sample(people, len(people) * 3 // 4 if rng.random() < 0.4 else len(people))
     first, second = sorted(rng.sample(range(1, len(shuffled)), 2))
     parts = (shuffled[:first], shuffled[first:second], shuffled[second:])
-    (folder / lists.FOLDER).mkdir(parents=True)
+    (folder / official_lists.FOLDER).mkdir(parents=True)
     for split, own in zip(SPLITS, parts, strict=True):
         even = own + own[:1] if len(own) % 2 else own
         pairs = list(zip(even[::2], even[1::2], strict=True))
-        (folder / lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
+        (folder / official_lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ffpp_tools import lists, recipes
-from ffpp_tools.celeba import HQ_MAPPING, _mapped
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import (
     named,
@@ -19,6 +17,9 @@ from ffpp_tools.files import (
     writing,
 )
 from ffpp_tools.script import read_options
+from ffpp_tools.sources import official_lists
+from ffpp_tools.sources.celeba import HQ_MAPPING, _mapped
+from ffpp_tools.splits import recipes
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
 
@@ -35,7 +36,9 @@ def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
     assert read_options(written("o.toml", "every = 3\n"), {"every": "every"}) == {"every": 3}
     text = 'rule = "grouped"\nmode = "videos"\n'
     assert recipes.read(str(written("mine.toml", text))).mode == "videos"
-    assert lists.read_values(written("identity_CelebA.txt", "000001.jpg 7\n")) == {"000001": "7"}
+    assert official_lists.read_values(written("identity_CelebA.txt", "000001.jpg 7\n")) == {
+        "000001": "7"
+    }
     written(HQ_MAPPING, "idx orig_idx orig_file\n0 5 000006.jpg\n")
     assert _mapped(tmp_path / HQ_MAPPING) == {0: "000006"}
 

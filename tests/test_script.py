@@ -13,8 +13,8 @@ from ffpp_tools import console as spoken
 from ffpp_tools.console import answer, log, moving, print_table, say
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script, in_utf8, read_options
-from tests.test_cli import COMMANDS
-from tests.test_package import ROOT
+from tests.cli.test_ffpp_commands import COMMANDS
+from tests.project.test_package import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 

@@ -6,11 +6,11 @@ import shlex
 
 import typer
 
+from classify.cli.gan import gan_app
 from classify.cli.judging import compare, explain, export, predict, report
 from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
 from classify.errors import ClassifyError
-from classify.gan.cli import gan_app
 from ffpp_tools.console import log
 from ffpp_tools.errors import FfppError
 from ffpp_tools.script import Script, Version, with_options

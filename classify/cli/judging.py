@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from classify import show
+from classify.cli import printing
+from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from classify.start import start_keras
 from ffpp_tools.cli.options import Faces
 from ffpp_tools.console import answer, counted, log, progress, say
-from ffpp_tools.unfinished import in_the_way, making
+from ffpp_tools.store.incomplete import in_the_way, making
 
 
 def report(
@@ -53,10 +53,10 @@ def report(
 
     Example: classify report --predictions theirs.csv --manifest data_manifests/videos
     """
-    from classify.report import make_report, report_on_file
-    from classify.report_files import as_dict
-    from classify.runs import Run
-    from ffpp_tools.manifest import Manifest
+    from classify.reporting.report import make_report, report_on_file
+    from classify.reporting.report_files import as_dict
+    from classify.training.runs import Run
+    from ffpp_tools.splits.manifest import Manifest
 
     other = Manifest.read(manifest) if manifest else None
     if predictions:
@@ -78,7 +78,7 @@ def report(
         start_keras()
         made = make_report(found, split, other, robustness, progress, faces=faces)
     log.keep(made.folder)
-    show.report(made)
+    printing.report(made)
     answer(as_dict(made) | {"folder": made.folder})
 
 
@@ -110,11 +110,11 @@ def predict(
 
     Example: classify predict runs/b0 video.mp4 photographs/
     """
-    from classify import provenance
-    from classify.folder import new_folder
-    from classify.runs import Run
-    from classify.verdict import classifier_of, find_media, verdict
-    from classify.verdict_files import COMMAND, WRITTEN, VerdictFiles, as_dict
+    from classify.inference.media import classifier_of, find_media, verdict
+    from classify.inference.media_files import COMMAND, WRITTEN, VerdictFiles, as_dict
+    from classify.reporting import provenance
+    from classify.training.run_folder import new_folder
+    from classify.training.runs import Run
 
     found = Run.read(run)
     remarks: list[str] = []
@@ -135,7 +135,7 @@ def predict(
             one = verdict(path, classifier)
             files.add(one)
             made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
-    show.verdicts(made, said)
+    printing.verdicts(made, said)
     say(f"verdicts: {folder}")
     verdicts = [as_dict(one) for one in made]
     answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
@@ -156,11 +156,11 @@ def explain(
 
     Example: classify explain runs/b0
     """
-    from classify import explain as explaining
-    from classify import provenance
-    from classify.explain_files import write_explanations
-    from classify.operating import operating
-    from classify.runs import Run
+    from classify.evaluation.thresholds import operating
+    from classify.inference import gradcam as explaining
+    from classify.inference.gradcam_files import write_explanations
+    from classify.reporting import provenance
+    from classify.training.runs import Run
 
     found = Run.read(run)
     start_keras()
@@ -193,11 +193,11 @@ def compare(
 
     Example: classify compare runs/c23 runs/c40 --matrix manifests/c23 --matrix manifests/c40
     """
-    from classify import compare as comparing
-    from classify.compare_files import COMMAND, write_comparison, write_matrix
-    from classify.folder import new_folder
-    from classify.runs import Run
-    from ffpp_tools.manifest import Manifest
+    from classify.evaluation import compare as comparing
+    from classify.reporting.compare_files import COMMAND, write_comparison, write_matrix
+    from classify.training.run_folder import new_folder
+    from classify.training.runs import Run
+    from ffpp_tools.splits.manifest import Manifest
 
     found = [Run.read(run) for run in runs]
     manifests = [Manifest.read(path) for path in on or []]
@@ -208,11 +208,11 @@ def compare(
     if manifests:
         made = comparing.matrix(found, manifests, progress)
         write_matrix(folder, made)
-        show.matrix(made)
+        printing.matrix(made)
     else:
         compared = comparing.compare(found, progress)
         write_comparison(folder, compared)
-        show.comparison(compared)
+        printing.comparison(compared)
     log.keep(folder)
     say(f"comparison: {folder}")
     written = folder / ("matrix.csv" if manifests else "comparison.json")
@@ -233,13 +233,13 @@ def export(
 
     Example: classify export runs/b0 --format litert
     """
-    from classify.folder import new_folder
-    from classify.runs import Run
+    from classify.training.run_folder import new_folder
+    from classify.training.runs import Run
 
     found = Run.read(run)
     folder = out or new_folder(run, kind)
     start_keras()
-    from classify.export import export as exported
+    from classify.inference.export import export as exported
 
     difference = exported(found, kind, folder)
     log.keep(folder)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from classify import show
+from classify.cli import printing
+from classify.cli.options import ManifestFolder, option
+from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from classify.options import ManifestFolder, option
-from classify.start import start_keras
 from ffpp_tools.console import answer, log, progress, say
 from ffpp_tools.script import with_options
 
@@ -52,10 +52,10 @@ def tune(
 
     Example: classify train --config runs/tune-efficientnetb0/best.toml
     """
-    from classify.folder import check_free, new_folder
-    from classify.settings import TrainSettings, read_config
-    from classify.tune import VARIED, Search
-    from ffpp_tools.manifest import Manifest
+    from classify.search.tune import VARIED, Search
+    from classify.training.run_folder import check_free, new_folder
+    from classify.training.settings import TrainSettings, read_config
+    from ffpp_tools.splits.manifest import Manifest
 
     given = {"arch": arch, "weights": weights, "epochs": epochs, "size": size}
     base, named = read_config(config) if config else (TrainSettings(), None)
@@ -73,8 +73,8 @@ def tune(
     if not resume:
         Manifest.read(source)  # what is wrong is told before Keras starts
     start_keras()
-    from classify import tune as tuning
-    from classify.display import watched
+    from classify.search import tune as tuning
+    from classify.training.display import watched
 
     if not resume:
         check_free(folder, tuning.COMMAND)
@@ -84,7 +84,7 @@ def tune(
         found = tuning.resume(folder, watched, progress)
     else:
         found = tuning.tune(source, folder, base, search, watched, progress)
-    show.tuned(found)
+    printing.tuned(found)
     trials = found.trials.to_dict("records")
     answer({"folder": folder, "best": folder / tuning.BEST, "trials": trials})
 
@@ -123,12 +123,12 @@ def backbones(
     """
     from dataclasses import replace
 
-    from ffpp_tools.manifest import Manifest
+    from ffpp_tools.splits.manifest import Manifest
 
     Manifest.read(manifest)  # what is wrong is told before Keras starts
     start_keras()
-    from classify.display import watched
-    from classify.study import RECIPE, study_backbones
+    from classify.search.study import RECIPE, study_backbones
+    from classify.training.display import watched
 
     log.keep(out)
     recipe = replace(
@@ -141,7 +141,7 @@ def backbones(
     for name, why in found.failed.items():
         say(f"{name} could not be trained: {why}", style="yellow")
     if found.comparison:
-        show.comparison(found.comparison)
+        printing.comparison(found.comparison)
     say(f"study: {out}")
     answer({"folder": out, "untrained": found.untrained, "failed": found.failed})
 

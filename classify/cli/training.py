@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from classify.cli.options import ManifestFolder, option
+from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from classify.options import ManifestFolder, option
-from classify.start import start_keras
 from ffpp_tools.console import answer, log, print_table, progress, say
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def train(
     Example: classify train --config runs/b0/config.toml --seed 1 --out runs/b0-seed-1
     """
     options = locals()
-    from classify.folder import check_free, new_folder
-    from classify.runs import Run
-    from classify.settings import TrainSettings, read_config
-    from ffpp_tools.manifest import Manifest
+    from classify.training.run_folder import check_free, new_folder
+    from classify.training.runs import Run
+    from classify.training.settings import TrainSettings, read_config
+    from ffpp_tools.splits.manifest import Manifest
 
     fields = TrainSettings.__dataclass_fields__
     given = {name: options[name] for name in fields if options[name] is not None}
@@ -172,10 +172,10 @@ def train(
     start_keras()
     import keras
 
-    from classify import train as training
     from classify.backend import on_gpu
-    from classify.display import Display
-    from classify.page import number
+    from classify.reporting.formatting import number
+    from classify.training import train as training
+    from classify.training.display import Display
 
     if settings.mixed_precision and not on_gpu():
         say("mixed precision on a CPU is slower, not faster", style="yellow")

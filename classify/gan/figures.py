@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.figures import figure
-from classify.gan.watch import COLLAPSED
+from classify.gan.collapse import COLLAPSED
+from classify.reporting.figures import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from classify.data.pack import scaled
+from classify.evaluation.predict import predict
 from classify.models import build
-from classify.pack import scaled
-from classify.predict import predict
 
 if TYPE_CHECKING:
     import keras

@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from classify.data.pack import Progress
 from classify.errors import ClassifyError
 from classify.gan.run import GanRun
-from classify.pack import Progress
-from classify.runs import load_model
-from ffpp_tools import formats
+from classify.training.runs import load_model
 from ffpp_tools.files import occupied, read_json, sweep, write_atomically
-from ffpp_tools.locks import alone_in
+from ffpp_tools.store import format_versions
+from ffpp_tools.store.locks import alone_in
 
 NOTE = "generated.json"
 AT_A_TIME = 64
@@ -64,7 +64,7 @@ def generate(
         raise ClassifyError(f"{folder} holds something else: choose another --out")
     with alone_in(folder, "classify gan generate"):
         sweep(folder)
-        text = json.dumps(formats.stamped(formats.GENERATED, said), indent=2) + "\n"
+        text = json.dumps(format_versions.stamped(format_versions.GENERATED, said), indent=2) + "\n"
         write_atomically(note, text.encode())
         _write_faces(run, model, count, folder, seed, progress)
 
@@ -119,6 +119,6 @@ def _hash(model: keras.Model) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return formats.unstamped(formats.GENERATED, path, dict(read_json(path)))
+        return format_versions.unstamped(format_versions.GENERATED, path, dict(read_json(path)))
     except (OSError, ValueError, TypeError):
         return {}

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify import page
+from classify.data.pack import Progress
 from classify.errors import DownloadError, RunError
 from classify.gan import figures
+from classify.gan.collapse import WATCHED, diversity
 from classify.gan.frechet import feature_network, features, frechet_distance
 from classify.gan.generate import noise_of, pictures_of
-from classify.gan.pictures import ARRAY, load
+from classify.gan.real_faces import ARRAY, load
 from classify.gan.run import GanRun
-from classify.gan.watch import WATCHED, diversity
-from classify.pack import Progress
-from classify.runs import load_model
+from classify.reporting import formatting
+from classify.training.runs import load_model
 from ffpp_tools.files import write_atomically
-from ffpp_tools.unfinished import making
+from ffpp_tools.store.incomplete import making
 
 MOST = 2000  # faces that a distance is measured on
 SHOWN = 6  # of each generator
@@ -107,9 +107,9 @@ def make_report(
 
 def _write(found: GanReport, folder: Path, faces: bool) -> None:
     table = found.table.to_csv(index=False)
-    svg = page.image(figures.course(found.run.log), "svg")
+    svg = formatting.image(figures.course(found.run.log), "svg")
     said = {"remarks": found.run.remarks(), "source": found.run.source.name}
-    html = page.rendered("gan.html", found=found, course=svg, faces=faces, **said)
+    html = formatting.rendered("gan.html", found=found, course=svg, faces=faces, **said)
     with making(folder, "classify gan report", ("generators.csv", "report.html")):
         write_atomically(folder / "generators.csv", table.encode())
         write_atomically(folder / "report.html", html.encode())

@@ -11,11 +11,11 @@ import pandas as pd
 import tomli_w
 
 from classify.errors import ClassifyError, RunError
-from classify.folder import environment_here, read_log, write_environment
+from classify.gan.collapse import GanEpoch, remarks
 from classify.gan.settings import GanSettings
-from classify.gan.watch import GanEpoch, remarks
-from ffpp_tools import formats
+from classify.training.run_folder import environment_here, read_log, write_environment
 from ffpp_tools.files import read_toml, write_atomically
+from ffpp_tools.store import format_versions
 
 CONFIG = "config.toml"
 
@@ -53,7 +53,7 @@ class GanRun:
             "images": {"path": self.images, "count": self.count},
             "gan": self.settings.table(),
         }
-        text = tomli_w.dumps(formats.stamped(formats.RUN, config))
+        text = tomli_w.dumps(format_versions.stamped(format_versions.RUN, config))
         write_atomically(self.folder / CONFIG, text.encode())
 
     @classmethod
@@ -65,7 +65,7 @@ class GanRun:
         """
         path = folder / CONFIG
         try:
-            config = formats.unstamped(formats.RUN, path, read_toml(path))
+            config = format_versions.unstamped(format_versions.RUN, path, read_toml(path))
             images = config["images"]
             settings = GanSettings(**config["gan"])
             return cls(folder, settings, str(images["path"]), int(images["count"]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from classify.augment import PRESETS
+from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
-from classify.settings import JIT, check_fields
+from classify.training.settings import JIT, check_fields
 
 SIZES = (16, 32, 64, 128, 256)  # of pictures, in pixels
 

@@ -11,22 +11,22 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classify import checkpoints
 from classify.backend import policy
+from classify.data.pack import Progress
 from classify.errors import ClassifyError, RunError
-from classify.folder import check_free, note_resumption
 from classify.gan import figures
+from classify.gan.collapse import WATCHED, GanEpoch, diversity
 from classify.gan.dcgan import Dcgan, built, compile_for_here
 from classify.gan.generate import pictures_of
-from classify.gan.pictures import ARRAY, GanBatches, find_pictures, load, packed
+from classify.gan.real_faces import ARRAY, GanBatches, find_pictures, load, packed
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
-from classify.gan.watch import WATCHED, GanEpoch, diversity
-from classify.pack import Progress
-from classify.page import image
+from classify.reporting.formatting import image
+from classify.training import checkpoints
+from classify.training.run_folder import check_free, note_resumption
 from ffpp_tools.files import sweep, write_atomically
-from ffpp_tools.locks import alone_in
-from ffpp_tools.unfinished import mark, unmark
+from ffpp_tools.store.incomplete import mark, unmark
+from ffpp_tools.store.locks import alone_in
 
 COMMAND = "classify gan train"
 # What is there before the first epoch is finished; without one, a folder may be begun anew.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classify.errors import DownloadError, ModelError
-from classify.saved import WEIGHTS, archive_of, array, brief
+from classify.models.file_checks import WEIGHTS, archive_of, array, brief
 
 if TYPE_CHECKING:
     import h5py

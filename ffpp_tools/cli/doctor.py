@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ffpp_tools import MAX_FRAME_PIXELS, show
+from ffpp_tools import MAX_FRAME_PIXELS
+from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
 from ffpp_tools.console import answer, counted, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
@@ -39,11 +40,11 @@ def doctor(
 
     Example: ffpp-doctor data/FaceForensics++ --stills data/CelebA --json
     """
-    from ffpp_tools import doctor as looking
-    from ffpp_tools.inventory import take_stock
-    from ffpp_tools.layout import default_ffpp_root, remarks
-    from ffpp_tools.machine import PROBLEM, examine
-    from ffpp_tools.plan import FramePlan
+    from ffpp_tools.doctor import checks as looking
+    from ffpp_tools.doctor.inventory import take_stock
+    from ffpp_tools.doctor.machine import PROBLEM, examine
+    from ffpp_tools.sources.faceforensics import default_ffpp_root, remarks
+    from ffpp_tools.video.sampling import FramePlan
 
     findings = list(progress("this machine")(examine(), None))
     root = data or default_ffpp_root()
@@ -65,7 +66,7 @@ def doctor(
     folders = stills or [folder for folder in beside if folder.is_dir()]
     findings += [looking.of_stills(folder) for folder in folders]
     findings.append(looking.of_weights())
-    show.findings(findings)
+    printing.findings(findings)
     answer(
         {
             "findings": [asdict(f) for f in findings],

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS, show
+from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
+from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import (
     CPUS,
     Align,
@@ -34,9 +35,9 @@ from ffpp_tools.console import answer, log, say
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
-    from ffpp_tools.run import Summary
-    from ffpp_tools.watch import Limits
-    from ffpp_tools.workers import Workers
+    from ffpp_tools.extraction.pipeline import Summary
+    from ffpp_tools.extraction.workers import Workers
+    from ffpp_tools.video.decode_limits import Limits
 
 
 def extract(
@@ -97,18 +98,18 @@ def extract(
     if verify:
         _verify(out)
         return
-    from ffpp_tools.clip import NATIVE
-    from ffpp_tools.crop import CropSettings
-    from ffpp_tools.detect import FindSettings
-    from ffpp_tools.layout import default_ffpp_root, families, find_clips, remarks
-    from ffpp_tools.lists import OF_FFPP, keep_lists
-    from ffpp_tools.locks import alone_in
-    from ffpp_tools.plan import FramePlan
-    from ffpp_tools.progress import shown
-    from ffpp_tools.recorded import check_folder
-    from ffpp_tools.run import extract_dataset
-    from ffpp_tools.settings import ClipSettings
-    from ffpp_tools.watch import Limits
+    from ffpp_tools.extraction.pipeline import extract_dataset
+    from ffpp_tools.extraction.progress import shown
+    from ffpp_tools.extraction.settings import ClipSettings
+    from ffpp_tools.extraction.settings_guard import check_folder
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
+    from ffpp_tools.sources.clip import NATIVE
+    from ffpp_tools.sources.faceforensics import default_ffpp_root, families, find_clips, remarks
+    from ffpp_tools.sources.official_lists import OF_FFPP, keep_lists
+    from ffpp_tools.store.locks import alone_in
+    from ffpp_tools.video.decode_limits import Limits
+    from ffpp_tools.video.sampling import FramePlan
 
     if every is None and frames_per_clip is None:
         every = 25
@@ -183,16 +184,16 @@ def stills(
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
-    from ffpp_tools.crop import CropSettings
-    from ffpp_tools.detect import FindSettings
-    from ffpp_tools.harmonise import like_clips, other_stills
-    from ffpp_tools.lists import IDENTITIES, celeba_people, keep
-    from ffpp_tools.locks import alone_in
-    from ffpp_tools.progress import shown
-    from ffpp_tools.recorded import check_folder, recorded_settings
-    from ffpp_tools.run import extract_still_dataset
-    from ffpp_tools.settings import StillSettings
-    from ffpp_tools.stills import survey
+    from ffpp_tools.extraction.match_quality import like_clips, other_stills
+    from ffpp_tools.extraction.pipeline import extract_still_dataset
+    from ffpp_tools.extraction.progress import shown
+    from ffpp_tools.extraction.settings import StillSettings
+    from ffpp_tools.extraction.settings_guard import check_folder, recorded_settings
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
+    from ffpp_tools.sources.official_lists import IDENTITIES, celeba_people, keep
+    from ffpp_tools.sources.stills import survey
+    from ffpp_tools.store.locks import alone_in
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
@@ -234,9 +235,9 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
     Raises:
         FfppError: not a single crop.
     """
-    from ffpp_tools.ledger import account
+    from ffpp_tools.store.ledger import account
 
-    show.extraction(summary)
+    printing.extraction(summary)
     counts = account(summary.frames).reset_index().to_dict("records")
     crops = len(summary.faces)
     answer({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
@@ -247,8 +248,8 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
 def _team(
     workers: int, backend: str, scheduler: str | None, limits: Limits | None = None
 ) -> Workers:
-    from ffpp_tools.watch import Limits
-    from ffpp_tools.workers import Workers
+    from ffpp_tools.extraction.workers import Workers
+    from ffpp_tools.video.decode_limits import Limits
 
     if backend not in ("local", "dask"):
         raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
@@ -265,7 +266,7 @@ def _retry(what: str | None) -> bool:
 
 def _verify(dataset: Path) -> None:
     """Say what is wrong with a dataset folder; exit status 1 if anything is."""
-    from ffpp_tools.ledger import verify
+    from ffpp_tools.store.ledger import verify
 
     problems = []
     for problem in verify(dataset):

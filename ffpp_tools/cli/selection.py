@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ffpp_tools import show
+from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import CPUS, Faces, Processes
 from ffpp_tools.console import answer, log, say
 from ffpp_tools.errors import FfppError
@@ -25,13 +25,13 @@ def clean(
 
     Example: ffpp-clean dataset
     """
-    from ffpp_tools.dedupe import clean as find
-    from ffpp_tools.locks import alone_in
+    from ffpp_tools.grouping.dedupe import clean as find
+    from ffpp_tools.store.locks import alone_in
 
     with alone_in(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
         found = find(dataset, workers)
     log.keep(dataset)
-    show.duplicates(found, dataset)
+    printing.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
     more = {"not_listed": found.attrs.get("not_listed", 0)}
     answer({"folder": dataset, "found": kinds, **more, "table": dataset / "duplicates.parquet"})
@@ -54,15 +54,15 @@ def identify(
     """
     import dataclasses
 
-    from ffpp_tools.identity import MAX_DISTANCE
-    from ffpp_tools.identity import identify as find
-    from ffpp_tools.locks import alone_in
+    from ffpp_tools.grouping.identity import MAX_DISTANCE
+    from ffpp_tools.grouping.identity import identify as find
+    from ffpp_tools.store.locks import alone_in
 
     chosen = MAX_DISTANCE if distance is None else distance
     with alone_in(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
         found = find(dataset, workers, chosen)
     log.keep(dataset)
-    show.identities(found, dataset)
+    printing.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())
     counts = {"looked_at": len(found.table), "look_like_another": tied}
     rates = {"matching": dataclasses.asdict(found.matching)}
@@ -123,8 +123,8 @@ def split(
 
     Example: ffpp-split dataset --mode videos --out data_manifests/videos
     """
-    from ffpp_tools.overview import draw_overview
-    from ffpp_tools.split import SplitSettings, default_name, make_manifests
+    from ffpp_tools.splits.build import SplitSettings, default_name, make_manifests
+    from ffpp_tools.splits.overview import draw_overview
 
     settings = SplitSettings(
         mode,
@@ -142,7 +142,7 @@ def split(
     made = make_manifests(dataset, folder, settings)
     log.keep(folder)
     for manifest in made:
-        show.manifest(manifest)
+        printing.manifest(manifest)
         say(f"pictures: {draw_overview(manifest, faces=faces)}")
     answer({"manifests": [{"folder": manifest.folder, **manifest.info} for manifest in made]})
 
@@ -170,33 +170,33 @@ def audit(
 
     import pandas as pd
 
-    from ffpp_tools import audit as audits
-    from ffpp_tools import probe as probes
-    from ffpp_tools.dataset import Dataset
-    from ffpp_tools.lost import lost_crops
-    from ffpp_tools.manifest import Manifest
-    from ffpp_tools.rows import SPLITS
-    from ffpp_tools.tables import read_faces
+    from ffpp_tools.grouping.dataset import Dataset
+    from ffpp_tools.splits import audit as audits
+    from ffpp_tools.splits import shortcuts as probes
+    from ffpp_tools.splits.manifest import Manifest
+    from ffpp_tools.store.missing_crops import lost_crops
+    from ffpp_tools.store.schema import SPLITS
+    from ffpp_tools.store.tables import read_faces
 
     read = Manifest.read(manifest)
     tables = Dataset.read(read.root)
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     if why:
-        ties = show.why(tables, audits.ties_within(samples, tables.ties), *why)
+        ties = printing.why(tables, audits.ties_within(samples, tables.ties), *why)
         answer({"folder": manifest, "ties": ties})
         return
     found = audits.audited(samples, tables)
     info = audits.with_audit(read.info, found)
     log.keep(manifest)
-    show.manifest(dataclasses.replace(read, info=info))
+    printing.manifest(dataclasses.replace(read, info=info))
     lost = lost_crops(read.root, samples["path"])
-    show.audit(found, lost)
+    printing.audit(found, lost)
     if changed := tables.changed_since(read.info["tables"]):
         say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
     answers = probes.probe(read.root, read_faces(read.root), samples, workers) if probe else []
     if probe:
         probes.write(read, answers)
-        show.probe(answers)
+        printing.probe(answers)
     gone = {"missing": len(lost.missing), "empty": len(lost.empty)}
     about = {"folder": manifest, "summary": info["summary"], **info["audit"], "lost_crops": gone}
     answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ffpp_tools.picture import Image
+from ffpp_tools.video.image import Image
 
 Array = npt.NDArray[np.float32]
 

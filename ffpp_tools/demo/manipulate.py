@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Portrait
-from ffpp_tools.picture import Image
+from ffpp_tools.video.image import Image
 
 Forged = tuple[Image, Array]
 FACETS = 26  # facets across the canvas in the mesh of Face2Face

@@ -15,9 +15,9 @@ from ffpp_tools.demo.face import Array, Expression, Person, Portrait
 from ffpp_tools.demo.manipulate import METHODS, Forger
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.parents import with_parent
-from ffpp_tools.picture import Image
-from ffpp_tools.unfinished import in_the_way, making
+from ffpp_tools.parent_process import with_parent
+from ffpp_tools.store.incomplete import in_the_way, making
+from ffpp_tools.video.image import Image
 
 COMMAND = "ffpp-demo"
 MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data

@@ -1,0 +1,1 @@
+"""A manifest's crops as training batches."""

@@ -1,0 +1,159 @@
+"""Random changes of training images: everything geometric in one affine warp, then one for quality.
+
+A flip, zoom, shear, rotation and shift one after the other would blur an image four times; composed
+into one matrix they cost one interpolation. The warp runs on the host (OpenCV) or, for a whole
+batch, on the accelerator, always outside the compiled training step: TensorFlow has no XLA kernel
+for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ffpp_tools.video.image import through_jpeg
+
+Images = npt.NDArray[np.uint8]  # (n, size, size, 3) RGB
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Ranges as `keras.preprocessing.image.ImageDataGenerator` understands them."""
+
+    rotation: float = 0.0  # by an angle from [-rotation, rotation], in degrees
+    shift: float = 0.0  # along each axis, by a share of the side from [-shift, shift]
+    shear: float = 0.0  # by an angle from [-shear, shear], in degrees
+    zoom: float = 0.0  # each axis by its own factor from [1 - zoom, 1 + zoom]
+    flip: bool = False  # left to right, every second time
+
+    def matrices(self, rng: np.random.Generator, count: int, size: int) -> npt.NDArray[np.float64]:
+        """Random (count, 2, 3) maps from output to input pixels (x, y) of square images.
+
+        About the centre, in ImageDataGenerator's order: rotation · shift · shear · zoom, and the
+        flip of the result.
+        """
+        angle, shear = (
+            np.deg2rad(rng.uniform(-limit, limit, count)) for limit in (self.rotation, self.shear)
+        )
+        shift = rng.uniform(-self.shift, self.shift, (count, 2)) * size
+        zoom = rng.uniform(1 - self.zoom, 1 + self.zoom, (count, 2))
+        sign = np.where(rng.random(count) < 0.5, -1.0, 1.0) if self.flip else np.ones(count)
+        rotation = _matrices([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        shearing = _matrices([[np.ones(count), -np.sin(shear)], [np.zeros(count), np.cos(shear)]])
+        linear = rotation @ shearing
+        linear[..., 0] *= (zoom[:, 0] * sign)[:, None]
+        linear[..., 1] *= zoom[:, 1, None]
+        centre = np.full(2, (size - 1) / 2)
+        offset = centre - linear @ centre + (rotation @ shift[..., None])[..., 0]
+        return np.concatenate([linear, offset[..., None]], axis=2)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What happens to pictures on their way: each of these with the same chance."""
+
+    chance: float = 0.3
+    downscale: float = 0.5  # to a side of at least this share, and back
+    blur: float = 1.5  # Gaussian, standard deviation of at most so many pixels
+    noise: float = 8.0  # Gaussian, standard deviation of at most so many grey levels
+    jpeg: int = 30  # compressed again at this quality or better, up to 95
+
+    def __call__(self, image: Images, rng: np.random.Generator) -> Images:
+        """A randomly degraded copy of one (size, size, 3) image; often the image itself."""
+        downscaled, blurred, noisy, compressed = rng.random(4) < self.chance
+        side = image.shape[0]
+        if downscaled:
+            small = max(1, round(side * rng.uniform(self.downscale, 1)))
+            image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+            image = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
+        if blurred:
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.1, self.blur))
+        if noisy:
+            grain = rng.normal(0, rng.uniform(0, self.noise), image.shape)
+            image = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
+        if compressed:
+            image = through_jpeg(image, int(rng.integers(self.jpeg, 96)))
+        return image
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a batch: quality first, then one warp."""
+
+    warp: Warp | None = None
+    quality: Quality | None = None
+
+    def __call__(self, images: Images, rng: np.random.Generator, on_device: bool = False) -> Any:
+        """A randomly changed copy of (n, size, size, 3) uint8 images.
+
+        One bilinear interpolation each; beyond the edge the nearest pixel is repeated.
+
+        Args:
+            images: the batch.
+            rng: decides everything; the same state gives the same changes.
+            on_device: warp the whole batch where the backend computes, and leave it there.
+
+        Returns:
+            uint8, an array on the host or a tensor of the backend.
+        """
+        if self.quality is not None:
+            images = np.stack([self.quality(image, rng) for image in images])
+        if self.warp is None:
+            return images
+        matrices = self.warp.matrices(rng, len(images), images.shape[1])
+        return (warp_on_device if on_device else warp_on_host)(images, matrices)
+
+
+PRESETS = {
+    "none": Augmentation(),
+    # The paper's listing; its text says zoom 0.1 and shear 0.5.
+    "paper": Augmentation(Warp(zoom=0.2, shear=0.2, flip=True)),
+    "paper-text": Augmentation(Warp(zoom=0.1, shear=0.5, flip=True)),
+    # The 29 backbones' of 2022.
+    "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
+    "flip": Augmentation(Warp(flip=True)),
+    # For detectors that are to survive the way a video takes through the net.
+    "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Quality()),
+}
+
+
+def warp_on_host(images: Images, matrices: npt.NDArray[np.float64]) -> Images:
+    """Warp each image by its (2, 3) map from output to input pixels, with OpenCV."""
+    side = images.shape[1]
+    warped = np.empty(images.shape, np.uint8)
+    for image, matrix, out in zip(images, matrices, warped, strict=True):
+        cv2.warpAffine(
+            image,
+            matrix,
+            (side, side),
+            dst=out,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return warped
+
+
+def warp_on_device(images: Images, matrices: npt.NDArray[np.float64]) -> Any:
+    """The same for a whole batch, as one operation of the backend; returns its uint8 tensor."""
+    import keras
+
+    ops = keras.ops
+    count = len(images)
+    flat = np.concatenate([matrices.reshape(count, 6), np.zeros((count, 2))], axis=1)
+    warped = ops.image.affine_transform(
+        ops.cast(ops.convert_to_tensor(images), "float32"),
+        ops.convert_to_tensor(flat, "float32"),
+        interpolation="bilinear",
+        fill_mode="nearest",
+        data_format="channels_last",
+    )
+    return ops.cast(ops.clip(ops.round(warped), 0, 255), "uint8")
+
+
+def _matrices(rows: list[list[npt.NDArray[np.float64]]]) -> npt.NDArray[np.float64]:
+    """Entries of shape (n,) in rows → (n, 2, 2)."""
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

@@ -1,0 +1,1 @@
+"""Trained networks applied to new images and videos, explained and exported."""

@@ -1,0 +1,164 @@
+"""A trained network as one file or folder for other programs, checked in its own runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classify.backend import file_errors, saved_model
+from classify.errors import ClassifyError, ModelError
+from classify.evaluation.predict import predict
+from classify.evaluation.thresholds import operating_if_known
+from classify.models.file_checks import brief
+from classify.training.runs import Run
+from ffpp_tools.files import write_atomically, writing
+from ffpp_tools.store.incomplete import delete, in_the_way, making
+
+if TYPE_CHECKING:
+    import keras
+
+Images = npt.NDArray[np.float32]
+COMMAND = "classify export"
+WRITTEN = ("model", "model.tflite", "about.json")
+BOUND = 1e-4  # how far a probability may be from the network's own
+CHECKED = 8  # images of each kind
+
+
+def export(run: Run, kind: str, folder: Path) -> float:
+    """Write a run's network, with its scaling of pixels inside, and about.json beside it.
+
+    The file takes (n, size, size, 3) RGB from 0 to 255 as float32 and returns the network's own
+    probabilities; about.json says what they are of, and how faces are to be cropped. A network
+    that was trained in mixed precision is written, and compared, in single precision.
+
+    Args:
+        run: whose best checkpoint.
+        kind: "saved-model" (a folder `model`, for TensorFlow) or "litert" (`model.tflite`).
+        folder: to make.
+
+    Returns:
+        The largest difference between its probabilities and the network's, as loaded again by the
+        format's own runtime.
+
+    Raises:
+        ClassifyError: an unknown kind, a used folder, another backend than TensorFlow, or a package
+            that is missing.
+        ModelError: it does not predict as the network does; nothing is left there.
+    """
+    import keras
+
+    if kind not in KINDS:
+        raise ClassifyError(f"unknown format {kind!r}; choose from {', '.join(KINDS)}")
+    if in_the_way(folder, COMMAND):
+        raise ClassifyError(f"{folder} is not empty: choose another --out")
+    if keras.backend.backend() != "tensorflow":
+        raise ClassifyError("export goes by way of TensorFlow: set KERAS_BACKEND=tensorflow")
+    if kind == "litert" and find_spec("ai_edge_litert") is None:
+        raise ClassifyError("LiteRT's runtime is missing: pip install ai-edge-litert")
+    write, load = KINDS[kind]
+    model = _in_single_precision(run)
+    images = _images(model.input_shape[1])
+    about = _about(run, model, kind)
+    expected = predict(model, images)[:, : model.output_shape[1]]
+    with making(folder, COMMAND, WRITTEN):
+        try:
+            found = load(write(model, folder))(images.astype(np.float32))
+            difference = float(np.abs(found - expected).max())
+            if not difference <= BOUND:
+                raise ModelError(f"as {kind}, {run.folder} predicts up to {difference:.2g} off")
+        except BaseException:
+            for name in WRITTEN:
+                delete(folder / name)
+            raise
+        about["largest_difference"] = difference
+        write_atomically(folder / "about.json", (json.dumps(about, indent=2) + "\n").encode())
+    return difference
+
+
+def _in_single_precision(run: Run) -> keras.Model:
+    """The run's network, which LiteRT could not compute in half precision."""
+    from classify.training.network import built
+
+    model, settings = run.best_model(), run.settings
+    if not settings.mixed_precision:
+        return model
+    single = built(replace(settings, weights="none", mixed_precision=False), len(run.classes))
+    single.set_weights(model.get_weights())
+    return single
+
+
+def _images(size: int) -> npt.NDArray[np.uint8]:
+    """Noise, and smooth colours from dark to bright: (n, size, size, 3) RGB."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (CHECKED, size, size, 3), np.uint8)
+    ramp = np.linspace(0, 1, size)[None, :, None, None] * rng.integers(32, 256, (CHECKED, 1, 1, 3))
+    smooth = np.broadcast_to(ramp, (CHECKED, size, size, 3)).astype(np.uint8)
+    return np.concatenate([noise, smooth])
+
+
+def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
+    """What another program has to know."""
+    at = operating_if_known(run)
+    classes = run.classes
+    units = model.output_shape[1]
+    side = model.input_shape[1]
+    return {
+        "run": run.folder.resolve().name,
+        "arch": run.settings.arch,
+        "format": kind,
+        "input": f"float32 (n, {side}, {side}, 3), RGB from 0 to 255; nothing else is to be scaled",
+        "output": list(classes)[:units],
+        "classes": classes,
+        "p_fake": "the sum over the classes that are fake",
+        "frame_threshold": at.frame_threshold,
+        "clip_threshold": at.clip_threshold,
+        "why_fixed": at.why_fixed,
+        "faces": run.faces,
+    }
+
+
+def _write_saved_model(model: keras.Model, folder: Path) -> Path:
+    path = folder / "model"
+    try:
+        model.export(path, format="tf_saved_model", verbose=False)
+    except file_errors() as error:
+        why = brief(str(error.message).rsplit("; ", 1)[-1])
+        raise ClassifyError(f"{path}: cannot be written ({why})") from error
+    return path
+
+
+def _write_litert(model: keras.Model, folder: Path) -> Path:
+    path = folder / "model.tflite"
+    with writing(path):
+        model.export(path, format="litert", verbose=False)
+    return path
+
+
+def _load_litert(path: Path) -> Callable[[Images], Images]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    (given,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(images: Images) -> Images:
+        interpreter.resize_tensor_input(given["index"], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], images)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(returned["index"]))
+
+    return run
+
+
+# Format → how it is written below a folder, and loaded by its own runtime.
+KINDS: dict[str, tuple[Callable[..., Path], Callable[[Path], Callable[[Images], Images]]]] = {
+    "saved-model": (_write_saved_model, saved_model),
+    "litert": (_write_litert, _load_litert),
+}

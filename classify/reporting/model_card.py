@@ -1,0 +1,288 @@
+"""A model card of a run, after Mitchell et al., Model Cards for Model Reporting (2019)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from classify.errors import RunError
+from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
+from classify.models import ARCHITECTURES
+from classify.reporting import formatting
+from data_manifests import labels
+from ffpp_tools.console import counted
+from ffpp_tools.errors import TableError
+from ffpp_tools.files import sha256
+from ffpp_tools.splits.audit import ALL_REASONS
+from ffpp_tools.splits.manifest import Manifest
+from ffpp_tools.store.schema import SPLITS, STILL
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from classify.reporting.report import Report
+    from classify.training.runs import Run
+
+FILE = "model-card.md"
+UNKNOWN, NOTHING = "not recorded", "–"
+SPECIAL = re.compile(r"[\\`*_\[\]<>|~&#!$]")
+LINE_START = re.compile(r"^(\d*)([-+=]|[.)](?=\s|$))")
+ADDRESS = re.compile(r"(?<=[A-Za-z])(://)|\b(www)\.")
+
+
+class Markdown(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under what terms a dataset is given; docs/data.md says more."""
+
+    dataset: str
+    categories: tuple[str, ...]
+    what: Markdown
+
+
+TERMS = (
+    Terms(
+        "FaceForensics++",
+        (
+            *("Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"),
+            *("FaceShifter", "DeepFakeDetection", "Actors"),
+        ),
+        Markdown(
+            "the FaceForensics Terms of Use, which everybody who asks for the data has to agree to "
+            "(<https://github.com/ondyari/FaceForensics>)"
+        ),
+    ),
+    Terms(
+        "CelebA and CelebA-HQ, which is made of its photographs",
+        ("CelebA", "CelebA-HQ"),
+        Markdown(
+            "non-commercial research only; no portion of the dataset may be copied further, "
+            "published or distributed (<https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html>)"
+        ),
+    ),
+    Terms(
+        "Celeb-DF",
+        ("Celeb-real", "YouTube-real", "Celeb-synthesis"),
+        Markdown(
+            "the Terms to Use Celeb-DF, which come with its form "
+            "(<https://github.com/yuezunli/celeb-deepfakeforensics>)"
+        ),
+    ),
+    Terms(
+        "the Deepfake Detection Challenge",
+        ("DFDC-real", "DFDC-fake"),
+        Markdown(
+            "the terms that are agreed to on download (<https://ai.facebook.com/datasets/dfdc>)"
+        ),
+    ),
+    Terms(
+        "140k real and fake faces",
+        ("140k-real", "140k-fake"),
+        Markdown(
+            "FFHQ, its photographs, is CC BY-NC-SA 4.0 (<https://github.com/NVlabs/ffhq-dataset>), "
+            "StyleGAN, which made its fakes, CC BY-NC 4.0 (<https://github.com/NVlabs/stylegan>); "
+            "its own page may say more"
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one category holds at one compression."""
+
+    category: str
+    compression: str
+    label: str
+    crops: dict[str, int]  # by split; of a split whose CSV is gone there is no number
+    clips: dict[str, int]
+
+    def in_split(self, split: str) -> str:
+        """Its crops and, in brackets, the clips they are of.
+
+        >>> Source("Youtube", "c40", "real", {"val": 37, "test": 0}, {"val": 2}).in_split("val")
+        '37 (2)'
+        """
+        crops = self.crops.get(split)
+        if crops and self.compression != STILL:
+            return f"{crops} ({self.clips[split]})"
+        return NOTHING if crops is None else str(crops)
+
+
+def has_card(report: Report) -> bool:
+    """Whether a report is that of a run on its own test split, which alone a card may rest on."""
+    return bool(report.run and report.split == "test" and report.run.is_of(report.manifest))
+
+
+def model_card(report: Report) -> str:
+    """The card, in Markdown, of a run that `report` has judged on its own test split."""
+    run = report.run
+    if run is None:
+        raise ValueError("a model card is that of a run")
+    info, found = report.manifest.info, sources(report.manifest)
+    label = {**labels(), **{s.category: s.label for s in found}}
+    fakes = {
+        split: [name for name in info["categories"][split] if label.get(name) == "fake"]
+        for split in ("train", "test")
+    }
+    categories = list(dict.fromkeys(s.category for s in found))
+    known = {name for terms in TERMS for name in terms.categories}
+    return (
+        _environment()
+        .get_template(FILE)
+        .render(
+            report=report,
+            run=run,
+            settings=run.settings,
+            facts=facts(run),
+            best=run.kept_epoch,
+            kept=run.kept_row,
+            info=info,
+            splits=SPLITS,
+            sources=found,
+            trained_on=fakes["train"],
+            tested_on=fakes["test"],
+            unseen=[name for name in fakes["test"] if name not in fakes["train"]],
+            compressions=sorted({s.compression for s in found if s.crops.get("test")}),
+            reasons=ALL_REASONS,
+            terms=[t for t in TERMS if set(t.categories) & set(categories)],
+            unknown_terms=[name for name in categories if name not in known],
+            level=LEVEL,
+            few=FEW_GROUPS,
+        )
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("classify"),
+        autoescape=False,
+        finalize=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(
+        counted=counted,
+        number=formatting.number,
+        percent=formatting.percent,
+        named=named,
+        title=formatting.title,
+        with_interval=lambda estimate: Markdown(formatting.with_interval(estimate)),
+    )
+    return made
+
+
+def escaped(value: Any) -> str:
+    r"""A value as text of one line that Markdown takes for nothing but text.
+
+    >>> print(escaped("a|b <i>\n# [x](http://y)"))
+    a\|b \<i\> \# \[x\](http\://y)
+    """
+    if isinstance(value, Markdown):
+        return value
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    text = SPECIAL.sub(r"\\\g<0>", text)
+    text = ADDRESS.sub(lambda found: r"\://" if found[1] else r"www\.", text)
+    return LINE_START.sub(r"\1\\\2", text)
+
+
+def named(names: Sequence[str], nothing: str = "none") -> str:
+    """Names as they stand in a sentence.
+
+    >>> named(["Deepfakes", "FaceSwap"]), named([])
+    ('Deepfakes, FaceSwap', 'none')
+    """
+    return ", ".join(names) or nothing
+
+
+def sources(manifest: Manifest) -> list[Source]:
+    """What a manifest's splits are made of; of a split whose CSV is gone, nothing."""
+    rows = {}
+    for split in SPLITS:
+        try:
+            rows[split] = manifest.samples(split)
+        except TableError:  # only the split that was judged has to be there
+            continue
+    keys = ["category", "compression"]
+    every = pd.concat([part.assign(split=split) for split, part in rows.items()])
+    return [
+        Source(
+            str(category),
+            str(compression),
+            str(part["label"].iloc[0]),
+            {split: int((part["split"] == split).sum()) for split in rows},
+            {split: int(part.loc[part["split"] == split, "clip"].nunique()) for split in rows},
+        )
+        for (category, compression), part in every.groupby(keys)
+    ]
+
+
+def facts(run: Run) -> dict[str, str]:
+    """What the run's own files say of it, besides its settings."""
+    here, faces = run.environment, _faces(run)
+    packages = here.get("packages", {})
+    backend = here.get("backend", UNKNOWN)
+    package, python = packages.get("ffpp-tools", UNKNOWN), here.get("python", UNKNOWN)
+    version = packages.get("keras", UNKNOWN)
+    arch = ARCHITECTURES.get(run.settings.arch)
+    return {
+        "origin": arch.origin if arch else "no known study",
+        "weights": _weights(run),
+        "checkpoint": sha256(run.checkpoint),
+        "package": f"ffpp-tools {package}, Python {python}",
+        "backend": f"Keras {version}, {backend} {packages.get(backend, '')}".strip(),
+        "devices": named(here.get("devices", ()), UNKNOWN),
+        "find": _listed(faces.get("find", {})),
+        "crop": _listed(faces.get("crop", {})),
+        "plan": _listed(faces.get("clips", {}).get("plan", {})),
+        "stills": _stills(faces) if faces else UNKNOWN,
+    }
+
+
+def _faces(run: Run) -> dict[str, Any]:
+    try:
+        return run.faces
+    except RunError:  # judging a run does not take it
+        return {}
+
+
+def _weights(run: Run) -> str:
+    weights = run.settings.weights or "none"
+    known = {
+        "none": "none: trained from random weights",
+        "imagenet": "ImageNet, as keras.applications downloads them",
+        "noisy-student": "noisy student (Xie et al., 2020), as the efficientnet package publishes",
+    }
+    if weights in known:
+        return known[weights]
+    noted = run.environment.get("weights_sha256", UNKNOWN)
+    return f"the file {Path(weights).name}, SHA-256 {noted}"
+
+
+def _stills(faces: Mapping[str, Any]) -> str:
+    stills = faces.get("stills")
+    if stills is None:
+        return "none"
+    if stills.get("whole"):
+        return "taken whole"
+    return "made like the clips" if stills.get("harmonise") else "cropped, not made like the clips"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """Settings that are in use, such as "margin 1.3, shape square"."""
+    used = {name: value for name, value in values.items() if value not in (None, "", False)}
+    return named([f"{name} {value}" for name, value in used.items()], UNKNOWN)

@@ -1,0 +1,1 @@
+"""Many runs: hyperparameter search and backbone studies."""

@@ -1,0 +1,1 @@
+"""From settings and a manifest to a run folder."""

@@ -1,0 +1,103 @@
+"""How far a training is: a bar on a terminal, a line per epoch everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from classify.training.checkpoints import MEASURES
+from classify.training.settings import TrainSettings
+from ffpp_tools.console import LINE_S, console, say
+
+
+class Display(keras.callbacks.Callback):  # type: ignore[misc]
+    """Images per second, loss and accuracy, and how long it may still take.
+
+    A context: outside of it the terminal is as it was, whatever happened.
+    """
+
+    async_safe = True
+
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        measures: Sequence[str] = MEASURES,
+    ) -> None:
+        """Show these measures of a training of at most so many epochs."""
+        super().__init__()
+        self._measures = measures
+        self._epochs = epochs
+        self._batch_size = batch_size
+        self._started = self._said_at = 0.0
+        self._took: list[float] = []
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("", text="", visible=False)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start at the left again."""
+        self._started = self._said_at = time.perf_counter()
+        steps = self.params["steps"]
+        name = f"epoch {epoch + 1}/{self._epochs}"
+        self._bar.reset(self._task, total=steps, description=name, text="", visible=True)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move on."""
+        took = time.perf_counter() - self._started
+        whole = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
+        rate = whole * self._batch_size / took
+        left = took / (batch + 1) * (self.params["steps"] - batch - 1)
+        text = f"{rate:.0f} images/s  {self._said(logs or {})}  {_duration(left)} left of the epoch"
+        self._bar.update(self._task, completed=batch + 1, text=text)
+        if not console.is_terminal and time.perf_counter() - self._said_at >= LINE_S:
+            say(f"  step {batch + 1}/{self.params['steps']}  {text}")
+            self._said_at = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Leave a line."""
+        self._took.append(time.perf_counter() - self._started)
+        remaining = self._epochs - epoch - 1
+        left = remaining * sum(self._took) / len(self._took)
+        line = f"epoch {epoch + 1}/{self._epochs}  {self._said(logs or {})}"
+        line += f"  {self._took[-1]:.0f} s"
+        say(f"{line}, at most {_duration(left)} left" if remaining else line)
+
+    def _said(self, logs: dict[str, float]) -> str:
+        return "  ".join(f"{name} {logs[name]:.3f}" for name in self._measures if name in logs)
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+def watched(settings: TrainSettings) -> Display:
+    """What shows a training of these settings, one of several."""
+    differing = {k: v for k, v in settings.table().items() if v != getattr(TrainSettings(), k)}
+    say(", ".join(f"{name} {value}" for name, value in differing.items()), style="bold")
+    return Display(settings.epochs, settings.batch_size)
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> _duration(3725), _duration(65)
+    ('1:02:05', '1:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,115 @@
+"""Settings to a network, and to the trainer: a model over the same layers, with an optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from classify.backend import jit_compile, policy
+from classify.evaluation.metrics import LEAST_PROBABILITY
+from classify.models import build, chosen_arch, freeze
+from classify.training.settings import Phase, TrainSettings
+
+
+@keras.saving.register_keras_serializable("classify")
+class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
+    """The log loss of the probabilities alone: no penalties, no weights.
+
+    It is `metrics.log_loss` while a network is trained, by the same steps with every backend. A
+    sample of weight 0 fills up a batch and is left out.
+    """
+
+    def __init__(self, name: str = "log_loss", dtype: str = "float32") -> None:
+        super().__init__(name, dtype)  # not in half precision
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add samples: (n, k) targets and probabilities, k = 1 for one sigmoid."""
+        wanted, given = (keras.ops.cast(values, "float32") for values in (y_true, y_pred))
+        agreed = wanted * given
+        if given.shape[-1] == 1:
+            agreed = agreed + (1 - wanted) * (1 - given)
+        right = keras.ops.clip(keras.ops.sum(agreed, axis=-1), LEAST_PROBABILITY, 1)
+        counted = None
+        if sample_weight is not None:
+            counted = keras.ops.cast(keras.ops.convert_to_tensor(sample_weight) > 0, "float32")
+        super().update_state(-keras.ops.log(right), counted)
+
+
+def resolved(settings: TrainSettings) -> TrainSettings:
+    """The settings with nothing left to the architecture.
+
+    Raises:
+        ModelError: an unknown architecture.
+    """
+    arch = chosen_arch(settings.arch)
+    weights = settings.weights or ("imagenet" if arch.pretrained else "none")
+    return replace(
+        settings,
+        weights=str(Path(weights).resolve()) if Path(weights).is_file() else weights,
+        head=settings.head or arch.head,
+        size=settings.size or arch.size,
+    )
+
+
+def built(settings: TrainSettings, classes: int) -> keras.Model:
+    """The untrained or pretrained network of some resolved settings.
+
+    Raises:
+        ModelError: as `models.build`.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    with policy(settings.mixed_precision):
+        return build(
+            settings.arch,
+            classes,
+            settings.size,
+            settings.weights or "none",
+            settings.head,
+            output=settings.output,
+            channels=settings.channels,
+            dropout=settings.dropout,
+            activation=settings.activation,
+        )
+
+
+def compiled(
+    network: keras.Model, phase: Phase, settings: TrainSettings, steps: int
+) -> keras.Model:
+    """The network as a model of its own to train, so that the network stays free of optimizers."""
+    freeze(network, phase.freeze, phase.freeze_batch_norm)
+    with policy(settings.mixed_precision):
+        trainer = keras.Model(network.inputs, network.outputs, name=network.name)
+        compile_for_here(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
+    return trainer
+
+
+def compile_for_here(
+    trainer: keras.Model, optimizer: keras.optimizers.Optimizer, settings: TrainSettings
+) -> None:
+    """Make a network ready to be trained by an optimizer on this machine."""
+    entropy = "binary" if settings.output == "sigmoid" else "categorical"
+    trainer.compile(
+        optimizer=optimizer,
+        loss=f"{entropy}_crossentropy",
+        weighted_metrics=["accuracy", LogLoss()],
+        jit_compile=jit_compile(settings.jit),
+    )
+
+
+def _rate(
+    phase: Phase, settings: TrainSettings, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if settings.schedule != "cosine":
+        return phase.rate
+    warmup = math.ceil(settings.warmup_epochs * steps)
+    total = (phase.end - phase.first) * steps
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else phase.rate,
+        decay_steps=max(total - warmup, 1),
+        warmup_target=phase.rate if warmup else None,
+        warmup_steps=warmup,
+    )

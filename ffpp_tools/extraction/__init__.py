@@ -1,0 +1,1 @@
+"""Clips and stills to face crops: one task, many tasks, and who runs them."""

@@ -1,0 +1,1 @@
+"""Faces in a frame: detected, tracked, selected and cropped."""

@@ -1,0 +1,197 @@
+"""From a face box to pixels on disk.
+
+box        the detector's
+square     margin × its longer side, shifted inside the frame
+aligned    turned and scaled so that the eyes lie where DeepfakeBench's do
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.faces.detect import Box, landmarks
+from ffpp_tools.video.image import Image, Picture, through_jpeg
+
+SHAPES = ("square", "box")
+FORMATS = ("png", "jpg")
+JPEG_QUALITY = 95
+
+# Of an aligned crop: side in pixels, and where the centres of the eyes lie at margin 1, as shares
+# of the side. They are the five-point template of ArcFace (112 × 112), which DeepfakeBench's
+# preprocessing scales to 256 with a margin of 1.3.
+ALIGNED_SIDE = 256
+LEFT_EYE = (38.2946 / 112, 51.6963 / 112)
+RIGHT_EYE = (73.5318 / 112, 51.5014 / 112)
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How much round the face is kept. The same for every category of a dataset folder.
+
+    `square` keeps a square of `margin` times the box's longer side; `box` the box itself,
+    `margin` times as large (1.0 is the paper's bare box).
+    """
+
+    margin: float = 1.3
+    shape: str = "square"
+    min_face: int = 0  # boxes with a longer side below this, in pixels, are `too_small`
+    align: bool = False  # turn and scale squares so that the eyes lie at fixed places
+    size: str = ""  # scale every crop to this, such as "480x320"; empty: as large as it is
+    format: str = "png"  # "png", or "jpg" at quality 95
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no crop."""
+        if not 0.5 <= self.margin <= 5:
+            raise SettingsError(f"margin ({self.margin}) must be between 0.5 and 5")
+        if self.shape not in SHAPES:
+            raise SettingsError(f"shape ({self.shape!r}) must be one of {', '.join(SHAPES)}")
+        if self.min_face < 0:
+            raise SettingsError(f"min_face ({self.min_face}) must not be negative")
+        if self.align and self.shape != "square":
+            raise SettingsError("aligned crops are square: leave out either `align` or `shape`")
+        if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
+            raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
+        if self.format not in FORMATS:
+            raise SettingsError(f"format ({self.format!r}) must be one of {', '.join(FORMATS)}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a frame that is kept, in pixels of the frame.
+
+    Wholly inside the frame, but for aligned crops: of those it is the turned square's upper left
+    corner's bounds and its side.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    clamped: bool  # the frame's edge moved it, made it smaller or, if aligned, cut it
+
+
+def cut(picture: Picture, box: Box, settings: CropSettings) -> tuple[Image, Window]:
+    """The crop of a face, (h, w, 3) uint8 RGB, and where it was taken from."""
+    if settings.align:
+        pixels, w = _aligned(picture.image, box, settings.margin)
+    else:
+        w = window(box, settings, picture.width, picture.height)
+        pixels = picture.part(w.x, w.y, w.width, w.height)
+    return _sized(pixels, settings.size), w
+
+
+def whole(picture: Picture, settings: CropSettings) -> tuple[Image, Window]:
+    """The picture as it is, scaled only if the settings ask for a size, and its window."""
+    window = Window(0, 0, picture.width, picture.height, clamped=False)
+    return _sized(picture.image, settings.size), window
+
+
+def window(box: Box, settings: CropSettings, width: int, height: int) -> Window:
+    """The window round `box` in a frame of `width` × `height` pixels; never padded.
+
+    A square is shifted inside the frame and shrunk only where the frame is smaller; a
+    box-shaped window is cut at the frame's edge.
+    """
+    centre_x, centre_y = box.x + box.width / 2, box.y + box.height / 2
+    if settings.shape == "box":
+        half_w, half_h = settings.margin * box.width / 2, settings.margin * box.height / 2
+        left, top = round(centre_x - half_w), round(centre_y - half_h)
+        right, bottom = round(centre_x + half_w), round(centre_y + half_h)
+        x, y = max(left, 0), max(top, 0)
+        x_end, y_end = min(right, width), min(bottom, height)
+        clamped = (x, y, x_end, y_end) != (left, top, right, bottom)
+        return Window(x, y, x_end - x, y_end - y, clamped)
+    wanted = round(settings.margin * max(box.width, box.height))
+    size = min(wanted, width, height)
+    left, top = round(centre_x - size / 2), round(centre_y - size / 2)
+    x, y = min(max(left, 0), width - size), min(max(top, 0), height - size)
+    return Window(x, y, size, size, clamped=(x, y, size) != (left, top, wanted))
+
+
+def save(path: Path, image: Image) -> str:
+    """Write (H, W, 3) uint8 RGB, as PNG or JPEG by the suffix, and return the file's SHA-256.
+
+    Raises:
+        FfppError: the file cannot be written.
+    """
+    # This filter of PNG gives smaller files than the default one, in less time.
+    options = {
+        ".png": (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+        ".jpg": (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
+    }[path.suffix]
+    data = cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise FfppError(f"{path}: cannot be written ({error.strerror})") from error
+    return hashlib.sha256(data).hexdigest()
+
+
+def as_saved(image: Image, settings: CropSettings) -> Image:
+    """What would be read again after `save`: (H, W, 3) uint8 RGB."""
+    return image if settings.format == "png" else through_jpeg(image, JPEG_QUALITY)
+
+
+def _sized(image: Image, size: str) -> Image:
+    if not size:
+        return image
+    width, height = (int(side) for side in size.split("x"))
+    shrinks = width * height < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+
+
+def _aligned(image: Image, box: Box, margin: float) -> tuple[Image, Window]:
+    """The square whose eyes lie at fixed places; past the frame's edge its last pixels repeat."""
+    eyes = _eyes(image, box)
+    goals = [
+        complex(*((v + (margin - 1) / 2) / margin * ALIGNED_SIDE for v in place))
+        for place in (LEFT_EYE, RIGHT_EYE)
+    ]
+    # The similarity z → turn · z + shift that takes the eyes, as complex numbers, to their goals.
+    turn = (goals[1] - goals[0]) / (eyes[1] - eyes[0])
+    shift = goals[0] - turn * eyes[0]
+    corners = [(complex(x, y) * ALIGNED_SIDE - shift) / turn for x in (0, 1) for y in (0, 1)]
+    left, top = min(c.real for c in corners), min(c.imag for c in corners)
+    right, bottom = max(c.real for c in corners), max(c.imag for c in corners)
+    height, width = image.shape[:2]
+    side = round(ALIGNED_SIDE / abs(turn))
+    clamped = left < 0 or top < 0 or right > width or bottom > height
+    if abs(turn) < 1:  # shrink by area first: warping takes single pixels
+        size = (max(round(width * abs(turn)), 1), max(round(height * abs(turn)), 1))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        turn /= size[0] / width
+    # Pixel centres lie at halves.
+    shift += turn * complex(0.5, 0.5) - complex(0.5, 0.5)
+    matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    turned = cv2.warpAffine(
+        image,
+        matrix,
+        (ALIGNED_SIDE, ALIGNED_SIDE),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(turned, np.uint8), Window(
+        math.floor(left), math.floor(top), side, side, clamped
+    )
+
+
+def _eyes(image: Image, box: Box) -> tuple[complex, complex]:
+    """The centres of the left and right eye as seen in the image, by dlib's landmarks."""
+    import dlib
+
+    rectangle = dlib.rectangle(box.x, box.y, box.x + box.width, box.y + box.height)
+    points = landmarks()(np.ascontiguousarray(image), rectangle)
+    corners = [complex(points.part(i).x + 0.5, points.part(i).y + 0.5) for i in range(4)]
+    eyes = ((corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2)
+    left, right = sorted(eyes, key=lambda z: z.real)
+    return left, right

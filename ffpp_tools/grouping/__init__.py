@@ -1,0 +1,1 @@
+"""Identity groups: which clips and stills must not be separated, and why."""

@@ -1,0 +1,1 @@
+"""Datasets as they are downloaded: which files lie where, and what their names mean."""

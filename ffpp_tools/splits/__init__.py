@@ -1,0 +1,1 @@
+"""Manifests: samples selected, assigned to splits, balanced, written and audited."""

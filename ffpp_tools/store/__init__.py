@@ -1,0 +1,1 @@
+"""The files of a dataset folder: tables, settings, locks and format versions."""

@@ -1,0 +1,1 @@
+"""Video files: which frames they show, and how wanted frames are decoded."""

@@ -1,0 +1,194 @@
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.data.augment import PRESETS
+from classify.data.batches import IN_ORDER, Batches, class_weights
+from classify.data.pack import Packed
+from classify.errors import ClassifyError
+
+RNG = np.random.default_rng(0)
+
+
+def packed(clips):
+    """Crops of 8 pixels whose values say which they are; `clips`: (class, clip, crops)."""
+    rows = [
+        {
+            "face_id": f"{name}/c40/{clip}/{i:06}",
+            "class": name,
+            "category": name,
+            "compression": "c40",
+            "clip": clip,
+        }
+        for name, clip, crops in clips
+        for i in range(crops)
+    ]
+    samples = pd.DataFrame(rows)
+    names = sorted(set(samples["class"]))
+    labels = samples["class"].map(names.index).to_numpy()
+    images = np.broadcast_to(
+        np.arange(len(rows), dtype=np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)
+    )
+    return Packed(images, labels, samples)
+
+
+DATA = packed([("A", "1", 2), ("A", "2", 20), ("B", "1", 5)])
+
+
+def targets(data):
+    return np.eye(data.labels.max() + 1, dtype=np.float32)[data.labels]
+
+
+def shown(batches):
+    """Which crops an epoch shows, in order."""
+    return np.concatenate([batches[i][0][:, 0, 0, 0] for i in range(len(batches))])
+
+
+def test_every_epoch_shows_each_crop_once_in_a_new_order():
+    batches = Batches(DATA, targets(DATA), 4, seed=0)
+    assert len(batches) == 7  # 27 crops
+    epochs = []
+    for _ in range(2):
+        epochs.append(shown(batches))
+        assert sorted(epochs[-1]) == list(range(27))
+        said = np.concatenate([batches[i][1] for i in range(len(batches))])
+        np.testing.assert_array_equal(said.argmax(axis=1), DATA.labels[epochs[-1]])
+        batches.epoch += 1
+    assert list(epochs[0]) != list(epochs[1])
+    batches.epoch = 0
+    assert list(shown(batches)) == list(epochs[0])
+
+
+def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
+    noisy = Packed(RNG.integers(0, 256, (27, 16, 16, 3), np.uint8), DATA.labels, DATA.samples)
+    first = Batches(noisy, targets(DATA), 4, 3, PRESETS["robust"])
+    first.epoch = 5
+    fresh = Batches(noisy, targets(DATA), 4, 3, PRESETS["robust"], epoch=5)
+    np.testing.assert_array_equal(first[2][0], fresh[2][0])
+    np.testing.assert_array_equal(first[2][1], fresh[2][1])
+    other = Batches(noisy, targets(DATA), 4, 4, PRESETS["robust"], epoch=5)
+    assert not np.array_equal(fresh[2][0], other[2][0])
+
+
+def test_every_epoch_and_every_batch_is_changed_in_another_way():
+    one = np.repeat(RNG.integers(0, 256, (1, 16, 16, 3), np.uint8), 27, axis=0)
+    data = Packed(one, DATA.labels, DATA.samples)
+    batches = Batches(data, targets(DATA), 4, 0, PRESETS["robust"], sampling=IN_ORDER)
+    first, second = batches[0][0], batches[1][0]
+    batches.epoch = 1
+    made = [image.tobytes() for batch in (first, second, batches[0][0]) for image in batch]
+    assert len(set(made)) == 12
+
+
+def test_in_order_is_the_manifests_order_in_every_epoch():
+    batches = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER)
+    for _ in range(2):
+        assert list(shown(batches)) == list(range(27))
+        batches.epoch += 1
+
+
+def test_what_is_written_into_a_batch_is_in_no_later_batch():
+    batches = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, weights=np.ones(27, np.float32))
+    for _ in range(2):  # a validation split keeps its epoch, so its batches are asked for again
+        for index in range(len(batches)):
+            images, wanted, weights = batches[index]
+            rows = np.arange(index * 4, min(index * 4 + 4, 27))
+            np.testing.assert_array_equal(images[:, 0, 0, 0], rows)
+            np.testing.assert_array_equal(wanted, targets(DATA)[rows])
+            np.testing.assert_array_equal(weights, 1)
+            for array in (images, wanted, weights):
+                array[:] = 99  # as TensorFlow does with arrays that it takes over
+
+
+def test_balanced_draws_classes_alike_and_in_them_clips_alike():
+    batches = Batches(DATA, targets(DATA), 27, 0, sampling="balanced")
+    drawn = []
+    for _ in range(200):
+        drawn.append(shown(batches))
+        batches.epoch += 1
+    assert len(drawn[0]) == 27
+    rows = DATA.samples.iloc[np.concatenate(drawn)]
+    share = rows.groupby(["class", "clip"]).size() / len(rows)
+    assert share[("A", "1")] == pytest.approx(0.25, abs=0.03)  # of 2 crops
+    assert share[("A", "2")] == pytest.approx(0.25, abs=0.03)  # of 20
+    assert share[("B", "1")] == pytest.approx(0.5, abs=0.03)
+
+
+def test_fakes_of_one_name_by_two_methods_are_two_clips_to_draw_from():
+    data = packed([("fake", "000_001", 10), ("real", "000", 10)])
+    rows = data.samples
+    rows["category"] = ["Deepfakes", *["FaceSwap"] * 9, *["Youtube"] * 10]
+    batches = Batches(data, targets(data), 20, 0, sampling="balanced")
+    drawn = []
+    for _ in range(200):
+        drawn.append(shown(batches))
+        batches.epoch += 1
+    assert (np.concatenate(drawn) == 0).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_another_seed_is_another_order():
+    one, other = (shown(Batches(DATA, targets(DATA), 4, seed)) for seed in (0, 1))
+    assert sorted(one) == sorted(other)
+    assert list(one) != list(other)
+
+
+def test_a_class_that_is_not_there_takes_nothing_from_the_others_weights():
+    weights = class_weights(np.array([0, 0, 2, 2, 2, 2]), 3)
+    assert weights.tolist() == [1.5] * 2 + [0.75] * 4
+
+
+def test_class_weights_make_classes_count_alike():
+    weights = class_weights(DATA.labels, 2)
+    sums = [weights[DATA.labels == label].sum() for label in (0, 1)]
+    assert sums == pytest.approx([13.5, 13.5])
+    batches = Batches(DATA, targets(DATA), 4, 0, weights=weights)
+    images, _, given = batches[0]
+    np.testing.assert_array_equal(given, weights[images[:, 0, 0, 0]])
+
+
+def test_devices_get_equal_parts_of_every_batch():
+    training = Batches(DATA, targets(DATA), 4, 0, devices=2)
+    sizes = [len(training[i][0]) for i in range(len(training))]
+    assert sizes == [4] * 6  # three of 27 wait for another epoch
+    judging = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, devices=2)
+    assert [len(judging[i][0]) for i in range(len(judging))] == [4] * 7
+    weights = np.concatenate([judging[i][2] for i in range(len(judging))])
+    assert np.count_nonzero(weights) == 27
+    assert weights.sum() == pytest.approx(28)
+    assert list(shown(judging)[weights > 0]) == list(range(27))
+
+
+def test_fewer_crops_than_a_batch_fill_one_for_several_devices():
+    few = packed([("A", "1", 2), ("B", "1", 1)])
+    training = Batches(few, targets(few), 4, 0, devices=2)
+    assert [len(training[i][0]) for i in range(len(training))] == [4]
+    assert set(shown(training)) == {0, 1, 2}
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused():
+    with pytest.raises(ClassifyError, match=r"batch_size \(5\) must be a multiple of 2 devices"):
+        Batches(DATA, targets(DATA), 5, 0, devices=2)
+
+
+def test_a_batch_names_its_crops():
+    batches = Batches(DATA, targets(DATA), 4, 0)
+    images = batches[1][0][:, 0, 0, 0]
+    assert batches.face_ids(0, 1) == list(DATA.samples["face_id"].iloc[images])
+
+
+def test_a_network_is_fitted_on_batches_that_the_device_has_warped():
+    smooth = np.repeat(np.repeat(RNG.integers(0, 256, (27, 4, 4, 3), np.uint8), 8, 1), 8, 2)
+    data = Packed(smooth, DATA.labels, DATA.samples)
+    host = Batches(data, targets(DATA), 4, 0, PRESETS["paper"])
+    device = Batches(data, targets(DATA), 4, 0, PRESETS["paper"], on_device=True)
+    warped = keras.ops.convert_to_numpy(device[3][0])
+    assert np.abs(warped.astype(int) - host[3][0]).mean() < 1
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.GlobalAveragePooling2D()]
+    losses = []
+    for batches in (host, device):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([*layers, keras.layers.Dense(2, activation="softmax")])
+        model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+        losses.append(model.fit(batches, verbose=0, shuffle=False).history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)

@@ -1,0 +1,228 @@
+"""What a run wrote is believed only where it is what was written, of these very samples."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.errors import ChangedError
+from classify.evaluation.predict import score_split
+from classify.evaluation.thresholds import FILE, operating, operating_if_known
+from classify.reporting.provenance import of_verdicts
+from classify.reporting.report import make_report
+from classify.training.runs import Run
+from ffpp_tools.errors import TableError
+from ffpp_tools.splits import shortcuts
+from tests.training.test_train import train_tiny
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+@pytest.fixture(scope="module")
+def judged(videos_manifest, tmp_path_factory):
+    """A run with predictions of val and test, its operating point and its report."""
+    run = train_tiny(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r", epochs=1)
+    for split in ("val", "test"):
+        score_split(run, split)
+    operating(run)
+    return run
+
+
+@pytest.fixture
+def run(judged, monkeypatch):
+    """A copy of it, which may be changed; what its network says is known, and said at once."""
+    said = {split: score_split(judged, split) for split in ("val", "test")}
+    monkeypatch.setattr(
+        "classify.evaluation.predict._probabilities",
+        lambda run, manifest, split, progress: said[split].probabilities.astype(np.float32),
+    )
+    folder = shutil.copytree(judged.folder, judged.folder.with_name("copy"))
+    yield Run.read(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """The dataset is away: no crop can be read."""
+
+    def gone(*_):
+        raise TableError("faces.parquet is missing")
+
+    monkeypatch.setattr("classify.evaluation.predict._probabilities", gone)
+
+
+def fewer(table):
+    right = table.filter(like="p_").to_numpy().argmax(axis=1) == table["class_index"]
+    return table[right.to_numpy()]
+
+
+def doubled(table):
+    return pd.concat([table, table[:20]])
+
+
+def doubled_in_place(table):
+    """As many rows as there were, of fewer faces."""
+    return table.iloc[[0, *range(len(table) - 1)]]
+
+
+def shuffled(table):
+    return table.sample(frac=1, random_state=0)
+
+
+def relabelled(table):
+    return table.assign(class_index=table.filter(like="p_").to_numpy().argmax(axis=1))
+
+
+def regrouped(table):
+    return table.assign(group=[f"group {i}" for i in range(len(table))])
+
+
+def believed(table):
+    """Every face gets the probability of what it is."""
+    columns = [name for name in table if name.startswith("p_")]
+    table[columns] = np.eye(len(columns), dtype=np.float32)[table["class_index"]]
+    return table
+
+
+CHANGES = (fewer, doubled, doubled_in_place, shuffled, relabelled, regrouped, believed)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_predictions_are_made_anew_and_that_is_said(judged, run, change, capsys):
+    path = run.folder / "predictions-test.parquet"
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    found = score_split(run, "test")
+    expected = score_split(judged, "test")
+    pd.testing.assert_frame_equal(found.table, expected.table, atol=1e-6)
+    assert "predictions-test.parquet was made anew: " in capsys.readouterr().out
+    score_split(run, "test")
+    assert "made anew" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [fewer, believed])
+def test_changed_predictions_are_refused_where_they_cannot_be_made_anew(run, no_data, change):
+    score_split(run, "test")  # as they are, they need no data
+    path = run.folder / "predictions-test.parquet"
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    with pytest.raises(ChangedError, match=r"predictions-test\.parquet is not .* put the dataset"):
+        score_split(run, "test")
+
+
+def test_predictions_of_another_split_or_checkpoint_are_not_taken_for_these(judged, run):
+    for split, other in (("test", "val"), ("val", "test")):
+        source = judged.folder / f"predictions-{other}.parquet"
+        shutil.copy(source, run.folder / f"predictions-{split}.parquet")
+        expected = score_split(judged, split).table
+        pd.testing.assert_frame_equal(score_split(run, split).table, expected, atol=1e-6)
+
+
+def without_digest(path):
+    """The file as it was written before there were digests."""
+    table = pd.read_parquet(path)
+    table.attrs = {"checkpoint": table.attrs["checkpoint"]}
+    table.to_parquet(path, index=False)
+
+
+def test_predictions_of_an_older_version_are_made_anew_or_read_without_data(
+    judged, run, no_data, monkeypatch, capsys
+):
+    path = run.folder / "predictions-test.parquet"
+    without_digest(path)
+    expected = score_split(judged, "test").table
+    pd.testing.assert_frame_equal(score_split(run, "test").table, expected)
+    assert "is taken as it is: an older version wrote it" in capsys.readouterr().out
+    monkeypatch.undo()  # the network itself makes them anew
+    pd.testing.assert_frame_equal(score_split(run, "test").table, expected, atol=1e-6)
+    assert "digest" in pd.read_parquet(path).attrs
+
+
+def rewritten(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_another_threshold_in_the_file_is_not_taken(judged, run, capsys):
+    rewritten(run.folder / FILE, frame_threshold=0.01, temperature=3.0)
+    assert operating(run) == operating(judged)
+    assert f"{FILE} was written anew: it was not what validation gives" in capsys.readouterr().out
+    assert json.loads((run.folder / FILE).read_text())["frame_threshold"] != 0.01
+
+
+def away(run):
+    """The run without its manifest, as `classify predict` may have it on another machine."""
+    text = (run.folder / "config.toml").read_text()
+    (run.folder / "config.toml").write_text(text.replace("manifests", "nowhere"))
+    return Run.read(run.folder)
+
+
+def test_away_from_the_data_a_threshold_is_taken_by_its_digest(judged, run, capsys):
+    elsewhere = away(run)
+    assert operating_if_known(elsewhere) == operating(judged)
+    rewritten(run.folder / FILE, clip_threshold=0.01)
+    for function in (operating, operating_if_known):
+        with pytest.raises(ChangedError, match=r"operating\.json was changed after it was written"):
+            function(elsewhere)
+    kept = json.loads((judged.folder / FILE).read_text())
+    older = {k: v for k, v in kept.items() if k not in ("digest", "manifest", "no_better")}
+    (run.folder / FILE).write_text(json.dumps(older))
+    found = operating_if_known(elsewhere)
+    assert found.temperature == operating(judged).temperature
+    assert "is taken as it is: an older version wrote it" in capsys.readouterr().out
+
+
+def test_a_changed_report_says_nothing_of_what_verdicts_are_worth(run):
+    make_report(run)
+    at = operating(run)
+    assert "On its own test split its AUC against originals was" in of_verdicts(run, at, [])
+    path = run.folder / "report/report.json"
+    report = json.loads(path.read_text())
+    report["units"]["clip"]["auc_against_originals"]["value"] = 0.999
+    path.write_text(json.dumps(report))
+    said = of_verdicts(run, at, [])
+    assert "report.json was changed after it was written" in said
+    assert "0.999" not in said
+    del report["digest"]  # of an older version
+    path.write_text(json.dumps(report))
+    assert "AUC against originals was 0.999" in of_verdicts(run, at, [])
+
+
+def test_a_changed_log_is_made_anew_from_the_checkpoint(judged, run, capsys):
+    path = run.folder / "log.csv"
+    pd.read_csv(path).assign(val_log_loss=0.01, val_accuracy=1.0).to_csv(path, index=False)
+    pd.testing.assert_frame_equal(run.log, judged.log)
+    assert "log.csv was made anew" in capsys.readouterr().out
+    path.write_text(path.read_text().splitlines()[0] + "\n")  # its one epoch was being written
+    assert len(run.log) == 0
+
+
+def test_a_run_of_before_the_log_loss_was_logged_is_read_and_reported(run):
+    """Its config.toml names no monitor, and its log has only the loss with the penalties."""
+    config = run.folder / "config.toml"
+    lines = [line for line in config.read_text().splitlines() if "monitor" not in line]
+    config.write_text("\n".join(lines) + "\n")
+    row = pd.read_csv(run.folder / "log.csv").drop(columns=["log_loss", "val_log_loss"])
+    log = pd.concat([row, row.assign(epoch=1, val_loss=0.1), row.assign(epoch=2)])
+    log.to_csv(run.folder / "log.csv", index=False)
+    (run.folder / "last.keras").unlink()
+    older = Run.read(run.folder)
+    assert (older.settings.monitor, older.kept_epoch) == ("val_loss", 2)
+    found = make_report(older)
+    assert "chosen by validation loss (with the penalties of the head)" in found.provenance
+    report = json.loads((found.folder / "report.json").read_text())
+    assert (report["best_epoch"], report["val_log_loss"]) == (2, None)
+    card = (found.folder / "model-card.md").read_text()
+    assert "epoch 2, which had the lowest validation loss, penalties included" in card
+    assert "| log loss of validation, that epoch | not recorded |" in card
+
+
+def test_changed_answers_of_the_probe_are_refused(videos_manifest, tmp_path):
+    copy = shutil.copytree(videos_manifest.folder, tmp_path / "m")
+    manifest = type(videos_manifest).read(copy)
+    answer = shortcuts.Answer("fake against real", "fake against real", 0.9, 0.8, 4, 50, "red")
+    shortcuts.write(manifest, [answer])
+    assert shortcuts.read(manifest) == [answer]
+    path = copy / "probe.json"
+    path.write_text(path.read_text().replace("0.8", "0.5"))
+    with pytest.raises(TableError, match="changed after it was written; run `ffpp-audit` again"):
+        shortcuts.read(manifest)

@@ -1,0 +1,159 @@
+"""A report follows what is known when it is made, not when its manifest was."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classify.evaluation.compare import compare
+from classify.evaluation.split_audit import UNREADABLE, split_audit
+from classify.evaluation.thresholds import operating
+from classify.reporting.provenance import of_run, of_verdicts
+from classify.reporting.report import make_report, report_on_file
+from ffpp_tools.files import sha256
+from ffpp_tools.sources import official_lists
+from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.splits.manifest import Manifest
+from tests.training.test_train import train_tiny
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+CLEAN, LEAKS = "No identity group is known to be in two splits", "PEOPLE APPEAR IN SEVERAL SPLITS"
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    """A run on a dataset of its own, about which more may come to be known."""
+    folder = tmp_path_factory.mktemp("later")
+    own = shutil.copytree(dataset, folder / "dataset")
+    asked = SplitSettings(mode="videos", ratios=(50, 25, 25))
+    manifest = make_manifest(own, folder / "manifest", asked)
+    return train_tiny(manifest.folder, folder / "run", epochs=1)
+
+
+@pytest.fixture
+def conversion(trained):
+    """conversion_dict.json of the dataset, which says that two clips are of one video."""
+    manifest = trained.manifest
+    path = manifest.root / official_lists.FOLDER / official_lists.CONVERSION
+    before = path.read_bytes() if path.exists() else None
+    first = {
+        split: manifest.samples(split).query("category == 'Youtube'")["clip"].iloc[0]
+        for split in ("train", "test")
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({first["train"]: "one 0", first["test"]: "one 1"}))
+    yield first
+    path.unlink()
+    if before:
+        path.write_bytes(before)
+
+
+def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
+    trained, conversion, tmp_path
+):
+    assert trained.manifest.info["audit"]["leaks"] is False
+    found = make_report(trained)
+    assert found.provenance.startswith(f"Split: grouped. {LEAKS}: 1 identity group (")
+    assert "clips cut from the same YouTube video" in found.provenance
+    assert found.leaks
+    card = (found.folder / "model-card.md").read_text().splitlines()
+    assert LEAKS in card[2]
+    assert CLEAN not in (found.folder / "report.html").read_text()
+    report = json.loads((found.folder / "report.json").read_text())
+    assert report["leaks"] is True
+    assert not any("YouTube video, for want" in remark for remark in found.remarks)
+    assert LEAKS in of_verdicts(trained, found.operating, [])
+    theirs = report_on_file(found.folder / "predictions.csv", trained.manifest, folder=tmp_path)
+    assert LEAKS in theirs.provenance
+    twin = shutil.copytree(trained.folder, trained.folder.with_name("twin"))
+    compared = compare([trained, type(trained).read(twin)])
+    shutil.rmtree(twin)
+    assert compared.notes[0] == "People appear in several splits of the manifest of run, twin."
+
+
+def test_when_it_is_no_longer_there_neither_is_the_leak(trained):
+    found = make_report(trained)
+    assert found.provenance.startswith(f"Split: grouped. {CLEAN}")
+    assert not found.leaks
+    assert LEAKS not in of_verdicts(trained, operating(trained), [])
+
+
+def test_intervals_are_over_the_groups_of_now(trained):
+    """Everybody of the test split turns out to be one person."""
+    manifest = trained.manifest
+    clips = manifest.samples("test")["target_id"].unique()
+    path = manifest.root / official_lists.FOLDER / official_lists.CONVERSION
+    path.parent.mkdir(exist_ok=True)
+    before = split_audit(manifest)
+    groups = manifest.samples("test")["group"].nunique()
+    path.write_text(json.dumps({clip: f"one {i}" for i, clip in enumerate(clips)}))
+    after = split_audit(manifest)
+    path.unlink()
+    assert not after.leaks
+    assert before.manifest.info["groups"]["test"]["clips"] == groups
+    assert after.manifest.info["groups"]["test"]["clips"] == 1
+    assert len(set(after.samples("test")["group"])) == 1
+    assert (before.changed, after.changed) == (False, groups > 1)
+
+
+def test_rows_of_train_that_were_put_into_test_are_found(trained, tmp_path):
+    """With the hashes of manifest.json made to fit, it vouches for them."""
+    folder = shutil.copytree(trained.manifest.folder, tmp_path / "m")
+    rows = {split: pd.read_csv(folder / f"{split}.csv", dtype=str) for split in ("train", "test")}
+    pd.concat([rows["test"], rows["train"][:80]]).to_csv(folder / "test.csv", index=False)
+    info = json.loads((folder / "manifest.json").read_text())
+    info["root"] = str(trained.manifest.root)
+    info["files"]["test.csv"] = sha256(folder / "test.csv")
+    (folder / "manifest.json").write_text(json.dumps(info))
+    said = of_run(trained, Manifest.read(folder), "test", operating(trained))
+    assert LEAKS in said
+    assert "frames of the same clip" in said
+
+
+def test_where_the_dataset_is_gone_the_first_line_says_how_old_its_knowledge_is(trained, tmp_path):
+    root = trained.manifest.root
+    make_report(trained)
+    root.rename(tmp_path / "away")
+    try:
+        found = make_report(trained)
+        again = split_audit(found.manifest)
+    finally:
+        (tmp_path / "away").rename(root)
+    assert f"{CLEAN}, with 3 limitations. {UNREADABLE} (" in found.provenance
+    assert "was known when the manifest was made" in found.provenance
+    assert found.provenance.count(UNREADABLE) == 1
+    assert again.manifest.info["summary"].count(UNREADABLE) == 1
+    assert len(found.judgements) == 2  # by the predictions that were there
+
+
+def test_a_table_that_the_manifest_rests_on_is_missed(dataset, tmp_path):
+    """The ties of a table that is deleted would be forgotten with it."""
+    own = shutil.copytree(dataset, tmp_path / "dataset")
+    path = own / official_lists.FOLDER / official_lists.CONVERSION
+    path.parent.mkdir(exist_ok=True)
+    clips = sorted({p.name for p in (own / "faces/Youtube").rglob("*") if p.name.isdigit()})
+    path.write_text(json.dumps(dict.fromkeys(clips[:2], "one 0")))
+    manifest = make_manifest(own, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
+    assert official_lists.CONVERSION not in split_audit(manifest).manifest.info["summary"]
+    path.unlink()
+    summary = split_audit(manifest).manifest.info["summary"]
+    assert (
+        f"lists/{official_lists.CONVERSION}, WHICH THE MANIFEST RESTS ON, IS NO LONGER" in summary
+    )
+    assert LEAKS in summary
+
+
+def test_the_dataset_is_read_once_for_a_whole_command(trained, monkeypatch):
+    from ffpp_tools.grouping.dataset import Dataset
+
+    read = Dataset.read.__func__
+    folders = []
+    monkeypatch.setattr(
+        Dataset, "read", classmethod(lambda cls, path: folders.append(path) or read(cls, path))
+    )
+    (trained.manifest.root / "touched.txt").write_text("so that nothing is remembered")
+    make_report(trained)
+    assert len(folders) == 1
+    assert np.unique(folders).tolist() == [trained.manifest.root]

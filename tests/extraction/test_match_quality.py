@@ -1,0 +1,114 @@
+import cv2
+import numpy as np
+import pytest
+
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.extraction.match_quality import Like, harmonised, like_clips
+from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
+from ffpp_tools.extraction.settings import StillSettings
+from ffpp_tools.extraction.settings_guard import recorded_settings
+from ffpp_tools.faces.detect import Box
+from ffpp_tools.sources.faceforensics import families, find_clips
+from ffpp_tools.sources.stills import find_stills
+from tests.conftest import SETTINGS
+from tests.demo.test_world import hashes
+
+
+@pytest.fixture(scope="module")
+def image(world):
+    """A drawn still, (H, W, 3) uint8 RGB."""
+    path = sorted((world / "CelebA-HQ").glob("*.jpg"))[0]
+    return np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+
+
+def face_of(image, side):
+    """A face of such a side in the middle of an image."""
+    height, width = image.shape[:2]
+    return Box((width - side) // 2, (height - side) // 2, side, side)
+
+
+def test_of_a_large_photograph_only_what_is_round_the_face_is_scaled():
+    """It would be 20,000 pixels wide, more than the encoder takes."""
+    image = np.zeros((1500, 4000, 3), np.uint8)
+    made = harmonised(image, Box(3800, 700, 60, 60), 300, "c40")
+    assert max(made.shape) <= 6 * 300
+
+
+@pytest.mark.parametrize(("side", "wanted"), [(300, 150), (300, 219), (300, 450)])
+def test_the_face_gets_the_side_that_is_wanted(image, side, wanted):
+    made = harmonised(image, face_of(image, side), wanted, "raw")
+    assert made.shape[0] == pytest.approx(image.shape[0] * wanted / side, abs=1)
+    assert made.shape[0] % 2 == made.shape[1] % 2 == 0
+
+
+def test_stronger_compression_leaves_less(image):
+    plain, c23, c40 = (
+        harmonised(image, face_of(image, 100), 100, c) for c in ("raw", "c23", "c40")
+    )
+    lost = [cv2.absdiff(plain, made).mean() for made in (c23, c40)]
+    assert 0 < lost[0] < lost[1] < 6  # the same picture, where it was
+
+
+def test_the_same_still_always_becomes_the_same(image):
+    assert np.array_equal(*(harmonised(image, face_of(image, 90), 60, "c40") for _ in range(2)))
+    like = Like((("c23", 50), ("c23", 60), ("c40", 70)))
+    assert {like.face("CelebA", f"{i:06d}") for i in range(50)} == set(like.faces)
+
+
+def test_a_still_is_made_like_the_same_face_in_every_process_and_every_category_its_own():
+    """Not by Python's own hash, which differs from process to process."""
+    like = Like(tuple(("c23", side) for side in range(100)))
+    names = [f"{i:06d}" for i in range(4)]
+    assert [like.face("CelebA", name)[1] for name in names] == [73, 59, 93, 75]
+    assert [like.face("CelebA-HQ", name)[1] for name in names] == [27, 17, 75, 93]
+
+
+@pytest.fixture
+def clips(ffpp, tmp_path):
+    """A dataset of the drawn originals."""
+    found = find_clips(ffpp, ["Youtube"])
+    extract_dataset(families(ffpp, found), tmp_path / "dataset", SETTINGS)
+    return tmp_path / "dataset"
+
+
+def test_stills_get_faces_as_large_as_the_clips(clips, world):
+    like = like_clips(clips, {})
+    assert {compression for compression, _ in like.faces} == {"c23"}
+    found = find_stills(world / "CelebA-HQ", "CelebA-HQ")
+    faces = extract_still_dataset(found, clips, StillSettings(harmonise=like)).faces
+    stills = faces["face_id"].str.startswith("CelebA-HQ")
+    clip_sides, sides = faces["box_w"][~stills], faces["box_w"][stills]
+    assert abs(sides.median() / clip_sides.median() - 1) < 0.15
+    plain = extract_still_dataset(found, clips.parent / "plain").faces["box_w"]
+    assert abs(plain.median() / clip_sides.median() - 1) > 0.5
+
+
+def test_a_second_run_goes_on_alike_though_clips_have_come_since(clips, ffpp, world):
+    like = like_clips(clips, {})
+    extract_still_dataset(
+        find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=4), clips, StillSettings(harmonise=like)
+    )
+    before = hashes(clips / "faces/CelebA-HQ")
+    more = find_clips(ffpp, ["Deepfakes"])
+    extract_dataset(families(ffpp, more), clips, SETTINGS)
+    again = like_clips(clips, recorded_settings(clips))
+    assert again == like
+    extract_still_dataset(
+        find_stills(world / "CelebA-HQ", "CelebA-HQ"), clips, StillSettings(harmonise=again)
+    )
+    assert before.items() <= hashes(clips / "faces/CelebA-HQ").items()
+    with pytest.raises(SettingsError, match=r"other settings \(stills\).*harmonise"):
+        extract_still_dataset(find_stills(world / "CelebA", "CelebA"), clips)
+
+
+def test_without_clips_there_is_nothing_to_be_like(tmp_path, world):
+    with pytest.raises(SettingsError, match="run ffpp-extract first"):
+        like_clips(tmp_path, {})
+    extract_still_dataset(find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=2), tmp_path)
+    with pytest.raises(SettingsError, match="extract Youtube first"):
+        like_clips(tmp_path, {})
+
+
+def test_whole_stills_cannot_be_harmonised():
+    with pytest.raises(SettingsError, match="no face is looked for"):
+        StillSettings(whole=True, harmonise=Like((("c23", 50),)))

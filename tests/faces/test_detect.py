@@ -1,0 +1,122 @@
+import cv2
+import face_recognition
+import numpy as np
+import pytest
+
+from ffpp_tools.demo.face import Expression, Person, Portrait
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, load, near, search
+from ffpp_tools.sources.faceforensics import find_clips
+from ffpp_tools.video import decode, demux
+from ffpp_tools.video.image import Picture
+
+HOG = load("hog")
+
+
+def found_in(image):
+    return coarse_to_fine(Picture(image), HOG)
+
+
+def packages_boxes(image, model="hog"):
+    """What face_recognition finds by its defaults."""
+    return [
+        Box(left, top, right - left, bottom - top)
+        for top, right, bottom, left in face_recognition.face_locations(image, model=model)
+    ]
+
+
+def scene(height, width, faces):
+    """A grey frame with drawn people: faces of `size` canvas pixels at (x, y)."""
+    frame = np.full((height, width, 3), 128, np.uint8)
+    for seed, size, x, y in faces:
+        portrait = Portrait(Person.drawn(seed), 320)
+        image = cv2.resize(
+            portrait.render(Expression()), (size, size), interpolation=cv2.INTER_AREA
+        )
+        alpha = cv2.resize(portrait.alpha, (size, size), interpolation=cv2.INTER_AREA)[..., None]
+        top, left = max(-y, 0), max(-x, 0)  # what the frame's edge cuts off
+        part = frame[max(y, 0) : y + size, max(x, 0) : x + size]
+        rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+        part[:] = part * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
+    return frame
+
+
+def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
+    for clip in find_clips(ffpp, limit=2):
+        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
+            found = [f.box for f in coarse_to_fine(frame.picture, HOG)]
+            expected = packages_boxes(frame.picture.image)
+            assert expected
+            for box in expected:
+                assert max(box.overlap(other) for other in found) >= 0.5
+
+
+def test_a_full_search_gives_exactly_the_packages_boxes(ffpp):
+    for clip in find_clips(ffpp, limit=1):
+        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
+            found = search(frame.picture, FindSettings(search="full"))
+            assert [f.box for f in found] == packages_boxes(frame.picture.image)
+
+
+def test_a_full_search_cuts_boxes_at_the_edge_like_the_package():
+    face = scene(320, 320, [(3, 320, 0, 0)])
+    at_the_edge = 0
+    for top in range(60, 120, 4):
+        image = face[top:]
+        boxes = [f.box for f in search(Picture(image), FindSettings(search="full"))]
+        assert boxes == packages_boxes(image)
+        at_the_edge += any(box.y == 0 for box in boxes)
+    assert at_the_edge
+
+
+def test_the_convolutional_detector_is_the_packages_too():
+    image = scene(160, 200, [(3, 150, 20, 5)])
+    (face,) = search(Picture(image), FindSettings("cnn", "full"))
+    assert [face.box] == packages_boxes(image, "cnn")
+    (fast,) = search(Picture(image), FindSettings("cnn"))
+    assert fast.box.overlap(face.box) > 0.5
+
+
+def test_unknown_detectors_and_searches_are_refused():
+    with pytest.raises(SettingsError, match="hog, cnn"):
+        FindSettings(detector="mtcnn")
+    with pytest.raises(SettingsError, match="fast, full"):
+        FindSettings(search="exact")
+
+
+def test_near_finds_a_face_in_the_surroundings_and_none_elsewhere():
+    picture = Picture(scene(720, 1280, [(3, 400, 100, 100), (4, 300, 800, 200)]))
+    left = min(coarse_to_fine(picture, HOG), key=lambda f: f.box.x)
+    moved = Box(left.box.x + 20, left.box.y - 15, left.box.width, left.box.height)
+    (face,) = near(picture, moved, HOG)
+    assert face.box.overlap(left.box) > 0.6
+    assert face.box_from == "followed"
+    assert near(picture, Box(600, 20, 120, 120), HOG) == []
+
+
+def test_a_large_frame_is_scanned_small_and_its_box_scaled_back():
+    frame = scene(1080, 1920, [(3, 900, 700, 100)])
+    (face,) = found_in(frame)
+    expected = Box(700 + 310, 100 + 280, 290, 330)  # the drawn face, brows to chin
+    assert face.box.overlap(expected) > 0.6
+
+
+def test_a_face_too_small_for_the_coarse_scan_is_found_by_a_finer_one():
+    frame = scene(1080, 1920, [(3, 260, 800, 400)])
+    small = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
+    assert not face_recognition.face_locations(small, number_of_times_to_upsample=0)
+    (face,) = found_in(frame)
+    assert face.box.overlap(Box(800 + 90, 400 + 81, 84, 95)) > 0.5
+
+
+def test_no_face_in_an_empty_room():
+    assert found_in(scene(240, 320, [])) == []
+
+
+def test_boxes_stay_inside_the_image():
+    frame = scene(320, 320, [(3, 320, 0, 0)])[75:, :]
+    for face in found_in(frame):
+        assert face.box.x >= 0
+        assert face.box.y >= 0
+        assert face.box.x + face.box.width <= 320
+        assert face.box.y + face.box.height <= 245

@@ -1,0 +1,395 @@
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ffpp_tools.cli import printing
+from ffpp_tools.errors import FfppError
+from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
+from ffpp_tools.extraction.settings import StillSettings
+from ffpp_tools.grouping import dedupe, hamming_pairs
+from ffpp_tools.grouping.dataset import Dataset
+from ffpp_tools.grouping.dedupe import clean
+from ffpp_tools.grouping.hamming_pairs import near_pairs
+from ffpp_tools.grouping.phash import BITS, perceptual_hash
+from ffpp_tools.sources.faceforensics import families, find_clips
+from ffpp_tools.sources.stills import find_stills
+from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.store.missing_crops import lost_crops
+from ffpp_tools.store.schema import SPLITS
+from ffpp_tools.store.tables import read_duplicates, read_faces, read_frames
+from tests.conftest import SETTINGS
+
+
+def stills(folder, dataset, category="Portraits", settings=StillSettings()):  # noqa: B008
+    found = find_stills(folder, category, "real")
+    return extract_still_dataset(found, dataset, settings)
+
+
+def as_pairs(table):
+    return {(row.item, row.kind, row.partner) for row in table.itertuples()}
+
+
+@pytest.fixture(scope="module")
+def photographs(world, tmp_path_factory):
+    """Drawn stills, some of them twice: as they are, smaller and compressed, brighter, mirrored."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for path in sorted((world / "CelebA/Img/img_align_celeba").glob("*.jpg"))[:12]:
+        shutil.copy(path, folder)
+    first, second, third, fourth = sorted(folder.glob("*.jpg"))[:4]
+    shutil.copy(first, folder / "z-copy.jpg")
+    image = cv2.imread(str(second))
+    half = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(folder / "z-small.jpg"), half, (cv2.IMWRITE_JPEG_QUALITY, 40))
+    brighter = cv2.convertScaleAbs(cv2.imread(str(third)), alpha=1.1, beta=10)
+    cv2.imwrite(str(folder / "z-bright.png"), brighter)
+    (folder / "z-broken.jpg").write_bytes(b"no image at all")
+    data = fourth.read_bytes()
+    (folder / "z-cut.jpg").write_bytes(data[: len(data) * 2 // 3])
+    return folder, [p.stem for p in (first, second, third)]
+
+
+def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs, tmp_path):
+    folder, (first, second, third) = photographs
+    summary = stills(folder, tmp_path)
+    table = clean(tmp_path)
+    assert as_pairs(table) == {
+        ("Portraits/z-copy", "identical", f"Portraits/{first}"),
+        ("Portraits/z-small", "near", f"Portraits/{second}"),
+        ("Portraits/z-bright", "near", f"Portraits/{third}"),
+        ("Portraits/z-broken", "unreadable", ""),
+        ("Portraits/z-cut", "truncated", ""),
+    }
+    pd.testing.assert_frame_equal(read_frames(tmp_path), summary.frames)
+    assert all((tmp_path / p).is_file() for p in summary.faces["path"])
+    pd.testing.assert_frame_equal(read_duplicates(tmp_path), table)
+    by_item = table.set_index("item")["path"]
+    assert by_item["Portraits/z-broken"] == str(folder / "z-broken.jpg")
+
+
+def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
+    stills(photographs[0], tmp_path)
+    assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown())
+    clean(tmp_path)
+    assert not any("clean" in text for text in Dataset.read(tmp_path).unknown())
+    stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
+    assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown())
+
+
+def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
+    stills(photographs[0], tmp_path)
+    table = clean(tmp_path, workers=2)
+    measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "measured").rglob("*.npz")}
+    assert measured
+    pd.testing.assert_frame_equal(clean(tmp_path), table)
+    assert {p: p.stat().st_mtime_ns for p in measured} == measured
+
+
+def test_a_crop_that_cannot_be_read_is_named(photographs, tmp_path):
+    faces = stills(photographs[0], tmp_path).faces
+    (tmp_path / faces["path"][5]).write_bytes(b"spoilt")
+    item = "/".join(faces["face_id"][5].split("/")[0:3:2])
+    assert (item, "unreadable", "") in as_pairs(clean(tmp_path))
+
+
+def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
+    folder = tmp_path / "dataset"
+    shutil.copytree(dataset, folder)
+    path = "faces/CelebA/still/000003.png"
+    (folder / path).write_bytes(b"spoilt")
+    clean(folder)
+    settings = SplitSettings("multiclass", ratios=(50, 25, 25))
+    manifest = make_manifest(folder, tmp_path / "m", settings)
+    paths = {p for s in SPLITS for p in manifest.samples(s)["path"]}
+    assert path in set(read_faces(folder)["path"])
+    assert path not in paths
+
+
+def test_whole_stills_are_compared_too(photographs, tmp_path):
+    folder, (first, second, _) = photographs
+    stills(folder, tmp_path, settings=StillSettings(whole=True))
+    pairs = as_pairs(clean(tmp_path))
+    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in pairs
+    assert ("Portraits/z-small", "near", f"Portraits/{second}") in pairs
+
+
+def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
+    """Of the demo's CelebA-HQ, eight show photographs of its CelebA."""
+    for category in ("CelebA", "CelebA-HQ"):
+        stills(world / category, tmp_path, category)
+    near = clean(tmp_path).query("kind == 'near'")
+    found = {frozenset((row.item, row.partner)) for row in near.itertuples()}
+    small = {p.stem for p in (world / "CelebA/Img/img_align_celeba").glob("*.jpg")}
+    large = {p.stem for p in (world / "CelebA-HQ").glob("*.jpg")}
+    expected = {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in small & large}
+    assert len(expected) == 8
+    assert len(expected & found) >= 4  # drawn faces differ more than photographs
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_crops_that_are_gone_are_named_and_in_no_manifest(
+    dataset, tmp_path, monkeypatch, capsys, what
+):
+    folder = tmp_path / "dataset"
+    shutil.copytree(dataset, folder)
+    clips = read_frames(folder).query("category == 'FaceSwap' and status == 'ok'")["frame_id"]
+    faces = read_faces(folder).set_index("frame_id")
+    gone = [faces["path"][name] for name in clips[:3]] + ["faces/CelebA/still/000003.png"]
+    for path in gone:
+        (folder / path).unlink()
+        if what == "empty":
+            (folder / path).touch()
+    lost = lost_crops(folder, faces["path"])
+    assert (lost.missing if what == "missing" else lost.empty) == tuple(sorted(gone))
+    assert not (lost.empty if what == "missing" else lost.missing)
+    monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read to find that out
+    assert lost_crops(folder, faces["path"]) == lost
+    monkeypatch.undo()
+    found = clean(folder)
+    assert set(found.query("kind == 'unreadable'")["path"]) == set(gone)
+    printing.duplicates(found, folder)
+    assert "4 crops" in "".join(capsys.readouterr())
+    printing.duplicates(found.iloc[:0], folder)
+    assert "nothing is there twice" in "".join(capsys.readouterr())
+    assert f"--verify --out {folder}" in str(lost)
+    settings = SplitSettings("multiclass", ratios=(50, 25, 25))
+    manifest = make_manifest(folder, tmp_path / "m", settings)
+    assert not set(gone) & {p for s in SPLITS for p in manifest.samples(s)["path"]}
+
+
+def test_nothing_is_lost_of_a_whole_dataset(dataset, tmp_path):
+    paths = read_faces(dataset)["path"]
+    assert not lost_crops(dataset, paths)
+    assert lost_crops(tmp_path, paths).missing == tuple(sorted(paths))
+    with pytest.raises(FfppError, match="leads out"):
+        lost_crops(dataset, ["../elsewhere.png"])
+
+
+def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, tmp_path):
+    """As harmonised stills do: the same photograph, cropped in another way under each name."""
+    folder, (first, *_) = photographs
+    stills(folder, tmp_path)
+    faces = read_faces(tmp_path)
+    copy = faces["path"].str.contains("z-copy")
+    faces.loc[copy, "sha256"] = "another"
+    faces.to_parquet(tmp_path / "faces.parquet")
+    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in as_pairs(clean(tmp_path))
+
+
+def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_path):
+    assert clean_of_clips(dataset, tmp_path).empty  # twins and neighbours are none
+    root = tmp_path / "ffpp"
+    videos = root / "original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    original = sorted((ffpp / "original_sequences/youtube/c23/videos").glob("*.mp4"))[0]
+    for name in ("100", "200"):
+        shutil.copy(original, videos / f"{name}.mp4")
+    extract_dataset(families(root, find_clips(root)), tmp_path / "d", SETTINGS)
+    assert as_pairs(clean(tmp_path / "d")) == {("Youtube/200", "identical", "Youtube/100")}
+
+
+def clean_of_clips(dataset, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    frames = read_frames(dataset)
+    frames[frames["compression"] != "still"].to_parquet(folder / "frames.parquet")
+    shutil.copy(dataset / "faces.parquet", folder)
+    shutil.copytree(dataset / "faces", folder / "faces")
+    return clean(folder)
+
+
+def clip_crops(category, clip, *crops, compression="c23"):
+    """Crops of a clip: (frame, what is in the file)."""
+    return [
+        {
+            "item": f"{category}/{clip}",
+            "category": category,
+            "clip": clip,
+            "compression": compression,
+            "face_id": f"{category}/{compression}/{clip}/{frame:06d}",
+            "sha256": content,
+        }
+        for frame, content in crops
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clips", "expected"),
+    [
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"), (9, "b"))], True),
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"))], False),
+        ([("Youtube", "000", (0, "a"), (9, "b")), ("Youtube", "001", (0, "a"), (5, "b"))], False),
+        ([("Youtube", "000", (0, "a")), ("FaceSwap", "000_001", (0, "a"))], False),
+        ([("FaceSwap", "000_001", (0, "a")), ("Deepfakes", "000_001", (0, "a"))], False),
+        ([("FaceSwap", "000_001", (0, "a")), ("Deepfakes", "002_003", (0, "a"))], True),
+        ([("DFDC-fake", "abc", (0, "a")), ("DFDC-fake", "xyz", (0, "a"))], True),
+    ],
+    ids=[
+        "all crops alike",
+        "one crop more",
+        "another frame",
+        "a fake and its original",
+        "two fakes of one original",
+        "fakes of two originals",
+        "clips whose names tell nothing",
+    ],
+)
+def test_which_clips_are_identical(clips, expected):
+    faces = pd.DataFrame([row for clip in clips for row in clip_crops(*clip)])
+    found = [(row.item, row.partner) for row in dedupe._identical_clips(faces)]
+    first, second = sorted(f"{category}/{name}" for category, name, *_ in clips)
+    assert found == ([(second, first)] if expected else [])
+
+
+def test_a_copy_is_named_with_its_first_in_its_own_category_and_that_with_the_first_of_all():
+    items = pd.Series(["B/2", "A/1", "B/1", "C/1"])
+    found = dedupe._identical(items, pd.Series(["x", "x", "x", "y"]), items)
+    assert [(row.item, row.partner) for row in found] == [("B/1", "A/1"), ("B/2", "B/1")]
+
+
+@pytest.mark.parametrize(
+    ("detector", "bits", "apart", "expected"),
+    [
+        ("hog", 50, 0.25, True),
+        ("hog", 50, 0.35, False),
+        ("hog", 60, 0.0, False),
+        ("none", 20, 9.0, True),
+        ("none", 21, 0.0, False),
+    ],
+)
+def test_near_are_hashes_that_faces_confirm_and_whole_stills_by_the_hash_alone(
+    monkeypatch, tmp_path, detector, bits, apart, expected
+):
+    def kept(_, rows, what, measure, width, workers):
+        values = np.zeros((len(rows), width), np.float32)
+        second = (rows["item"] == "A/2").to_numpy()
+        values[second, : bits if what == "hash" else 1] = 1 if what == "hash" else apart
+        return values
+
+    monkeypatch.setattr(dedupe, "kept", kept)
+    stills = pd.DataFrame({"item": ["A/2", "A/1"], "path": ["2.png", "1.png"]})
+    unreadable, found, pairs = dedupe._near(tmp_path, stills.assign(detector=detector), 1)
+    row = ("A/2", "near", "A/1", round(bits / BITS, 4), "2.png")
+    assert unreadable == []
+    assert [tuple(r) for r in found.to_numpy()] == ([row] if expected else [])
+    assert pairs == len(found)
+
+
+def test_of_many_that_are_alike_the_nearest_are_listed_and_all_that_ties(monkeypatch):
+    monkeypatch.setattr(hamming_pairs, "BLOCK", 500)  # several blocks, and sorted out several times
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (90, BITS), np.uint8)
+    for start, count in ((0, 30), (30, 25)):  # two clusters, and a chain from the one to the other
+        bits[start : start + count] = bits[start]
+        for row in bits[start : start + count]:
+            row[rng.choice(BITS, 8, replace=False)] ^= 1
+    for i in range(55, 63):
+        bits[i] = np.where(np.arange(BITS) < (i - 54) * 32, bits[30], bits[0])
+    apart = (bits[:, None] != bits[None]).sum(axis=2)
+    every = [(i, j) for i, j in np.argwhere(apart <= 40).tolist() if i < j]
+    (first, second, distance), total = hamming_pairs.nearest_pairs(
+        hamming_pairs.near_pairs(bits, 40), 90, 3
+    )
+    assert total == len(every) > 700
+    assert len(set(zip(first, second, strict=True))) == len(first) < 3 * 90 + 90
+    assert (distance == apart[first, second]).all()
+
+    def tied(pairs):
+        edges = coo_array((np.ones(len(pairs)), np.transpose(pairs)), (90, 90))
+        return connected_components(edges, directed=False)[1]
+
+    assert (tied(list(zip(first, second, strict=True))) == tied(every)).all()
+    for j in range(90):
+        nearest = sorted((apart[i, other], i) for i, other in every if other == j)[:3]
+        assert {(j, i) for _, i in nearest} <= set(zip(second, first, strict=True))
+    whole, total = hamming_pairs.nearest_pairs(hamming_pairs.near_pairs(bits, 40), 90, 90)
+    assert sorted(zip(*whole[:2], strict=True)) == every
+
+
+def test_thousands_of_stills_that_are_alike_take_memory_for_each_not_for_each_pair(
+    monkeypatch, tmp_path
+):
+    def kept(_, rows, what, measure, width, workers):
+        return np.zeros((len(rows), width), np.float32)
+
+    monkeypatch.setattr(dedupe, "kept", kept)
+    monkeypatch.setattr(hamming_pairs, "BLOCK", 2**16)
+    names = [f"A/{i:04d}" for i in range(1500)]
+    stills = pd.DataFrame({"item": names, "path": names, "detector": "none"})
+    tracemalloc.start()
+    _, found, pairs = dedupe._near(tmp_path, stills, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pairs == 1500 * 1499 // 2
+    assert len(found) == 20 * 1500 - 210
+    assert peak < 60e6  # a row for each pair would be 400 MB
+
+
+def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_path):
+    """One photograph under three names in CelebA; another in CelebA and CelebA-HQ."""
+    root = tmp_path / "CelebA/Img/img_align_celeba"
+    shutil.copytree(world / "CelebA/Img/img_align_celeba", root)
+    names = sorted(p.stem for p in root.glob("*.jpg"))
+    for copy in ("900001", "900002"):
+        shutil.copy(root / f"{names[0]}.jpg", root / f"{copy}.jpg")
+    data = tmp_path / "dataset"
+    extract_still_dataset(find_stills(tmp_path / "CelebA", "CelebA"), data)
+    extract_still_dataset(find_stills(world / "CelebA-HQ", "Other", "fake"), data)
+    assert len(clean(data).query("kind == 'identical'")) == 2
+    (tmp_path / "r.toml").write_text(
+        'rule = "grouped"\nmode = "binary"\nratios = [2, 1, 1]\n'
+        '[classes]\nfake = ["Other"]\nreal = ["CelebA"]\n'
+    )
+    settings = SplitSettings(recipe=str(tmp_path / "r.toml"))
+    manifest = make_manifest(data, tmp_path / "m", settings)
+    sides = {clip: s for s in SPLITS for clip in manifest.samples(s)["clip"]}
+    assert not {"900001", "900002"} & set(sides)
+    assert not manifest.info["audit"]["leaks"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 700, 1300])
+def test_every_near_pair_is_found_and_no_other(n):
+    rng = np.random.default_rng(n)
+    bits = rng.integers(0, 2, (n, BITS), dtype=np.uint8)
+    for i in range(0, n - 1, 7):
+        flipped = rng.choice(BITS, rng.integers(0, 80), replace=False)
+        bits[i + 1] = bits[i]
+        bits[i + 1, flipped] ^= 1
+    apart = (bits[:, None] != bits[None]).sum(axis=2)
+    expected = {(i, j, apart[i, j]) for i, j in np.argwhere(apart <= 40).tolist() if i < j}
+    found = [zip(*map(np.ndarray.tolist, block), strict=True) for block in near_pairs(bits, 40)]
+    assert {pair for block in found for pair in block} == expected
+    assert n < 7 or expected
+
+
+def test_the_hash_hardly_depends_on_size_or_on_the_box(world):
+    image = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[0]))[..., ::-1]
+    side = image.shape[0]
+    box = {"box_x": side // 4, "box_y": side // 4, "box_w": side // 2, "box_h": side // 2}
+    row = {**box, "crop_x": 0, "crop_y": 0, "crop_size": side, "detector": "hog"}
+    own = perceptual_hash(np.ascontiguousarray(image), row)
+    small = cv2.resize(image, (side // 3, side // 3), interpolation=cv2.INTER_AREA)
+    third = {k: v // 3 if isinstance(v, int) else v for k, v in row.items()}
+    shifted = {**row, "box_x": row["box_x"] + side // 40, "box_w": row["box_w"] + side // 40}
+    assert (perceptual_hash(small, third) != own).sum() < 40
+    assert (perceptual_hash(np.ascontiguousarray(image), shifted) != own).sum() < 40
+    other = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[1]))[..., ::-1]
+    assert (perceptual_hash(np.ascontiguousarray(other), row) != own).sum() > 56
+
+
+def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_path):
+    for category in ("CelebA", "CelebA-HQ"):
+        stills(real_data / "data" / category, tmp_path, category)
+    found = as_pairs(clean(tmp_path, workers=2))
+    own = {p.stem for p in (real_data / "data/CelebA/Img/img_align_celeba").glob("*.jpg")}
+    both = own & {p.stem for p in (real_data / "data/CelebA-HQ").glob("*.jpg")}
+    assert len(both) == 12
+    across = {frozenset((i, p)) for i, kind, p in found if kind == "near"}
+    assert {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in both} <= across
+    assert len(across) == 14  # two photographs are twice in CelebA itself

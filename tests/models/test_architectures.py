@@ -1,0 +1,63 @@
+"""Every registered network: built, trained a step, saved, and the same in a fresh process."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from classify.inference.gradcam import cams
+from classify.models import ARCHITECTURES, BACKBONES, backbone_of, build
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), np.uint8)
+
+PREDICT = """
+import sys, json
+import numpy as np
+from pathlib import Path
+from classify.training.runs import load_model
+images = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), np.uint8)
+found = {}
+for path in map(Path, sys.argv[1:]):
+    model = load_model(path)
+    size = model.input_shape[1]
+    found[path.stem] = np.asarray(model(images[:, :size, :size], training=False)).tolist()
+print(json.dumps(found))
+"""
+
+
+def small(arch):
+    """The side of an input that costs little."""
+    return {"cnn6": 192}.get(arch, BACKBONES[arch].least if arch in BACKBONES else 32)
+
+
+@pytest.mark.slow
+def test_every_network_trains_a_step_and_predicts_the_same_in_a_fresh_process(tmp_path):
+    expected = {}
+    for arch, about in ARCHITECTURES.items():
+        size = small(arch)
+        model = build(arch, 2, size, head="gap" if about.pretrained else None)
+        backbone = backbone_of(model)
+        if backbone is not None:
+            assert backbone.count_params() == about.parameters, arch
+        images = IMAGES[:, :size, :size]
+        model.compile("adam", "categorical_crossentropy", run_eagerly=True)
+        before = [w.copy() for w in model.get_weights()]
+        assert np.isfinite(model.train_on_batch(images, np.eye(2))), arch
+        moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+        assert any(moved), arch
+        model.save(tmp_path / f"{arch}.keras", include_optimizer=False)
+        found = model(images, training=False)
+        expected[arch] = keras.ops.convert_to_numpy(found)
+        maps, probabilities = cams(model, images)
+        assert maps.shape == (2, size, size), arch
+        np.testing.assert_allclose(probabilities, expected[arch], atol=1e-4, err_msg=arch)
+        keras.backend.clear_session()
+    paths = [str(tmp_path / f"{arch}.keras") for arch in expected]
+    output = subprocess.run(
+        [sys.executable, "-c", PREDICT, *paths], capture_output=True, text=True, check=True
+    ).stdout
+    for arch, probabilities in json.loads(output.splitlines()[-1]).items():
+        np.testing.assert_allclose(probabilities, expected[arch], atol=1e-5, err_msg=arch)

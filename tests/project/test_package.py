@@ -1,0 +1,93 @@
+"""The packages as a whole: what importing costs, what is declared, what is shipped."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import classify
+import data_manifests
+import ffpp_tools
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(
+    module.name
+    for package in (ffpp_tools, classify)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+)
+
+
+def imported_by(statement):
+    """The modules that a fresh Python has loaded after `statement`."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_can_be_imported_and_says_what_it_is(module):
+    assert importlib.import_module(module).__doc__
+
+
+def test_the_dataset_tools_never_import_tensorflow_or_keras():
+    loaded = imported_by(
+        "import importlib; [importlib.import_module(m) for m in "
+        f"{[m for m in MODULES if m.startswith('ffpp_tools')]}]"
+    )
+    assert not loaded & {"tensorflow", "keras", "torch", "jax"}
+
+
+@pytest.mark.parametrize("module", ["ffpp_tools.cli", "classify.cli"])
+def test_help_answers_without_the_heavy_imports(module):
+    heavy = {"tensorflow", "keras", "pandas", "cv2", "dlib", "face_recognition", "sklearn", "av"}
+    assert not imported_by(f"import {module}") & heavy
+
+
+def test_the_lock_file_is_exact_and_names_no_host():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.+!]+( ; .+)?", line) for line in lines)
+    names = {line.split("==")[0] for line in lines}
+    assert "dlib-bin" in names
+    assert "dlib" not in names
+    assert "opencv-python" not in names  # beside opencv-python-headless it breaks cv2
+
+
+def test_the_lock_file_holds_every_declared_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["dev"], *extras["docs"]]
+    locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    assert {re.split(r"[><=\[]", d)[0] for d in declared} <= locked
+
+
+def test_what_is_not_code_is_shipped_too():
+    assert files(classify).joinpath("templates/report.html").is_file()
+    assert files(data_manifests).joinpath("classes.toml").is_file()
+    for package in (ffpp_tools, classify, data_manifests):
+        assert files(package).joinpath("py.typed").is_file()
+
+
+def test_modes_and_labels_are_the_papers():
+    modes = data_manifests.modes()
+    assert list(modes["multiclass"].classes) == [
+        "CelebA",
+        "CelebA-HQ",
+        "Deepfakes",
+        "Face2Face",
+        "FaceSwap",
+        "NeuralTextures",
+        "Youtube",
+    ]
+    assert list(modes["binary"].classes) == ["fake", "real"]
+    assert modes["binary"].ratios == (80, 5, 15)
+    assert modes["videos"].ratios == modes["multiclass"].ratios == (84, 4, 12)
+    for mode in modes.values():
+        assert set(mode.categories) <= set(data_manifests.labels())
+    binary = modes["binary"].classes
+    assert all(data_manifests.labels()[c] == name for name in binary for c in binary[name])

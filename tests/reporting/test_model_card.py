@@ -1,0 +1,234 @@
+import dataclasses
+import json
+import math
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from classify.evaluation.bootstrap import Estimate
+from classify.reporting.formatting import title, with_interval
+from classify.reporting.model_card import FILE, escaped, model_card
+from classify.reporting.report import make_report, report_on_file
+from classify.training.settings import TrainSettings, read_config
+from classify.training.train import train
+from ffpp_tools.files import sha256
+from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.splits.manifest import Manifest
+from ffpp_tools.splits.shortcuts import Answer
+
+HOSTILE = "# x|y `z` <i>a</i> ![p](http://evil/x.png)\n\n1. [l](javascript:1) www.evil.org \\"
+
+
+@pytest.fixture(scope="module")
+def report(videos_manifest, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a|b <i>`c`"
+    settings = TrainSettings(arch="sepconv", size=32, epochs=2, batch_size=16)
+    return make_report(train(videos_manifest.folder, folder, settings))
+
+
+@pytest.fixture(scope="module")
+def card(report):
+    return (report.folder / FILE).read_text()
+
+
+class Rendered(HTMLParser):
+    """What a reader of Markdown would see: tables under their headings, links, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.tags, self.links, self.text = [], set(), [], ""
+        self._heading, self._within = "", ""
+        parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+        self.feed(parser.render(text))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag in ("h1", "h2", "h3", "th", "td"):
+            self._within = tag
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+        if tag in ("h1", "h2", "h3"):
+            self._heading = ""
+        if tag == "table":
+            self.tables.append((self._heading, []))
+        if tag == "tr":
+            self.tables[-1][1].append([])
+        if tag in ("th", "td"):
+            self.tables[-1][1][-1].append("")
+
+    def handle_endtag(self, tag):
+        if tag == self._within:
+            self._within = ""
+
+    def handle_data(self, data):
+        self.text += data
+        if self._within in ("h1", "h2", "h3"):
+            self._heading += data
+        elif self._within in ("th", "td"):
+            self.tables[-1][1][-1][-1] += data
+
+
+def table(card, heading, first):
+    """The rows of the table under a heading whose header begins with a word."""
+    (found,) = (
+        rows for above, rows in Rendered(card).tables if above == heading and rows[0][0] == first
+    )
+    return found
+
+
+def estimate(values):
+    return Estimate(*(math.nan if v is None else v for v in values.values()))
+
+
+def test_every_figure_is_that_of_the_report(report, card):
+    units = json.loads((report.folder / "report.json").read_text())["units"]
+    for name, unit in units.items():
+        measures = dict(table(card, f"Per {name}", "measure")[1:])
+        assert measures["AUC against originals"] == with_interval(
+            estimate(unit["auc_against_originals"])
+        )
+        assert measures["accuracy"] == with_interval(estimate(unit["accuracy"]))
+        assert list(measures) == [title(m) for m in report.judgements[0].measures]
+        header, *rows = table(card, f"Per {name}", "manipulation")
+        assert header[4:6] == ["called fake", "AUC"]
+        assert [row[:6] for row in rows] == [
+            [
+                m["category"],
+                m["compression"],
+                str(m["samples"]),
+                str(m["groups"]),
+                with_interval(estimate(m["detected"])),
+                with_interval(estimate(m["auc"])),
+            ]
+            for m in unit["manipulations"]
+        ]
+        (real,) = table(card, f"Per {name}", "source of reals")[1:]
+        called = unit["reals"][0]["called_real"]
+        assert (real[0], real[4]) == ("Youtube", with_interval(estimate(called)))
+
+
+def test_the_data_are_counted_by_split_and_source(report, card, videos_manifest):
+    info = videos_manifest.info
+    for split, crops, clips, stills in table(card, "Data", "split")[1:]:
+        assert int(crops) == len(videos_manifest.samples(split))
+        assert (int(clips), int(stills)) == tuple(info["groups"][split].values())
+    rows = {row[0]: row[3:] for row in table(card, "Data", "category")[1:]}
+    test = videos_manifest.samples("test")
+    own = test[test["category"] == "FaceSwap"]
+    assert rows["FaceSwap"][2] == f"{len(own)} ({own['clip'].nunique()})"
+
+
+def test_it_says_what_network_it_is_of_and_how_to_make_it_again(report, card, videos_manifest):
+    run = report.run
+    details = dict(table(card, "Model details", "what")[1:])
+    assert details["checkpoint"] == f"best.keras, SHA-256 {sha256(run.checkpoint)}"
+    assert details["input"] == "a face of 32 × 32 pixels, RGB"
+    assert details["weights it started from"] == "none: trained from random weights"
+    assert details["run"] == report.name
+    settings = dict(table(card, "Model details", "setting")[1:])
+    assert (settings["batch_size"], settings["refit"]) == ("16", "false")
+    again = dict(table(card, "How to repeat it", "what")[1:])
+    assert again["manifest.json, SHA-256"] == run.manifest_sha256
+    assert again["test.csv, SHA-256"] == videos_manifest.info["files"]["test.csv"]
+    assert "    classify train --config config.toml --out ../again\n" in card
+    assert read_config(run.folder / "config.toml")[0] == run.settings
+
+
+def test_what_the_report_warns_of_is_in_it(report, card):
+    text = Rendered(card).text
+    assert text.index(report.provenance) < text.index("Model details")
+    assert report.remarks
+    assert all(remark in text for remark in report.remarks)
+    assert all(what in text for what in report.manifest.info["audit"]["not_known"])
+    assert f"{report.operating.frame_threshold:.3f} for a frame" in text
+    assert "ffpp-audit was not run" in text.replace("\n", " ")
+    assert "the FaceForensics Terms of Use" in text
+    assert "CelebA" not in text
+
+
+def test_shortcuts_and_unseen_manipulations_are_limits(report):
+    categories = {split: dict(n) for split, n in report.manifest.info["categories"].items()}
+    del categories["train"]["FaceSwap"]
+    info = {**report.manifest.info, "categories": categories}
+    answer = Answer("Youtube against FaceSwap", "", 0.912, 0.834, 3, 10, "red")
+    changed = dataclasses.replace(
+        report, manifest=Manifest(report.manifest.folder, info), shortcuts=(answer,)
+    )
+    text = Rendered(model_card(changed)).text.replace("\n", " ")
+    assert "It was not trained on FaceSwap:" in text
+    assert "tell Youtube against FaceSwap with an AUC of 0.912, at 128 pixels 0.834;" in text
+    assert "was not looked at (ffpp-audit" not in text
+
+
+def test_every_table_has_as_many_cells_in_each_row(card):
+    tables = Rendered(card).tables
+    assert len(tables) == 2 + 2 + 2 * 3 + 1
+    for _, (header, *rows) in tables:
+        assert rows
+        assert {len(row) for row in rows} == {len(header)}
+
+
+def test_names_are_shown_and_not_obeyed(report, card):
+    plain = Rendered(card)
+    assert plain.text.startswith("Model card: a|b <i>`c`\n")
+    info = {**report.manifest.info, "about": HOSTILE, "summary": HOSTILE}
+    changed = dataclasses.replace(
+        report, name=HOSTILE, remarks=(HOSTILE,), manifest=Manifest(report.manifest.folder, info)
+    )
+    found = Rendered(model_card(changed))
+    assert found.tags == plain.tags
+    assert found.links == plain.links
+    assert [len(rows) for _, rows in found.tables] == [len(rows) for _, rows in plain.tables]
+    assert found.text.count(HOSTILE.replace("\n", " ")) == 5
+    assert dict(table(model_card(changed), "Model details", "what"))["run"] == HOSTILE.replace(
+        "\n", " "
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["1. x", "- x", "+ x", "=", "3) x", "0.001", "# x", "a_b_c", "~~x~~"]
+)
+def test_text_stays_text_at_the_start_of_a_line(text):
+    found = Rendered(escaped(text))
+    assert found.text.strip() == text
+    assert found.tags == {"p"}
+
+
+def test_it_holds_no_face_no_path_of_the_machine_and_nothing_half_filled(report, card):
+    assert "![" not in card
+    assert "data:" not in card
+    assert str(report.run.folder.parent) not in card
+    assert str(report.manifest.root) not in card
+    assert "TODO" not in card
+    assert "not recorded" in dict(table(card, "Model details", "what"))["date"]
+    asked = card[card.index("## To be filled in by the author") :].splitlines()
+    assert len([line for line in asked if line.startswith("- ") and line.endswith(":")]) == 5
+
+
+def test_only_a_runs_own_test_split_makes_a_card(report, dataset, videos_manifest, tmp_path):
+    assert FILE in json.loads((report.folder / "report.json").read_text())["files"]
+    other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_bytes((report.folder / "predictions.csv").read_bytes())
+    for made in (
+        make_report(report.run, "val"),
+        make_report(report.run, "test", other),
+        report_on_file(theirs, videos_manifest),
+    ):
+        assert (made.folder / "report.html").is_file()
+        assert not (made.folder / FILE).exists()
+
+
+def test_a_card_needs_no_more_splits_than_the_report(report, tmp_path):
+    away = Manifest(tmp_path, report.manifest.info)
+    for split in ("val", "test"):
+        data = (report.manifest.folder / f"{split}.csv").read_bytes()
+        (tmp_path / f"{split}.csv").write_bytes(data)
+    run = dataclasses.replace(report.run, folder=tmp_path / "run")
+    run.folder.mkdir()
+    for name in ("best.keras", "log.csv"):  # of an older version: without faces.json
+        (run.folder / name).write_bytes((report.run.folder / name).read_bytes())
+    card = model_card(dataclasses.replace(report, manifest=away, run=run))
+    assert dict(table(card, "Model details", "what"))["photographs"] == "not recorded"
+    assert {row[3] for row in table(card, "Data", "category")[1:]} == {"–"}
+    assert "Every manipulation it was tested on is one it was trained on" in card

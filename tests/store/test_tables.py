@@ -1,0 +1,194 @@
+import hashlib
+import json
+import random
+import shutil
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ffpp_tools.errors import TableError
+from ffpp_tools.extraction.pipeline import extract_dataset
+from ffpp_tools.grouping.dataset import Dataset
+from ffpp_tools.grouping.dedupe import clean
+from ffpp_tools.grouping.groups import knots
+from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.store import tables
+from ffpp_tools.store.ledger import verify
+from ffpp_tools.store.schema import FaceRow, FrameRow, Part, later_columns
+from ffpp_tools.store.tables import (
+    DuplicateRow,
+    as_text,
+    covered,
+    fingerprint,
+    merge_parts,
+    positions,
+    read_columns,
+    read_faces,
+    read_frames,
+    sorted_order,
+    table_of,
+)
+from tests.conftest import SETTINGS
+
+LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
+
+
+def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
+    extract_dataset(few[:1], tmp_path, SETTINGS)
+    path = next((tmp_path / "parts").rglob("*.json"))
+    part = Part.read(path)
+    for broken in (
+        Part(part.frames, part.faces[1:]),
+        Part(part.frames[1:], part.faces),
+        Part((*part.frames, part.frames[0]), part.faces),
+        Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
+    ):
+        broken.write(path)
+        with pytest.raises(TableError, match="do not add up"):
+            merge_parts(tmp_path)
+
+
+def emptied(column):
+    return lambda t: t.assign(**{column: t[column].astype(object).where(t.index > 1)})
+
+
+def doubled(table):
+    return pd.concat([table, table.iloc[:1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("frames", doubled, r"\S+ stands there twice; `ffpp-extract` or `ffpp-stills` writes it"),
+        ("faces", doubled, r"\S+ stands there twice; `ffpp-extract`"),
+        ("frames", emptied("category"), r"column category is damaged \(row 1 has none\)"),
+        ("frames", emptied("frame"), r"column frame is damaged \(row 1 has none\)"),
+        ("faces", emptied("path"), r"column path is damaged \(row 1 has none\)"),
+        ("frames", lambda t: t.assign(frame="1"), r"frame is damaged \(they are no whole numbers"),
+        ("duplicates", emptied("partner"), "column partner is damaged .* run `ffpp-clean` again"),
+    ],
+)
+def test_a_table_with_empty_cells_or_doubled_rows_is_refused(dataset, tmp_path, name, change, said):
+    for table in ("frames", "faces"):
+        shutil.copy(dataset / f"{table}.parquet", tmp_path)
+    rows = [DuplicateRow(f"A/{i}", "near", f"A/{i + 1}", 0.1, "a.png") for i in range(3)]
+    table_of(DuplicateRow, rows).to_parquet(tmp_path / "duplicates.parquet")
+    Dataset.read(tmp_path)
+    path = tmp_path / f"{name}.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(TableError, match=rf"{name}\.parquet: .*{said}"):
+        Dataset.read(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["frames.parquet", "faces.parquet"])
+def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, table):
+    read = read_frames if table == "frames.parquet" else read_faces
+    with pytest.raises(TableError, match="ffpp-extract"):
+        read(tmp_path)
+    (tmp_path / table).write_text("not parquet")
+    with pytest.raises(TableError, match=rf"{table}: not a readable .* writes it anew from parts/"):
+        read(tmp_path)
+    read(dataset).drop(columns=["frame_id"]).to_parquet(tmp_path / table)
+    with pytest.raises(TableError, match=r"frame_id is missing; `ffpp-extract`.* writes it anew"):
+        read(tmp_path)
+
+
+def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_empty(few, tmp_path):
+    folder = tmp_path / "dataset"
+    extract_dataset(few, folder, SETTINGS)
+    for path in (folder / "parts").rglob("*.json"):
+        rows = json.loads(path.read_text())
+        for row in (*rows["frames"], *rows["faces"]):
+            for column in LATER_COLUMNS:
+                row.pop(column, None)
+        path.write_text(json.dumps(rows))
+    merge_parts(folder)
+    as_written = {}
+    for name in ("frames", "faces"):
+        table = pd.read_parquet(folder / f"{name}.parquet")
+        table = table.drop(columns=[c for c in LATER_COLUMNS if c in table])
+        table.to_parquet(folder / f"{name}.parquet")
+        as_written[f"{name}.parquet"] = fingerprint(table)
+    frames = read_frames(folder)
+    assert (frames[["source_sha256", "frame_hash"]] == "").all(axis=None)
+    assert list(verify(folder)) == []
+    read = Dataset.read(folder)
+    assert read.fingerprints == as_written  # manifests of that version are not outdated
+    assert read.changed_since(as_written) == []
+    assert clean(folder).empty
+    said = Dataset.read(folder).unknown()
+    assert any("their frames were not compared" in text for text in said)
+
+
+def test_a_manifest_of_an_earlier_version_is_not_said_to_be_outdated(dataset, tmp_path):
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    shutil.copy(dataset / "faces.parquet", folder)
+    frames = read_frames(dataset).drop(columns=["source_sha256", "frame_hash"])
+    frames.to_parquet(folder / "frames.parquet")
+    manifest = make_manifest(folder, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
+    assert manifest.info["tables"]["frames.parquet"] == fingerprint(frames)
+    known = read_frames(dataset)
+    assert fingerprint(known) != fingerprint(frames)
+
+
+def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
+    faces = read_faces(dataset).head(3)
+    ids = ["CelebA/still/img/a/000000", "CelebA/still/img/b/000000", "Youtube/c23/000/000025"]
+    faces = faces.assign(frame_id=ids, face_id=[*ids[:2], f"{ids[2]}/1"])
+    counted = covered(faces)
+    assert {name: found["units"] for name, found in counted.items()} == {"CelebA": 2, "Youtube": 1}
+    changed = covered(faces.assign(score=faces["score"].where(faces["face_id"] != ids[0], -9)))
+    assert changed["Youtube"] == counted["Youtube"]
+    assert changed["CelebA"] != counted["CelebA"]
+
+
+def drawn_frames(n, rng):
+    """A ledger of repeated and of different text, of none, and of numbers that are not there."""
+    names = [f"{rng.choice(['A', 'A-b', 'é'])}/c23/{i % 7}/{i:06d}" for i in range(n)]
+    table = pd.DataFrame({"frame_id": pd.Series(sorted(names), dtype="str")})
+    for field in fields(FrameRow)[1:]:
+        kind = str(field.type)
+        if kind == "str":
+            values = [rng.choice(["", "x", "é\n,", str(rng.random())]) for _ in range(n)]
+        else:
+            values = [rng.randint(0, 9) if kind == "int" else rng.choice([1.5, float("nan")])] * n
+        table[field.name] = pd.Series(
+            values, dtype={"int": "int64", "float": "float64"}.get(kind, kind)
+        )
+    return table
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50])
+@pytest.mark.parametrize("without", [(), ("source_sha256",), ("unchanged_by", "frame_hash")])
+def test_columns_that_are_read_part_by_part_are_those_of_the_whole_table(
+    tmp_path, monkeypatch, rows, without
+):
+    rng = random.Random(rows)
+    whole = drawn_frames(rows, rng).assign(frame_hash="")
+    whole.drop(columns=list(without)).to_parquet(tmp_path / "frames.parquet", index=False)
+    monkeypatch.setattr(tables, "AT_ONCE", 7)
+    columns = ("frame_id", "clip", "frame", "time_s", "source_sha256")
+    read, hashes = read_columns(tmp_path, "frames", columns, ("clip", "source_sha256"))
+    expected = read_frames(tmp_path)
+    assert as_text(read).equals(expected[list(columns)])
+    assert read["clip"].dtype == "category"
+    assert list(read["clip"].cat.categories) == sorted(expected["clip"].unique())
+    said = [c for c in expected if c not in LATER_COLUMNS or (expected[c] != "").any()]
+    plain = pd.util.hash_pandas_object(expected[said], index=False)
+    digest = hashlib.sha256(np.sort(plain.to_numpy()).tobytes()).hexdigest()
+    assert hashes == {"frames.parquet": digest}
+    assert fingerprint(expected) == digest
+    assert knots(read.assign(category=read["clip"])).equals(
+        expected["clip"] + "/" + expected["clip"]
+    )
+
+
+def test_positions_and_order_of_names():
+    names = pd.Series(["b", "a", "é", "c/d"], dtype="str")
+    assert positions(names, pd.Series(["é", "x", "b"], dtype="str")).tolist() == [2, -1, 0]
+    assert names.iloc[sorted_order(names)].tolist() == ["a", "b", "c/d", "é"]
+    assert sorted_order(names.iloc[[1, 0, 2]]).tolist() == [0, 1, 2]
+    assert sorted_order(names.iloc[:0]).tolist() == []

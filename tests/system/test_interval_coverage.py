@@ -1,0 +1,61 @@
+"""Intervals of a report hold the true value about as often as they say, on simulated people."""
+
+import numpy as np
+import pytest
+
+from benchmarks.coverage import WORLDS, World, coverage, percentile, split
+from classify.evaluation import evaluate as judging
+from classify.evaluation.bootstrap import estimates
+from classify.evaluation.evaluate import resolved
+
+CLIPS_OF_FEW_FRAMES = World(frames=(2, 4))
+
+
+@pytest.mark.slow
+def test_every_measure_is_covered_where_the_percentile_bootstrap_is_not():
+    """Eight groups; the bootstrap's intervals cover 0.79 to 0.91 of 400 splits."""
+    table, _ = coverage(CLIPS_OF_FEW_FRAMES, 8, "clip", tests=40)
+    shown = table[table["jackknife_given"] > 0]
+    assert len(shown) == 15  # all but recall at 1 % and at 5 %
+    assert shown["jackknife_coverage"].mean() >= 0.95
+    assert shown["jackknife_coverage"].min() >= 0.85  # of 40, 0.95 less 3 standard errors
+    assert shown["percentile_coverage"].mean() < 0.92
+
+
+@pytest.mark.slow
+def test_heavy_tails_are_covered_from_twenty_groups_on():
+    world = World(separation=3, tail="t", frames=(2, 4))
+    table, _ = coverage(world, 20, "clip", tests=40, old=False)
+    shown = table[table["jackknife_given"] > 0]
+    assert shown["jackknife_coverage"].mean() >= 0.93
+    assert shown["jackknife_coverage"].min() >= 0.85
+
+
+def test_recall_is_given_from_as_many_groups_of_reals_as_resolve_it():
+    rng = np.random.default_rng(0)
+    clips = split(CLIPS_OF_FEW_FRAMES, 210, rng).clips()
+    assert resolved(clips, 0.05)
+    assert not resolved(clips, 0.01)
+    assert not resolved(split(CLIPS_OF_FEW_FRAMES, 190, rng).clips(), 0.05)
+    measures = judging.judge(clips, "clip", judging.Operating("a test"), {}).measures
+    assert np.isnan(measures["recall_at_1_percent"].value)
+    assert measures["recall_at_5_percent"].low < measures["recall_at_5_percent"].value
+
+
+def test_photographs_that_never_score_high_do_not_resolve_recall():
+    """A thousand people's photographs beside the clips of ten."""
+    scores = split(World(separation=4, stills=100, frames=(10, 10)), 10, np.random.default_rng(1))
+    assert scores.table.loc[~scores.is_fake, "group"].nunique() == 1010
+    assert not resolved(scores, 0.01)
+
+
+def test_both_methods_give_the_same_values_on_the_same_splits():
+    scores = split(WORLDS["strong"], 5, np.random.default_rng(2)).clips()
+
+    def right(weights):
+        return {"right": weights @ (scores.actual == scores.predicted) / weights.sum(axis=1)}
+
+    groups = scores.table["group"]
+    found, other = (f(groups, "all", right)["right"] for f in (estimates, percentile))
+    assert found.value == other.value
+    assert found.high - found.low > other.high - other.low  # five groups

@@ -1,0 +1,115 @@
+"""The pages in a real browser: they open from disk and may fetch nothing."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from classify.evaluation.compare import compare, matrix
+from classify.gan.report import make_report as generators
+from classify.gan.settings import GanSettings
+from classify.gan.train import train as train_gan
+from classify.inference.gradcam import explain
+from classify.inference.gradcam_files import write_explanations
+from classify.inference.media import classifier_of, verdict
+from classify.inference.media_files import VerdictFiles
+from classify.reporting.compare_files import write_comparison, write_matrix
+from classify.reporting.report import make_report
+from ffpp_tools.sources.faceforensics import find_clips
+from tests.reporting.test_report import Page
+from tests.training.test_train import train_tiny
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+)
+
+
+@pytest.fixture(scope="module")
+def pages(videos_manifest, world, ffpp, tmp_path_factory):
+    """Every kind of page, of two short trainings on the drawn world."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = [train_tiny(videos_manifest.folder, folder / name, epochs=1) for name in ("a", "b")]
+    make_report(runs[0], robust=True)
+    write_explanations(folder / "e", explain(runs[0]), "Split: grouped.")
+    clip = find_clips(ffpp, categories=["Youtube"])[0].path
+    classifier = classifier_of(runs[0])
+    VerdictFiles(folder / "v", classifier, "By a.").add(verdict(clip, classifier))
+    write_comparison(folder / "c", compare(runs))
+    write_matrix(folder / "m", matrix(runs, [videos_manifest]))
+    gan = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=1)
+    generators(train_gan(world / "CelebA", folder / "g", gan), "imagenet")
+    return {
+        "report": folder / "a/report/report.html",
+        "explain": folder / "e/explain.html",
+        "verdict": folder / f"v/videos/{clip.stem}.html",
+        "comparison": folder / "c/comparison.html",
+        "matrix": folder / "m/matrix.html",
+        "gan": folder / "g/report/report.html",
+    }
+
+
+def browse(path, folder):
+    """What the browser makes of a page: its document, and what it complains of."""
+    run = subprocess.run(
+        [
+            str(CHROMIUM),
+            *QUIET,
+            f"--user-data-dir={folder / 'profile'}",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+
+
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+
+@browser
+@pytest.mark.parametrize("name", ["report", "explain", "verdict", "comparison", "matrix", "gan"])
+def test_a_page_opens_from_disk_and_the_browser_complains_of_nothing(name, pages, tmp_path):
+    document, complaints = browse(pages[name], tmp_path)
+    assert complaints == []
+    there, written = Page(), Page()
+    there.feed(document)
+    written.feed(pages[name].read_text())
+    assert there.alts == written.alts
+    assert there.headers == written.headers
+
+
+@browser
+def test_a_page_may_fetch_nothing_whatever_is_smuggled_into_it(pages, tmp_path):
+    html = pages["report"].read_text()
+    smuggled = '<img src="http://localhost:9/x.png"><script>document.title = "run"</script></body>'
+    path = tmp_path / "smuggled.html"
+    path.write_text(html.replace("</body>", smuggled))
+    document, complaints = browse(path, tmp_path)
+    said = " ".join(complaints)
+    assert "http://localhost:9/x.png" in said
+    assert "Content Security Policy" in said
+    assert "<title>run</title>" not in document
+
+
+def test_every_table_has_headers_and_every_picture_a_text(pages):
+    for path in pages.values():
+        page, html = Page(), path.read_text()
+        page.feed(html)
+        assert all(address.startswith("data:") for address in page.fetched), path
+        assert all(page.alts), path
+        assert html.count("<table>") == html.count("<caption>"), path
+        assert set(page.headers) <= {"col", "row"}, path
+        assert "<script" not in html, path

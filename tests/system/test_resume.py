@@ -1,0 +1,292 @@
+"""Trainings that are cut short go on as if nothing had been."""
+
+import dataclasses
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tomli_w
+
+from classify.errors import ClassifyError, RunError
+from classify.training import network
+from classify.training.run_folder import check_free
+from classify.training.runs import Run, load_model
+from classify.training.settings import TrainSettings
+from classify.training.train import COMMAND, resume, train
+from ffpp_tools.errors import LockedError
+from tests.training.test_train import TINY, train_tiny
+
+# Dropout, batch norm, shuffling and every kind of augmentation take part.
+SETTINGS = {
+    "arch": "sepconv",
+    "size": 48,
+    "batch_size": 16,
+    "epochs": 4,
+    "augment": "robust",
+    "sampling": "balanced",
+    "schedule": "cosine",
+    "warmup_epochs": 1.0,
+}
+MIXED = SETTINGS | {"mixed_precision": True, "sampling": "all", "class_weights": True}
+TWO_PHASES = {
+    "arch": "mobilenetv2",
+    "weights": "none",
+    "size": 32,
+    "batch_size": 32,
+    "epochs": 5,
+    "head_epochs": 2,
+    "dropout": 0.3,
+    "schedule": "plateau",
+    "augment": "none",
+}
+
+
+def weights_of(folder, name="last.keras"):
+    return load_model(folder / name).get_weights()
+
+
+def measured(folder):
+    """The log without what the clock says."""
+    return pd.read_csv(folder / "log.csv").drop(columns=["images_per_second", "seconds"])
+
+
+def killed_after(epochs, manifest, settings, folder):
+    """Start a training in a process of its own and kill it in the epoch after so many."""
+    config = folder.parent / "settings.toml"
+    config.write_text(tomli_w.dumps({"training": settings}))
+    command = [sys.executable, "-c", "from classify.cli import app; app()", "train"]
+    options = ["--config", config, "--manifest", manifest.folder, "--out", folder]
+    process = subprocess.Popen(
+        [*command, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 240
+    while saved_epochs(folder) < epochs:
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def saved_epochs(folder):
+    """How many epochs the checkpoint, renamed into its place, has seen."""
+    try:
+        with zipfile.ZipFile(folder / "last.keras") as archive:
+            return len(archive.read("log.csv").splitlines()) - 1
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"),
+    [
+        (SETTINGS, 2),
+        pytest.param(MIXED, 2, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 1, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 2, marks=pytest.mark.slow),
+        pytest.param(TWO_PHASES, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_training_goes_on_to_the_same_weights(
+    settings, epochs, videos_manifest, tmp_path, undisturbed
+):
+    whole = undisturbed(settings)
+    cut = tmp_path / "cut"
+    killed_after(epochs, videos_manifest, settings, cut)
+    run = resume(cut)
+    (again,) = json.loads((cut / "environment.json").read_text())["resumed"]
+    assert again["after_epochs"] == epochs
+    assert again["backend"] == keras.backend.backend()
+    assert len(run.log) == settings["epochs"]
+    pd.testing.assert_frame_equal(measured(cut), measured(whole))
+    for name in ("last.keras", "best.keras"):
+        for mine, kept in zip(weights_of(cut, name), weights_of(whole, name), strict=True):
+            np.testing.assert_array_equal(mine, kept)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(videos_manifest, tmp_path_factory):
+    """The run folder of a training that nobody interrupts, made once for each setting."""
+    made = {}
+
+    def run(settings):
+        key = f"{settings['arch']}-{settings.get('mixed_precision', False)}"
+        if key not in made:
+            folder = tmp_path_factory.mktemp("whole") / key
+            made[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
+        return made[key]
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", [(), ("config.toml",), ("config.toml", "environment.json")])
+@pytest.mark.parametrize("again", ["train", "resume"])
+def test_a_training_killed_in_its_first_epoch_starts_again(again, gone, videos_manifest, tmp_path):
+    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, cut, TINY, [StopAfter(0)])
+    for name in gone:  # it was killed before it was there
+        (cut / name).unlink()
+    (cut / "saving-0123456789abcdef-last.keras").touch()
+    if again == "train":
+        train(videos_manifest.folder, cut, TINY)
+    elif gone:
+        with pytest.raises(RunError, match="`classify train` makes one"):
+            resume(cut)
+        return
+    else:
+        resume(cut)
+    pd.testing.assert_frame_equal(measured(cut), measured(whole.folder))
+    assert {p.name for p in cut.iterdir()} == {p.name for p in whole.folder.iterdir()}
+
+
+def test_a_crash_between_last_and_best_is_made_good(videos_manifest, tmp_path):
+    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, cut, TINY, [StopAfter(1)])
+    (cut / "best.keras").write_bytes(b"of an epoch that no log knows")
+    resume(cut)
+    for mine, kept in zip(
+        weights_of(cut, "best.keras"), weights_of(whole.folder, "best.keras"), strict=True
+    ):
+        np.testing.assert_array_equal(mine, kept)
+
+
+def test_two_processes_do_not_train_in_one_folder(videos_manifest, tmp_path):
+    folder = tmp_path / "r"
+
+    class Second(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            with pytest.raises(LockedError, match=r"classify train \(process .* is writing there"):
+                resume(folder)
+
+    train(videos_manifest.folder, folder, dataclasses.replace(TINY, epochs=2), [Second()])
+
+
+def test_other_weights_than_those_it_was_made_with_are_refused(videos_manifest, tmp_path):
+    donor = keras.applications.MobileNetV2(include_top=False, weights=None)
+    donor.save_weights(tmp_path / "w.weights.h5")
+    settings = TrainSettings(
+        arch="mobilenetv2", weights=str(tmp_path / "w.weights.h5"), size=32, epochs=1
+    )
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, tmp_path / "r", settings, [StopAfter(0)])
+    (tmp_path / "w.weights.h5").write_bytes(b"other")
+    with pytest.raises(RunError, match="is not what it was when"):
+        resume(tmp_path / "r")
+
+
+def test_a_training_that_has_ended_is_left_alone(undisturbed):
+    folder = undisturbed(SETTINGS)
+    before = (folder / "last.keras").stat().st_mtime_ns
+    log = (folder / "log.csv").read_bytes()
+    (folder / "log.csv").unlink()  # as if the machine had died before it was written
+    with pytest.raises(RunError, match="has ended after 4 epochs"):
+        resume(folder)
+    assert (folder / "log.csv").read_bytes() == log
+    assert (folder / "last.keras").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_two_phases_train_the_head_first(undisturbed):
+    log = Run.read(undisturbed(TWO_PHASES)).log
+    assert log["learning_rate"].iloc[:2].tolist() == pytest.approx([1e-3, 1e-3], rel=1e-5)
+    assert log["learning_rate"].iloc[2] == pytest.approx(1e-4, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_the_backbone_rests_while_the_head_is_trained(videos_manifest, tmp_path, monkeypatch):
+    seen = {}
+    original = network.build
+
+    def build(*args, **kwargs):
+        model = original(*args, **kwargs)
+        seen["start"] = [layer.get_weights() for layer in model.layers]
+        return model
+
+    monkeypatch.setattr(network, "build", build)
+    settings = TrainSettings(**TWO_PHASES | {"epochs": 3, "head_epochs": 2})
+    stop = StopAfter(2)
+    with pytest.raises(CtrlCError):
+        train(videos_manifest.folder, tmp_path / "r", settings, [stop])
+
+    def moved(name):
+        layers = load_model(tmp_path / "r" / name).layers
+        return [
+            any(not np.array_equal(a, b) for a, b in zip(layer.get_weights(), old, strict=True))
+            for layer, old in zip(layers, seen["start"], strict=True)
+            if old
+        ]
+
+    assert moved("last.keras") == [False, True]  # the backbone, the probabilities
+    resume(tmp_path / "r")
+    assert moved("last.keras") == [True, True]
+
+
+class CtrlCError(Exception):
+    pass
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ctrl-C in the epoch after so many."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epochs:
+            raise CtrlCError
+
+
+def test_a_refit_trains_on_validation_too_and_keeps_the_last_epoch(videos_manifest, tmp_path):
+    run = train_tiny(videos_manifest.folder, tmp_path / "r", refit=True, patience=0)
+    assert len(run.log) == 3
+    assert "val_loss" not in run.log
+    for best, last in zip(
+        weights_of(run.folder, "best.keras"), weights_of(run.folder), strict=True
+    ):
+        np.testing.assert_array_equal(best, last)
+    alone = train_tiny(videos_manifest.folder, tmp_path / "alone")
+    assert not np.allclose(run.log["loss"], alone.log["loss"])
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_names_of_its_crops(videos_manifest, tmp_path):
+    folder = tmp_path / "r"
+    settings = dataclasses.replace(TINY, learning_rate=1e38, augment="none")
+    with pytest.raises(ClassifyError, match=r"after batch \d+ of epoch 1, whose crops are") as said:
+        train(videos_manifest.folder, folder, settings)
+    names = (folder / "not-finite.txt").read_text().split()
+    assert len(names) == TINY.batch_size
+    assert set(names) <= set(videos_manifest.samples("train")["face_id"])
+    assert names[0] in str(said.value)
+    assert not (folder / "best.keras").exists()
+    check_free(folder, COMMAND)  # no epoch was finished: it may be begun anew
+
+
+def test_epochs_before_a_loss_that_is_not_finite_are_kept(videos_manifest, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                kernel = self.model.layers[-1].kernel
+                kernel.assign(np.full(kernel.shape, math.nan))
+
+    folder = tmp_path / "r"
+    with pytest.raises(ClassifyError, match="after batch 1 of epoch 3"):
+        train(videos_manifest.folder, folder, TINY, [Spoil()])
+    assert len(pd.read_csv(folder / "log.csv")) == 2
+    with pytest.raises(RunError, match="go on with what lies there by --resume"):
+        check_free(folder, COMMAND)
+    assert all(np.isfinite(w).all() for w in weights_of(folder))
+    assert len(resume(folder).log) == 3

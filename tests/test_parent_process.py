@@ -1,0 +1,35 @@
+"""Workers end with the process that started them."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+SLEEP = """
+import time
+import joblib
+from ffpp_tools.parent_process import with_parent
+calls = [joblib.delayed(time.sleep)(60)] * 2
+joblib.Parallel(2, **with_parent())(calls)
+"""
+
+
+@pytest.mark.parametrize("after_s", [0.0, pytest.param(2.5, marks=pytest.mark.slow)])
+def test_workers_of_a_killed_process_end_at_once(after_s):
+    """From their first second on: the process may be killed before they are ready for tasks."""
+    process = subprocess.Popen([sys.executable, "-c", SLEEP])
+    deadline = time.monotonic() + 60
+    workers = []
+    while not workers and time.monotonic() < deadline:
+        time.sleep(0.005)
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [p for p in children if "popen_loky" in " ".join(p.cmdline())]
+    time.sleep(after_s)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
