@@ -17,6 +17,8 @@ import numpy.typing as npt
 from classify.errors import ClassifyError
 from ffpp_tools.doctor.machine import BACKENDS, chosen_backend
 
+LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
+
 
 def check() -> None:
     """Refuse a backend that is not there, before Keras does with a traceback.

@@ -72,7 +72,7 @@ def real_data() -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
-    monkeypatch.setattr("classify.reporting.formatting.image", lambda figure, kind: b"<svg></svg>")
+    monkeypatch.setattr("classify.training.curves.image", lambda figure, kind: b"<svg></svg>")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from classify.evaluation.compare import Comparison, Matrix
     from classify.evaluation.evaluate import Judgement
     from classify.inference.media import Verdict
-    from classify.reporting.report import Report
+    from classify.reporting.report_data import Report
     from classify.search.tune import Tuned
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from classify.backend import LEAST_PROBABILITY
 from classify.evaluation.jackknife import LeftOut
-from classify.evaluation.metrics import LEAST_PROBABILITY, Floats, Ints, Weights
+from classify.evaluation.metrics import Floats, Ints, Weights
 
 SEED = 0  # the same scores give the same report
 LEVEL = 95  # per cent of test splits whose interval should hold the true value
@@ -103,7 +104,7 @@ def estimates(
             photographs and one person's video is as little to be trusted as one over one person.
         measures: what to estimate, from 0 to 1 unless named below.
         categories: (n,) what the strata are made of; `kinds` by default.
-        losses: measures from 0 to the log loss of `metrics.LEAST_PROBABILITY`.
+        losses: measures from 0 to the log loss of `backend.LEAST_PROBABILITY`.
         differences: measures that may be negative → the measure from 0 to 1 of one of the two.
         quantiles: measures at a threshold that is itself picked by the samples' scores.
     """

@@ -16,11 +16,11 @@ from classify.errors import ClassifyError
 from classify.evaluation.bootstrap import FEW_GROUPS, Estimate, estimates
 from classify.evaluation.evaluate import auc_against_originals, with_originals
 from classify.evaluation.metrics import Floats, Weights, auc, curve, log_loss, share
+from classify.evaluation.overlap import known_people
 from classify.evaluation.predict import predict, score_split
 from classify.evaluation.scores import Scores
 from classify.evaluation.split_audit import SplitAudit, split_audit
 from classify.evaluation.thresholds import Operating, operating
-from classify.reporting.provenance import known_people
 from classify.training.runs import Run
 from ffpp_tools.console import counted
 from ffpp_tools.splits.manifest import Manifest

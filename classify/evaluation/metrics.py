@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from classify.backend import LEAST_PROBABILITY
 from classify.evaluation.jackknife import CurveLeftOut, LeftOut
 
 Ints = npt.NDArray[np.integer]
@@ -23,7 +24,6 @@ Floats = npt.NDArray[np.floating]
 Weights = Floats | LeftOut
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
-LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
 MAX_TEMPERATURE = 20.0  # temperatures are sought from 1 / 20 to 20
 
 

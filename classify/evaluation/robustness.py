@@ -21,9 +21,9 @@ from classify.evaluation.predict import predict
 from classify.evaluation.scores import CLIP_KEY, Scores, scored
 from classify.evaluation.thresholds import Operating
 from classify.training.runs import Run
-from ffpp_tools.extraction.match_quality import h264
 from ffpp_tools.files import below
 from ffpp_tools.splits.manifest import MANIFEST_COLUMNS, Manifest
+from ffpp_tools.video.encode import h264
 from ffpp_tools.video.image import Image, read_image, through_jpeg
 
 UNTOUCHED = "as it is"

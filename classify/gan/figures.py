@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.gan.collapse import COLLAPSED
-from classify.reporting.figures import figure
+from classify.training.curves import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

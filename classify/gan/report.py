@@ -18,6 +18,7 @@ from classify.gan.generate import noise_of, pictures_of
 from classify.gan.real_faces import ARRAY, load
 from classify.gan.run import GanRun
 from classify.reporting import formatting
+from classify.training import curves
 from classify.training.runs import load_model
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store.incomplete import making
@@ -107,7 +108,7 @@ def make_report(
 
 def _write(found: GanReport, folder: Path, faces: bool) -> None:
     table = found.table.to_csv(index=False)
-    svg = formatting.image(figures.course(found.run.log), "svg")
+    svg = curves.image(figures.course(found.run.log), "svg")
     said = {"remarks": found.run.remarks(), "source": found.run.source.name}
     html = formatting.rendered("gan.html", found=found, course=svg, faces=faces, **said)
     with making(folder, "classify gan report", ("generators.csv", "report.html")):

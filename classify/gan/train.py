@@ -21,8 +21,7 @@ from classify.gan.generate import pictures_of
 from classify.gan.real_faces import ARRAY, GanBatches, find_pictures, load, packed
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
-from classify.reporting.formatting import image
-from classify.training import checkpoints
+from classify.training import checkpoints, curves
 from classify.training.run_folder import check_free, note_resumption
 from ffpp_tools.files import sweep, write_atomically
 from ffpp_tools.store.incomplete import mark, unmark
@@ -224,9 +223,11 @@ class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
         path = self._run.folder / "epochs" / f"{done:04d}.png"
         write_atomically(path.with_suffix(".csv"), table.to_csv(index_label="batch").encode())
         sheet = figures.epoch(done, made[: figures.SAMPLES], table)
-        write_atomically(path, image(sheet, "png"))
+        write_atomically(path, curves.image(sheet, "png"))
         log = pd.DataFrame(self.epochs)
-        write_atomically(self._run.folder / "learning.png", image(figures.course(log), "png"))
+        write_atomically(
+            self._run.folder / "learning.png", curves.image(figures.course(log), "png")
+        )
 
 
 def _both_losses(logs: dict[str, float]) -> tuple[float, float]:

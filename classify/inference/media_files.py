@@ -12,6 +12,7 @@ from typing import IO, Any
 from classify.evaluation.scores import PREFIX
 from classify.inference.media import FRAME_COLUMNS, Classifier, Verdict
 from classify.reporting import figures, formatting
+from classify.training import curves
 from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically, writing
 from ffpp_tools.store import format_versions
@@ -90,7 +91,7 @@ class VerdictFiles:
             "verdict.html",
             verdict=verdict,
             said=self._said,
-            timeline=formatting.image(figures.timeline(frames, verdict.threshold), "svg"),
+            timeline=curves.image(figures.timeline(frames, verdict.threshold), "svg"),
             faces=[(frames.iloc[i], face) for i, face in verdict.faces] if self._faces else [],
             left_out=not self._faces,
         )

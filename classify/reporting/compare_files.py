@@ -13,6 +13,7 @@ import pandas as pd
 from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
 from classify.evaluation.compare import Comparison, Matrix
 from classify.reporting import figures, formatting
+from classify.training import curves
 from ffpp_tools.console import plain
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store import format_versions
@@ -76,7 +77,7 @@ def write_matrix(folder: Path, found: Matrix) -> None:
 
 def _drawn(name: str, figure: Figure) -> dict[str, bytes]:
     """A figure as two files."""
-    return {f"{name}.{kind}": formatting.image(figure, kind) for kind in ("png", "svg")}
+    return {f"{name}.{kind}": curves.image(figure, kind) for kind in ("png", "svg")}
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,8 @@ from classify.evaluation.bootstrap import Estimate
 from ffpp_tools.console import counted
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-DPI = 140
 FACE_SIDE = 112  # of a crop in a page, in pixels
 NO_FACES = "Faces were left out of this page on request."
 NONE = "–"  # for a number that is not there
@@ -109,17 +107,6 @@ def starred(value: float) -> str:
     ('*', '10')
     """
     return "*" if math.isnan(value) or value < STAR_BELOW else cell(value)
-
-
-def image(figure: Figure, kind: str) -> bytes:
-    """A figure as a PNG or SVG file; the same figure gives the same bytes."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "classify"}):
-        when = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=when)
-    return buffer.getvalue()
 
 
 def figure_uri(svg: bytes) -> str:

@@ -25,7 +25,7 @@ from ffpp_tools.store.schema import SPLITS, STILL
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from classify.reporting.report import Report
+    from classify.reporting.report_data import Report
     from classify.training.runs import Run
 
 FILE = "model-card.md"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,16 +13,16 @@ from classify.errors import ClassifyError
 from classify.evaluation.bootstrap import FEW_GROUPS
 from classify.evaluation.evaluate import Judgement
 from classify.evaluation.metrics import temperature_at_limit
-from classify.evaluation.split_audit import SplitAudit, dataset_at, split_audit, without_paths
+from classify.evaluation.overlap import known_people
+from classify.evaluation.split_audit import SplitAudit, split_audit
 from classify.evaluation.thresholds import Operating
 from classify.reporting.formatting import decimals, number
-from classify.reporting.report_files import written
+from classify.reporting.saved_report import written
 from classify.training.runs import Run, faces_of
 from ffpp_tools.console import counted
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import sha256
-from ffpp_tools.grouping.groups import groups
-from ffpp_tools.splits.audit import SEVERAL_SPLITS, ties_within
+from ffpp_tools.splits.audit import SEVERAL_SPLITS
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.shortcuts import Answer
 from ffpp_tools.store.checksum import is_intact
@@ -156,41 +155,6 @@ def _learnt(run: Run, files: Sequence[Path]) -> str:
         f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): there it may only remember "
         f"the answer."
     )
-
-
-@dataclass(frozen=True)
-class Known:
-    """How many groups of people of a split a run has seen in training or validation."""
-
-    shared: int
-    asked: int  # groups of the split
-    why_not: str = ""  # why that could not be found out
-
-    def __str__(self) -> str:
-        if self.why_not:
-            return f"Whether its training's people are in this split is not known ({self.why_not})."
-        if not self.shared:
-            return "None of its training's people are in this split, as far as is known."
-        return (
-            f"PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: {self.shared} of "
-            f"{counted(self.asked, 'group')} of people."
-        )
-
-
-def known_people(run: Run, other: Manifest, split: str) -> Known:
-    """Whom of a split the run was trained or validated on, by the ties of both datasets."""
-    judged = other.samples(split)
-    try:
-        own = run.manifest
-        seen = pd.concat([own.samples(part) for part in ("train", "val")])
-        roots = dict.fromkeys((own.root, other.root))
-        tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
-    except (ClassifyError, FfppError) as error:
-        return Known(0, 0, without_paths(error, other))
-    samples = pd.concat([seen, judged], ignore_index=True)
-    group = groups(samples, ties_within(samples, tied))
-    known, asked = set(group[: len(seen)]), set(group[len(seen) :])
-    return Known(len(known & asked), len(asked))
 
 
 def remarks(

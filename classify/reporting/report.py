@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from classify.data.pack import Progress
 from classify.errors import ClassifyError
-from classify.evaluation.evaluate import Judgement, judge
+from classify.evaluation.evaluate import judge
 from classify.evaluation.external import read_predictions
 from classify.evaluation.predict import score_split
-from classify.evaluation.robustness import Robustness, robustness
-from classify.evaluation.scores import Scores
+from classify.evaluation.robustness import robustness
 from classify.evaluation.split_audit import split_audit
 from classify.evaluation.thresholds import Operating, chosen, operating, operating_if_known
 from classify.reporting import provenance
-from classify.reporting.report_files import COMMAND, write_report, written
+from classify.reporting.report_data import Report
+from classify.reporting.report_files import write_report
+from classify.reporting.saved_report import COMMAND, written
 from classify.training.runs import Run
 from ffpp_tools.files import sha256
 from ffpp_tools.splits import shortcuts
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import in_the_way
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything `classify report` says about a run, or about somebody's predictions."""
-
-    name: str  # of the run, or of the file
-    folder: Path  # where its files lie
-    split: str
-    provenance: str  # what the figures may be trusted for; always the first line
-    operating: Operating
-    manifest: Manifest  # whose split was judged, with what is known now of who is on it
-    frames: Scores  # of every crop; of whole clips where somebody's file has no others
-    validation: Scores | None  # of the same manifest: what was chosen on
-    run: Run | None  # None for somebody's predictions
-    judgements: tuple[Judgement, ...] = ()  # per frame, and per clip where there are clips
-    leaks: bool = False  # whether an identity group is in several splits of the manifest
-    remarks: tuple[str, ...] = ()  # what to know besides
-    shortcuts: tuple[shortcuts.Answer, ...] = ()  # what cheap properties alone tell, by ffpp-audit
-    robustness: Robustness | None = None
 
 
 def make_report(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +14,10 @@ from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
 from classify.evaluation.evaluate import MEASURES, Judgement, flat
 from classify.evaluation.scores import CLIP_KEY, PREFIX, Scores
 from classify.reporting import figures, formatting, model_card
+from classify.reporting.saved_report import COMMAND, forget
+from classify.training import curves
 from ffpp_tools.console import plain
-from ffpp_tools.files import below, read_json, sha256, write_atomically
+from ffpp_tools.files import below, sha256, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import with_digest
@@ -27,9 +28,8 @@ from ffpp_tools.video.image import Image, read_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from classify.reporting.report import Report
+    from classify.reporting.report_data import Report
 
-COMMAND = "classify report"
 UNITS = {
     "frame": "Every crop of the split, stills included",
     "clip": "Means over the crops of a clip that are in the split, stills left out",
@@ -60,7 +60,7 @@ def write_report(report: Report, faces: bool = True) -> None:
     drawn = _figures(report)
     shown = faces and report.frames.unit == "frame"
     for name, figure in drawn.items():
-        files |= {f"{name}.{kind}": formatting.image(figure, kind) for kind in ("png", "svg")}
+        files |= {f"{name}.{kind}": curves.image(figure, kind) for kind in ("png", "svg")}
     files["report.html"] = formatting.rendered(
         "report.html",
         report=report,
@@ -82,34 +82,9 @@ def write_report(report: Report, faces: bool = True) -> None:
     values = with_digest(values)
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
     with making(report.folder, COMMAND, files):
-        _forget(report.folder)
+        forget(report.folder)
         for name, data in files.items():
             write_atomically(report.folder / name, data)
-
-
-def written(folder: Path) -> dict[str, Any]:
-    """The report.json of a report that lies in a folder; empty where there is none.
-
-    Raises:
-        FormatError: a newer release wrote it.
-    """
-    path = folder / "report.json"
-    try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    if not (isinstance(found, dict) and isinstance(found.get("files"), list)):
-        return {}
-    format_versions.checked(format_versions.REPORT, path, found)
-    return found
-
-
-def _forget(folder: Path) -> None:
-    """Delete what the report before has written, by its own list, and then that list."""
-    for name in written(folder).get("files", []):
-        if isinstance(name, str) and Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
-    (folder / "report.json").unlink(missing_ok=True)
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -196,7 +171,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     if len(worst) and report.frames.unit == "frame":
         drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
     if report.run:
-        drawn["learning"] = figures.learning(report.run.log, report.run.kept_epoch)
+        drawn["learning"] = curves.learning(report.run.log, report.run.kept_epoch)
     if report.robustness:
         title = "loss of AUC against originals"
         drawn["robustness"] = figures.losses(report.robustness.losses, title)

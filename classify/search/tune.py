@@ -19,8 +19,7 @@ from classify.evaluation.metrics import auc, curve, log_loss
 from classify.evaluation.predict import score_split
 from classify.models import chosen_arch
 from classify.models.heads import HEADS
-from classify.reporting import figures
-from classify.reporting.formatting import image
+from classify.training import curves
 from classify.training.run_folder import check_free
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
@@ -286,8 +285,8 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
     write_atomically(folder / TRIALS, table.to_csv(index=False).encode())
     if table[OBJECTIVE].isna().all():
         raise LossError(f"{folder}: no trial had a finite loss; see {TRIALS} there")
-    drawn = figures.trials(table.dropna(subset=OBJECTIVE), OBJECTIVE, names)
-    write_atomically(folder / "trials.png", image(drawn, "png"))
+    drawn = curves.trials(table.dropna(subset=OBJECTIVE), OBJECTIVE, names)
+    write_atomically(folder / "trials.png", curves.image(drawn, "png"))
     best = Run.read(folder / "trials" / table["trial"][0])
     write_atomically(folder / BEST, best.config_for(folder, epochs=base.epochs).encode())
     return Tuned(folder, table)

@@ -9,8 +9,7 @@ from typing import Any
 
 import keras
 
-from classify.backend import jit_compile, policy
-from classify.evaluation.metrics import LEAST_PROBABILITY
+from classify.backend import LEAST_PROBABILITY, jit_compile, policy
 from classify.models import build, chosen_arch, freeze
 from classify.training.settings import Phase, TrainSettings
 

@@ -25,7 +25,7 @@ from classify.training.settings import TrainSettings, read_config
 from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.any_media import read_settings
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_guard import read_sections, recorded_settings
+from ffpp_tools.extraction.settings_file import read_sections, recorded_settings
 from ffpp_tools.files import read_json, read_toml, sha256, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions

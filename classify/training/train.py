@@ -15,9 +15,7 @@ from classify.data.batches import IN_ORDER, Batches, class_weights
 from classify.data.pack import Packed, Progress, Share, pack
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.models import chosen_arch, freeze
-from classify.reporting import figures
-from classify.reporting.formatting import image
-from classify.training import checkpoints
+from classify.training import checkpoints, curves
 from classify.training.callbacks import Guard, Keeper
 from classify.training.checkpoints import Epoch
 from classify.training.network import built, compile_for_here, compiled, resolved
@@ -224,7 +222,7 @@ def _fit(
         )
     (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
     write_atomically(
-        run.folder / "learning.png", image(figures.learning(run.log, run.kept_epoch), "png")
+        run.folder / "learning.png", curves.image(curves.learning(run.log, run.kept_epoch), "png")
     )
 
 

@@ -188,7 +188,8 @@ def stills(
     from ffpp_tools.extraction.pipeline import extract_still_dataset
     from ffpp_tools.extraction.progress import shown
     from ffpp_tools.extraction.settings import StillSettings
-    from ffpp_tools.extraction.settings_guard import check_folder, recorded_settings
+    from ffpp_tools.extraction.settings_file import recorded_settings
+    from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.sources.official_lists import IDENTITIES, celeba_people, keep

@@ -11,7 +11,7 @@ from ffpp_tools.errors import DecodeError, SettingsError, TableError
 from ffpp_tools.extraction.clip_faces import Relatives, sights
 from ffpp_tools.extraction.clips import opened
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_guard import read_sections
+from ffpp_tools.extraction.settings_file import read_sections
 from ffpp_tools.extraction.stills import read_still
 from ffpp_tools.faces import crop, detect
 from ffpp_tools.faces.crop import CropSettings

@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,11 @@ import numpy as np
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.faces.detect import Box
 from ffpp_tools.store.schema import STILL
+from ffpp_tools.video.encode import h264
 from ffpp_tools.video.image import Image
 
 QUANTILES = 101  # how many of the clips' faces stand for all of them
 CRF = {"c23": 23, "c40": 40}  # FF++'s compressions are named after x264's constant rate factor
-# A frame of a video is seldom a key frame, and what moves is predicted. So the still drifts by a
-# pixel a frame, and the last of so many frames is what is kept.
-FRAMES = 6
 REACH = 3  # a crop of any margin fits in
 
 
@@ -99,30 +96,3 @@ def harmonised(image: Image, face: Box, wanted_side: int, compression: str) -> I
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
     return h264(scaled, CRF[compression]) if compression in CRF else scaled
-
-
-def h264(image: Image, crf: int) -> Image:
-    """The image after H.264, as the last frame of a slow pan.
-
-    Args:
-        image: (h, w, 3) uint8 RGB with even sides.
-        crf: x264's constant rate factor.
-    """
-    import av
-
-    encoder = av.CodecContext.create("libx264", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.height, encoder.width = image.shape[:2]
-    encoder.pix_fmt, encoder.framerate = "yuv420p", Fraction(25)
-    # One thread and no macroblock tree: the same bytes everywhere.
-    encoder.options = {"crf": str(crf), "x264-params": "threads=1:no-mbtree=1"}
-    decoder = av.CodecContext.create("h264", "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.thread_count = 1
-    packets = []
-    for index in range(FRAMES):
-        moved = np.roll(image, FRAMES - 1 - index, axis=1)  # the last one is where it was
-        packets += encoder.encode(av.VideoFrame.from_ndarray(moved, format="rgb24"))
-    packets += encoder.encode(None)
-    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    return np.asarray(frames[-1].to_ndarray(format="rgb24"), np.uint8)

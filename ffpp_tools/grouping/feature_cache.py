@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.console import moving
-from ffpp_tools.extraction.settings_guard import recorded_settings
+from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.files import below, unless_read_only, write_atomically
 from ffpp_tools.parent_process import with_parent
 from ffpp_tools.store import format_versions

@@ -6,7 +6,7 @@ from ffpp_tools.errors import SettingsError
 from ffpp_tools.extraction.match_quality import Like, harmonised, like_clips
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
-from ffpp_tools.extraction.settings_guard import recorded_settings
+from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.faces.detect import Box
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills

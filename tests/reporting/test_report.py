@@ -11,9 +11,10 @@ import pytest
 
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import best_temperature, best_threshold
+from classify.evaluation.overlap import known_people
 from classify.evaluation.scores import Scores
 from classify.evaluation.thresholds import FILE, Operating, operating
-from classify.reporting.provenance import known_people, of_run
+from classify.reporting.provenance import of_run
 from classify.reporting.report import make_report, report_on_file
 from classify.reporting.report_files import errors
 from classify.training.runs import Run

@@ -19,7 +19,7 @@ from classify.gan.generate import NOTE
 from classify.gan.generate import _read as read_note
 from classify.gan.run import GanRun
 from classify.reporting.report import make_report
-from classify.reporting.report_files import written
+from classify.reporting.saved_report import written
 from classify.search import tune
 from classify.training import settings
 from classify.training.run_folder import read_environment
@@ -29,7 +29,8 @@ from ffpp_tools.extraction import settings_guard
 from ffpp_tools.extraction.any_media import read_settings
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_guard import recorded_settings, settle
+from ffpp_tools.extraction.settings_file import recorded_settings
+from ffpp_tools.extraction.settings_guard import settle
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.feature_cache import _read as read_measured

@@ -17,7 +17,7 @@ from classify.training.settings import read_config
 from ffpp_tools.cli import printing
 from ffpp_tools.errors import FfppError
 from ffpp_tools.extraction.any_media import read_settings
-from ffpp_tools.extraction.settings_guard import recorded_settings
+from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.script import read_options
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.clip import Clip

@@ -1,0 +1,40 @@
+"""Images as a video encoder leaves them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from ffpp_tools.video.image import Image
+
+# A frame of a video is seldom a key frame, and what moves is predicted. So the still drifts by a
+# pixel a frame, and the last of so many frames is what is kept.
+FRAMES = 6
+
+
+def h264(image: Image, crf: int) -> Image:
+    """The image after H.264, as the last frame of a slow pan.
+
+    Args:
+        image: (h, w, 3) uint8 RGB with even sides.
+        crf: x264's constant rate factor.
+    """
+    import av
+
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width = image.shape[:2]
+    encoder.pix_fmt, encoder.framerate = "yuv420p", Fraction(25)
+    # One thread and no macroblock tree: the same bytes everywhere.
+    encoder.options = {"crf": str(crf), "x264-params": "threads=1:no-mbtree=1"}
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    packets = []
+    for index in range(FRAMES):
+        moved = np.roll(image, FRAMES - 1 - index, axis=1)  # the last one is where it was
+        packets += encoder.encode(av.VideoFrame.from_ndarray(moved, format="rgb24"))
+    packets += encoder.encode(None)
+    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    return np.asarray(frames[-1].to_ndarray(format="rgb24"), np.uint8)
