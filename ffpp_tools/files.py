@@ -68,7 +68,10 @@ def read_text(path: Path) -> str:
         OSError: it cannot be read.
         ValueError: it is no text.
     """
-    data = regular(path).read_bytes()
+    return _decoded(regular(path).read_bytes())
+
+
+def _decoded(data: bytes) -> str:
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16" if wide else "utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -81,17 +84,22 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
         ValueError: it is no JSON, or nested deeper than anything this project writes.
     """
-    return _parsed(json.loads, path)
+    return parse_json(regular(path).read_bytes())
+
+
+def parse_json(data: bytes) -> Any:
+    """What the bytes of a JSON file hold; raises ValueError as `read_json` does."""
+    return _parsed(json.loads, data)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds; errors as those of `read_json`."""
-    return _parsed(tomllib.loads, path)
+    return _parsed(tomllib.loads, regular(path).read_bytes())
 
 
-def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
+def _parsed(parse: Callable[[str], Any], data: bytes) -> Any:
     try:
-        return parse(read_text(path))
+        return parse(_decoded(data))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -55,7 +55,7 @@ def report(
     """
     from classify.reporting.report import make_report, report_on_file
     from classify.reporting.report_files import as_dict
-    from classify.training.runs import Run
+    from classify.training.loaded_run import LoadedRun
     from ffpp_tools.splits.manifest import Manifest
 
     other = Manifest.read(manifest) if manifest else None
@@ -74,7 +74,7 @@ def report(
     elif out:
         raise ClassifyError("--out goes with --predictions: a run's report lies in its folder")
     else:
-        found = Run.read(run)
+        found = LoadedRun.read(run)
         start_keras()
         made = make_report(found, split, other, robustness, progress, faces=faces)
     log.keep(made.folder)
@@ -113,10 +113,10 @@ def predict(
     from classify.inference.media import classifier_of, find_media, verdict
     from classify.inference.media_files import COMMAND, WRITTEN, VerdictFiles, as_dict
     from classify.reporting import provenance
+    from classify.training.loaded_run import LoadedRun
     from classify.training.run_folder import new_folder
-    from classify.training.runs import Run
 
-    found = Run.read(run)
+    found = LoadedRun.read(run)
     remarks: list[str] = []
     media = find_media(paths, remarks.append)
     folder = out or new_folder(run, "predicted")
@@ -160,9 +160,9 @@ def explain(
     from classify.inference import gradcam as explaining
     from classify.inference.gradcam_files import write_explanations
     from classify.reporting import provenance
-    from classify.training.runs import Run
+    from classify.training.loaded_run import LoadedRun
 
-    found = Run.read(run)
+    found = LoadedRun.read(run)
     start_keras()
     folder = found.report_folder(split, "explain")
     made = explaining.explain(found, split)
@@ -233,10 +233,10 @@ def export(
 
     Example: classify export runs/b0 --format litert
     """
+    from classify.training.loaded_run import LoadedRun
     from classify.training.run_folder import new_folder
-    from classify.training.runs import Run
 
-    found = Run.read(run)
+    found = LoadedRun.read(run)
     folder = out or new_folder(run, kind)
     start_keras()
     from classify.inference.export import export as exported

@@ -19,7 +19,7 @@ from classify.evaluation.scores import PREFIX, Scores, classes_of, scored
 from classify.training.runs import Run
 from ffpp_tools.console import say
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import regular, sha256, write_atomically
+from ffpp_tools.files import regular, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 
@@ -57,7 +57,7 @@ def score_split(
         return scored(samples, _probabilities(run, manifest, split, progress), classes)
     own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
-    of = {"checkpoint": sha256(run.checkpoint), "manifest": run.manifest_sha256, "split": split}
+    of = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
     written = _written(path, own, of)
     if written.scores and not written.wrong:
         return written.scores

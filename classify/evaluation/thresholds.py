@@ -16,7 +16,7 @@ from classify.evaluation.scores import Scores
 from classify.training.runs import Run
 from ffpp_tools.console import say
 from ffpp_tools.errors import FfppError, FormatError
-from ffpp_tools.files import read_json, sha256, write_atomically
+from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import KEY, is_intact, with_digest
 
@@ -73,7 +73,7 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
     """
     if run.settings.refit:
         return Operating(why_fixed="the run was trained on val too")
-    path, checkpoint = run.folder / FILE, sha256(run.checkpoint)
+    path, checkpoint = run.folder / FILE, run.checkpoint_sha256
     kept = _kept(run, checkpoint)
     try:
         found = chosen(score_split(run, "val", progress=progress))

@@ -17,7 +17,6 @@ from classify.reporting import formatting
 from data_manifests import labels
 from ffpp_tools.console import counted
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import sha256
 from ffpp_tools.splits.audit import ALL_REASONS
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import SPLITS, STILL
@@ -242,7 +241,7 @@ def facts(run: Run) -> dict[str, str]:
     return {
         "origin": arch.origin if arch else "no known study",
         "weights": _weights(run),
-        "checkpoint": sha256(run.checkpoint),
+        "checkpoint": run.checkpoint_sha256,
         "package": f"ffpp-tools {package}, Python {python}",
         "backend": f"Keras {version}, {backend} {packages.get(backend, '')}".strip(),
         "devices": named(here.get("devices", ()), UNKNOWN),

@@ -21,7 +21,6 @@ from classify.reporting.saved_report import written
 from classify.training.runs import Run, faces_of
 from ffpp_tools.console import counted
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import sha256
 from ffpp_tools.splits.audit import SEVERAL_SPLITS
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.shortcuts import Answer
@@ -115,7 +114,7 @@ def _worth(run: Run) -> str:
         found = of_unit["auc_against_originals"]["value"]
         auc = math.nan if found is None else float(found)
         people = counted(int(of_unit["groups"]), "group")
-        of_this = report["checkpoint"] == sha256(run.checkpoint)
+        of_this = report["checkpoint"] == run.checkpoint_sha256
         leaked = bool(report.get("leaks", "PEOPLE APPEAR" in report["provenance"]))
     except (KeyError, TypeError, ValueError):
         of_this = False

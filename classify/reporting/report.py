@@ -18,7 +18,6 @@ from classify.reporting.report_data import Report
 from classify.reporting.report_files import write_report
 from classify.reporting.saved_report import COMMAND, written
 from classify.training.runs import Run
-from ffpp_tools.files import sha256
 from ffpp_tools.splits import shortcuts
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import in_the_way
@@ -142,7 +141,7 @@ def _judged(report: Report) -> Report:
 
 def _folder_for(folder: Path, manifest: Manifest) -> Path:
     """The folder, or the first numbered one that holds no report on another manifest."""
-    wanted = sha256(manifest.folder / "manifest.json")
+    wanted = manifest.sha256
     found, number = folder, 2
     while written(found).get("manifest_sha256", wanted) != wanted:
         found, number = folder.with_name(f"{folder.name}-{number}"), number + 1

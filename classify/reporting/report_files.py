@@ -17,7 +17,7 @@ from classify.reporting import figures, formatting, model_card
 from classify.reporting.saved_report import COMMAND, forget
 from classify.training import curves
 from ffpp_tools.console import plain
-from ffpp_tools.files import below, sha256, write_atomically
+from ffpp_tools.files import below, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import with_digest
@@ -97,7 +97,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "name": report.name,
         "split": report.split,
         "manifest": report.manifest.folder.resolve().name,
-        "manifest_sha256": sha256(report.manifest.folder / "manifest.json"),
+        "manifest_sha256": report.manifest.sha256,
         "operating": asdict(report.operating),
         "units": {j.unit: _judgement(j) for j in report.judgements},
         "shortcuts": [
@@ -107,7 +107,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
-        values |= {"best_epoch": run.kept_epoch, "checkpoint": sha256(run.checkpoint)}
+        values |= {"best_epoch": run.kept_epoch, "checkpoint": run.checkpoint_sha256}
         values |= {"monitor": run.settings.monitor}
         values |= {"val_log_loss": run.kept_row.get("val_log_loss", math.nan)}
     if report.robustness:

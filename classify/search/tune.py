@@ -23,7 +23,7 @@ from classify.training import curves
 from classify.training.run_folder import check_free
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
-from ffpp_tools.files import read_toml, sha256, sweep, write_atomically
+from ffpp_tools.files import read_toml, sweep, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.locks import alone_in
 
@@ -136,7 +136,7 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
     except (ClassifyError, KeyError, TypeError) as error:
         raise RunError(f"{path}: no search, or damaged ({error}); see `classify tune`") from error
     manifest = Manifest.read(manifest_folder or folder)
-    if sha256(manifest.folder / "manifest.json") != known:
+    if manifest.sha256 != known:
         raise RunError(f"{manifest.folder} has changed since the search began; search anew")
     with alone_in(folder, COMMAND):
         sweep(folder)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import tomli_w
@@ -48,10 +48,10 @@ class Run:
     manifest_sha256: str  # of its manifest.json, which holds the hashes of its CSV files
 
     @classmethod
-    def of(cls, folder: Path, settings: TrainSettings, manifest: Manifest) -> Run:
+    def of(cls, folder: Path, settings: TrainSettings, manifest: Manifest) -> Self:
         """A run that is to be, in `folder`, on a manifest."""
         path = _relative(manifest.folder, folder)
-        return cls(folder, settings, path, sha256(manifest.folder / "manifest.json"))
+        return cls(folder, settings, path, manifest.sha256)
 
     def create(self) -> None:
         """Write environment.json and, last, config.toml, which says that a run is there."""
@@ -120,7 +120,7 @@ class Run:
         return read_environment(self.folder)
 
     @classmethod
-    def read(cls, folder: Path) -> Run:
+    def read(cls, folder: Path) -> Self:
         """The run in `folder`.
 
         Raises:
@@ -148,7 +148,7 @@ class Run:
             TableError: it is gone or damaged.
         """
         manifest = Manifest.read((self.folder.resolve() / self.manifest_path).resolve())
-        if sha256(manifest.folder / "manifest.json") != self.manifest_sha256:
+        if not self.is_of(manifest):
             raise RunError(
                 f"{manifest.folder} has changed since {self.folder} was trained on it: its test "
                 f"split may now hold people the network knows. Train again, or restore it."
@@ -167,7 +167,7 @@ class Run:
 
     def is_of(self, manifest: Manifest) -> bool:
         """Whether it was trained on this very manifest."""
-        return sha256(manifest.folder / "manifest.json") == self.manifest_sha256
+        return manifest.sha256 == self.manifest_sha256
 
     @property
     def classes(self) -> dict[str, str]:
@@ -248,6 +248,15 @@ class Run:
         if not path.exists():
             raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
         return path
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """The hash of that file.
+
+        Raises:
+            RunError: no epoch was finished yet.
+        """
+        return sha256(self.checkpoint)
 
     def best_model(self) -> keras.Model:
         """The network of that epoch.

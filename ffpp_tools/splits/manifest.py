@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import leads_out, read_json, sha256, write_atomically
+from ffpp_tools.files import leads_out, parse_json, regular, sha256, write_atomically
 from ffpp_tools.store import format_versions, incomplete
 from ffpp_tools.store.schema import SPLITS, later_columns
 from ffpp_tools.store.tables import AT_ONCE, read_faces
@@ -105,6 +105,7 @@ class Manifest:
 
     folder: Path
     info: dict[str, Any]
+    sha256: str = ""  # of manifest.json as it was read, which holds the hashes of the CSV files
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -116,7 +117,8 @@ class Manifest:
         """
         path = folder / "manifest.json"
         try:
-            info = format_versions.unstamped(format_versions.MANIFEST, path, dict(read_json(path)))
+            data = regular(path).read_bytes()
+            info = format_versions.unstamped(format_versions.MANIFEST, path, dict(parse_json(data)))
             _check(info)
         except (FileNotFoundError, NotADirectoryError) as error:
             if incomplete.begun(folder, COMMAND):
@@ -132,7 +134,7 @@ class Manifest:
             raise TableError(
                 f"{path}: damaged ({error!r}); make it again with `ffpp-split`"
             ) from error
-        return cls(folder, info)
+        return cls(folder, info, hashlib.sha256(data).hexdigest())
 
     @property
     def classes(self) -> dict[str, str]:
@@ -154,12 +156,13 @@ class Manifest:
         path = self.folder / f"{split}.csv"
         if not path.is_file():
             raise TableError(f"{path} is missing; splits are {', '.join(SPLITS)}")
-        if sha256(path) != self.info["files"].get(path.name):
+        data = regular(path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.info["files"].get(path.name):
             raise TableError(
                 f"{path} was changed after it was written: what manifest.json says of people and "
                 f"balance may no longer hold. Make the manifest again with `ffpp-split`."
             )
-        samples = _read_csv(path)
+        samples = _parsed_csv(path, data)
         for name, value in later_columns(ManifestRow).items():
             if name not in samples:  # written by an earlier release
                 samples[name] = value
@@ -218,7 +221,7 @@ def write_manifest(
         + "\n"
     )
     write_atomically(folder / "manifest.json", text.encode())
-    return Manifest(folder, json.loads(json.dumps(info)))
+    return Manifest(folder, json.loads(json.dumps(info)), hashlib.sha256(text.encode()).hexdigest())
 
 
 def _digest(paths: pd.Series, hashes: pd.Series) -> str:
@@ -269,7 +272,7 @@ def _lines(
         yield memoryview(ended.buffers()[2])
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _parsed_csv(path: Path, data: bytes) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -277,7 +280,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     types |= dict.fromkeys(TEXT_COLUMNS, pa.large_string())
     try:
         table = csv.read_csv(
-            path,
+            pa.BufferReader(data),
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(column_types=types),
         )

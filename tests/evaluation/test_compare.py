@@ -208,7 +208,7 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
     def gone(folder):
         raise TableError(f"{folder}: gone")
 
-    monkeypatch.setattr("classify.reporting.provenance.dataset_at", gone)
+    monkeypatch.setattr("classify.evaluation.overlap.dataset_at", gone)
     found = matrix(runs[1:2], [leaky])
     assert found.leaks.to_numpy().tolist() == [["unknown"]]
     assert cells(found).to_numpy()[0, 0].endswith("‡")

@@ -51,6 +51,7 @@ def run(tmp_path, monkeypatch):
     return SimpleNamespace(
         folder=tmp_path,
         checkpoint=tmp_path / "best.keras",
+        checkpoint_sha256=sha256(tmp_path / "best.keras"),
         manifest_sha256="m" * 64,
         settings=TrainSettings(),
         said=said,

@@ -152,7 +152,7 @@ def test_shortcuts_and_unseen_manipulations_are_limits(report):
     info = {**report.manifest.info, "categories": categories}
     answer = Answer("Youtube against FaceSwap", "", 0.912, 0.834, 3, 10, "red")
     changed = dataclasses.replace(
-        report, manifest=Manifest(report.manifest.folder, info), shortcuts=(answer,)
+        report, manifest=dataclasses.replace(report.manifest, info=info), shortcuts=(answer,)
     )
     text = Rendered(model_card(changed)).text.replace("\n", " ")
     assert "It was not trained on FaceSwap:" in text
@@ -173,7 +173,7 @@ def test_names_are_shown_and_not_obeyed(report, card):
     assert plain.text.startswith("Model card: a|b <i>`c`\n")
     info = {**report.manifest.info, "about": HOSTILE, "summary": HOSTILE}
     changed = dataclasses.replace(
-        report, name=HOSTILE, remarks=(HOSTILE,), manifest=Manifest(report.manifest.folder, info)
+        report, name=HOSTILE, remarks=(HOSTILE,), manifest=dataclasses.replace(report.manifest, info=info)
     )
     found = Rendered(model_card(changed))
     assert found.tags == plain.tags
