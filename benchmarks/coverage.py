@@ -25,18 +25,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.evaluation import bootstrap, compare
+from classify.evaluation import compare, confidence_intervals
 from classify.evaluation import evaluate as judging
-from classify.evaluation.bootstrap import Estimate, Measures
+from classify.evaluation.confidence_intervals import Estimate, Measures
 from classify.evaluation.scores import Scores
-from classify.evaluation.thresholds import Operating
+from classify.evaluation.thresholds import OperatingPoint
 from ffpp_tools.store.schema import STILL
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 CLASSES = {**dict.fromkeys(METHODS, "fake"), "Youtube": "real"}
 DRAWS = 200  # of the percentile bootstrap
 TRUE_GROUPS, TRUE_PARTS = 1500, 4  # so many groups at once, so often, for the true values
-AT_HALF = Operating("a simulation")
+AT_HALF = OperatingPoint("a simulation")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def split(world: World, groups: int, rng: np.random.Generator) -> Scores:
 def percentile(
     groups: npt.ArrayLike, kinds: npt.ArrayLike, measures: Measures, **_: object
 ) -> dict[str, Estimate]:
-    """What `bootstrap.estimates` returns, by drawing whole groups with replacement."""
+    """The estimates of `jackknife_estimates`, by a bootstrap over whole groups."""
     table = pd.DataFrame({"group": np.asarray(groups), "kind": kinds})
     codes, names = pd.factorize(table["group"])
     least = int(table.groupby("kind")["group"].nunique().min())
@@ -148,7 +148,7 @@ def percentile(
 
 def measured(scores: Scores, other: Scores, unit: str) -> Iterator[tuple[str, Estimate]]:
     """Every measure of a report that has an interval, and those of a comparison of two runs."""
-    judged = judging.judge(scores, unit, AT_HALF, {})
+    judged = judging.evaluate_scores(scores, unit, AT_HALF, {})
     yield from judged.measures.items()
     method = judged.manipulations[0]
     yield "of a manipulation: called fake", method.detected
@@ -227,7 +227,9 @@ def coverage(
         mean seconds that each method takes for a split.
     """
     rng = np.random.default_rng([seed, groups])
-    methods = {"jackknife": bootstrap.estimates} | ({"percentile": percentile} if old else {})
+    methods = {"jackknife": confidence_intervals.jackknife_estimates} | (
+        {"percentile": percentile} if old else {}
+    )
     rows = []
     took = dict.fromkeys(methods, 0.0)
     true = truth(world, unit)

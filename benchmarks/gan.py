@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from classify.gan.dcgan import GENERATED, GENERATOR, REAL, built
+from classify.gan.dcgan import GENERATED, GENERATOR, REAL, build_dcgan
 from classify.gan.settings import GanSettings
 
 BATCH = 64
@@ -28,7 +28,7 @@ BATCH = 64
 
 def two_passes(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None]:
     """A step with a tape and an optimizer for each network."""
-    model = built(settings)
+    model = build_dcgan(settings)
     adams = [keras.optimizers.Adam(settings.learning_rate, settings.beta_1) for _ in range(2)]
     networks = (model.generator, model.discriminator)
     for adam, network in zip(adams, networks, strict=True):
@@ -55,7 +55,7 @@ def two_passes(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None
 
 def one_pass(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None]:
     """This project's step."""
-    model = built(settings)
+    model = build_dcgan(settings)
     real = np.ones((BATCH, 1), np.float32)
     said = {REAL: real, GENERATED: 0 * real, GENERATOR: real}
     return lambda pictures, noise: model.train_on_batch((pictures, noise), said)

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 
 from ffpp_tools.extraction.pipeline import extract_still_dataset
-from ffpp_tools.grouping.embedding import KEPT, WIDTH, embedding, identity_embedding
-from ffpp_tools.grouping.feature_cache import kept
-from ffpp_tools.grouping.groups import persons
+from ffpp_tools.grouping.embedding import SFACE_CACHE, WIDTH, dlib_embedding, sface_embedding
+from ffpp_tools.grouping.feature_cache import cached_features
+from ffpp_tools.grouping.groups import still_identities
 from ffpp_tools.grouping.identity import STILLS_OF_PERSON, rates
-from ffpp_tools.grouping.similarity import normalised, unit
+from ffpp_tools.grouping.similarity import normalised, unit_vectors
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.store.tables import read_faces, read_frames
@@ -52,11 +52,13 @@ def main() -> None:
         dataset = options.dataset or Path(temporary)
         extract_still_dataset(find_stills(data, "CelebA"), dataset)
         faces = read_faces(dataset).merge(read_frames(dataset), on="frame_id")
-        faces["person"] = persons(faces, official_lists.celeba_people(dataset) or {})
+        faces["person"] = still_identities(faces, official_lists.celeba_identities(dataset) or {})
         faces = faces[faces["person"] != ""].sort_values(["person", "face_id"], ignore_index=True)
         people = pd.factorize(faces["person"])[0]
-        dlib = kept(dataset, faces, "embedding", embedding, WIDTH, options.workers)
-        sface = kept(dataset, faces, KEPT, identity_embedding, WIDTH, options.workers)
+        dlib = cached_features(dataset, faces, "embedding", dlib_embedding, WIDTH, options.workers)
+        sface = cached_features(
+            dataset, faces, SFACE_CACHE, sface_embedding, WIDTH, options.workers
+        )
     print(f"{len(faces)} photographs of {people.max() + 1} people, {options.halves} halves\n")
     methods: dict[str, tuple[np.ndarray, Scores]] = {
         "dlib": (dlib, euclidean),
@@ -80,12 +82,12 @@ def euclidean(vectors: np.ndarray) -> np.ndarray:
 
 def cosine(vectors: np.ndarray) -> np.ndarray:
     """All cosine distances."""
-    return 1 - unit(vectors) @ unit(vectors).T
+    return 1 - unit_vectors(vectors) @ unit_vectors(vectors).T
 
 
 def normal(vectors: np.ndarray) -> np.ndarray:
     """All distances of `ffpp-identify`, where nobody is known."""
-    vectors, own = unit(vectors), np.arange(len(vectors))
+    vectors, own = unit_vectors(vectors), np.arange(len(vectors))
     table = np.zeros((len(vectors), len(vectors)), np.float32)
     for start, block in normalised(vectors, vectors, own).distances():
         table[start : start + len(block), start:] = block
@@ -140,7 +142,7 @@ def table(names: pd.Series, people: np.ndarray, vectors: np.ndarray) -> None:
     """Errors by distance, on everybody."""
     few = names.groupby(names).cumcount().to_numpy() < STILLS_OF_PERSON
     vectors, people = vectors[few], people[few]
-    cohort = unit(means(vectors, people))
+    cohort = unit_vectors(means(vectors, people))
     units = normalised(cohort, cohort, np.arange(len(cohort)))
     singles = normalised(vectors, cohort, people)
     known = names.drop_duplicates().reset_index(drop=True)

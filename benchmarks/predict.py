@@ -12,9 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from classify.inference.media import classifier_of, verdict
+from classify.inference.media import classifier_of, classify_file
 from classify.training.runs import Run
-from ffpp_tools.video.demux import probe
+from ffpp_tools.video.demux import read_video
 
 
 def main() -> None:
@@ -25,14 +25,14 @@ def main() -> None:
     arguments = parser.parse_args()
     start = time.perf_counter()
     classifier = classifier_of(Run.read(arguments.run))
-    verdict(arguments.videos[0], classifier)
+    classify_file(arguments.videos[0], classifier)
     print(f"loading, and the first video: {time.perf_counter() - start:.1f} s")
     played = took = 0.0
     for path in arguments.videos:
-        video = probe(path)
+        video = read_video(path)
         seconds = video.time_s(len(video.pts) - 1)
         start = time.perf_counter()
-        found = verdict(path, classifier)
+        found = classify_file(path, classifier)
         needed = time.perf_counter() - start
         played, took = played + seconds, took + needed
         people = len(found.people)

@@ -285,7 +285,7 @@ def probe(manifest: str) -> None:
 
     read = Manifest.read(Path(manifest))
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
-    shortcuts.probe(read.root, read_faces(read.root), samples, 1)
+    shortcuts.measure_shortcuts(read.root, read_faces(read.root), samples, 1)
 
 
 def draw_predictions(manifest: str, file: str) -> None:
@@ -373,13 +373,13 @@ def draw_scores(rows: int, share: float) -> Scores:
 
 def judge(rows: str, share: str) -> None:
     """Judge per frame, then per clip."""
-    from classify.evaluation.evaluate import judge as judged
-    from classify.evaluation.thresholds import Operating
+    from classify.evaluation.evaluate import evaluate_scores as judged
+    from classify.evaluation.thresholds import OperatingPoint
 
     scores = draw_scores(int(rows), float(share))
     with measured():
-        judged(scores, "frame", Operating("a benchmark"), {})
-        judged(scores.clips(), "clip", Operating("a benchmark"), {})
+        judged(scores, "frame", OperatingPoint("a benchmark"), {})
+        judged(scores.clips(), "clip", OperatingPoint("a benchmark"), {})
 
 
 def plain_judge(rows: str, share: str) -> None:

@@ -3,9 +3,9 @@
     python benchmarks/train.py data_manifests/videos --arch efficientnetb0
 
 Training with real, augmented input over training on one constant batch, which is the fastest that
-a plain `fit` of the same network can be; the same of inference against `predict`. Each pair takes
-turns, so that a noisy machine disturbs both. Then the peak memory of a whole training process on
-ten times as many crops, without the pages of mapped files.
+a plain `fit` of the same network can be; the same of inference against `predict_probabilities`.
+Each pair takes turns, so that a noisy machine disturbs both. Then the peak memory of a whole
+training process on ten times as many crops, without the pages of mapped files.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from classify.backend import jit_compile, warps_on_device
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
 from classify.data.pack import Packed, pack
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.models import build
-from classify.training.callbacks import Guard
+from classify.training.callbacks import FiniteLossGuard
 from ffpp_tools.splits.manifest import Manifest, write_manifest
 
 STEPS = 12  # of a measurement, at least: more than are made ahead
@@ -114,7 +114,7 @@ def training(data: Packed, classes: int, batch_size: int, options: argparse.Name
     model = build(options.arch, classes, options.size)
     loss = "categorical_crossentropy"
     model.compile("adam", loss, weighted_metrics=["accuracy"], jit_compile=jit_compile())
-    callbacks = [Advance(real), Guard(real, options.manifest)]
+    callbacks = [Advance(real), FiniteLossGuard(real, options.manifest)]
     ours, plain = alternately(
         lambda: model.fit(real, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks),
         lambda: model.fit(constant, epochs=epochs, verbose=0, shuffle=False),
@@ -124,7 +124,7 @@ def training(data: Packed, classes: int, batch_size: int, options: argparse.Name
     print_pair(f"training, batch {batch_size}", "a constant batch", ours, plain, sizes)
     images = np.array(data.images[: 4 * batch_size])
     ours, plain = alternately(
-        lambda: predict(model, images, batch_size),
+        lambda: predict_probabilities(model, images, batch_size),
         lambda: model.predict(images, batch_size=batch_size, verbose=0),
         options.repeat,
     )

@@ -25,7 +25,7 @@ import pandas as pd
 
 from ffpp_tools.faces import paired, unchanged_fakes
 from ffpp_tools.faces.detect import FindSettings
-from ffpp_tools.faces.tracking import Follower
+from ffpp_tools.faces.tracking import FaceFinder
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import decode, demux
@@ -63,10 +63,10 @@ def main() -> None:
 
 def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
     """Every fifth frame of a real fake that shows the frame of its original."""
-    follower, copies = Follower(FindSettings()), {}
+    follower, copies = FaceFinder(FindSettings()), {}
     for frame in _frames(original, EVERY):
         faces = follower.find(frame.picture, frame.time_s)
-        copies[frame.index] = paired.keep(frame.picture, faces, 0, original.compression)
+        copies[frame.index] = paired.reduce_original(frame.picture, faces, 0, original.compression)
     for frame in _frames(fake, EVERY):
         copy = copies.get(frame.index)
         twin = paired.match(frame.picture, copy) if copy and copy.faces else None
@@ -104,10 +104,10 @@ def _compared(
     changed: Sequence[bool],
     contrast: float,
 ) -> Iterator[tuple[object, ...]]:
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     for i, (one, other) in enumerate(zip(*pair, strict=True)):
         faces = follower.find(Picture(one), i / 25)
-        copy = paired.keep(Picture(one), faces, 0, compression)
+        copy = paired.reduce_original(Picture(one), faces, 0, compression)
         twin = paired.match(Picture(other), copy) if faces else None
         for face in twin.faces if twin else ():
             source = "made" if contrast == 1 else "made, dark"
@@ -119,7 +119,7 @@ def _about(fake: Clip) -> tuple[str, str]:
 
 
 def _frames(clip: Clip, every: int, end: int | None = None) -> Iterator[decode.Frame]:
-    video = demux.probe(clip.path)
+    video = demux.read_video(clip.path)
     yield from decode.frames(video, range(0, min(end or video.n_frames, video.n_frames), every))
 
 
@@ -139,7 +139,7 @@ def _encoded(path: Path, images: Sequence[Image], crf: int) -> list[Image]:
             part = np.ascontiguousarray(image[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")))
         container.mux(stream.encode(None))
-    video = demux.probe(path)
+    video = demux.read_video(path)
     return [f.picture.image for f in decode.frames(video, range(video.n_frames))]
 
 

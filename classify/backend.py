@@ -20,7 +20,7 @@ from ffpp_tools.doctor.machine import BACKENDS, chosen_backend
 LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
 
 
-def check() -> None:
+def require_backend() -> None:
     """Refuse a backend that is not there, before Keras does with a traceback.
 
     Raises:
@@ -63,7 +63,7 @@ def replicas() -> int:
 
 
 @contextmanager
-def all_devices() -> Iterator[None]:
+def data_parallel() -> Iterator[None]:
     """Models made in this block compute on every device, each with its part of a batch."""
     import keras
 
@@ -85,7 +85,7 @@ def all_devices() -> Iterator[None]:
 
 
 @contextmanager
-def policy(mixed_precision: bool) -> Iterator[None]:
+def dtype_policy(mixed_precision: bool) -> Iterator[None]:
     """Layers made in this block compute in half precision, where that is asked for."""
     import keras
 

@@ -19,7 +19,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ffpp_tools.files import occupied, regular
+from ffpp_tools.files import occupied, regular_file
 
 LOG = "log.txt"
 LINE_S = 10.0  # between two lines of progress where there is no terminal
@@ -32,7 +32,7 @@ OBEYED = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""A text whose control characters are written out: names of files may hold any.
 
     >>> print(visible(chr(27) + "[31mred"))
@@ -47,7 +47,7 @@ def in_a_line(text: object) -> str:
     >>> print(in_a_line("one" + chr(10) + "other"))
     one\nother
     """
-    return visible(str(text)).replace("\n", "\\n")
+    return escape_controls(str(text)).replace("\n", "\\n")
 
 
 class Console(rich.console.Console):
@@ -56,7 +56,9 @@ class Console(rich.console.Console):
     def render(self, *args: Any, **given: Any) -> Iterable[Segment]:
         """As Rich does: everything that is printed passes here, its own colours come later."""
         for segment in super().render(*args, **given):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
+            yield (
+                segment if segment.control else segment._replace(text=escape_controls(segment.text))
+            )
 
 
 console = Console()
@@ -83,7 +85,7 @@ class Log:
 
     def line(self, text: str) -> None:
         """Add a line with the time; more than one where it is a traceback."""
-        self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {visible(text)}\n")
+        self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {escape_controls(text)}\n")
 
     def table(self, table: Table) -> None:
         """Add a table."""
@@ -98,7 +100,7 @@ class Log:
         """Bring what is held to the file; a log that cannot be written stops nothing."""
         with suppress(OSError):
             if self.folder and self._held and occupied(self.folder):
-                with regular(self.folder / LOG).open(
+                with regular_file(self.folder / LOG).open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 ) as file:
                     file.write(self._held)
@@ -123,24 +125,24 @@ _asked = _Answer()
 want_json = _asked.want
 
 
-def answer(values: Any) -> None:
+def print_json(values: Any) -> None:
     """Print what a script wants to know, where it asked with `--json`."""
     if _asked.wanted:
-        text = json.dumps(plain(values), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(jsonable(values), indent=2, ensure_ascii=False) + "\n"
         sys.stdout.write(OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
         sys.stdout.flush()
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """A value as JSON has it: paths as text, nan and infinity as null, numbers as Python's.
 
     >>> plain({"a": (float("nan"), Path("b"))})
     {'a': [None, 'b']}
     """
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
+        return [jsonable(v) for v in value]
     if hasattr(value, "item"):  # of NumPy
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -148,7 +150,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def say(text: str, style: str | None = None) -> None:
+def print_line(text: str, style: str | None = None) -> None:
     """Print a line as it is: paths are not wrapped, and nothing in them is markup."""
     text = in_a_line(text)
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
@@ -162,7 +164,7 @@ def print_table(table: Table) -> None:
 
 
 @contextmanager
-def moving(text: str) -> Iterator[Callable[[str], None]]:
+def live_status(text: str) -> Iterator[Callable[[str], None]]:
     """Say how far something is: a line that moves in a terminal, one every few seconds elsewhere.
 
     Yields:
@@ -174,7 +176,7 @@ def moving(text: str) -> Iterator[Callable[[str], None]]:
         nonlocal said_at
         line.update(Text(text))
         if not console.is_terminal and time.monotonic() - said_at >= LINE_S:
-            say(text)
+            print_line(text)
             said_at = time.monotonic()
 
     with console.status(Text(text)) as line:

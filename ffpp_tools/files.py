@@ -33,7 +33,7 @@ class IrregularError(OSError):
         return str(self.strerror)
 
 
-def irregular(path: Path) -> str:
+def special_file_kind(path: Path) -> str:
     """What is at a path that is neither file nor folder, such as "a FIFO"; else nothing."""
     try:
         mode = path.stat().st_mode
@@ -44,20 +44,20 @@ def irregular(path: Path) -> str:
     return (kinds | devices).get(stat.S_IFMT(mode), "")
 
 
-def regular(path: Path) -> Path:
+def regular_file(path: Path) -> Path:
     """The same path, which may be opened: a FIFO may never answer, and a device never end.
 
     Raises:
         IrregularError: it is a FIFO, a socket or a device.
     """
-    if what := irregular(path):
+    if what := special_file_kind(path):
         raise IrregularError(errno.EINVAL, f"{what}, not a file", str(path))
     return path
 
 
 def sha256(path: Path) -> str:
     """The hash of a file's bytes."""
-    with regular(path).open("rb") as file:
+    with regular_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -68,7 +68,7 @@ def read_text(path: Path) -> str:
         OSError: it cannot be read.
         ValueError: it is no text.
     """
-    return _decoded(regular(path).read_bytes())
+    return _decoded(regular_file(path).read_bytes())
 
 
 def _decoded(data: bytes) -> str:
@@ -84,7 +84,7 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
         ValueError: it is no JSON, or nested deeper than anything this project writes.
     """
-    return parse_json(regular(path).read_bytes())
+    return parse_json(regular_file(path).read_bytes())
 
 
 def parse_json(data: bytes) -> Any:
@@ -94,7 +94,7 @@ def parse_json(data: bytes) -> Any:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds; errors as those of `read_json`."""
-    return _parsed(tomllib.loads, regular(path).read_bytes())
+    return _parsed(tomllib.loads, regular_file(path).read_bytes())
 
 
 def _parsed(parse: Callable[[str], Any], data: bytes) -> Any:
@@ -105,7 +105,7 @@ def _parsed(parse: Callable[[str], Any], data: bytes) -> Any:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def wrap_write_errors(path: Path) -> Iterator[None]:
     """Name the file that is being written where the system refuses: a full disk names none.
 
     Raises:
@@ -137,12 +137,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FfppError: the file cannot be written.
     """
-    with replacing(path) as temporary:
+    with atomic_replacement(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path, name: str = "") -> Iterator[Path]:
+def atomic_replacement(path: Path, name: str = "") -> Iterator[Path]:
     """A file under another name, which nobody else has, that becomes `path` when it is whole.
 
     Args:
@@ -157,7 +157,7 @@ def replacing(path: Path, name: str = "") -> Iterator[Path]:
     """
     temporary = path.with_name(name or f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with writing(path):
+        with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             with temporary.open("rb+") as file:
@@ -169,7 +169,7 @@ def replacing(path: Path, name: str = "") -> Iterator[Path]:
         raise
 
 
-def sweep(*folders: Path) -> None:
+def delete_temporary_files(*folders: Path) -> None:
     """Delete what killed processes have left half written in folders, not below them.
 
     The caller holds a lock under which alone anything is written there: a temporary file does not
@@ -181,7 +181,7 @@ def sweep(*folders: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def named(paths: Iterable[Path]) -> list[Path]:
+def checked_paths(paths: Iterable[Path]) -> list[Path]:
     """The same paths, all of whose names can be written into tables.
 
     Raises:
@@ -198,7 +198,7 @@ def named(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def flush(folder: Path) -> None:
+def sync_to_disk(folder: Path) -> None:
     """Come back when all that was written below `folder` is on the disk.
 
     One call for many files: an `fsync` for each would wait for the disk as often.
@@ -214,23 +214,23 @@ def flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-def leads_out(path: str) -> bool:
+def escapes_root(path: str) -> bool:
     """Whether a path that should lie below some folder does not."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
 
 
-def below(root: Path, path: str) -> Path:
+def path_within(root: Path, path: str) -> Path:
     """Where a path of a table or manifest lies, which must be below its root.
 
     Raises:
         FfppError: it would lead elsewhere.
     """
-    if leads_out(path):
+    if escapes_root(path):
         raise FfppError(f"{path!r} leads out of {root}; no table of this project says so")
     return root / path
 
 
-def there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Whether a file is there, as far as one may know: not in a folder that may not be searched."""
     return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for such a folder)
 

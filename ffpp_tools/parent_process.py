@@ -12,12 +12,12 @@ from typing import Any
 POLL_S = 0.5  # where nothing but the number of the parent tells that it is gone
 
 
-def with_parent() -> dict[str, Any]:
+def parallel_options() -> dict[str, Any]:
     """Options of `joblib.Parallel` for workers that end with this process."""
-    return {"initializer": end_with, "initargs": (os.getpid(),)}
+    return {"initializer": exit_with_parent, "initargs": (os.getpid(),)}
 
 
-def end_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End this process when its parent is gone, which it may be by now.
 
     Without this, a worker of a killed process waits for tasks for minutes.

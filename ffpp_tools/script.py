@@ -93,7 +93,7 @@ def with_options(
     return command
 
 
-def in_utf8() -> None:
+def restart_in_utf8() -> None:
     """Start again in Python's UTF-8 mode where the locale is of another encoding.
 
     Else names of files and of categories could be neither printed nor written to a table. Whoever
@@ -128,7 +128,7 @@ class Script:
     def __call__(self) -> None:
         """Run; the exit status is 0, 1 for an error or finding, 2 for bad usage, 130 for Ctrl-C."""
         name, words = Path(sys.argv[0]).name, sys.argv[1:]
-        in_utf8()
+        restart_in_utf8()
         stderr = Console(stderr=True, soft_wrap=True)
         started = time.monotonic()
         log.line(in_a_line(f"{shlex.join([name, *words])} ({PACKAGE} {version(PACKAGE)})"))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.paper_tables import frame_rows
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import groups, knots
+from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.schema import SPLITS
 
@@ -34,7 +34,7 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
     table = table.reset_index(drop=True).astype("str")
     partition = table.pop("partition")
     frames = frame_rows(**table.assign(frame=0).to_dict("series")).assign(partition=partition)
-    own = list(knots(frames))
+    own = list(nodes(frames))
     real = [k for k, label in zip(own, frames["label"], strict=True) if label == "real"]
     duplicates = [
         (*rng.sample(own, 2), rng.choice(["identical", "near"]), 0.1)
@@ -54,7 +54,7 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
     )
     samples = frames[[rng.random() < 0.9 for _ in own]].reset_index(drop=True)
     samples.index += 100
-    return samples.assign(group=groups(samples, tables.ties), **{"class": "x"}), tables
+    return samples.assign(group=identity_groups(samples, tables.ties), **{"class": "x"}), tables
 
 
 def _celeb_df(rng: random.Random) -> list[tuple[str, ...]]:

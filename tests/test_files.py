@@ -8,13 +8,13 @@ import pytest
 
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import (
-    named,
+    atomic_replacement,
+    checked_paths,
     read_json,
     read_text,
     read_toml,
-    replacing,
     unless_read_only,
-    writing,
+    wrap_write_errors,
 )
 from ffpp_tools.script import read_options
 from ffpp_tools.sources import official_lists
@@ -46,7 +46,7 @@ def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
 def test_a_full_disk_is_told_with_the_file(tmp_path):
     with (
         pytest.raises(FfppError, match=r"mine\.csv: cannot be written \(No space left on device\)"),
-        writing(tmp_path / "mine.csv"),
+        wrap_write_errors(tmp_path / "mine.csv"),
         open("/dev/full", "w") as file,  # noqa: PTH123
     ):
         file.write("x")
@@ -54,11 +54,11 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
 
 def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path):
     path = tmp_path / "new/a.txt"
-    with replacing(path) as temporary:
+    with atomic_replacement(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
     said = r"a\.txt: cannot be written \(No space left on device\)"
-    with pytest.raises(FfppError, match=said), replacing(path) as temporary:
+    with pytest.raises(FfppError, match=said), atomic_replacement(path) as temporary:
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("a.txt", "whole")]
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path):
 
 def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
     def refused(number):
-        with unless_read_only(), writing(tmp_path / "mine.csv"):
+        with unless_read_only(), wrap_write_errors(tmp_path / "mine.csv"):
             raise OSError(number, os.strerror(number))
 
     refused(errno.EROFS)
@@ -76,6 +76,6 @@ def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
 
 
 def test_a_name_that_would_end_a_row_of_a_csv_file_is_refused():
-    assert named([Path("a b.png")]) == [Path("a b.png")]
+    assert checked_paths([Path("a b.png")]) == [Path("a b.png")]
     with pytest.raises(FfppError, match=r"a\\rb\.png': its name holds a carriage return; rename"):
-        named([Path("a\rb.png")])
+        checked_paths([Path("a\rb.png")])

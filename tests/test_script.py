@@ -10,9 +10,9 @@ import pytest
 from rich.table import Table
 
 from ffpp_tools import console as spoken
-from ffpp_tools.console import answer, log, moving, print_table, say
+from ffpp_tools.console import live_status, log, print_json, print_line, print_table
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.script import ffpp_script, in_utf8, read_options
+from ffpp_tools.script import ffpp_script, read_options, restart_in_utf8
 from tests.cli.test_ffpp_commands import COMMANDS
 from tests.project.test_package import ROOT
 
@@ -107,7 +107,7 @@ def test_no_color_is_respected(command):
 def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
     for every, lines in ((0, ["one", "two"]), (60, [])):
         monkeypatch.setattr("ffpp_tools.console.LINE_S", every)
-        with moving("none") as update:
+        with live_status("none") as update:
             update("one")
             update("two")
         assert capsys.readouterr().out.splitlines() == lines
@@ -126,13 +126,13 @@ def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
 
     def evil_names():
         log.keep(tmp_path)
-        say(f"{evil}\n2026-01-01 00:00:00  forged")
+        print_line(f"{evil}\n2026-01-01 00:00:00  forged")
         table = Table(evil)
         table.add_row(evil.replace("[red]", ""))
         print_table(table)
-        with moving(evil) as update:
+        with live_status(evil) as update:
             update(f"{evil} again")
-        answer({evil: evil})
+        print_json({evil: evil})
         raise SettingsError(f"{evil}: no such thing")
 
     with pytest.raises(SystemExit):
@@ -165,8 +165,8 @@ def test_a_command_starts_itself_again_once_at_most(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["python", "-I", "ffpp-split", "dataset"])
     monkeypatch.setattr(sys, "_xoptions", {})
     monkeypatch.setenv("PYTHONUTF8", "0")
-    in_utf8()
+    restart_in_utf8()
     assert started == [[sys.executable, "-X", "utf8", "-I", "ffpp-split", "dataset"]]
     monkeypatch.setattr(sys, "_xoptions", {"utf8": True})
-    in_utf8()
+    restart_in_utf8()
     assert len(started) == 1

@@ -11,8 +11,8 @@ import typer
 from classify.cli.options import option
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.cli.options import Faces
-from ffpp_tools.console import answer, counted, log, print_table, progress, say
+from ffpp_tools.cli.options import ShowFaces
+from ffpp_tools.console import counted, log, print_json, print_line, print_table, progress
 from ffpp_tools.script import with_options
 
 MEASURES = (
@@ -98,16 +98,18 @@ def train(
     if images:
         check_free(folder, training.COMMAND)
     log.keep(folder)
-    say(f"run: {folder}")
+    print_line(f"run: {folder}")
     with Display(epochs or settings.epochs, settings.batch_size, MEASURES) as display:
         if images:
             run = training.train(images, folder, settings, [display], progress)
         else:
             run = training.resume(folder, epochs, [display])
     for remark in run.remarks():
-        say(remark, style="yellow")
-    say(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
-    answer({"folder": folder, "generator": folder / "generator.keras", "remarks": run.remarks()})
+        print_line(remark, style="yellow")
+    print_line(f"samples and losses: {folder / 'epochs'}; generator: {folder / 'generator.keras'}")
+    print_json(
+        {"folder": folder, "generator": folder / "generator.keras", "remarks": run.remarks()}
+    )
 
 
 def generate(
@@ -136,11 +138,11 @@ def generate(
     from classify.gan.generate import generate as generated
 
     for remark in found.remarks(epoch):
-        say(remark, style="yellow")
+        print_line(remark, style="yellow")
     generated(found, count, folder, epoch, seed, progress)
     log.keep(folder)
-    say(f"{counted(count, 'generated face')}: {folder}")
-    answer({"folder": folder, "faces": count})
+    print_line(f"{counted(count, 'generated face')}: {folder}")
+    print_json({"folder": folder, "faces": count})
 
 
 def report(
@@ -151,7 +153,7 @@ def report(
             help="Of EfficientNetB0, for the distance to real faces: imagenet, or a file."
         ),
     ] = "imagenet",
-    faces: Faces = True,
+    faces: ShowFaces = True,
 ) -> None:
     """Judge every generator that was kept: its faces, their diversity, their distance to real ones.
 
@@ -167,7 +169,7 @@ def report(
     from classify.reporting.formatting import number
 
     for remark in found.remarks():
-        say(remark, style="yellow")
+        print_line(remark, style="yellow")
     made = make_report(found, weights, progress, faces=faces)
     table = Table("epochs", "diversity ÷ real", "Fréchet distance (EfficientNetB0)")
     for kept in made.kept:
@@ -175,8 +177,8 @@ def report(
     table.add_row("real pictures", "1", number(made.floor))
     print_table(table)
     log.keep(run / "report")
-    say(f"report: {run / 'report/report.html'}")
-    answer({"folder": run / "report", "generators": [asdict(kept) for kept in made.kept]})
+    print_line(f"report: {run / 'report/report.html'}")
+    print_json({"folder": run / "report", "generators": [asdict(kept) for kept in made.kept]})
 
 
 for _command in (train, generate, report):

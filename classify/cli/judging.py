@@ -11,9 +11,9 @@ import typer
 from classify.cli import printing
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.cli.options import Faces
-from ffpp_tools.console import answer, counted, log, progress, say
-from ffpp_tools.store.incomplete import in_the_way, making
+from ffpp_tools.cli.options import ShowFaces
+from ffpp_tools.console import counted, log, print_json, print_line, progress
+from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
 
 
 def report(
@@ -43,7 +43,7 @@ def report(
         bool,
         typer.Option("--robustness", help="Also on the same crops, compressed, blurred, noisy."),
     ] = False,
-    faces: Faces = True,
+    faces: ShowFaces = True,
 ) -> None:
     """Judge a run, or anybody's predictions: per manipulation, per frame and per clip.
 
@@ -79,7 +79,7 @@ def report(
         made = make_report(found, split, other, robustness, progress, faces=faces)
     log.keep(made.folder)
     printing.report(made)
-    answer(as_dict(made) | {"folder": made.folder})
+    print_json(as_dict(made) | {"folder": made.folder})
 
 
 def predict(
@@ -104,13 +104,13 @@ def predict(
             show_default="8192 × 8192 of a picture, 8192 × 4320 of a video",
         ),
     ] = None,
-    faces: Faces = True,
+    faces: ShowFaces = True,
 ) -> None:
     """Say of pictures and videos whether the faces in them are fake, person by person.
 
     Example: classify predict runs/b0 video.mp4 photographs/
     """
-    from classify.inference.media import classifier_of, find_media, verdict
+    from classify.inference.media import classifier_of, classify_file, find_media
     from classify.inference.media_files import COMMAND, WRITTEN, VerdictFiles, as_dict
     from classify.reporting import provenance
     from classify.training.loaded_run import LoadedRun
@@ -120,25 +120,25 @@ def predict(
     remarks: list[str] = []
     media = find_media(paths, remarks.append)
     folder = out or new_folder(run, "predicted")
-    if in_the_way(folder, COMMAND):
+    if has_foreign_files(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     classifier = classifier_of(found, every, max_pixels)
     said = provenance.of_verdicts(found, classifier.operating, media)
     made = []
-    with making(folder, COMMAND, WRITTEN):
+    with writing_folder(folder, COMMAND, WRITTEN):
         files = VerdictFiles(folder, classifier, said, faces=faces)
         log.keep(folder)
         for remark in remarks:
-            say(remark)
+            print_line(remark)
         for path in progress("looking")(media, len(media)):
-            one = verdict(path, classifier)
+            one = classify_file(path, classifier)
             files.add(one)
             made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
     printing.verdicts(made, said)
-    say(f"verdicts: {folder}")
+    print_line(f"verdicts: {folder}")
     verdicts = [as_dict(one) for one in made]
-    answer({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
+    print_json({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
         others = f"; {folder}/verdicts.jsonl says why of the others" if len(failed) > 1 else ""
         raise ClassifyError(
@@ -150,13 +150,13 @@ def predict(
 def explain(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
-    faces: Faces = True,
+    faces: ShowFaces = True,
 ) -> None:
     """Show where a network looks: Grad-CAM maps of faces of every class, and their means.
 
     Example: classify explain runs/b0
     """
-    from classify.evaluation.thresholds import operating
+    from classify.evaluation.thresholds import operating_point
     from classify.inference import gradcam as explaining
     from classify.inference.gradcam_files import write_explanations
     from classify.reporting import provenance
@@ -166,12 +166,12 @@ def explain(
     start_keras()
     folder = found.report_folder(split, "explain")
     made = explaining.explain(found, split)
-    said = provenance.of_run(found, found.manifest, split, operating(found, progress))
+    said = provenance.of_run(found, found.manifest, split, operating_point(found, progress))
     write_explanations(folder, made, said, faces=faces)
     log.keep(folder)
     looked = sum(e.looked for e in made)
-    say(f"explained {counted(looked, 'face')}: {folder / 'explain.html'}")
-    answer({"folder": folder, "faces": looked})
+    print_line(f"explained {counted(looked, 'face')}: {folder / 'explain.html'}")
+    print_json({"folder": folder, "faces": looked})
 
 
 def compare(
@@ -202,11 +202,11 @@ def compare(
     found = [Run.read(run) for run in runs]
     manifests = [Manifest.read(path) for path in on or []]
     folder = out or new_folder(Path(), "comparison")
-    if in_the_way(folder, COMMAND):
+    if has_foreign_files(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
     if manifests:
-        made = comparing.matrix(found, manifests, progress)
+        made = comparing.compare_across_manifests(found, manifests, progress)
         write_matrix(folder, made)
         printing.matrix(made)
     else:
@@ -214,9 +214,9 @@ def compare(
         write_comparison(folder, compared)
         printing.comparison(compared)
     log.keep(folder)
-    say(f"comparison: {folder}")
+    print_line(f"comparison: {folder}")
     written = folder / ("matrix.csv" if manifests else "comparison.json")
-    answer({"folder": folder, "table": written})
+    print_json({"folder": folder, "table": written})
 
 
 def export(
@@ -243,5 +243,7 @@ def export(
 
     difference = exported(found, kind, folder)
     log.keep(folder)
-    say(f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)")
-    answer({"folder": folder, "format": kind, "largest_difference": difference})
+    print_line(
+        f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)"
+    )
+    print_json({"folder": folder, "format": kind, "largest_difference": difference})

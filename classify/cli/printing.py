@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from ffpp_tools.console import counted, in_a_line, print_table, say
+from ffpp_tools.console import counted, in_a_line, print_line, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from classify.evaluation.compare import Comparison, Matrix
-    from classify.evaluation.evaluate import Judgement
+    from classify.evaluation.compare import Comparison, CrossManifestMatrix
+    from classify.evaluation.evaluate import Evaluation
     from classify.inference.media import Verdict
     from classify.reporting.report_data import Report
-    from classify.search.tune import Tuned
+    from classify.search.tune import SearchResult
 
 
 def report(made: Report) -> None:
     """What a detector is worth, most important first."""
     from classify.reporting.formatting import number, percent, rounded
 
-    say(made.provenance, style="bold")
+    print_line(made.provenance, style="bold")
     for remark in made.remarks:
-        say(f"  {remark}", style="yellow")
+        print_line(f"  {remark}", style="yellow")
     for a in made.shortcuts:
         alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
-        say(f"  cheap properties alone: AUC {alone}, {a.question}")
+        print_line(f"  cheap properties alone: AUC {alone}, {a.question}")
     for j in made.judgements:
         _judgement(j)
         shares = j.in_paper_order.map(rounded)
         _print("confusion, in per cent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
             shares = (f"{percent(v)} % of {name}" for name, v in j.per_class["recall"].items())
-            say(f"right: {', '.join(shares)}")
+            print_line(f"right: {', '.join(shares)}")
         _print("counts at the threshold", "actual ╲ called", j.detection)
         per_class = j.per_class.astype(object)
         for name in ("precision", "recall", "f1", "auc"):
@@ -45,14 +45,14 @@ def report(made: Report) -> None:
     if made.robustness:
         losses = made.robustness.losses.map(number)
         _print("loss of AUC against originals", "damage", losses)
-    say(f"report: {made.folder / 'report.html'}")
+    print_line(f"report: {made.folder / 'report.html'}")
 
 
 def verdicts(made: Sequence[Verdict], said: str) -> None:
     """Everybody in some files."""
     from classify.reporting.formatting import number, percent
 
-    say(said, style="bold")
+    print_line(said, style="bold")
     above = sorted({f"{number(v.threshold)} ({v.kind}s)" for v in made})
     title = f"called fake above {', '.join(above)}"
     columns = ("P(fake)", "80 % of frames", "frames above, %", "frames")
@@ -73,7 +73,7 @@ def comparison(found: Comparison) -> None:
     from classify.reporting.formatting import decimals, number, percent, with_interval
 
     for note in found.notes:
-        say(note, style="yellow")
+        print_line(note, style="yellow")
     measures = ("validation AUC", "test accuracy, %", "test recall of fakes, %", "test AUC")
     columns = (*measures, "parameters", "images/s", "MB")
     title = f"per {found.unit}, ordered by AUC on {found.ordered_by}"
@@ -89,10 +89,12 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        say(f"on test, the first minus the second by {found.ordered_by} (the same people): {gains}")
+        print_line(
+            f"on test, the first minus the second by {found.ordered_by} (the same people): {gains}"
+        )
 
 
-def tuned(found: Tuned) -> None:
+def tuned(found: SearchResult) -> None:
     """The best trials of a search."""
     from classify.search.tune import BEST, SHOWN, TRIALS
 
@@ -102,37 +104,39 @@ def tuned(found: Tuned) -> None:
         cells = (row[name] for name in names)
         _row(table, *(f"{c:.4g}" if isinstance(c, float) else c for c in cells))
     print_table(table)
-    say(
+    print_line(
         f"{counted(len(found.trials), 'trial')}: {found.folder / TRIALS}. The lowest of so many is "
         f"lower than that network's would be on other people; `classify report` on the test split "
         f"tells."
     )
-    say(f"the best settings: classify train --config {found.folder / BEST}")
+    print_line(f"the best settings: classify train --config {found.folder / BEST}")
 
 
-def matrix(found: Matrix) -> None:
+def matrix(found: CrossManifestMatrix) -> None:
     """Runs by manifests."""
     from classify.reporting.compare_files import MARKS, cells
 
     for note in found.notes:
-        say(note, style="yellow")
+        print_line(note, style="yellow")
     title = "AUC per frame, fakes against their originals (all reals where there are none)"
     _print(title, "trained ╲ tested on", cells(found))
     values = found.leaks.to_numpy()
     if (values == "yes").any():
-        say(f"{MARKS['yes']} trained or validated on people of that split: it flatters", "yellow")
+        print_line(
+            f"{MARKS['yes']} trained or validated on people of that split: it flatters", "yellow"
+        )
     if (values == "unknown").any():
-        say(f"{MARKS['unknown']} whether it was is not known: a dataset is gone", "yellow")
+        print_line(f"{MARKS['unknown']} whether it was is not known: a dataset is gone", "yellow")
 
 
-def _judgement(j: Judgement) -> None:
+def _judgement(j: Evaluation) -> None:
     from classify.reporting.formatting import percent, title, with_interval
 
     behind = counted(j.groups, "group")
-    say("")
-    say(f"per {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
+    print_line("")
+    print_line(f"per {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
     for name in ("accuracy", "auc_against_originals", "auc"):
-        say(f"  {title(name)}: {with_interval(j.measures[name])}")
+        print_line(f"  {title(name)}: {with_interval(j.measures[name])}")
     if j.manipulations:
         columns = ("manipulation", "", f"{j.unit}s", "called fake", "AUC", "EER", "AUC, all reals")
         name = "each manipulation against its originals of the same compression"

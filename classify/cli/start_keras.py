@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 
-from classify.backend import check, devices
-from ffpp_tools.console import say
+from classify.backend import devices, require_backend
+from ffpp_tools.console import print_line
 from ffpp_tools.doctor.machine import keras_home
 
 
@@ -19,7 +19,7 @@ def start_keras() -> None:
     Raises:
         ClassifyError: the backend is not installed.
     """
-    check()
+    require_backend()
     os.environ.setdefault("KERAS_HOME", str(keras_home()))  # TensorFlow would make a folder ~ here
     sys.stderr.flush()
     saved = os.dup(2)
@@ -37,4 +37,4 @@ def start_keras() -> None:
         os.dup2(saved, 2)
         os.close(saved)
     backend = keras.backend.backend()
-    say(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")
+    print_line(f"Keras {keras.__version__} with {backend} on {', '.join(found)}", style="dim")

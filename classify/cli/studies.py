@@ -11,7 +11,7 @@ from classify.cli import printing
 from classify.cli.options import ManifestFolder, option
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.console import answer, log, progress, say
+from ffpp_tools.console import log, print_json, print_line, progress
 from ffpp_tools.script import with_options
 
 study_app = typer.Typer(help="Train many networks by one recipe.", no_args_is_help=True)
@@ -74,19 +74,19 @@ def tune(
         Manifest.read(source)  # what is wrong is told before Keras starts
     start_keras()
     from classify.search import tune as tuning
-    from classify.training.display import watched
+    from classify.training.display import training_display
 
     if not resume:
         check_free(folder, tuning.COMMAND)
     log.keep(folder)
-    say(f"search: {folder}")
+    print_line(f"search: {folder}")
     if resume:
-        found = tuning.resume(folder, watched, progress)
+        found = tuning.resume(folder, training_display, progress)
     else:
-        found = tuning.tune(source, folder, base, search, watched, progress)
+        found = tuning.tune(source, folder, base, search, training_display, progress)
     printing.tuned(found)
     trials = found.trials.to_dict("records")
-    answer({"folder": folder, "best": folder / tuning.BEST, "trials": trials})
+    print_json({"folder": folder, "best": folder / tuning.BEST, "trials": trials})
 
 
 def backbones(
@@ -128,22 +128,24 @@ def backbones(
     Manifest.read(manifest)  # what is wrong is told before Keras starts
     start_keras()
     from classify.search.study import RECIPE, study_backbones
-    from classify.training.display import watched
+    from classify.training.display import training_display
 
     log.keep(out)
     recipe = replace(
         RECIPE, fraction=fraction, size=size, batch_size=batch_size, epochs=epochs, seed=seed
     )
-    found = study_backbones(manifest, out, arch or (), recipe, weights, watched, progress)
+    found = study_backbones(manifest, out, arch or (), recipe, weights, training_display, progress)
     if found.untrained:
         names = ", ".join(found.untrained)
-        say(f"no pretrained weights could be had for {names}: random features", style="yellow")
+        print_line(
+            f"no pretrained weights could be had for {names}: random features", style="yellow"
+        )
     for name, why in found.failed.items():
-        say(f"{name} could not be trained: {why}", style="yellow")
+        print_line(f"{name} could not be trained: {why}", style="yellow")
     if found.comparison:
         printing.comparison(found.comparison)
-    say(f"study: {out}")
-    answer({"folder": out, "untrained": found.untrained, "failed": found.failed})
+    print_line(f"study: {out}")
+    print_json({"folder": out, "untrained": found.untrained, "failed": found.failed})
 
 
 study_app.command()(with_options(backbones))

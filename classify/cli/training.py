@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from classify.cli.options import ManifestFolder, option
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.console import answer, log, print_table, progress, say
+from ffpp_tools.console import log, print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +40,7 @@ def archs() -> None:
         {field: value for field, value in asdict(a).items() if field != "layers"}
         for a in ARCHITECTURES.values()
     ]
-    answer({"networks": networks, "heads": HEADS})
+    print_json({"networks": networks, "heads": HEADS})
 
 
 def train(
@@ -178,7 +178,7 @@ def train(
     from classify.training.display import Display
 
     if settings.mixed_precision and not on_gpu():
-        say("mixed precision on a CPU is slower, not faster", style="yellow")
+        print_line("mixed precision on a CPU is slower, not faster", style="yellow")
     callbacks: list[keras.callbacks.Callback] = []
     if tensorboard:
         if find_spec("tensorboard") is None:
@@ -187,7 +187,7 @@ def train(
     if manifest is not None:
         check_free(folder, training.COMMAND)
     log.keep(folder)
-    say(f"run: {folder}")
+    print_line(f"run: {folder}")
     with Display(settings.epochs, settings.batch_size) as display:
         callbacks.append(display)
         if manifest is None:
@@ -199,10 +199,10 @@ def train(
     measures = ", ".join(f"{name} {number(value)}" for name, value in shown.items())
     if len(trained) < run.settings.epochs:
         asked = run.settings
-        say(_ended_early(len(trained), asked.epochs, asked.monitor, asked.patience))
-    say(f"kept epoch {best} of {len(trained)} ({measures})")
+        print_line(_ended_early(len(trained), asked.epochs, asked.monitor, asked.patience))
+    print_line(f"kept epoch {best} of {len(trained)} ({measures})")
     kept = {"epochs": len(trained), "kept_epoch": best}
-    answer({"folder": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})
+    print_json({"folder": folder, "checkpoint": run.checkpoint, **kept, **shown.to_dict()})
 
 
 def _ended_early(epochs: int, asked: int, monitor: str, patience: int) -> str:

@@ -53,7 +53,7 @@ class Warp:
 
 
 @dataclass(frozen=True)
-class Quality:
+class Degradation:
     """What happens to pictures on their way: each of these with the same chance."""
 
     chance: float = 0.3
@@ -85,7 +85,7 @@ class Augmentation:
     """Random changes of a batch: quality first, then one warp."""
 
     warp: Warp | None = None
-    quality: Quality | None = None
+    quality: Degradation | None = None
 
     def __call__(self, images: Images, rng: np.random.Generator, on_device: bool = False) -> Any:
         """A randomly changed copy of (n, size, size, 3) uint8 images.
@@ -117,7 +117,7 @@ PRESETS = {
     "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
     "flip": Augmentation(Warp(flip=True)),
     # For detectors that are to survive the way a video takes through the net.
-    "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Quality()),
+    "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Degradation()),
 }
 
 

@@ -154,7 +154,7 @@ def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
     return list(classes.values())
 
 
-def class_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+def class_balanced_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
     """A weight per crop, so that every class that is there counts the same in sum.
 
     >>> class_weights(np.array([0, 0, 0, 0, 1, 1]), 2).tolist()

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.errors import PackError
-from ffpp_tools.files import below, regular
+from ffpp_tools.files import path_within, regular_file
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.locks import in_turn
+from ffpp_tools.store.locks import file_lock
 from ffpp_tools.video.image import decoded
 
 INTERPOLATION = "area, cubic"  # what `scaled` does; part of an array's name
@@ -72,14 +72,14 @@ class Share:
 
 
 # Given what is being done: wraps an iterable of known length, to show how far it is.
-Progress = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
+ProgressFactory = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
 
 
 def pack(
     manifest: Manifest,
     split: str,
     size: int,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
     share: Share = Share(),
 ) -> Packed:
     """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
@@ -121,7 +121,7 @@ def pack(
 
 
 def _array(
-    path: Path, crops: _Crops, alike: str, progress: Progress | None
+    path: Path, crops: _Crops, alike: str, progress: ProgressFactory | None
 ) -> npt.NDArray[np.uint8]:
     """The array at `path`, mapped; built first where it is not there.
 
@@ -135,11 +135,11 @@ def _array(
         return _mapped(path)
     if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
         with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
-            build(Path(folder) / path.name, crops, progress)
+            write_packed_array(Path(folder) / path.name, crops, progress)
             return _mapped(Path(folder) / path.name)  # which stays when the file has no name left
-    with in_turn(path.with_suffix(".lock")):  # one process builds, others wait and find it
+    with file_lock(path.with_suffix(".lock")):  # one process builds, others wait and find it
         if not _is_right(path, crops):
-            build(path, crops, progress)
+            write_packed_array(path, crops, progress)
             for old in path.parent.glob(alike):
                 if old != path:
                     old.unlink()
@@ -174,9 +174,9 @@ class _Crops:
 
     def read(self, position: int) -> npt.NDArray[np.uint8]:
         """A crop at training size: (size, size, 3) uint8 RGB."""
-        path = below(self.root, self.hashes.index[position])
+        path = path_within(self.root, self.hashes.index[position])
         try:
-            data = regular(path).read_bytes()
+            data = regular_file(path).read_bytes()
         except OSError as error:
             raise PackError(
                 f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
@@ -205,7 +205,7 @@ def _is_right(path: Path, crops: _Crops) -> bool:
     return all(np.array_equal(images[i], crops.read(i)) for i in some)
 
 
-def build(path: Path, pictures: Pictures, progress: Progress | None) -> None:
+def write_packed_array(path: Path, pictures: Pictures, progress: ProgressFactory | None) -> None:
     """Fill an array under a temporary name, then rename: it is whole or not there.
 
     Raises:

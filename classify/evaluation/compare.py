@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError
-from classify.evaluation.bootstrap import FEW_GROUPS, Estimate, estimates
+from classify.evaluation.confidence_intervals import FEW_GROUPS, Estimate, jackknife_estimates
 from classify.evaluation.evaluate import auc_against_originals, with_originals
-from classify.evaluation.metrics import Floats, Weights, auc, curve, log_loss, share
-from classify.evaluation.overlap import known_people
-from classify.evaluation.predict import predict, score_split
+from classify.evaluation.metrics import (
+    Floats,
+    Weights,
+    auc,
+    log_loss,
+    threshold_curve,
+    weighted_mean,
+)
+from classify.evaluation.overlap import identity_overlap
+from classify.evaluation.predict import predict_probabilities, score_split
 from classify.evaluation.scores import Scores
 from classify.evaluation.split_audit import SplitAudit, split_audit
-from classify.evaluation.thresholds import Operating, operating
+from classify.evaluation.thresholds import OperatingPoint, operating_point
 from classify.training.runs import Run
 from ffpp_tools.console import counted
 from ffpp_tools.splits.manifest import Manifest
@@ -58,7 +65,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Matrix:
+class CrossManifestMatrix:
     """Runs by manifests.
 
     auc: as in a comparison, per frame; a row per run, a column per manifest.
@@ -72,7 +79,7 @@ class Matrix:
     notes: tuple[str, ...]
 
 
-def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison:
+def compare(runs: Sequence[Run], progress: ProgressFactory | None = None) -> Comparison:
     """Judge runs on the test splits of their manifests and time their networks here.
 
     They are ordered by AUC on their own validation splits, so that the first two, whose difference
@@ -105,7 +112,7 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
     }
     rows, splits = [], []
     for name, run in named.items():
-        measured = _measured(scores[name], unit, operating(run, progress))
+        measured = _measured(scores[name], unit, operating_point(run, progress))
         started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
         val_auc = _on_validation(validation[name], unit)
         rows.append({"run": name, **started, "val_auc": val_auc, **measured, **_cost(run)})
@@ -208,9 +215,9 @@ def _borrowed(runs: Sequence[Run]) -> list[str]:
     return [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
 
 
-def matrix(
-    runs: Sequence[Run], manifests: Sequence[Manifest], progress: Progress | None = None
-) -> Matrix:
+def compare_across_manifests(
+    runs: Sequence[Run], manifests: Sequence[Manifest], progress: ProgressFactory | None = None
+) -> CrossManifestMatrix:
     """Judge every run on the test split of every manifest.
 
     Args:
@@ -235,11 +242,11 @@ def matrix(
             scores = score_split(run, "test", other, progress)
             once = np.ones((1, len(scores)))
             table.iloc[row, column] = _auc(scores, once)[0]
-            known = known_people(run, manifest, "test")
+            known = identity_overlap(run, manifest, "test")
             leaks.iloc[row, column] = (
                 "unknown" if known.why_not else ("no", "yes")[known.shared > 0]
             )
-    return Matrix(table, leaks, _notes(runs, manifests))
+    return CrossManifestMatrix(table, leaks, _notes(runs, manifests))
 
 
 def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
@@ -257,7 +264,7 @@ def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...
     return tuple(found)
 
 
-def _measured(scores: Scores, unit: str, at: Operating) -> dict[str, float]:
+def _measured(scores: Scores, unit: str, at: OperatingPoint) -> dict[str, float]:
     once = np.ones((1, len(scores)))
     called = scores.p_fake[scores.is_fake] > at.threshold(unit)
     return {
@@ -295,7 +302,7 @@ def _auc(scores: Scores, weights: Weights) -> Floats:
     """Against originals; against all reals where no originals are there."""
     if with_originals(scores):
         return auc_against_originals(scores, weights)
-    return auc(curve(scores.is_fake, scores.p_fake, weights))
+    return auc(threshold_curve(scores.is_fake, scores.p_fake, weights))
 
 
 def _cost(run: Run) -> dict[str, float]:
@@ -303,11 +310,11 @@ def _cost(run: Run) -> dict[str, float]:
     model = run.best_model()
     side = model.input_shape[1]
     images = np.random.default_rng(0).integers(0, 256, (TIMED, side, side, 3), np.uint8)
-    predict(model, images[:1])  # compiles
+    predict_probabilities(model, images[:1])  # compiles
     took = []
     for _ in range(TURNS):
         start = time.perf_counter()
-        predict(model, images)
+        predict_probabilities(model, images)
         took.append(time.perf_counter() - start)
     return {
         "parameters": model.count_params(),
@@ -329,11 +336,11 @@ def _same(one: Scores, other: Scores) -> bool:
 
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
     def gain(weights: Weights) -> dict[str, Floats]:
-        right, other_right = (share(s.actual == s.predicted, weights) for s in (one, other))
+        right, other_right = (weighted_mean(s.actual == s.predicted, weights) for s in (one, other))
         area, other_area = _auc(one, weights), _auc(other, weights)
         gained = {"accuracy": right - other_right, "auc": area - other_area}
         return gained | {"other accuracy": other_right, "other auc": other_area}
 
     of = {"accuracy": "other accuracy", "auc": "other auc"}
-    found = estimates(one.table["group"], one.table["category"], gain, differences=of)
+    found = jackknife_estimates(one.table["group"], one.table["category"], gain, differences=of)
     return {name: found[name] for name in of}

@@ -12,11 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.evaluation import metrics
-from classify.evaluation.bootstrap import NO_INTERVAL, Estimate, Measures, estimates
+from classify.evaluation.confidence_intervals import (
+    NO_INTERVAL,
+    Estimate,
+    Measures,
+    jackknife_estimates,
+)
 from classify.evaluation.metrics import Floats, Weights
 from classify.evaluation.scores import CLIP_KEY, Scores
-from classify.evaluation.thresholds import Operating
-from ffpp_tools.sources.clip import ORIGINALS
+from classify.evaluation.thresholds import OperatingPoint
+from ffpp_tools.sources.clip import REAL_COUNTERPART
 
 # The paper's tables list the reals first.
 PAPER_ORDER = (
@@ -53,7 +58,7 @@ QUANTILES = ("eer", "recall_at_1_percent", "recall_at_5_percent")
 
 
 @dataclass(frozen=True)
-class Manipulation:
+class ManipulationMetrics:
     """How well one kind of fakes is detected."""
 
     category: str
@@ -68,7 +73,7 @@ class Manipulation:
 
 
 @dataclass(frozen=True)
-class Real:
+class RealMetrics:
     """How well one kind of reals is let pass."""
 
     category: str
@@ -80,7 +85,7 @@ class Real:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """How well one kind of unit, frames or clips, is classified."""
 
     unit: str  # "frame" or "clip"
@@ -92,8 +97,8 @@ class Judgement:
     confusion: pd.DataFrame  # counts, row per actual class
     per_class: pd.DataFrame  # precision, recall, f1, auc (one against the rest), support
     detection: pd.DataFrame  # counts, rows actual fake and real, columns called fake and real
-    manipulations: tuple[Manipulation, ...]
-    reals: tuple[Real, ...]
+    manipulations: tuple[ManipulationMetrics, ...]
+    reals: tuple[RealMetrics, ...]
 
     @property
     def samples(self) -> int:
@@ -124,9 +129,9 @@ class Judgement:
         return self.percent.loc[order, order]
 
 
-def judge(
-    scores: Scores, unit: str, operating: Operating, miss_rates: Mapping[str, float]
-) -> Judgement:
+def evaluate_scores(
+    scores: Scores, unit: str, operating: OperatingPoint, miss_rates: Mapping[str, float]
+) -> Evaluation:
     """Every measure of some scores.
 
     Args:
@@ -147,7 +152,7 @@ def judge(
         for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
     ]
     right = actual == predicted
-    return Judgement(
+    return Evaluation(
         unit=unit,
         scores=scores,
         threshold=threshold,
@@ -159,7 +164,7 @@ def judge(
         detection=detection,
         manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
         reals=tuple(
-            Real(**part.about, called_real=part.share(fake=False))
+            RealMetrics(**part.about, called_real=part.share(fake=False))
             for part in parts
             if part.label == "real"
         ),
@@ -171,9 +176,9 @@ def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
     actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
 
     def overall(weights: Weights) -> dict[str, Floats]:
-        curve = metrics.curve(scores.is_fake, scores.p_fake, weights)
+        curve = metrics.threshold_curve(scores.is_fake, scores.p_fake, weights)
         return {
-            "accuracy": metrics.share(actual == predicted, weights),
+            "accuracy": metrics.weighted_mean(actual == predicted, weights),
             "balanced_accuracy": metrics.balanced_accuracy(actual, predicted, weights),
             "auc": metrics.auc(curve),
             "auc_against_originals": auc_against_originals(scores, weights),
@@ -185,9 +190,9 @@ def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
         }
 
     groups, categories = scores.table["group"], scores.table["category"]
-    found = estimates(groups, categories, overall, losses=LOSSES, quantiles=QUANTILES)
+    found = jackknife_estimates(groups, categories, overall, losses=LOSSES, quantiles=QUANTILES)
     for rate in FALSE_POSITIVE_RATES:
-        if not resolved(scores, rate):
+        if not enough_reals_for_fpr(scores, rate):
             name = _recall_name(rate)
             found[name] = Estimate(math.nan, *NO_INTERVAL, found[name].groups)
     return found
@@ -197,7 +202,7 @@ def _recall_name(rate: float) -> str:
     return f"recall_at_{100 * rate:.0f}_percent"
 
 
-def resolved(scores: Scores, rate: float) -> bool:
+def enough_reals_for_fpr(scores: Scores, rate: float) -> bool:
     """Whether there are identity groups of reals enough to tell recall at a false positive rate.
 
     See `RESOLVING_GROUPS`. The groups behind the reals called fake are counted by how many of
@@ -214,7 +219,7 @@ def resolved(scores: Scores, rate: float) -> bool:
     return bool(counts.sum() ** 2 / (counts**2).sum() >= RESOLVING_GROUPS / 2)
 
 
-def flat(rows: tuple[Manipulation, ...] | tuple[Real, ...]) -> pd.DataFrame:
+def flat(rows: tuple[ManipulationMetrics, ...] | tuple[RealMetrics, ...]) -> pd.DataFrame:
     """A table of plain columns: of an estimate `detected` also `detected_low`, `detected_high`."""
     return pd.DataFrame([_flat(asdict(row)) for row in rows])
 
@@ -233,7 +238,9 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np.intp]:
     """Where the reals stand that a kind of fakes was made from, of the same compression."""
     table = scores.table
-    own = (table["category"] == ORIGINALS.get(category)) & (table["compression"] == compression)
+    own = (table["category"] == REAL_COUNTERPART.get(category)) & (
+        table["compression"] == compression
+    )
     return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
 
 
@@ -244,7 +251,7 @@ def auc_against_originals(scores: Scores, weights: Weights) -> Floats:
     """
     total, count = np.zeros(len(weights)), np.zeros(len(weights))
     for _, rows in with_originals(scores):
-        curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
+        curve = metrics.threshold_curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
         found = metrics.auc(curve)  # nan for a draw of people of whom there is none of it
         total += np.nan_to_num(found)
         count += np.isfinite(found)
@@ -300,25 +307,29 @@ class _Part:
         """The share of it that is called fake, or real."""
         hits = (self.scores.p_fake[self.at] > self.threshold) == fake
         groups = self.groups[self.at]
-        return estimates(groups, "all", lambda w: {"share": metrics.share(hits, w)})["share"]
+        return jackknife_estimates(
+            groups, "all", lambda w: {"share": metrics.weighted_mean(hits, w)}
+        )["share"]
 
-    def manipulation(self) -> Manipulation:
+    def manipulation(self) -> ManipulationMetrics:
         """It as fakes, beside its originals and beside all reals."""
         scores = self.scores
         versus = np.append(self.at, originals(scores, self.category, self.compression))
         everything = np.append(self.at, np.flatnonzero(~scores.is_fake))
 
         def against(weights: Weights) -> dict[str, Floats]:
-            curve = metrics.curve(scores.is_fake[versus], scores.p_fake[versus], weights)
+            curve = metrics.threshold_curve(scores.is_fake[versus], scores.p_fake[versus], weights)
             return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
 
         def against_all(weights: Weights) -> dict[str, Floats]:
-            curve = metrics.curve(scores.is_fake[everything], scores.p_fake[everything], weights)
+            curve = metrics.threshold_curve(
+                scores.is_fake[everything], scores.p_fake[everything], weights
+            )
             return {"auc": metrics.auc(curve)}
 
         own = self._estimates(versus, against)
         wide = self._estimates(everything, against_all)
-        return Manipulation(
+        return ManipulationMetrics(
             **self.about,
             detected=self.share(fake=True),
             auc=own["auc"],
@@ -329,7 +340,7 @@ class _Part:
     def _estimates(self, at: npt.NDArray[np.intp], measures: Measures) -> dict[str, Estimate]:
         """Measures of fakes beside reals; the fewer groups of the two count."""
         categories = self.scores.table["category"].to_numpy()[at]
-        return estimates(
+        return jackknife_estimates(
             self.groups[at],
             self.scores.is_fake[at],
             measures,

@@ -15,8 +15,16 @@ import pandas as pd
 
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import Floats
-from classify.evaluation.scores import BINARY, CLIP_KEY, PREFIX, Scores, label_of, p_fake, scored
-from ffpp_tools.files import regular
+from classify.evaluation.scores import (
+    BINARY,
+    CLIP_KEY,
+    PREFIX,
+    Scores,
+    label_of,
+    make_scores,
+    p_fake,
+)
+from ffpp_tools.files import regular_file
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import STILL
 
@@ -91,7 +99,7 @@ class _Rows:
         """A split with the probabilities of the file; nan where it has none."""
         samples = self.samples[split]
         found = values.reindex(self.names(samples)).to_numpy(float)
-        return scored(samples, found, classes, "frame" if self.unit == "face" else "clip")
+        return make_scores(samples, found, classes, "frame" if self.unit == "face" else "clip")
 
 
 def _clip_names(samples: pd.DataFrame) -> pd.Series:
@@ -102,7 +110,7 @@ def _clip_names(samples: pd.DataFrame) -> pd.Series:
 def _read(path: Path, manifest: Manifest, asked: pd.DataFrame) -> pd.DataFrame:
     """The table in a file, whatever separates its columns, with names as the manifest has them."""
     try:
-        with regular(path).open("rb") as file:
+        with regular_file(path).open("rb") as file:
             wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         encoding = "utf-16" if wide else "utf-8-sig"
         with path.open(encoding=encoding, newline="") as text:

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class JackknifeWeights:
     """Weights, (count, n), that are 0 for the samples of a row's block and 1 for all others.
 
     >>> left_out = LeftOut(np.array([0, 1, 1]), 2)
@@ -31,9 +31,9 @@ class LeftOut:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, at: tuple[slice, Ints | npt.NDArray[np.bool_]]) -> LeftOut:
+    def __getitem__(self, at: tuple[slice, Ints | npt.NDArray[np.bool_]]) -> JackknifeWeights:
         """The weights of some samples, as an array's `[:, rows]`."""
-        return LeftOut(self.blocks[at[1]], self.count)
+        return JackknifeWeights(self.blocks[at[1]], self.count)
 
     def __matmul__(self, values: Floats) -> Floats:
         return np.asarray(values.sum() - self._of_blocks(values))
@@ -48,17 +48,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class CurveLeftOut:
+class JackknifeCurve:
     """What is called fake at every threshold without each block; k thresholds and none at all.
 
     Thresholds are numbered from 0, where nothing is called fake, to k, where everything is.
     """
 
-    fakes: _Side
-    reals: _Side
+    fakes: _ClassCounts
+    reals: _ClassCounts
 
     @classmethod
-    def of(cls, fake: npt.NDArray[np.bool_], ends: Ints, left_out: LeftOut) -> CurveLeftOut:
+    def of(
+        cls, fake: npt.NDArray[np.bool_], ends: Ints, left_out: JackknifeWeights
+    ) -> JackknifeCurve:
         """The curves of samples that are sorted by falling score.
 
         Args:
@@ -68,8 +70,8 @@ class CurveLeftOut:
         """
         run = 1 + np.searchsorted(ends, np.arange(len(fake)))
 
-        def side(which: npt.NDArray[np.bool_]) -> _Side:
-            return _Side(run[which], left_out.blocks[which], len(ends), left_out.count)
+        def side(which: npt.NDArray[np.bool_]) -> _ClassCounts:
+            return _ClassCounts(run[which], left_out.blocks[which], len(ends), left_out.count)
 
         return cls(side(fake), side(~fake))
 
@@ -122,7 +124,7 @@ class CurveLeftOut:
 
 
 @dataclass(frozen=True)
-class _Side:
+class _ClassCounts:
     """The fakes, or the reals, of a curve."""
 
     run: Ints  # (m,) the threshold at which each is called fake, from 1, rising

@@ -1,9 +1,8 @@
 """Measures of a classifier, as pure functions on arrays. Fake is the positive class.
 
 Measures that are given weights take one row of them per set of weights, (w, n), and return (w,)
-values. A jackknife (`classify.evaluation.bootstrap`) gives its weights as `LeftOut`, and pays for
-one sort and the samples of each block. Where a measure does not exist, for want of fakes or of
-reals, it is nan.
+values. A jackknife gives its weights as `JackknifeWeights`, and costs one sort and the samples of
+each block. A metric that is undefined because fakes or reals are missing is nan.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import LEAST_PROBABILITY
-from classify.evaluation.jackknife import CurveLeftOut, LeftOut
+from classify.evaluation.jackknife import JackknifeCurve, JackknifeWeights
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.floating]
-Weights = Floats | LeftOut
+Weights = Floats | JackknifeWeights
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
 MAX_TEMPERATURE = 20.0  # temperatures are sought from 1 / 20 to 20
@@ -59,12 +58,12 @@ def per_class(
         dict(zip(columns, values, strict=True)), index=pd.Index(classes, name="class")
     )
     table.loc[table["support"] == 0, ["precision", "recall", "f1"]] = np.nan
-    aucs = [auc(curve(actual == i, probabilities[:, i]))[0] for i in range(len(classes))]
+    aucs = [auc(threshold_curve(actual == i, probabilities[:, i]))[0] for i in range(len(classes))]
     table.insert(3, "auc", aucs)
     return table
 
 
-def share(hits: npt.ArrayLike, weights: Weights) -> Floats:
+def weighted_mean(hits: npt.ArrayLike, weights: Weights) -> Floats:
     """The share of hits among all: accuracy, recall, detection rate, by what is handed in."""
     total = weights.sum(axis=1)
     return np.divide(weights @ np.asarray(hits, float), total, where=total > 0, out=_nan(total))
@@ -73,13 +72,15 @@ def share(hits: npt.ArrayLike, weights: Weights) -> Floats:
 def balanced_accuracy(actual: Ints, predicted: Ints, weights: Weights) -> Floats:
     """The mean recall over the classes that are there."""
     right = np.asarray(actual) == np.asarray(predicted)
-    recalls = [share(right[actual == c], weights[:, actual == c]) for c in np.unique(actual)]
+    recalls = [
+        weighted_mean(right[actual == c], weights[:, actual == c]) for c in np.unique(actual)
+    ]
     there = np.isfinite(recalls)
     return np.where(there, recalls, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
 
 
 @dataclass(frozen=True)
-class Curve:
+class ThresholdCurve:
     """What is called fake at every threshold, from none to all; a row per set of weights."""
 
     thresholds: Floats  # (k,) decreasing, from infinity; called fake is what reaches it
@@ -128,16 +129,18 @@ class Curve:
         return (np.diff(self.recall, axis=1) * self.precision[:, 1:]).sum(axis=1)
 
 
-AnyCurve = Curve | CurveLeftOut
+AnyCurve = ThresholdCurve | JackknifeCurve
 
 
 @overload
-def curve(
+def threshold_curve(
     is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Floats | None = None
-) -> Curve: ...
+) -> ThresholdCurve: ...
 @overload
-def curve(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights) -> AnyCurve: ...
-def curve(
+def threshold_curve(
+    is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights
+) -> AnyCurve: ...
+def threshold_curve(
     is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights | None = None
 ) -> AnyCurve:
     """Count what is called fake at every threshold.
@@ -153,14 +156,14 @@ def curve(
     fake, scores = fake[order], scores[order]
     ends = np.flatnonzero(np.diff(scores, append=-np.inf))  # of runs of equal scores
     sorted_weights = weights[:, order]
-    if isinstance(sorted_weights, LeftOut):
-        return CurveLeftOut.of(fake, ends, sorted_weights)
+    if isinstance(sorted_weights, JackknifeWeights):
+        return JackknifeCurve.of(fake, ends, sorted_weights)
 
     def counted(what: npt.NDArray[np.bool_]) -> Floats:
         sums = np.cumsum(sorted_weights * what, axis=1)[:, ends]
         return np.concatenate([np.zeros((len(weights), 1)), sums], axis=1)
 
-    return Curve(np.append(np.inf, scores[ends]), counted(fake), counted(~fake))
+    return ThresholdCurve(np.append(np.inf, scores[ends]), counted(fake), counted(~fake))
 
 
 def auc(c: AnyCurve) -> Floats:
@@ -220,7 +223,7 @@ def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | Non
     0.5. None where no threshold is better than to call everything fake or everything real, such as
     where only fakes or only reals are there.
     """
-    c = curve(is_fake, p_fake)
+    c = threshold_curve(is_fake, p_fake)
     if not c.both[0]:
         return None
     scores = c.thresholds[1:]
@@ -237,7 +240,7 @@ def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | Non
 def log_loss(actual: Ints, probabilities: Floats, weights: Weights) -> Floats:
     """The mean of -log of the probability that was given to what it is."""
     given = probabilities[np.arange(len(actual)), actual]
-    return share(-np.log(np.clip(given, LEAST_PROBABILITY, 1)), weights)
+    return weighted_mean(-np.log(np.clip(given, LEAST_PROBABILITY, 1)), weights)
 
 
 def reliability(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> pd.DataFrame:

@@ -11,13 +11,13 @@ from classify.evaluation.split_audit import dataset_at, without_paths
 from classify.training.runs import Run
 from ffpp_tools.console import counted
 from ffpp_tools.errors import FfppError
-from ffpp_tools.grouping.groups import groups
-from ffpp_tools.splits.audit import ties_within
+from ffpp_tools.grouping.groups import identity_groups
+from ffpp_tools.splits.audit import edges_within
 from ffpp_tools.splits.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Known:
+class IdentityOverlap:
     """How many groups of people of a split a run has seen in training or validation."""
 
     shared: int
@@ -35,7 +35,7 @@ class Known:
         )
 
 
-def known_people(run: Run, other: Manifest, split: str) -> Known:
+def identity_overlap(run: Run, other: Manifest, split: str) -> IdentityOverlap:
     """Whom of a split the run was trained or validated on, by the ties of both datasets."""
     judged = other.samples(split)
     try:
@@ -44,8 +44,8 @@ def known_people(run: Run, other: Manifest, split: str) -> Known:
         roots = dict.fromkeys((own.root, other.root))
         tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
-        return Known(0, 0, without_paths(error, other))
+        return IdentityOverlap(0, 0, without_paths(error, other))
     samples = pd.concat([seen, judged], ignore_index=True)
-    group = groups(samples, ties_within(samples, tied))
+    group = identity_groups(samples, edges_within(samples, tied))
     known, asked = set(group[: len(seen)]), set(group[len(seen) :])
-    return Known(len(known & asked), len(asked))
+    return IdentityOverlap(len(known & asked), len(asked))

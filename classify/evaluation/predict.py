@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import jit_compile
-from classify.data.pack import Progress, pack
+from classify.data.pack import ProgressFactory, pack
 from classify.errors import ChangedError, ClassifyError, ModelError
-from classify.evaluation.scores import PREFIX, Scores, classes_of, scored
+from classify.evaluation.scores import PREFIX, Scores, classes_of, make_scores
 from classify.training.runs import Run
-from ffpp_tools.console import say
+from ffpp_tools.console import print_line
 from ffpp_tools.errors import FfppError
-from ffpp_tools.files import regular, write_atomically
+from ffpp_tools.files import regular_file, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import keras
 
 Images = npt.NDArray[np.uint8]
-Shown = Callable[[Iterable[int], int], Iterable[int]]
+ProgressWrapper = Callable[[Iterable[int], int], Iterable[int]]
 
 
 def score_split(
-    run: Run, split: str, manifest: Manifest | None = None, progress: Progress | None = None
+    run: Run, split: str, manifest: Manifest | None = None, progress: ProgressFactory | None = None
 ) -> Scores:
     """The best checkpoint's probabilities for every sample of a split.
 
@@ -54,7 +54,7 @@ def score_split(
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes
         classes_of(samples, classes)  # refuses what it does not know before the work
-        return scored(samples, _probabilities(run, manifest, split, progress), classes)
+        return make_scores(samples, _probabilities(run, manifest, split, progress), classes)
     own = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
     of = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
@@ -65,7 +65,7 @@ def score_split(
         found = _probabilities(run, own, split, progress)
     except (ClassifyError, FfppError) as error:
         if written.scores:  # of an older version, whose rows are the manifest's
-            say(f"{path} is taken as it is: {written.wrong}, and {error}", style="yellow")
+            print_line(f"{path} is taken as it is: {written.wrong}, and {error}", style="yellow")
             return written.scores
         if not written.wrong:
             raise
@@ -74,10 +74,10 @@ def score_split(
             f"put the dataset back where {own.folder} expects it, or restore the file"
         ) from error
     if written.wrong:
-        say(f"{path} was made anew: {written.wrong}", style="yellow")
-    scores = scored(own.samples(split), found, own.classes)
+        print_line(f"{path} was made anew: {written.wrong}", style="yellow")
+    scores = make_scores(own.samples(split), found, own.classes)
     digest = {"digest": _digest(scores, of)}
-    scores.table.attrs = format_versions.stamped(format_versions.PREDICTIONS, of | digest)
+    scores.table.attrs = format_versions.with_format(format_versions.PREDICTIONS, of | digest)
     write_atomically(path, scores.table.to_parquet(index=False))
     return scores
 
@@ -96,8 +96,8 @@ def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
     if not path.exists():
         return _Written()
     try:
-        table = pd.read_parquet(regular(path))
-        format_versions.checked(format_versions.PREDICTIONS, path, table.attrs)
+        table = pd.read_parquet(regular_file(path))
+        format_versions.checked_format(format_versions.PREDICTIONS, path, table.attrs)
         probabilities = table[[f"{PREFIX}{name}" for name in classes]].to_numpy(np.float32)
     except (OSError, ValueError, KeyError) as error:
         return _Written(wrong=f"it is damaged ({error})")
@@ -110,7 +110,7 @@ def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
         name for name in samples if name not in table or list(table[name]) != list(samples[name])
     ]:
         return _Written(wrong=f"its column {differing[0]} is not the manifest's")
-    scores = scored(samples, probabilities, classes)
+    scores = make_scores(samples, probabilities, classes)
     if "digest" not in attributes:
         return _Written(scores, "an older version wrote it, without a digest")
     if attributes != of | {"digest": _digest(scores, of)}:
@@ -127,16 +127,16 @@ def _digest(scores: Scores, of: dict[str, str]) -> str:
 
 
 def _probabilities(
-    run: Run, manifest: Manifest, split: str, progress: Progress | None
+    run: Run, manifest: Manifest, split: str, progress: ProgressFactory | None
 ) -> npt.NDArray[np.float32]:
     model = run.best_model()
     data = pack(manifest, split, model.input_shape[1], progress)
     shown = progress(f"judging {split}") if progress else None
-    return predict(model, data.images, run.settings.batch_size, shown)
+    return predict_probabilities(model, data.images, run.settings.batch_size, shown)
 
 
-def predict(
-    model: keras.Model, images: Images, batch_size: int = 64, shown: Shown | None = None
+def predict_probabilities(
+    model: keras.Model, images: Images, batch_size: int = 64, shown: ProgressWrapper | None = None
 ) -> npt.NDArray[np.float32]:
     """What a network makes of packed crops.
 

@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from classify.data.pack import Progress, scaled
+from classify.data.pack import ProgressFactory, scaled
 from classify.errors import PackError
 from classify.evaluation import metrics
 from classify.evaluation.evaluate import auc_against_originals, with_originals
 from classify.evaluation.metrics import Floats
-from classify.evaluation.predict import predict
-from classify.evaluation.scores import CLIP_KEY, Scores, scored
-from classify.evaluation.thresholds import Operating
+from classify.evaluation.predict import predict_probabilities
+from classify.evaluation.scores import CLIP_KEY, Scores, make_scores
+from classify.evaluation.thresholds import OperatingPoint
 from classify.training.runs import Run
-from ffpp_tools.files import below
+from ffpp_tools.files import path_within
 from ffpp_tools.splits.manifest import MANIFEST_COLUMNS, Manifest
 from ffpp_tools.video.encode import h264
 from ffpp_tools.video.image import Image, read_image, through_jpeg
@@ -53,7 +53,7 @@ class Robustness:
         return wide.loc[order, list(dict.fromkeys(name))]
 
 
-def video(image: Image, crf: int) -> Image:
+def h264_compressed(image: Image, crf: int) -> Image:
     """After H.264 at a constant rate factor, as a frame of a slow pan."""
     height, width = image.shape[:2]
     even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -81,19 +81,19 @@ def noisy(image: Image, sigma: float) -> Image:
 
 DAMAGES: dict[str, Callable[[Image], Image]] = {
     **{f"JPEG {q}": partial(through_jpeg, quality=q) for q in (90, 70, 50, 30)},
-    **{f"H.264 CRF {crf}": partial(video, crf=crf) for crf in (23, 32, 40)},
+    **{f"H.264 CRF {crf}": partial(h264_compressed, crf=crf) for crf in (23, 32, 40)},
     **{f"downscaled {f}×": partial(downscaled, factor=f) for f in (2, 4)},
     **{f"blur, sigma {sigma} px": partial(blurred, sigma=sigma) for sigma in (1, 2)},
     **{f"noise, sigma {sigma}": partial(noisy, sigma=sigma) for sigma in (5, 10)},
 }
 
 
-def robustness(
+def evaluate_robustness(
     run: Run,
     scores: Scores,
     manifest: Manifest,
-    operating: Operating,
-    progress: Progress | None = None,
+    operating: OperatingPoint,
+    progress: ProgressFactory | None = None,
 ) -> Robustness:
     """Judge a run's network on damaged copies of crops.
 
@@ -115,7 +115,7 @@ def robustness(
     tables = [before.assign(damage=UNTOUCHED)]
     paths = samples["path"].to_list()
     for name, probabilities in _damaged(run, manifest, paths, progress).items():
-        after = scored(samples, probabilities, scores.classes)
+        after = make_scores(samples, probabilities, scores.classes)
         tables.append(_measured(after, operating.frame_threshold).assign(damage=name))
     table = pd.concat(tables, ignore_index=True)
     for column in ("auc", "detected"):
@@ -126,14 +126,14 @@ def robustness(
 
 
 def _damaged(
-    run: Run, manifest: Manifest, paths: list[str], progress: Progress | None
+    run: Run, manifest: Manifest, paths: list[str], progress: ProgressFactory | None
 ) -> dict[str, Floats]:
     """Each damage and the probabilities after it, (n, classes); few crops in memory at a time."""
     model = run.best_model()
     side = model.input_shape[1]
 
     def read(path: str) -> Image:
-        face = read_image(below(manifest.root, path))
+        face = read_image(path_within(manifest.root, path))
         if face is None:
             raise PackError(f"{manifest.root / path}: not a readable image; extract it again")
         return face
@@ -146,7 +146,7 @@ def _damaged(
             faces = list(threads.map(read, paths[start : start + BATCH]))
             for name, damage in DAMAGES.items():
                 images = threads.map(lambda face, do=damage: scaled(do(face), side), faces)
-                found[name].append(predict(model, np.stack(list(images))))
+                found[name].append(predict_probabilities(model, np.stack(list(images))))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
@@ -154,7 +154,7 @@ def _measured(scores: Scores, threshold: float) -> pd.DataFrame:
     """AUC against originals and share called fake of each manipulation, and of all."""
     called = scores.p_fake > threshold
     aucs = {
-        key: metrics.auc(metrics.curve(scores.is_fake[rows], scores.p_fake[rows]))[0]
+        key: metrics.auc(metrics.threshold_curve(scores.is_fake[rows], scores.p_fake[rows]))[0]
         for key, rows in with_originals(scores)
     }
     rows = [

@@ -18,7 +18,7 @@ from ffpp_tools.store.schema import STILL
 PREFIX = "p_"  # of the probability columns: p_Deepfakes, p_Face2Face, …
 BINARY = {"fake": "fake", "real": "real"}
 CLIP_KEY = ["category", "compression", "clip"]  # four fakes may share one clip name
-KEPT = ["class", "class_index", "label", "group"]  # what all frames of a clip share
+CLIP_COLUMNS = ["class", "class_index", "label", "group"]  # what all frames of a clip share
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Scores:
             return self
         clips = self.table[self.table["compression"] != STILL]
         columns = {f"{PREFIX}{name}": "mean" for name in self.classes}
-        how = {**dict.fromkeys(KEPT, "first"), **columns}
+        how = {**dict.fromkeys(CLIP_COLUMNS, "first"), **columns}
         return Scores(clips.groupby(CLIP_KEY, as_index=False).agg(how), self.classes, "clip")
 
 
@@ -81,7 +81,7 @@ def p_fake(probabilities: Floats, classes: Mapping[str, str]) -> Floats:
     return probabilities[:, [label == "fake" for label in classes.values()]].sum(axis=1)
 
 
-def scored(
+def make_scores(
     samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str], unit: str = "frame"
 ) -> Scores:
     """Samples of a manifest with the probabilities that a detector of `classes` gave them.
@@ -108,7 +108,7 @@ def scored(
 
 
 def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
-    """Which of a detector's classes each sample belongs to, as `scored` finds it.
+    """Which of a detector's classes each sample belongs to, as `make_scores` finds it.
 
     Raises:
         ClassifyError: some sample belongs to none.

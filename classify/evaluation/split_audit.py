@@ -19,10 +19,10 @@ import pandas as pd
 from classify.evaluation.scores import Scores
 from ffpp_tools.errors import TableError
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import groups, knots
+from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
-from ffpp_tools.splits.audit import Audit, audited, ties_within, with_audit
-from ffpp_tools.splits.build import groups_behind
+from ffpp_tools.splits.audit import Audit, audited, edges_within, with_audit
+from ffpp_tools.splits.build import group_counts
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import SPLITS
 
@@ -35,7 +35,7 @@ class SplitAudit:
     """A manifest's splits, by what ties clips and stills now.
 
     manifest: its info holds the summary, the groups and the audit of now.
-    group_of: clip or still, as `groups.knots` names it → identity group; None where the dataset
+    group_of: clip or still, as `groups.nodes` names it → identity group; None where the dataset
         cannot be read.
     changed: whether the groups are others than when the manifest was made.
     """
@@ -64,7 +64,7 @@ class SplitAudit:
     def _regrouped(self, table: pd.DataFrame) -> pd.DataFrame:
         if self.group_of is None:
             return table
-        return table.assign(group=knots(table).map(self.group_of).astype("str"))
+        return table.assign(group=nodes(table).map(self.group_of).astype("str"))
 
 
 def split_audit(manifest: Manifest) -> SplitAudit:
@@ -113,7 +113,7 @@ def dataset_at(root: Path) -> Dataset:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _CurrentAudit:
     audit: Audit
     group_of: dict[str, str]
     behind: dict[str, dict[str, int]]  # how many groups each split's clips and stills come from
@@ -122,29 +122,29 @@ class _Found:
 
 
 @lru_cache(maxsize=8)
-def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _Found:
+def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _CurrentAudit:
     manifest = Manifest.read(folder)
     columns = ["category", "compression", "clip", "class", "label", "group"]
     splits = {split: manifest.samples(split, columns) for split in SPLITS}
     every = pd.concat([rows.assign(split=s) for s, rows in splits.items()], ignore_index=True)
     tables = _dataset(manifest.root, tables_stamp)
-    held = set(knots(tables.frames).unique())
-    units = knots(every)
+    held = set(nodes(tables.frames).unique())
+    units = nodes(every)
     for unit in units.unique():
         if unit not in held:
             raise TableError(f"{manifest.root} does not hold {unit}")
     there = {**tables.fingerprints, **official_lists.hashes(tables.folder)}
     lost = tuple(name for name in manifest.info["tables"] if name not in there)
-    tied = ties_within(every, tables.ties)
+    tied = edges_within(every, tables.ties)
     if lost:  # the manifest still knows what the lost table said
         known = pd.DataFrame({"a": units, "b": "~group " + every["group"]}).drop_duplicates()
         tied = pd.concat([tied, known.assign(reason="several", detail="")], ignore_index=True)
-    group = groups(every, tied)
-    return _Found(
+    group = identity_groups(every, tied)
+    return _CurrentAudit(
         audited(every, tables),
         group.groupby(units).first().to_dict(),
         {
-            split: groups_behind(rows.assign(group=group[rows.index]))
+            split: group_counts(rows.assign(group=group[rows.index]))
             for split, rows in every.groupby("split")
         },
         not _same_partition(group, every["group"]),

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ChangedError, ClassifyError, RunError
 from classify.evaluation.metrics import best_temperature, best_threshold
 from classify.evaluation.predict import score_split
 from classify.evaluation.scores import Scores
 from classify.training.runs import Run
-from ffpp_tools.console import say
+from ffpp_tools.console import print_line
 from ffpp_tools.errors import FfppError, FormatError
 from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.store import format_versions
@@ -24,7 +24,7 @@ FILE = "operating.json"
 
 
 @dataclass(frozen=True)
-class Operating:
+class OperatingPoint:
     """What turns probabilities into verdicts."""
 
     why_fixed: str  # why nothing could be chosen; empty where validation has chosen
@@ -38,7 +38,7 @@ class Operating:
         return self.clip_threshold if unit == "clip" else self.frame_threshold
 
 
-def chosen(validation: Scores) -> Operating:
+def fit_operating_point(validation: Scores) -> OperatingPoint:
     """The thresholds of the highest balanced accuracy, and the temperature of the lowest loss.
 
     Where no threshold is better than to call everything the same, it is 0.5.
@@ -51,10 +51,10 @@ def chosen(validation: Scores) -> Operating:
     frame, clip = (0.5 if (at := best.get(unit)) is None else at for unit in ("frame", "clip"))
     temperature = best_temperature(validation.actual, validation.probabilities)
     no_better = tuple(unit for unit, value in best.items() if value is None)
-    return Operating("", frame, clip, temperature, no_better if len(clips) else no_better[:1])
+    return OperatingPoint("", frame, clip, temperature, no_better if len(clips) else no_better[:1])
 
 
-def operating(run: Run, progress: Progress | None = None) -> Operating:
+def operating_point(run: Run, progress: ProgressFactory | None = None) -> OperatingPoint:
     """The run's own, chosen on its validation split and kept in operating.json.
 
     It is chosen anew each time, which is quick, wherever the predictions of that split are there or
@@ -72,11 +72,11 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
         ClassifyError, FfppError: nothing was chosen before, and nothing can be.
     """
     if run.settings.refit:
-        return Operating(why_fixed="the run was trained on val too")
+        return OperatingPoint(why_fixed="the run was trained on val too")
     path, checkpoint = run.folder / FILE, run.checkpoint_sha256
     kept = _kept(run, checkpoint)
     try:
-        found = chosen(score_split(run, "val", progress=progress))
+        found = fit_operating_point(score_split(run, "val", progress=progress))
     except FormatError:
         raise
     except (ClassifyError, FfppError) as error:
@@ -88,16 +88,18 @@ def operating(run: Run, progress: Progress | None = None) -> Operating:
                 f"anew ({error}): put the run's dataset back, or restore the file"
             ) from error
         if is_intact(kept) is None:
-            say(f"{path} is taken as it is: an older version wrote it, without a digest", "yellow")
+            print_line(
+                f"{path} is taken as it is: an older version wrote it, without a digest", "yellow"
+            )
         try:
             return _read(kept)
         except (KeyError, TypeError, ValueError) as damage:
             raise RunError(f"{path}: damaged ({damage!r}), and {error}") from damage
     values = {"checkpoint": checkpoint, "manifest": run.manifest_sha256, **asdict(found)}
-    values = with_digest(format_versions.stamped(format_versions.OPERATING, values))
+    values = with_digest(format_versions.with_format(format_versions.OPERATING, values))
     if not (is_intact(kept) and _agree(kept, values)):
         if kept and is_intact(kept) is not None:
-            say(f"{path} was written anew: it was not what validation gives", style="yellow")
+            print_line(f"{path} was written anew: it was not what validation gives", style="yellow")
         write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
     return found
 
@@ -111,7 +113,7 @@ def _kept(run: Run, checkpoint: str) -> dict[str, Any]:
     path = run.folder / FILE
     try:
         kept = dict(read_json(path))
-        format_versions.checked(format_versions.OPERATING, path, kept)
+        format_versions.checked_format(format_versions.OPERATING, path, kept)
     except (OSError, ValueError, TypeError):
         return {}  # none yet, or damaged
     same = kept.get("checkpoint") == checkpoint
@@ -129,24 +131,24 @@ def _agree(kept: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     )
 
 
-def _read(kept: Mapping[str, Any]) -> Operating:
+def _read(kept: Mapping[str, Any]) -> OperatingPoint:
     """The operating point that a file holds; those of before the digest lack `no_better`."""
     names = ("frame_threshold", "clip_threshold", "temperature")
     values = {name: float(kept[name]) for name in names}
-    return Operating(
+    return OperatingPoint(
         str(kept["why_fixed"]), **values, no_better=tuple(map(str, kept.get("no_better", ())))
     )
 
 
-def operating_if_known(run: Run, progress: Progress | None = None) -> Operating:
+def operating_point_or_default(run: Run, progress: ProgressFactory | None = None) -> OperatingPoint:
     """The same, also for a run that was taken away from its data before anything was chosen.
 
     Raises:
-        ChangedError: as `operating`.
+        ChangedError: as `operating_point`.
     """
     try:
-        return operating(run, progress)
+        return operating_point(run, progress)
     except (ChangedError, FormatError):
         raise
     except (ClassifyError, FfppError) as error:
-        return Operating(why_fixed=f"its validation split cannot be judged here ({error})")
+        return OperatingPoint(why_fixed=f"its validation split cannot be judged here ({error})")

@@ -62,7 +62,7 @@ class Dcgan(keras.Model):  # type: ignore[misc]
         return cls(made(config["generator"]), made(config["discriminator"]))
 
 
-def built(settings: GanSettings) -> Dcgan:
+def build_dcgan(settings: GanSettings) -> Dcgan:
     """An untrained pair of networks with its optimizer, the same for the same seed."""
     keras.utils.set_random_seed(settings.seed)
     model = Dcgan(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.data.pack import scaled
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.models import build
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def feature_network(weights: str) -> keras.Model:
 
 def features(network: keras.Model, images: npt.NDArray[np.uint8]) -> Floats:
     """What `feature_network` makes of (n, size, size, 3) uint8 RGB: (n, 1280)."""
-    return predict(network, np.stack([scaled(image, SIZE) for image in images]))
+    return predict_probabilities(network, np.stack([scaled(image, SIZE) for image in images]))
 
 
 def frechet_distance(one: Floats, other: Floats) -> float:

@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError
 from classify.gan.run import GanRun
 from classify.training.runs import load_model
-from ffpp_tools.files import occupied, read_json, sweep, write_atomically
+from ffpp_tools.files import delete_temporary_files, occupied, read_json, write_atomically
 from ffpp_tools.store import format_versions
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 
 NOTE = "generated.json"
 AT_A_TIME = 64
@@ -31,7 +31,7 @@ def generate(
     folder: Path,
     epoch: int | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
 ) -> None:
     """Write generated faces as 00000001.png and so on, and generated.json, which says of what.
 
@@ -62,9 +62,12 @@ def generate(
     note = folder / NOTE
     if occupied(folder) and not of.items() <= _read(note).items():
         raise ClassifyError(f"{folder} holds something else: choose another --out")
-    with alone_in(folder, "classify gan generate"):
-        sweep(folder)
-        text = json.dumps(format_versions.stamped(format_versions.GENERATED, said), indent=2) + "\n"
+    with folder_lock(folder, "classify gan generate"):
+        delete_temporary_files(folder)
+        text = (
+            json.dumps(format_versions.with_format(format_versions.GENERATED, said), indent=2)
+            + "\n"
+        )
         write_atomically(note, text.encode())
         _write_faces(run, model, count, folder, seed, progress)
 
@@ -75,7 +78,7 @@ def _write_faces(
     count: int,
     folder: Path,
     seed: int,
-    progress: Progress | None,
+    progress: ProgressFactory | None,
 ) -> None:
     missing = [i for i in range(1, count + 1) if not (folder / f"{i:08d}.png").exists()]
 
@@ -83,7 +86,7 @@ def _write_faces(
         for start in range(0, len(missing), AT_A_TIME):
             numbers = missing[start : start + AT_A_TIME]
             noise = noise_of(numbers, seed, run.settings.latent)
-            for number, face in zip(numbers, pictures_of(model, noise), strict=True):
+            for number, face in zip(numbers, generated_images(model, noise), strict=True):
                 data = cv2.imencode(".png", face[..., ::-1])[1].tobytes()
                 write_atomically(folder / f"{number:08d}.png", data)
                 yield number
@@ -98,7 +101,9 @@ def noise_of(numbers: list[int], seed: int, latent: int) -> npt.NDArray[np.float
     return np.stack(rows)
 
 
-def pictures_of(generator: keras.Model, noise: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def generated_images(
+    generator: keras.Model, noise: npt.NDArray[np.float32]
+) -> npt.NDArray[np.uint8]:
     """What a generator makes of (n, latent) noise: (n, size, size, 3) RGB."""
     made = []
     for start in range(0, len(noise), AT_A_TIME):
@@ -119,6 +124,8 @@ def _hash(model: keras.Model) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return format_versions.unstamped(format_versions.GENERATED, path, dict(read_json(path)))
+        return format_versions.without_format(
+            format_versions.GENERATED, path, dict(read_json(path))
+        )
     except (OSError, ValueError, TypeError):
         return {}

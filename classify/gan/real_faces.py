@@ -14,12 +14,12 @@ import pandas as pd
 
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
-from classify.data.pack import Packed, Progress, build, scaled
+from classify.data.pack import Packed, ProgressFactory, scaled, write_packed_array
 from classify.errors import PackError
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL
 from classify.gan.settings import GanSettings
 from ffpp_tools.extraction.stills import read_still
-from ffpp_tools.files import below
+from ffpp_tools.files import path_within
 from ffpp_tools.sources.stills import images_below
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.video.image import Image
@@ -39,7 +39,7 @@ def find_pictures(source: Path) -> list[Path]:
         manifest = Manifest.read(source)
         samples = manifest.samples("train")
         real = samples.loc[samples["label"] == "real", "path"]
-        found = [below(manifest.root, path) for path in real]
+        found = [path_within(manifest.root, path) for path in real]
     else:
         found = images_below(source)
     if len(found) < LEAST:
@@ -51,13 +51,13 @@ def find_pictures(source: Path) -> list[Path]:
     return found
 
 
-def packed(paths: Sequence[Path], size: int, path: Path, progress: Progress | None) -> None:
+def packed(paths: Sequence[Path], size: int, path: Path, progress: ProgressFactory | None) -> None:
     """Scale pictures, of each the square in its middle, and write them as an array.
 
     Raises:
         PackError: one cannot be read, or the array cannot be written.
     """
-    build(path, _Files(paths, size), progress)
+    write_packed_array(path, _Files(paths, size), progress)
 
 
 def load(path: Path, size: int) -> npt.NDArray[np.uint8]:
@@ -77,7 +77,7 @@ def load(path: Path, size: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Files:
-    """Picture files, as `pack.build` takes them."""
+    """Picture files, as `pack.write_packed_array` takes them."""
 
     paths: Sequence[Path]
     size: int

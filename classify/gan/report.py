@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import DownloadError, RunError
 from classify.gan import figures
 from classify.gan.collapse import WATCHED, diversity
 from classify.gan.frechet import feature_network, features, frechet_distance
-from classify.gan.generate import noise_of, pictures_of
+from classify.gan.generate import generated_images, noise_of
 from classify.gan.real_faces import ARRAY, load
 from classify.gan.run import GanRun
 from classify.reporting import formatting
 from classify.training import curves
 from classify.training.runs import load_model
 from ffpp_tools.files import write_atomically
-from ffpp_tools.store.incomplete import making
+from ffpp_tools.store.incomplete import writing_folder
 
 MOST = 2000  # faces that a distance is measured on
 SHOWN = 6  # of each generator
@@ -29,7 +29,7 @@ SEED = 1_000_000  # no face that `generate` would write without being asked for 
 
 
 @dataclass(frozen=True)
-class Kept:
+class GeneratorResult:
     """One generator that was kept."""
 
     epochs: int
@@ -47,7 +47,7 @@ class GanReport:
     """
 
     run: GanRun
-    kept: tuple[Kept, ...]
+    kept: tuple[GeneratorResult, ...]
     measured: int
     floor: float
 
@@ -60,7 +60,7 @@ class GanReport:
 
 
 def make_report(
-    run: GanRun, weights: str, progress: Progress | None = None, *, faces: bool = True
+    run: GanRun, weights: str, progress: ProgressFactory | None = None, *, faces: bool = True
 ) -> GanReport:
     """Judge every generator that was kept, and write `report/` of the run.
 
@@ -95,12 +95,12 @@ def make_report(
     kept = []
     epochs = run.kept_epochs
     for number in progress("judging generators")(epochs, len(epochs)) if progress else epochs:
-        made = pictures_of(load_model(run.generator(number)), noise)
+        made = generated_images(load_model(run.generator(number)), noise)
         distance = np.nan
         if network is not None:
             distance = frechet_distance(real, features(network, made[:half]))
         share = diversity(made[:WATCHED]) / real_diversity
-        kept.append(Kept(number, made[:SHOWN].copy(), share, distance))
+        kept.append(GeneratorResult(number, made[:SHOWN].copy(), share, distance))
     found = GanReport(run, tuple(kept), half, floor)
     _write(found, run.folder / "report", faces)
     return found
@@ -111,6 +111,6 @@ def _write(found: GanReport, folder: Path, faces: bool) -> None:
     svg = curves.image(figures.course(found.run.log), "svg")
     said = {"remarks": found.run.remarks(), "source": found.run.source.name}
     html = formatting.rendered("gan.html", found=found, course=svg, faces=faces, **said)
-    with making(folder, "classify gan report", ("generators.csv", "report.html")):
+    with writing_folder(folder, "classify gan report", ("generators.csv", "report.html")):
         write_atomically(folder / "generators.csv", table.encode())
         write_atomically(folder / "report.html", html.encode())

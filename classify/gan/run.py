@@ -53,7 +53,7 @@ class GanRun:
             "images": {"path": self.images, "count": self.count},
             "gan": self.settings.table(),
         }
-        text = tomli_w.dumps(format_versions.stamped(format_versions.RUN, config))
+        text = tomli_w.dumps(format_versions.with_format(format_versions.RUN, config))
         write_atomically(self.folder / CONFIG, text.encode())
 
     @classmethod
@@ -65,7 +65,7 @@ class GanRun:
         """
         path = folder / CONFIG
         try:
-            config = format_versions.unstamped(format_versions.RUN, path, read_toml(path))
+            config = format_versions.without_format(format_versions.RUN, path, read_toml(path))
             images = config["images"]
             settings = GanSettings(**config["gan"])
             return cls(folder, settings, str(images["path"]), int(images["count"]))

@@ -11,21 +11,21 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classify.backend import policy
-from classify.data.pack import Progress
+from classify.backend import dtype_policy
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError, RunError
 from classify.gan import figures
 from classify.gan.collapse import WATCHED, GanEpoch, diversity
-from classify.gan.dcgan import Dcgan, built, compile_for_here
-from classify.gan.generate import pictures_of
+from classify.gan.dcgan import Dcgan, build_dcgan, compile_for_here
+from classify.gan.generate import generated_images
 from classify.gan.real_faces import ARRAY, GanBatches, find_pictures, load, packed
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
 from classify.training import checkpoints, curves
 from classify.training.run_folder import check_free, note_resumption
-from ffpp_tools.files import sweep, write_atomically
+from ffpp_tools.files import delete_temporary_files, write_atomically
 from ffpp_tools.store.incomplete import mark, unmark
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 
 COMMAND = "classify gan train"
 # What is there before the first epoch is finished; without one, a folder may be begun anew.
@@ -44,7 +44,7 @@ def train(
     folder: Path,
     settings: GanSettings = GanSettings(),  # noqa: B008 (frozen)
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
 ) -> GanRun:
     """Train a DCGAN on the pictures below a folder, or on the real ones of a manifest's train.
 
@@ -64,13 +64,13 @@ def train(
     """
     check_free(folder, COMMAND)
     paths = find_pictures(source)
-    with alone_in(folder, COMMAND):
+    with folder_lock(folder, COMMAND):
         check_free(folder, COMMAND)  # nobody has been quicker
         mark(folder, COMMAND, BEGINNING)
         packed(paths, settings.size, folder / ARRAY, progress)
         run = GanRun.create(folder, settings, source, len(paths))
-        with policy(settings.mixed_precision):
-            model = built(settings)
+        with dtype_policy(settings.mixed_precision):
+            model = build_dcgan(settings)
         _fit(run, model, [], callbacks)
     return run
 
@@ -89,8 +89,8 @@ def resume(
         ClassifyError: no run there, one that has all its epochs, or a damaged checkpoint.
     """
     run = GanRun.read(folder)
-    with alone_in(folder, COMMAND):
-        sweep(folder, folder / "checkpoints", folder / "epochs")
+    with folder_lock(folder, COMMAND):
+        delete_temporary_files(folder, folder / "checkpoints", folder / "epochs")
         return _resumed(run, epochs, callbacks)
 
 
@@ -98,7 +98,7 @@ def _resumed(
     run: GanRun, epochs: int | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> GanRun:
     folder = run.folder
-    with policy(run.settings.mixed_precision):
+    with dtype_policy(run.settings.mixed_precision):
         model, done = checkpoints.read_last(folder, GanEpoch)
         if epochs is not None and epochs < len(done):
             raise RunError(f"{folder}: has {len(done)} epochs already; it cannot end at {epochs}")
@@ -109,7 +109,7 @@ def _resumed(
                 f"it as long again"
             )
         if model is None:
-            model = built(run.settings)
+            model = build_dcgan(run.settings)
         else:
             compile_for_here(model, run.settings, model.optimizer)
     _fit(run, model, done, callbacks)
@@ -124,7 +124,7 @@ def _fit(
 ) -> None:
     images = load(run.folder / ARRAY, run.settings.size)
     batches = GanBatches(images, run.settings)
-    keeper = GanKeeper(run, model, batches, images, done)
+    keeper = GanCheckpointer(run, model, batches, images, done)
     run.write()
     if done:
         note_resumption(run.folder, len(done))
@@ -144,7 +144,7 @@ def _fit(
         )
 
 
-class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
+class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
     """Watches a DCGAN, and writes log, checkpoints and samples after every epoch."""
 
     def __init__(
@@ -196,7 +196,7 @@ class GanKeeper(keras.callbacks.Callback):  # type: ignore[misc]
         if self.failed:
             return
         took = time.perf_counter() - self._started
-        made = pictures_of(self._gan.generator, self._noise)
+        made = generated_images(self._gan.generator, self._noise)
         generator_loss, discriminator_loss = _both_losses(logs)
         row = GanEpoch(
             epoch=epoch,

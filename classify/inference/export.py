@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from classify.backend import file_errors, saved_model
 from classify.errors import ClassifyError, ModelError
-from classify.evaluation.predict import predict
-from classify.evaluation.thresholds import operating_if_known
+from classify.evaluation.predict import predict_probabilities
+from classify.evaluation.thresholds import operating_point_or_default
 from classify.models.file_checks import brief
 from classify.training.runs import Run
-from ffpp_tools.files import write_atomically, writing
-from ffpp_tools.store.incomplete import delete, in_the_way, making
+from ffpp_tools.files import wrap_write_errors, write_atomically
+from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folder
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +56,7 @@ def export(run: Run, kind: str, folder: Path) -> float:
 
     if kind not in KINDS:
         raise ClassifyError(f"unknown format {kind!r}; choose from {', '.join(KINDS)}")
-    if in_the_way(folder, COMMAND):
+    if has_foreign_files(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     if keras.backend.backend() != "tensorflow":
         raise ClassifyError("export goes by way of TensorFlow: set KERAS_BACKEND=tensorflow")
@@ -66,8 +66,8 @@ def export(run: Run, kind: str, folder: Path) -> float:
     model = _in_single_precision(run)
     images = _images(model.input_shape[1])
     about = _about(run, model, kind)
-    expected = predict(model, images)[:, : model.output_shape[1]]
-    with making(folder, COMMAND, WRITTEN):
+    expected = predict_probabilities(model, images)[:, : model.output_shape[1]]
+    with writing_folder(folder, COMMAND, WRITTEN):
         try:
             found = load(write(model, folder))(images.astype(np.float32))
             difference = float(np.abs(found - expected).max())
@@ -84,12 +84,14 @@ def export(run: Run, kind: str, folder: Path) -> float:
 
 def _in_single_precision(run: Run) -> keras.Model:
     """The run's network, which LiteRT could not compute in half precision."""
-    from classify.training.network import built
+    from classify.training.network import build_network
 
     model, settings = run.best_model(), run.settings
     if not settings.mixed_precision:
         return model
-    single = built(replace(settings, weights="none", mixed_precision=False), len(run.classes))
+    single = build_network(
+        replace(settings, weights="none", mixed_precision=False), len(run.classes)
+    )
     single.set_weights(model.get_weights())
     return single
 
@@ -105,7 +107,7 @@ def _images(size: int) -> npt.NDArray[np.uint8]:
 
 def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
     """What another program has to know."""
-    at = operating_if_known(run)
+    at = operating_point_or_default(run)
     classes = run.classes
     units = model.output_shape[1]
     side = model.input_shape[1]
@@ -136,7 +138,7 @@ def _write_saved_model(model: keras.Model, folder: Path) -> Path:
 
 def _write_litert(model: keras.Model, folder: Path) -> Path:
     path = folder / "model.tflite"
-    with writing(path):
+    with wrap_write_errors(path):
         model.export(path, format="litert", verbose=False)
     return path
 

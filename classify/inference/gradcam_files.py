@@ -12,7 +12,7 @@ import numpy.typing as npt
 from classify.inference.gradcam import MAX_OF_A_CLASS, Explanation
 from classify.reporting import formatting
 from ffpp_tools.files import write_atomically
-from ffpp_tools.store.incomplete import making
+from ffpp_tools.store.incomplete import writing_folder
 from ffpp_tools.video.image import Image
 
 TILE, GAP = 128, 4  # pixels
@@ -34,7 +34,7 @@ def write_explanations(
         faces: False for mean maps alone, as plain colours: over a few clips of one person even
             a mean face may be known.
     """
-    with making(folder, "classify explain"):
+    with writing_folder(folder, "classify explain"):
         for old in [path for pattern in WRITTEN for path in folder.glob(pattern)]:
             old.unlink()
         for e in found:

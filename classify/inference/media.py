@@ -14,17 +14,17 @@ import pandas as pd
 from classify.data.pack import scaled
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import Floats
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.evaluation.scores import PREFIX, p_fake
-from classify.evaluation.thresholds import Operating, operating_if_known
+from classify.evaluation.thresholds import OperatingPoint, operating_point_or_default
 from classify.reporting.formatting import FACE_SIDE
 from classify.training.runs import Run
 from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.extraction.any_media import Look, in_picture, in_video
+from ffpp_tools.extraction.any_media import FrameCrops, faces_in_image, faces_in_video
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.files import irregular, named
-from ffpp_tools.sources.media_files import PICTURE, VIDEO, kind, search, summary
+from ffpp_tools.files import checked_paths, special_file_kind
+from ffpp_tools.sources.media_files import PICTURE, VIDEO, file_kind, find_files, summary
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Image
 from ffpp_tools.video.sampling import FramePlan
@@ -43,7 +43,7 @@ class Classifier:
 
     model: keras.Model
     classes: dict[str, str]  # class → "real" or "fake", in index order
-    operating: Operating
+    operating: OperatingPoint
     clips: ClipSettings
     stills: StillSettings
     max_pixels: int | None = None  # of a picture, or of a video's frame; None: the usual limits
@@ -101,7 +101,7 @@ def find_media(
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = search(path, (PICTURE, VIDEO))
+            below = find_files(path, (PICTURE, VIDEO))
             told = list(summary(below.passed_over, path))
             if not below.paths:
                 raise ClassifyError(
@@ -111,16 +111,16 @@ def find_media(
             found += below.paths
             for sentence in told:
                 remark(f"{path}: {sentence}")
-        elif what := irregular(path):
+        elif what := special_file_kind(path):
             raise ClassifyError(f"{path}: {what}, not a file; save what comes out of it, name that")
         elif path.exists():
             found.append(path)
         else:
             raise ClassifyError(f"{path}: there is no such file or folder")
-    return named(dict.fromkeys(found))
+    return checked_paths(dict.fromkeys(found))
 
 
-def verdict(path: Path, classifier: Classifier) -> Verdict:
+def classify_file(path: Path, classifier: Classifier) -> Verdict:
     """What a network says of everybody in a picture or video.
 
     A file that cannot be read, or not to its end, is no exception: `error` says so.
@@ -128,18 +128,18 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
     Raises:
         ModelError: the network gives something else than numbers.
     """
-    what = kind(path)
+    what = file_kind(path)
     moving = what != PICTURE
     threshold = classifier.operating.threshold("clip" if moving else "frame")
     batch = BATCH if moving else 1
     rows: list[tuple[float, ...]] = []
     waiting: list[Image] = []  # at the network's size
     probabilities = [np.empty((0, len(classifier.classes)))]
-    seen = _Seen()
+    seen = _FaceSampler()
     looked, error = 0, ""
 
     def judge() -> None:
-        found = predict(classifier.model, np.stack(waiting), batch)
+        found = predict_probabilities(classifier.model, np.stack(waiting), batch)
         probabilities.append(found.astype(float))
         waiting.clear()
 
@@ -170,7 +170,7 @@ def verdict(path: Path, classifier: Classifier) -> Verdict:
     return Verdict(path, called, tuple(people), looked, threshold, frames, seen.faces, error)
 
 
-class _Seen:
+class _FaceSampler:
     """Small pictures of everybody, evenly spread over time, however long that is."""
 
     def __init__(self) -> None:
@@ -194,12 +194,12 @@ class _Seen:
         return sorted((one for kept in self._kept.values() for one in kept), key=lambda one: one[0])
 
 
-def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[Look]:
+def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[FrameCrops]:
     if moving:
         limits = Limits(pixels=classifier.max_pixels or MAX_FRAME_PIXELS)
-        yield from in_video(path, classifier.clips, limits)
+        yield from faces_in_video(path, classifier.clips, limits)
     else:
-        yield in_picture(path, classifier.stills, classifier.max_pixels or MAX_PIXELS)
+        yield faces_in_image(path, classifier.stills, classifier.max_pixels or MAX_PIXELS)
 
 
 def _table(
@@ -243,5 +243,5 @@ def classifier_of(run: Run, every: int | None = None, max_pixels: int | None = N
     clips, stills = run.face_settings
     if every is not None:
         clips = replace(clips, plan=FramePlan(every=every))
-    operating = operating_if_known(run)
+    operating = operating_point_or_default(run)
     return Classifier(run.best_model(), run.classes, operating, clips, stills, max_pixels)

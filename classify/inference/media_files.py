@@ -13,8 +13,8 @@ from classify.evaluation.scores import PREFIX
 from classify.inference.media import FRAME_COLUMNS, Classifier, Verdict
 from classify.reporting import figures, formatting
 from classify.training import curves
-from ffpp_tools.console import plain
-from ffpp_tools.files import write_atomically, writing
+from ffpp_tools.console import jsonable
+from ffpp_tools.files import wrap_write_errors, write_atomically
 from ffpp_tools.store import format_versions
 
 COMMAND = "classify predict"
@@ -51,7 +51,7 @@ class VerdictFiles:
         people = dict.fromkeys((*FILE_COLUMNS, *PERSON_COLUMNS, *probabilities, "error"))
         rows = dict.fromkeys(("path", *FRAME_COLUMNS, "p_fake", *probabilities))
         self._columns = {"verdicts.csv": list(people), "frames.csv": list(rows)}
-        with writing(folder):
+        with wrap_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         if (folder / "verdicts.csv").exists():  # which is there before the first page is
             for before in (folder / "verdicts.jsonl", *(folder / "videos").glob("*.html")):
@@ -63,7 +63,7 @@ class VerdictFiles:
     def add(self, verdict: Verdict) -> None:
         """Write what there is to say of one more file."""
         said = {"about": self._said, "page": "", **as_dict(verdict)}
-        values = format_versions.stamped(format_versions.REPORT, said)
+        values = format_versions.with_format(format_versions.REPORT, said)
         if verdict.kind == "video" and verdict.people:
             values["page"] = f"videos/{self._free(verdict.path.stem[:LONGEST_STEM])}.html"
             write_atomically(self._folder / values["page"], self._page(verdict).encode())
@@ -99,7 +99,7 @@ class VerdictFiles:
 
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[IO[str]]:
-    with writing(path), path.open(mode, encoding="utf-8", newline="") as file:
+    with wrap_write_errors(path), path.open(mode, encoding="utf-8", newline="") as file:
         yield file
 
 
@@ -118,7 +118,7 @@ def as_dict(verdict: Verdict) -> dict[str, Any]:
         "threshold": verdict.threshold,
         "people": people,
     }
-    return dict(plain(values))
+    return dict(jsonable(values))
 
 
 def _people(values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from classify.errors import ModelError
-from ffpp_tools.files import regular
+from ffpp_tools.files import regular_file
 
 if TYPE_CHECKING:
     import h5py
@@ -43,7 +43,7 @@ def archive_of(path: Path) -> Iterator[zipfile.ZipFile]:
         ModelError: it would unpack to much more than it holds.
         OSError, zipfile.BadZipFile: it is no whole archive.
     """
-    size = regular(path).stat().st_size
+    size = regular_file(path).stat().st_size
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > MOST_TIMES * size + MOST_BESIDES:

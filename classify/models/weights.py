@@ -31,7 +31,7 @@ DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedLayer:
     """One layer of a weights file, whose arrays are not read before they are known to fit."""
 
     name: str
@@ -152,7 +152,7 @@ def _fill(network: keras.Model, layers: list[keras.Layer], file: h5py.File) -> N
         _correct_variance(normalised)
 
 
-def _check_fit(layers: list[keras.Layer], saved: list[Saved]) -> None:
+def _check_fit(layers: list[keras.Layer], saved: list[SavedLayer]) -> None:
     of_it = "Are they of this network, without top?"
     for layer, found in zip(layers, saved, strict=False):
         if not _same(layer, found):
@@ -169,11 +169,11 @@ def _check_fit(layers: list[keras.Layer], saved: list[Saved]) -> None:
         )
 
 
-def _same(layer: keras.Layer, saved: Saved) -> bool:
+def _same(layer: keras.Layer, saved: SavedLayer) -> bool:
     return [tuple(w.shape) for w in layer.weights] == saved.shapes
 
 
-def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> list[Saved]:
+def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> list[SavedLayer]:
     """A file's layers, in the order in which the network has them."""
     if "model_weights" in file:  # of a whole model, with the head that it was trained with
         return _without_head(_read_legacy(file, file["model_weights"]), network, layers)
@@ -182,21 +182,23 @@ def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> l
     return _read_keras3(file, layers)
 
 
-def _read_legacy(file: h5py.File, group: h5py.Group) -> list[Saved]:
+def _read_legacy(file: h5py.File, group: h5py.Group) -> list[SavedLayer]:
     """Keras 2's layout: layers by name, in the network's order."""
     saved = []
     for name in _texts(group, "layer_names"):
         names = _texts(group[name], "weight_names")
         if names:
-            saved.append(Saved(name, [array(file, group[name], weight) for weight in names], names))
+            saved.append(
+                SavedLayer(name, [array(file, group[name], weight) for weight in names], names)
+            )
     return saved
 
 
 def _without_head(
-    saved: list[Saved], network: keras.Model, layers: list[keras.Layer]
-) -> list[Saved]:
+    saved: list[SavedLayer], network: keras.Model, layers: list[keras.Layer]
+) -> list[SavedLayer]:
     """The layers of a whole model that are the network's."""
-    inner = max(saved, key=lambda found: len(found.arrays), default=Saved("", []))
+    inner = max(saved, key=lambda found: len(found.arrays), default=SavedLayer("", []))
     if len(inner.arrays) > max(len(layer.weights) for layer in layers):
         return _unfolded(inner, network, layers)
     if len(saved) > len(layers) and all(map(_same, layers, saved)):
@@ -204,7 +206,9 @@ def _without_head(
     return saved
 
 
-def _unfolded(inner: Saved, network: keras.Model, layers: list[keras.Layer]) -> list[Saved]:
+def _unfolded(
+    inner: SavedLayer, network: keras.Model, layers: list[keras.Layer]
+) -> list[SavedLayer]:
     """The layers of a model that is a layer of another: its weights stand in one list.
 
     What was trained stands first there, so that the order tells nothing of a network of which some
@@ -229,13 +233,14 @@ def _unfolded(inner: Saved, network: keras.Model, layers: list[keras.Layer]) -> 
     }
     if set(by_layer) <= {part for parts in own.values() for part in parts}:
         return [
-            Saved(layer, [stored for part in parts for stored in by_layer.get(part, [])])
+            SavedLayer(layer, [stored for part in parts for stored in by_layer.get(part, [])])
             for layer, parts in own.items()
             if by_layer.keys() & parts.keys()
         ]
     stored_of = dict(zip(map(id, weights), inner.arrays, strict=False))
     return [
-        Saved(x.name, [stored_of[id(w)] for w in x.weights if id(w) in stored_of]) for x in layers
+        SavedLayer(x.name, [stored_of[id(w)] for w in x.weights if id(w) in stored_of])
+        for x in layers
     ]
 
 
@@ -270,7 +275,7 @@ def _texts(group: h5py.Group, attribute: str) -> list[str]:
     return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
 
 
-def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
+def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[SavedLayer]:
     """Keras 3's layout: layers by class and number within it: conv2d, conv2d_1 and so on."""
     groups = file["layers"]
     if "functional" in groups:  # of a whole classifier: its backbone
@@ -282,11 +287,11 @@ def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[Saved]:
         seen[kind] += 1
         stored = groups[key]["vars"] if key in groups else {}
         saved.append(
-            Saved(key, [array(file, stored, number) for number in sorted(stored, key=int)])
+            SavedLayer(key, [array(file, stored, number) for number in sorted(stored, key=int)])
         )
     stored_keys = [key for key in groups if len(groups[key].get("vars", ()))]
     known = {layer.name for layer in saved}
-    return saved + [Saved(key, []) for key in stored_keys if key not in known]
+    return saved + [SavedLayer(key, []) for key in stored_keys if key not in known]
 
 
 def _correct_variance(layer: keras.layers.Normalization) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
-from classify.evaluation.compare import Comparison, Matrix
+from classify.evaluation.compare import Comparison, CrossManifestMatrix
+from classify.evaluation.confidence_intervals import FEW_GROUPS, LEVEL
 from classify.reporting import figures, formatting
 from classify.training import curves
-from ffpp_tools.console import plain
+from ffpp_tools.console import jsonable
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store import format_versions
-from ffpp_tools.store.incomplete import making
+from ffpp_tools.store.incomplete import writing_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def write_comparison(folder: Path, found: Comparison) -> None:
         "splits": found.splits.to_dict("records"),
         "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
     }
-    values = format_versions.stamped(format_versions.REPORT, plain(values))
+    values = format_versions.with_format(format_versions.REPORT, jsonable(values))
     cost = drawn["cost.svg"]
     html = formatting.rendered(
         "comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=cost
@@ -61,7 +61,7 @@ def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
     return rows.T.map(lambda share: f"{formatting.decimals(100 * share, 2)}%")
 
 
-def write_matrix(folder: Path, found: Matrix) -> None:
+def write_matrix(folder: Path, found: CrossManifestMatrix) -> None:
     """Write matrix.csv, matrix-leaks.csv, matrix.html, and matrix.png and .svg."""
     shown = cells(found)
     drawn = _drawn("matrix", figures.heat_map(found.auc, shown, "AUC per frame", top=1))
@@ -81,11 +81,11 @@ def _drawn(name: str, figure: Figure) -> dict[str, bytes]:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    with making(folder, COMMAND, files):
+    with writing_folder(folder, COMMAND, files):
         for name, data in files.items():
             write_atomically(folder / name, data)
 
 
-def cells(found: Matrix) -> pd.DataFrame:
+def cells(found: CrossManifestMatrix) -> pd.DataFrame:
     """The figures as they are printed, those that flatter with a mark."""
     return found.auc.map(formatting.number) + found.leaks.map(MARKS.get)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from classify.evaluation.evaluate import Judgement
+    from classify.evaluation.evaluate import Evaluation
 
 CLIPS_SHOWN = 6
 # Paul Tol's bright scheme: told apart by the colour-blind and in grey.
@@ -57,7 +57,7 @@ def heat_map(table: pd.DataFrame, cells: pd.DataFrame, title: str, top: float = 
     return made
 
 
-def roc(judgement: Judgement) -> Figure:
+def roc(judgement: Evaluation) -> Figure:
     """The ROC curve of each manipulation against its originals, and of all against all."""
     made, axes = figure(5, 4.6)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
@@ -70,7 +70,7 @@ def roc(judgement: Judgement) -> Figure:
     return made
 
 
-def precision_recall(judgement: Judgement) -> Figure:
+def precision_recall(judgement: Evaluation) -> Figure:
     """The precision-recall curves of the same."""
     made, axes = figure(5, 4.6)
     for name, curve, style in _curves(judgement):
@@ -81,7 +81,7 @@ def precision_recall(judgement: Judgement) -> Figure:
     return made
 
 
-def calibration(judgement: Judgement, temperature: float) -> Figure:
+def calibration(judgement: Evaluation, temperature: float) -> Figure:
     """How often what was given some P(fake) is fake, before and after temperature scaling."""
     from classify.evaluation.scores import p_fake
     from classify.reporting.formatting import number
@@ -152,17 +152,17 @@ def losses(table: pd.DataFrame, title: str) -> Figure:
     return made
 
 
-def _curves(judgement: Judgement) -> list[tuple[str, metrics.Curve, dict[str, Any]]]:
+def _curves(judgement: Evaluation) -> list[tuple[str, metrics.ThresholdCurve, dict[str, Any]]]:
     from classify.evaluation.evaluate import with_originals
 
     scores = judgement.scores
     found = []
     for number, ((category, compression), rows) in enumerate(with_originals(scores)):
-        curve = metrics.curve(scores.is_fake[rows], scores.p_fake[rows])
+        curve = metrics.threshold_curve(scores.is_fake[rows], scores.p_fake[rows])
         style = {"color": COLOURS[number % len(COLOURS)]}
         found.append((f"{category} {compression}", curve, style))
     if len(set(scores.is_fake)) == 2:
-        everything = metrics.curve(scores.is_fake, scores.p_fake)
+        everything = metrics.threshold_curve(scores.is_fake, scores.p_fake)
         found.append(("all, against all reals", everything, {"color": "black", "linestyle": "--"}))
     return found
 

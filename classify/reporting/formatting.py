@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.data.pack import scaled
-from classify.evaluation.bootstrap import Estimate
+from classify.evaluation.confidence_intervals import Estimate
 from ffpp_tools.console import counted
 
 if TYPE_CHECKING:

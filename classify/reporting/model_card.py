@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from classify.errors import RunError
-from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
+from classify.evaluation.confidence_intervals import FEW_GROUPS, LEVEL
 from classify.models import ARCHITECTURES
 from classify.reporting import formatting
 from data_manifests import labels

@@ -10,20 +10,20 @@ from pathlib import Path
 import pandas as pd
 
 from classify.errors import ClassifyError
-from classify.evaluation.bootstrap import FEW_GROUPS
-from classify.evaluation.evaluate import Judgement
+from classify.evaluation.confidence_intervals import FEW_GROUPS
+from classify.evaluation.evaluate import Evaluation
 from classify.evaluation.metrics import temperature_at_limit
-from classify.evaluation.overlap import known_people
+from classify.evaluation.overlap import identity_overlap
 from classify.evaluation.split_audit import SplitAudit, split_audit
-from classify.evaluation.thresholds import Operating
+from classify.evaluation.thresholds import OperatingPoint
 from classify.reporting.formatting import decimals, number
-from classify.reporting.saved_report import written
+from classify.reporting.saved_report import read_saved_report
 from classify.training.runs import Run, faces_of
 from ffpp_tools.console import counted
 from ffpp_tools.errors import FfppError
 from ffpp_tools.splits.audit import SEVERAL_SPLITS
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.splits.shortcuts import Answer
+from ffpp_tools.splits.shortcuts import ProbeResult
 from ffpp_tools.store.checksum import is_intact
 
 CHOSEN = {
@@ -46,7 +46,7 @@ UPSIDE_DOWN = 0.3  # AUC without an interval, below which scores are taken to be
 NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
 
 
-def of_run(run: Run, manifest: Manifest, split: str, operating: Operating) -> str:
+def of_run(run: Run, manifest: Manifest, split: str, operating: OperatingPoint) -> str:
     """Of a run on a split of its own manifest."""
     chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
     how = chosen[split].format(monitor=MONITORED[run.settings.monitor])
@@ -54,14 +54,14 @@ def of_run(run: Run, manifest: Manifest, split: str, operating: Operating) -> st
     return f"{said} {run.borrowed}".strip()
 
 
-def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: Operating) -> str:
+def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: OperatingPoint) -> str:
     """Of a run on another manifest than it was trained on."""
     chosen = f"chosen by {MONITORED[run.settings.monitor]}"
     if run.settings.refit:
         chosen = "trained for a fixed time"
     said = [
         f"Judged on another manifest than it was trained on, {other.folder.resolve().name}.",
-        str(known_people(run, other, split)),
+        str(identity_overlap(run, other, split)),
         _other_crops(run, other),
         f"{_split(other, split)} The checkpoint was {chosen} on the run's own manifest.",
         _threshold(operating),
@@ -86,13 +86,13 @@ def _other_crops(run: Run, other: Manifest) -> str:
     )
 
 
-def of_file(path: Path, manifest: Manifest, split: str, operating: Operating) -> str:
+def of_file(path: Path, manifest: Manifest, split: str, operating: OperatingPoint) -> str:
     """Of somebody's predictions."""
     said = f"Predictions of {path.name}: whom their detector was trained on is not known here."
     return f"{said} {_split(manifest, split)} {_threshold(operating)}"
 
 
-def of_verdicts(run: Run, operating: Operating, files: Sequence[Path]) -> str:
+def of_verdicts(run: Run, operating: OperatingPoint, files: Sequence[Path]) -> str:
     """Of what a run says of pictures and videos of anybody's."""
     said = [
         f"Verdicts of run {run.folder.resolve().name} (network {run.settings.arch}), trained to "
@@ -107,7 +107,7 @@ def of_verdicts(run: Run, operating: Operating, files: Sequence[Path]) -> str:
 
 def _worth(run: Run) -> str:
     """A sentence on what its last report says of its own test split."""
-    report = written(run.report_folder("test"))
+    report = read_saved_report(run.report_folder("test"))
     try:
         unit = "clip" if "clip" in report["units"] else "frame"
         of_unit = report["units"][unit]
@@ -157,10 +157,10 @@ def _learnt(run: Run, files: Sequence[Path]) -> str:
 
 
 def remarks(
-    judgements: Sequence[Judgement],
+    judgements: Sequence[Evaluation],
     manifest: Manifest,
-    shortcuts: Sequence[Answer] = (),
-    operating: Operating = Operating(""),  # noqa: B008 (frozen)
+    shortcuts: Sequence[ProbeResult] = (),
+    operating: OperatingPoint = OperatingPoint(""),  # noqa: B008 (frozen)
 ) -> list[str]:
     """What a reader of the figures should know besides, most important first.
 
@@ -192,7 +192,7 @@ def remarks(
     return list(dict.fromkeys(text for text in found if text))
 
 
-def of_foreign_scores(judgements: Sequence[Judgement]) -> Iterator[str]:
+def of_foreign_scores(judgements: Sequence[Evaluation]) -> Iterator[str]:
     """What to know of somebody's scores besides: of what they are, and whether upside down."""
     if [j.unit for j in judgements] == ["clip"]:
         yield (
@@ -221,7 +221,7 @@ def stale_shortcuts(audit: SplitAudit) -> str:
     )
 
 
-def _guessing(judged: Judgement) -> str:
+def _guessing(judged: Evaluation) -> str:
     """A word on scores that tell fakes from their originals no better than a coin, or ""."""
     auc = judged.measures["auc_against_originals"]
     if math.isnan(auc.value) or min(auc.value, auc.low) > 0.5:  # without an interval, by the value
@@ -232,7 +232,7 @@ def _guessing(judged: Judgement) -> str:
     return f"{what}, and its interval holds 0.5: perhaps no better than guessing."
 
 
-def _one_sided(j: Judgement) -> Iterator[str]:
+def _one_sided(j: Evaluation) -> Iterator[str]:
     """Words on a detector that calls everything, or all of some kind, the same."""
     scores, called = j.scores.p_fake, j.detection.sum()
     if (called == 0).any() and scores.max() - scores.min() < NEVER_MORE:
@@ -255,7 +255,7 @@ def _one_sided(j: Judgement) -> Iterator[str]:
         )
 
 
-def _shortcuts(answers: Sequence[Answer]) -> str:
+def _shortcuts(answers: Sequence[ProbeResult]) -> str:
     """A word on what gives fakes away without a look at the face."""
     fakes = [a for a in answers if a.kind != "real against real" and not math.isnan(a.auc_scaled)]
     if not answers:
@@ -273,7 +273,7 @@ def _shortcuts(answers: Sequence[Answer]) -> str:
     )
 
 
-def _temperature(operating: Operating) -> str:
+def _temperature(operating: OperatingPoint) -> str:
     """A word on a temperature that went as far as it may, or ""."""
     if not temperature_at_limit(operating.temperature):
         return ""
@@ -293,7 +293,7 @@ def _split(manifest: Manifest, split: str) -> str:
     return f"{manifest.info['summary']}. In {split}: {', '.join(behind)}."
 
 
-def _threshold(operating: Operating, what: str = "thresholds and temperature were") -> str:
+def _threshold(operating: OperatingPoint, what: str = "thresholds and temperature were") -> str:
     if operating.why_fixed:
         return f"The threshold is 0.5, because none could be chosen: {operating.why_fixed}."
     none = " and per ".join(operating.no_better)

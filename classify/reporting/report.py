@@ -5,22 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError
-from classify.evaluation.evaluate import judge
+from classify.evaluation.evaluate import evaluate_scores
 from classify.evaluation.external import read_predictions
 from classify.evaluation.predict import score_split
-from classify.evaluation.robustness import robustness
+from classify.evaluation.robustness import evaluate_robustness
 from classify.evaluation.split_audit import split_audit
-from classify.evaluation.thresholds import Operating, chosen, operating, operating_if_known
+from classify.evaluation.thresholds import (
+    OperatingPoint,
+    fit_operating_point,
+    operating_point,
+    operating_point_or_default,
+)
 from classify.reporting import provenance
 from classify.reporting.report_data import Report
 from classify.reporting.report_files import write_report
-from classify.reporting.saved_report import COMMAND, written
+from classify.reporting.saved_report import COMMAND, read_saved_report
 from classify.training.runs import Run
 from ffpp_tools.splits import shortcuts
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.incomplete import in_the_way
+from ffpp_tools.store.incomplete import has_foreign_files
 
 
 def make_report(
@@ -28,7 +33,7 @@ def make_report(
     split: str = "test",
     other: Manifest | None = None,
     robust: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
     *,
     faces: bool = True,
 ) -> Report:
@@ -54,12 +59,12 @@ def make_report(
         other = None
     if other is None:
         folder = run.report_folder(split)
-        manifest, at = run.manifest, operating(run, progress)
+        manifest, at = run.manifest, operating_point(run, progress)
         said = provenance.of_run(run, manifest, split, at)
         validation = None if run.settings.refit else score_split(run, "val", progress=progress)
     else:
         base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
-        manifest, at, validation = other, operating_if_known(run, progress), None
+        manifest, at, validation = other, operating_point_or_default(run, progress), None
         folder = _folder_for(base, other)
         said = provenance.of_run_elsewhere(run, other, split, at)
     scores = score_split(run, split, other, progress)
@@ -69,7 +74,7 @@ def make_report(
         )
     )
     if robust:
-        found = replace(found, robustness=robustness(run, scores, manifest, at, progress))
+        found = replace(found, robustness=evaluate_robustness(run, scores, manifest, at, progress))
     write_report(found, faces)
     return found
 
@@ -97,13 +102,13 @@ def report_on_file(
         ClassifyError: a file that cannot be judged.
     """
     folder = folder or path.with_name(f"{path.stem}-report{'' if split == 'test' else f'-{split}'}")
-    if in_the_way(folder, COMMAND) and not written(folder):
+    if has_foreign_files(folder, COMMAND) and not read_saved_report(folder):
         raise ClassifyError(f"{folder} holds something else than a report: choose another --out")
     if folder.resolve() == path.resolve().parent:
         raise ClassifyError(f"{folder} holds {path.name} itself: choose another --out")
     scores, validation = read_predictions(path, manifest, split)
     why = "val is what is judged" if split == "val" else "the file does not hold all of val"
-    at = chosen(validation) if validation else Operating(why)
+    at = fit_operating_point(validation) if validation else OperatingPoint(why)
     said = provenance.of_file(path, manifest, split, at)
     found = _judged(Report(path.name, folder, split, said, at, manifest, scores, validation, None))
     write_report(found, faces)
@@ -122,10 +127,10 @@ def _judged(report: Report) -> Report:
     )
     rates = audit.manifest.info["audit"]["miss_rates"]
     whole = report.frames.unit == "clip"
-    judgements = [] if whole else [judge(report.frames, "frame", report.operating, rates)]
+    judgements = [] if whole else [evaluate_scores(report.frames, "frame", report.operating, rates)]
     clips = report.frames.clips()
     if len(clips):
-        judgements.append(judge(clips, "clip", report.operating, rates))
+        judgements.append(evaluate_scores(clips, "clip", report.operating, rates))
     answers = tuple(shortcuts.read(report.manifest))
     found = provenance.remarks(judgements, audit.manifest, answers, report.operating)
     if report.run is None:
@@ -143,6 +148,6 @@ def _folder_for(folder: Path, manifest: Manifest) -> Path:
     """The folder, or the first numbered one that holds no report on another manifest."""
     wanted = manifest.sha256
     found, number = folder, 2
-    while written(found).get("manifest_sha256", wanted) != wanted:
+    while read_saved_report(found).get("manifest_sha256", wanted) != wanted:
         found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.evaluation.evaluate import Judgement
+from classify.evaluation.evaluate import Evaluation
 from classify.evaluation.robustness import Robustness
 from classify.evaluation.scores import Scores
-from classify.evaluation.thresholds import Operating
+from classify.evaluation.thresholds import OperatingPoint
 from classify.training.runs import Run
 from ffpp_tools.splits import shortcuts
 from ffpp_tools.splits.manifest import Manifest
@@ -22,13 +22,15 @@ class Report:
     folder: Path  # where its files lie
     split: str
     provenance: str  # what the figures may be trusted for; always the first line
-    operating: Operating
+    operating: OperatingPoint
     manifest: Manifest  # whose split was judged, with what is known now of who is on it
     frames: Scores  # of every crop; of whole clips where somebody's file has no others
     validation: Scores | None  # of the same manifest: what was chosen on
     run: Run | None  # None for somebody's predictions
-    judgements: tuple[Judgement, ...] = ()  # per frame, and per clip where there are clips
+    judgements: tuple[Evaluation, ...] = ()  # per frame, and per clip where there are clips
     leaks: bool = False  # whether an identity group is in several splits of the manifest
     remarks: tuple[str, ...] = ()  # what to know besides
-    shortcuts: tuple[shortcuts.Answer, ...] = ()  # what cheap properties alone tell, by ffpp-audit
+    shortcuts: tuple[
+        shortcuts.ProbeResult, ...
+    ] = ()  # what cheap properties alone tell, by ffpp-audit
     robustness: Robustness | None = None

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from classify.evaluation.bootstrap import FEW_GROUPS, LEVEL
-from classify.evaluation.evaluate import MEASURES, Judgement, flat
+from classify.evaluation.confidence_intervals import FEW_GROUPS, LEVEL
+from classify.evaluation.evaluate import MEASURES, Evaluation, flat
 from classify.evaluation.scores import CLIP_KEY, PREFIX, Scores
 from classify.reporting import figures, formatting, model_card
 from classify.reporting.saved_report import COMMAND, forget
 from classify.training import curves
-from ffpp_tools.console import plain
-from ffpp_tools.files import below, write_atomically
+from ffpp_tools.console import jsonable
+from ffpp_tools.files import path_within, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import with_digest
-from ffpp_tools.store.incomplete import making
+from ffpp_tools.store.incomplete import writing_folder
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.video.image import Image, read_image
 
@@ -53,7 +53,7 @@ def write_report(report: Report, faces: bool = True) -> None:
             files[f"{name}-{j.unit}.csv"] = table.to_csv().encode()
         files[f"classification-report-{j.unit}.txt"] = classification_report(j).encode()
     files["predictions.csv"] = _predictions(report).to_csv(index=False).encode()
-    wrong = errors(report.frames)
+    wrong = confident_errors(report.frames)
     files["errors.csv"] = wrong.head(ERRORS_LISTED).to_csv(index=False).encode()
     if report.robustness:
         files["robustness.csv"] = report.robustness.table.to_csv(index=False).encode()
@@ -76,12 +76,12 @@ def write_report(report: Report, faces: bool = True) -> None:
     ).encode()
     if model_card.has_card(report):
         files[model_card.FILE] = model_card.model_card(report).encode()
-    values = format_versions.stamped(
+    values = format_versions.with_format(
         format_versions.REPORT, as_dict(report) | {"files": sorted(files)}
     )
     values = with_digest(values)
     files["report.json"] = (json.dumps(values, indent=2, allow_nan=False) + "\n").encode()
-    with making(report.folder, COMMAND, files):
+    with writing_folder(report.folder, COMMAND, files):
         forget(report.folder)
         for name, data in files.items():
             write_atomically(report.folder / name, data)
@@ -112,10 +112,10 @@ def as_dict(report: Report) -> dict[str, Any]:
         values |= {"val_log_loss": run.kept_row.get("val_log_loss", math.nan)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")
-    return plain(values)
+    return jsonable(values)
 
 
-def _judgement(j: Judgement) -> dict[str, Any]:
+def _judgement(j: Evaluation) -> dict[str, Any]:
     return {
         "samples": j.samples,
         "groups": j.groups,
@@ -131,7 +131,7 @@ def _judgement(j: Judgement) -> dict[str, Any]:
     }
 
 
-def _tables(j: Judgement) -> dict[str, pd.DataFrame]:
+def _tables(j: Evaluation) -> dict[str, pd.DataFrame]:
     measures = pd.DataFrame({name: asdict(e) for name, e in j.measures.items()}).T
     return {
         "confusion": j.confusion,
@@ -181,13 +181,13 @@ def _figures(report: Report) -> dict[str, Figure]:
 def _with_faces(wrong: pd.DataFrame, manifest: Manifest) -> list[tuple[dict[str, Any], Image]]:
     rows = []
     for row in wrong.to_dict("records"):
-        face = read_image(below(manifest.root, row["path"]))
+        face = read_image(path_within(manifest.root, row["path"]))
         if face is not None:  # the tables stand without it
             rows.append((row, face))
     return rows
 
 
-def errors(scores: Scores) -> pd.DataFrame:
+def confident_errors(scores: Scores) -> pd.DataFrame:
     """The wrong predictions with the highest probability, one of each clip.
 
     Returns:
@@ -221,7 +221,7 @@ def worst_clips(scores: Scores) -> pd.DataFrame:
     return table.assign(clip=names)[["clip", "frame", "p_fake"]].reset_index(drop=True)
 
 
-def classification_report(judgement: Judgement) -> str:
+def classification_report(judgement: Evaluation) -> str:
     """Scikit-learn's table of precision, recall and F1, as plain text."""
     from sklearn.metrics import classification_report as printed
 

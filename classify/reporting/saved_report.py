@@ -11,7 +11,7 @@ from ffpp_tools.store import format_versions
 COMMAND = "classify report"
 
 
-def written(folder: Path) -> dict[str, Any]:
+def read_saved_report(folder: Path) -> dict[str, Any]:
     """The report.json of a report that lies in a folder; empty where there is none.
 
     Raises:
@@ -24,13 +24,13 @@ def written(folder: Path) -> dict[str, Any]:
         return {}
     if not (isinstance(found, dict) and isinstance(found.get("files"), list)):
         return {}
-    format_versions.checked(format_versions.REPORT, path, found)
+    format_versions.checked_format(format_versions.REPORT, path, found)
     return found
 
 
 def forget(folder: Path) -> None:
     """Delete what the report before has written, by its own list, and then that list."""
-    for name in written(folder).get("files", []):
+    for name in read_saved_report(folder).get("files", []):
         if isinstance(name, str) and Path(name).name == name:
             (folder / name).unlink(missing_ok=True)
     (folder / "report.json").unlink(missing_ok=True)

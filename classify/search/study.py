@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError, DownloadError, LossError, ModelError
 from classify.evaluation import compare as comparing
 from classify.evaluation.compare import Comparison
@@ -16,7 +16,7 @@ from classify.models.backbones import BACKBONES
 from classify.reporting.compare_files import write_comparison
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings
-from classify.training.train import Watch, train_or_resume
+from classify.training.train import DisplayFactory, train_or_resume
 
 # What the comparison of 29 backbones on the 140k faces (2022) trained all of them with.
 RECIPE = TrainSettings(
@@ -55,8 +55,8 @@ def study_backbones(
     archs: Sequence[str] = (),
     recipe: TrainSettings = RECIPE,
     weights: Path | None = None,
-    watch: Watch | None = None,
-    progress: Progress | None = None,
+    watch: DisplayFactory | None = None,
+    progress: ProgressFactory | None = None,
 ) -> Study:
     """Train backbones by one recipe, each in `folder/<arch>`, and compare them.
 
@@ -106,8 +106,8 @@ def _trained(
     manifest_folder: Path,
     folder: Path,
     settings: TrainSettings,
-    watch: Watch | None,
-    progress: Progress | None,
+    watch: DisplayFactory | None,
+    progress: ProgressFactory | None,
 ) -> Run:
     """The run of a backbone; of random features where its weights cannot be downloaded."""
     if (folder / "config.toml").exists() and settings.weights == "imagenet":

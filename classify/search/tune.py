@@ -13,9 +13,9 @@ import pandas as pd
 import tomli_w
 
 from classify.data.augment import PRESETS
-from classify.data.pack import Progress
+from classify.data.pack import ProgressFactory
 from classify.errors import ClassifyError, LossError, RunError
-from classify.evaluation.metrics import auc, curve, log_loss
+from classify.evaluation.metrics import auc, log_loss, threshold_curve
 from classify.evaluation.predict import score_split
 from classify.models import chosen_arch
 from classify.models.heads import HEADS
@@ -23,14 +23,14 @@ from classify.training import curves
 from classify.training.run_folder import check_free
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
-from ffpp_tools.files import read_toml, sweep, write_atomically
+from ffpp_tools.files import delete_temporary_files, read_toml, write_atomically
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 
 if TYPE_CHECKING:
     import keras_tuner
 
-    from classify.training.train import Watch
+    from classify.training.train import DisplayFactory
 
 COMMAND = "classify tune"
 METHODS = ("random", "hyperband")
@@ -70,7 +70,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SearchResult:
     """A search that has come to its end.
 
     trials: a row per trial, best first; columns trial, val_log_loss, val_accuracy, val_auc (fake
@@ -87,9 +87,9 @@ def tune(
     folder: Path,
     base: TrainSettings,
     search: Search,
-    watch: Watch | None = None,
-    progress: Progress | None = None,
-) -> Tuned:
+    watch: DisplayFactory | None = None,
+    progress: ProgressFactory | None = None,
+) -> SearchResult:
     """Search for the settings with the lowest log loss on the validation split.
 
     The log loss is that of the probabilities alone: the loss that training reports holds what a
@@ -107,21 +107,23 @@ def tune(
         ClassifyError: nothing to vary, a used folder, or data or weights that cannot be had.
         TableError: no manifest there, or its dataset has changed.
     """
-    from classify.training.network import built, resolved
+    from classify.training.network import build_network, with_arch_defaults
 
     check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
-    built(resolved(base), len(manifest.classes))  # fails before there is a folder
+    build_network(with_arch_defaults(base), len(manifest.classes))  # fails before there is a folder
     own = Run.of(folder, base, manifest).config_for(folder)
     text = f"{own}\n{tomli_w.dumps({'search': asdict(search)})}"
-    with alone_in(folder, COMMAND):
+    with folder_lock(folder, COMMAND):
         check_free(folder, COMMAND)  # nobody has been quicker
         write_atomically(folder / CONFIG, text.encode())
         return _searched(folder, manifest_folder, base, search, watch, progress)
 
 
-def resume(folder: Path, watch: Watch | None = None, progress: Progress | None = None) -> Tuned:
+def resume(
+    folder: Path, watch: DisplayFactory | None = None, progress: ProgressFactory | None = None
+) -> SearchResult:
     """Go on with a search that was interrupted; the trial in hand loses at most an epoch.
 
     Raises:
@@ -138,19 +140,19 @@ def resume(folder: Path, watch: Watch | None = None, progress: Progress | None =
     manifest = Manifest.read(manifest_folder or folder)
     if manifest.sha256 != known:
         raise RunError(f"{manifest.folder} has changed since the search began; search anew")
-    with alone_in(folder, COMMAND):
-        sweep(folder)
+    with folder_lock(folder, COMMAND):
+        delete_temporary_files(folder)
         return _searched(folder, manifest.folder, base, search, watch, progress)
 
 
-def varied(arch: str, vary: Sequence[str]) -> list[str]:
+def applicable_settings(arch: str, vary: Sequence[str]) -> list[str]:
     """Those of some settings that a network has."""
     pretrained = chosen_arch(arch).pretrained
     return [name for name in vary if pretrained or name not in OF_BACKBONES]
 
 
 def _check(base: TrainSettings, search: Search) -> None:
-    if not varied(base.arch, search.vary):
+    if not applicable_settings(base.arch, search.vary):
         raise ClassifyError(f"{base.arch} has none of {', '.join(search.vary)}; nothing to search")
     if base.refit:
         raise ClassifyError("refit leaves no validation split to search by")
@@ -171,16 +173,16 @@ def _searched(
     manifest_folder: Path,
     base: TrainSettings,
     search: Search,
-    watch: Watch | None,
-    progress: Progress | None,
-) -> Tuned:
+    watch: DisplayFactory | None,
+    progress: ProgressFactory | None,
+) -> SearchResult:
     from keras_tuner.errors import FatalError
 
-    from classify.training.network import resolved
+    from classify.training.network import with_arch_defaults
     from classify.training.train import train_or_resume
 
     def measured(values: Mapping[str, Any], trial: str) -> float:
-        settings = resolved(base.changed(**values))
+        settings = with_arch_defaults(base.changed(**values))
         if (folder / "trials" / trial / FAILED).exists():
             raise LossError(f"trial {trial}: the loss is not finite")
         run = train_or_resume(manifest_folder, folder / "trials" / trial, settings, watch, progress)
@@ -221,7 +223,7 @@ def _tuner(
                 raise errors.FatalError(str(error)) from error
 
     space = keras_tuner.HyperParameters()
-    for name in varied(base.arch, search.vary):
+    for name in applicable_settings(base.arch, search.vary):
         _add(space, name)
     objective = keras_tuner.Objective(OBJECTIVE, "min")
     shared = {
@@ -260,17 +262,17 @@ def _figures(run: Run) -> dict[str, float]:
     return {
         OBJECTIVE: float(log_loss(scores.actual, scores.probabilities, once)[0]),
         "val_accuracy": float(np.mean(scores.predicted == scores.actual)),
-        "val_auc": float(auc(curve(scores.is_fake, scores.p_fake, once))[0]),
+        "val_auc": float(auc(threshold_curve(scores.is_fake, scores.p_fake, once))[0]),
     }
 
 
-def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
+def _results(folder: Path, base: TrainSettings, search: Search) -> SearchResult:
     """Write trials.csv and best.toml.
 
     Raises:
         LossError: no trial had a finite loss.
     """
-    names = varied(base.arch, search.vary)
+    names = applicable_settings(base.arch, search.vary)
     rows = []
     for path in sorted((folder / "trials").iterdir()):
         run = Run.read(path)
@@ -289,4 +291,4 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> Tuned:
     write_atomically(folder / "trials.png", curves.image(drawn, "png"))
     best = Run.read(folder / "trials" / table["trial"][0])
     write_atomically(folder / BEST, best.config_for(folder, epochs=base.epochs).encode())
-    return Tuned(folder, table)
+    return SearchResult(folder, table)

@@ -22,7 +22,7 @@ PLATEAU_PATIENCE = 2  # epochs without a lower value of the monitor before the r
 PLATEAU_FACTOR = 0.5
 
 
-class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the log and the checkpoints, and ends the training when validation stands still.
 
     All it decides follows from the epochs so far and the settings, and dropout is seeded anew for
@@ -114,7 +114,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
 
-class Guard(keras.callbacks.Callback):  # type: ignore[misc]
+class FiniteLossGuard(keras.callbacks.Callback):  # type: ignore[misc]
     """Stops a training whose loss is no longer finite, and tells at which crops."""
 
     async_safe = True

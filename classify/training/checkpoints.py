@@ -20,7 +20,7 @@ from classify.errors import ModelError, RunError
 from classify.models.file_checks import archive_of
 from classify.training.run_folder import LOG
 from classify.training.runs import load_model
-from ffpp_tools.files import replacing, write_atomically
+from ffpp_tools.files import atomic_replacement, write_atomically
 
 # What Keras measures of an epoch, by the names of its callbacks' logs.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
@@ -138,5 +138,5 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
 
 
 def _saving(path: Path) -> AbstractContextManager[Path]:
-    """As `replacing`, by a name with the suffix that Keras knows the format by."""
-    return replacing(path, f"saving-{secrets.token_hex(8)}-{path.name}")
+    """As `atomic_replacement`, by a name with the suffix that Keras knows the format by."""
+    return atomic_replacement(path, f"saving-{secrets.token_hex(8)}-{path.name}")

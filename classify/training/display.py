@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from classify.training.checkpoints import MEASURES
 from classify.training.settings import TrainSettings
-from ffpp_tools.console import LINE_S, console, say
+from ffpp_tools.console import LINE_S, console, print_line
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
@@ -62,7 +62,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         text = f"{rate:.0f} images/s  {self._said(logs or {})}  {_duration(left)} left of the epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
         if not console.is_terminal and time.perf_counter() - self._said_at >= LINE_S:
-            say(f"  step {batch + 1}/{self.params['steps']}  {text}")
+            print_line(f"  step {batch + 1}/{self.params['steps']}  {text}")
             self._said_at = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -72,7 +72,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         left = remaining * sum(self._took) / len(self._took)
         line = f"epoch {epoch + 1}/{self._epochs}  {self._said(logs or {})}"
         line += f"  {self._took[-1]:.0f} s"
-        say(f"{line}, at most {_duration(left)} left" if remaining else line)
+        print_line(f"{line}, at most {_duration(left)} left" if remaining else line)
 
     def _said(self, logs: dict[str, float]) -> str:
         return "  ".join(f"{name} {logs[name]:.3f}" for name in self._measures if name in logs)
@@ -85,10 +85,10 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar.stop()
 
 
-def watched(settings: TrainSettings) -> Display:
+def training_display(settings: TrainSettings) -> Display:
     """What shows a training of these settings, one of several."""
     differing = {k: v for k, v in settings.table().items() if v != getattr(TrainSettings(), k)}
-    say(", ".join(f"{name} {value}" for name, value in differing.items()), style="bold")
+    print_line(", ".join(f"{name} {value}" for name, value in differing.items()), style="bold")
     return Display(settings.epochs, settings.batch_size)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from classify.backend import LEAST_PROBABILITY, jit_compile, policy
+from classify.backend import LEAST_PROBABILITY, dtype_policy, jit_compile
 from classify.models import build, chosen_arch, freeze
 from classify.training.settings import Phase, TrainSettings
 
@@ -38,7 +38,7 @@ class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
         super().update_state(-keras.ops.log(right), counted)
 
 
-def resolved(settings: TrainSettings) -> TrainSettings:
+def with_arch_defaults(settings: TrainSettings) -> TrainSettings:
     """The settings with nothing left to the architecture.
 
     Raises:
@@ -54,14 +54,14 @@ def resolved(settings: TrainSettings) -> TrainSettings:
     )
 
 
-def built(settings: TrainSettings, classes: int) -> keras.Model:
+def build_network(settings: TrainSettings, classes: int) -> keras.Model:
     """The untrained or pretrained network of some resolved settings.
 
     Raises:
         ModelError: as `models.build`.
     """
     keras.utils.set_random_seed(settings.seed)
-    with policy(settings.mixed_precision):
+    with dtype_policy(settings.mixed_precision):
         return build(
             settings.arch,
             classes,
@@ -75,12 +75,12 @@ def built(settings: TrainSettings, classes: int) -> keras.Model:
         )
 
 
-def compiled(
+def compiled_trainer(
     network: keras.Model, phase: Phase, settings: TrainSettings, steps: int
 ) -> keras.Model:
     """The network as a model of its own to train, so that the network stays free of optimizers."""
     freeze(network, phase.freeze, phase.freeze_batch_norm)
-    with policy(settings.mixed_precision):
+    with dtype_policy(settings.mixed_precision):
         trainer = keras.Model(network.inputs, network.outputs, name=network.name)
         compile_for_here(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
     return trainer

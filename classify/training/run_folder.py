@@ -14,10 +14,10 @@ import pandas as pd
 from classify.backend import devices
 from classify.errors import ModelError, RunError
 from classify.models.file_checks import archive_of
-from ffpp_tools.console import say
-from ffpp_tools.files import read_json, regular, write_atomically
+from ffpp_tools.console import print_line
+from ffpp_tools.files import read_json, regular_file, write_atomically
 from ffpp_tools.store import format_versions
-from ffpp_tools.store.incomplete import in_the_way
+from ffpp_tools.store.incomplete import has_foreign_files
 
 ENVIRONMENT = "environment.json"
 LOG = "log.csv"  # a file of the folder, and a member of last.keras
@@ -29,7 +29,7 @@ def check_free(folder: Path, command: str) -> None:
     Raises:
         RunError: it does.
     """
-    if in_the_way(folder, command):
+    if has_foreign_files(folder, command):
         raise RunError(
             f"{folder} is not empty; a run never overwrites another: choose another --out, or go "
             "on with what lies there by --resume"
@@ -54,7 +54,7 @@ def read_log(folder: Path) -> pd.DataFrame:
     if not path.exists():
         raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
     try:
-        return pd.read_csv(regular(path))
+        return pd.read_csv(regular_file(path))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); train again") from error
 
@@ -66,14 +66,18 @@ def restore_log(folder: Path) -> None:
     """
     path = folder / LOG
     try:
-        lines = regular(path).read_bytes().splitlines()  # first: last.keras is written before it
+        lines = (
+            regular_file(path).read_bytes().splitlines()
+        )  # first: last.keras is written before it
         with archive_of(folder / "last.keras") as archive:
             kept = archive.read(LOG)
     except (OSError, KeyError, zipfile.BadZipFile, ModelError):
         return  # without the one there is nothing to compare, without the other nothing to restore
     known = kept.splitlines()
     if not lines or lines not in (known, known[:-1]):
-        say(f"{path} was made anew: it was not the log that last.keras holds", style="yellow")
+        print_line(
+            f"{path} was made anew: it was not the log that last.keras holds", style="yellow"
+        )
         write_atomically(path, kept)
 
 
@@ -103,7 +107,9 @@ def environment_here() -> dict[str, Any]:
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     """Write environment.json of a run."""
-    text = json.dumps(format_versions.stamped(format_versions.RUN, environment), indent=2) + "\n"
+    text = (
+        json.dumps(format_versions.with_format(format_versions.RUN, environment), indent=2) + "\n"
+    )
     write_atomically(folder / ENVIRONMENT, text.encode())
 
 
@@ -115,7 +121,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """
     path = folder / ENVIRONMENT
     try:
-        return format_versions.unstamped(format_versions.RUN, path, dict(read_json(path)))
+        return format_versions.without_format(format_versions.RUN, path, dict(read_json(path)))
     except (OSError, ValueError, TypeError):
         return {}
 

@@ -83,11 +83,11 @@ class Run:
             "manifest": {"path": _relative(manifest, folder), "sha256": self.manifest_sha256},
             "training": settings,
         }
-        return tomli_w.dumps(format_versions.stamped(format_versions.RUN, config))
+        return tomli_w.dumps(format_versions.with_format(format_versions.RUN, config))
 
     def keep_faces(self, faces: Mapping[str, Any]) -> None:
         """Write faces.json, what `faces_of` says: to do the same to videos away from the data."""
-        text = json.dumps(format_versions.stamped(format_versions.SETTINGS, faces)) + "\n"
+        text = json.dumps(format_versions.with_format(format_versions.SETTINGS, faces)) + "\n"
         write_atomically(self.folder / FACES, text.encode())
 
     def check_weights(self) -> None:

@@ -32,7 +32,7 @@ class TrainSettings:
     The defaults are the paper's, but for `monitor`: the paper follows the validation loss, of which
     the penalties of its head are the greater part.
 
-    What is None is left to the architecture, and known after `classify.training.network.resolved`.
+    Settings that are None are set by the architecture (`training.network.with_arch_defaults`).
     """
 
     arch: str = "efficientnetb0"
@@ -152,7 +152,7 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         raise ClassifyError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ClassifyError(f"{path}: not readable as TOML ({error})") from error
-    config = format_versions.unstamped(format_versions.RUN, path, config)
+    config = format_versions.without_format(format_versions.RUN, path, config)
     if unknown := [key for key in config if key not in TABLES]:
         raise ClassifyError(
             f"{path}: {', '.join(unknown)} is not known there; settings stand in a table [training]"

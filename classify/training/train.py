@@ -9,38 +9,43 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from classify.backend import all_devices, policy, replicas, warps_on_device
+from classify.backend import data_parallel, dtype_policy, replicas, warps_on_device
 from classify.data.augment import PRESETS
-from classify.data.batches import IN_ORDER, Batches, class_weights
-from classify.data.pack import Packed, Progress, Share, pack
+from classify.data.batches import IN_ORDER, Batches, class_balanced_weights
+from classify.data.pack import Packed, ProgressFactory, Share, pack
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.models import chosen_arch, freeze
 from classify.training import checkpoints, curves
-from classify.training.callbacks import Guard, Keeper
+from classify.training.callbacks import Checkpointer, FiniteLossGuard
 from classify.training.checkpoints import Epoch
-from classify.training.network import built, compile_for_here, compiled, resolved
+from classify.training.network import (
+    build_network,
+    compile_for_here,
+    compiled_trainer,
+    with_arch_defaults,
+)
 from classify.training.run_folder import check_free, note_resumption
 from classify.training.runs import Run, faces_of
 from classify.training.settings import TrainSettings, phases
-from ffpp_tools.files import sweep, write_atomically
+from ffpp_tools.files import delete_temporary_files, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import mark
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 
 COMMAND = "classify train"
 # What is there before the first epoch is finished; without one, a folder may be begun anew.
 BEGINNING = ("environment.json", "faces.json", "config.toml", "not-finite.txt", "tensorboard")
 # Makes a context with the callback that shows a training of some settings.
-Watch = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
+DisplayFactory = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
 
 
-@all_devices()
+@data_parallel()
 def train(
     manifest_folder: Path,
     folder: Path,
     settings: TrainSettings = TrainSettings(),  # noqa: B008 (frozen)
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
 ) -> Run:
     """Train a network on a manifest, as the paper does unless told otherwise.
 
@@ -62,32 +67,32 @@ def train(
     """
     check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
-    settings = resolved(settings)
+    settings = with_arch_defaults(settings)
     # Everything that can fail for want of data or weights comes before the folder is made.
     if settings.batch_size % replicas():
         raise ClassifyError(
             f"batch_size ({settings.batch_size}) must be a multiple of the {replicas()} devices"
         )
-    network = built(settings, len(manifest.classes))
+    network = build_network(settings, len(manifest.classes))
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
     faces = faces_of(manifest)
     run = Run.of(folder, settings, manifest)
-    with alone_in(folder, COMMAND):
+    with folder_lock(folder, COMMAND):
         check_free(folder, COMMAND)  # nobody has been quicker
         mark(folder, COMMAND, BEGINNING)
         run.keep_faces(faces)
         run.create()
-        _fit(run, manifest, data, Keeper(folder, settings, network, []), callbacks)
+        _fit(run, manifest, data, Checkpointer(folder, settings, network, []), callbacks)
     return run
 
 
-@all_devices()
+@data_parallel()
 def resume(
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
 ) -> Run:
     """Go on with a training that was interrupted, after its last finished epoch.
 
@@ -99,23 +104,27 @@ def resume(
         TableError: its manifest is gone or has changed.
     """
     run = Run.read(folder)
-    with alone_in(folder, COMMAND):
-        sweep(folder)
+    with folder_lock(folder, COMMAND):
+        delete_temporary_files(folder)
         return _resumed(run, callbacks, progress)
 
 
 def _resumed(
-    run: Run, callbacks: Sequence[keras.callbacks.Callback], progress: Progress | None
+    run: Run, callbacks: Sequence[keras.callbacks.Callback], progress: ProgressFactory | None
 ) -> Run:
     folder, manifest = run.folder, run.manifest
-    with policy(run.settings.mixed_precision):  # without it Keras forgets the scale of the loss
+    with dtype_policy(
+        run.settings.mixed_precision
+    ):  # without it Keras forgets the scale of the loss
         trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
         run.check_weights()
-        keeper = Keeper(folder, run.settings, built(run.settings, len(manifest.classes)), [])
+        keeper = Checkpointer(
+            folder, run.settings, build_network(run.settings, len(manifest.classes)), []
+        )
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
-        keeper = Keeper(folder, run.settings, network, epochs, trainer)
+        keeper = Checkpointer(folder, run.settings, network, epochs, trainer)
         keeper.follow_last()
         if keeper.has_ended():
             raise RunEndedError(
@@ -133,8 +142,8 @@ def train_or_resume(
     manifest_folder: Path,
     folder: Path,
     settings: TrainSettings,
-    watch: Watch | None = None,
-    progress: Progress | None = None,
+    watch: DisplayFactory | None = None,
+    progress: ProgressFactory | None = None,
 ) -> Run:
     """Whatever is left to do for a run of these settings: all, the rest, or nothing.
 
@@ -151,7 +160,7 @@ def train_or_resume(
     """
     run = Run.read(folder) if (folder / "config.toml").exists() else None
     if run and not (
-        run.settings == resolved(settings) and run.is_of(Manifest.read(manifest_folder))
+        run.settings == with_arch_defaults(settings) and run.is_of(Manifest.read(manifest_folder))
     ):
         raise RunError(f"{folder} holds a run of other settings or data; choose another --out")
     keras.utils.clear_session()  # of the networks trained before
@@ -168,7 +177,7 @@ def train_or_resume(
 
 
 def _packed(
-    manifest: Manifest, settings: TrainSettings, progress: Progress | None
+    manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None
 ) -> tuple[Packed, Packed | None]:
     """What is trained on, and what validates."""
     size = settings.size or chosen_arch(settings.arch).size
@@ -183,7 +192,7 @@ def _fit(
     run: Run,
     manifest: Manifest,
     data: tuple[Packed, Packed | None],
-    keeper: Keeper,
+    keeper: Checkpointer,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     """Train to the end, phase by phase, from where the keeper stands.
@@ -202,9 +211,9 @@ def _fit(
             continue
         batches = _shuffled(train_data, settings, classes, start)
         if keeper.trainer is None or start == phase.first:
-            keeper.trainer = compiled(keeper.network, phase, settings, len(batches))
+            keeper.trainer = compiled_trainer(keeper.network, phase, settings, len(batches))
         keeper.batches = batches
-        guard = Guard(batches, run.folder)
+        guard = FiniteLossGuard(batches, run.folder)
         keeper.trainer.fit(
             batches,
             validation_data=validation,
@@ -235,7 +244,7 @@ def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -
         settings.seed,
         PRESETS[settings.augment],
         sampling=settings.sampling,
-        weights=class_weights(data.labels, classes) if settings.class_weights else None,
+        weights=class_balanced_weights(data.labels, classes) if settings.class_weights else None,
         epoch=epoch,
         devices=replicas(),
         on_device=warps_on_device(),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ffpp_tools.cli.options import CPUS, Processes
-from ffpp_tools.console import answer, console, log, say
+from ffpp_tools.console import console, log, print_json, print_line
 
 
 def demo(
@@ -31,5 +31,5 @@ def demo(
         draw_world(out, people, seconds, compression or ["c23"], seed, workers)
     log.keep(out)
     drawn = [out / name for name in ("FaceForensics++", "CelebA", "CelebA-HQ")]
-    say(f"drawn: {', '.join(map(str, drawn))}")
-    answer({"folder": out, "drawn": drawn})
+    print_line(f"drawn: {', '.join(map(str, drawn))}")
+    print_json({"folder": out, "drawn": drawn})

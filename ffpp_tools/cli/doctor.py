@@ -12,7 +12,7 @@ import typer
 from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
-from ffpp_tools.console import answer, counted, progress
+from ffpp_tools.console import counted, print_json, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
 
 
@@ -41,7 +41,7 @@ def doctor(
     Example: ffpp-doctor data/FaceForensics++ --stills data/CelebA --json
     """
     from ffpp_tools.doctor import checks as looking
-    from ffpp_tools.doctor.inventory import take_stock
+    from ffpp_tools.doctor.inventory import check_clips
     from ffpp_tools.doctor.machine import PROBLEM, examine
     from ffpp_tools.sources.faceforensics import default_ffpp_root, remarks
     from ffpp_tools.video.sampling import FramePlan
@@ -51,7 +51,7 @@ def doctor(
     sources = []
     try:
         reading = progress("reading clips")
-        sources = take_stock(root, FramePlan(every), workers, reading, max_pixels)
+        sources = check_clips(root, FramePlan(every), workers, reading, max_pixels)
     except DataNotFoundError as why:
         findings.append(
             looking.nothing_there(why, named=data is not None or "FFPP_DATA" in os.environ)
@@ -67,7 +67,7 @@ def doctor(
     findings += [looking.of_stills(folder) for folder in folders]
     findings.append(looking.of_weights())
     printing.findings(findings)
-    answer(
+    print_json(
         {
             "findings": [asdict(f) for f in findings],
             "sources": [looking.as_dict(source) for source in sources],

@@ -31,7 +31,7 @@ from ffpp_tools.cli.options import (
     Size,
     Verify,
 )
-from ffpp_tools.console import answer, log, say
+from ffpp_tools.console import log, print_json, print_line
 from ffpp_tools.errors import FfppError, SettingsError
 
 if TYPE_CHECKING:
@@ -99,15 +99,15 @@ def extract(
         _verify(out)
         return
     from ffpp_tools.extraction.pipeline import extract_dataset
-    from ffpp_tools.extraction.progress import shown
+    from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.sources.clip import NATIVE
     from ffpp_tools.sources.faceforensics import default_ffpp_root, families, find_clips, remarks
-    from ffpp_tools.sources.official_lists import OF_FFPP, keep_lists
-    from ffpp_tools.store.locks import alone_in
+    from ffpp_tools.sources.official_lists import OF_FFPP, copy_lists
+    from ffpp_tools.store.locks import folder_lock
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
 
@@ -128,15 +128,15 @@ def extract(
     team = _team(workers, backend, scheduler, Limits(timeout, max_pixels))
     log.keep(out)
     retry_failed = _retry(retry)
-    progress = shown("clips", len(clips))
+    progress = tally_progress("clips", len(clips))
     found = families(root, clips)
     check_folder(out)
     said = remarks(root, clips)
     for line in said:
-        say(line)
+        print_line(line)
     if clips[0].compression != NATIVE:
-        with alone_in(out, "ffpp-extract"):
-            keep_lists(root, out, OF_FFPP)
+        with folder_lock(out, "ffpp-extract"):
+            copy_lists(root, out, OF_FFPP)
     summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
     _told(summary, said)
 
@@ -184,17 +184,17 @@ def stills(
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
-    from ffpp_tools.extraction.match_quality import like_clips, other_stills
+    from ffpp_tools.extraction.match_quality import other_stills, reference_faces
     from ffpp_tools.extraction.pipeline import extract_still_dataset
-    from ffpp_tools.extraction.progress import shown
+    from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
     from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
-    from ffpp_tools.sources.official_lists import IDENTITIES, celeba_people, keep
+    from ffpp_tools.sources.official_lists import IDENTITIES, celeba_identities, copy_list
     from ffpp_tools.sources.stills import survey
-    from ffpp_tools.store.locks import alone_in
+    from ffpp_tools.store.locks import folder_lock
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
@@ -202,7 +202,7 @@ def stills(
     surveyed = survey(data.absolute() if scheduler else data, category, label, limit)
     found = surveyed.stills
     anew = overwrite and not other_stills(out, {still.category for still in found})
-    like = like_clips(out, {} if anew else recorded_settings(out)) if harmonise else None
+    like = reference_faces(out, {} if anew else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
         CropSettings(margin, shape, min_face, align, size, format_),
         FindSettings(detector, search),
@@ -212,14 +212,14 @@ def stills(
     team = _team(workers, backend, scheduler)
     log.keep(out)
     retry_failed = _retry(retry)
-    progress = shown("stills", len(found))
+    progress = tally_progress("stills", len(found))
     check_folder(out)
     if surveyed.identities:
-        with alone_in(out, "ffpp-stills"):
-            keep(surveyed.identities, out, IDENTITIES)
-    said = list(surveyed.said(celeba_people(out) or {}))
+        with folder_lock(out, "ffpp-stills"):
+            copy_list(surveyed.identities, out, IDENTITIES)
+    said = list(surveyed.said(celeba_identities(out) or {}))
     for line in said:
-        say(line)
+        print_line(line)
     summary = extract_still_dataset(
         found, out, settings, team, retry_failed, overwrite, progress, max_pixels
     )
@@ -236,12 +236,12 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
     Raises:
         FfppError: not a single crop.
     """
-    from ffpp_tools.store.ledger import account
+    from ffpp_tools.store.ledger import status_counts
 
     printing.extraction(summary)
-    counts = account(summary.frames).reset_index().to_dict("records")
+    counts = status_counts(summary.frames).reset_index().to_dict("records")
     crops = len(summary.faces)
-    answer({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
+    print_json({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
     if summary.faces.empty:
         raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
 
@@ -271,9 +271,9 @@ def _verify(dataset: Path) -> None:
 
     problems = []
     for problem in verify(dataset):
-        say(f"  {problem}", style="yellow")
+        print_line(f"  {problem}", style="yellow")
         problems.append(problem)
-    answer({"folder": dataset, "problems": problems})
+    print_json({"folder": dataset, "problems": problems})
     if problems:
         raise FfppError(f"{dataset}: {len(problems)} files or tables are not as they should be")
-    say(f"{dataset}: every crop is as recorded, and nothing else is there")
+    print_line(f"{dataset}: every crop is as recorded, and nothing else is there")

@@ -17,7 +17,7 @@ Data = Annotated[
         show_default="$FFPP_DATA, else ./data/FaceForensics++",
     ),
 ]
-Faces = Annotated[bool, typer.Option(help="Show faces on the pages that are written.")]
+ShowFaces = Annotated[bool, typer.Option(help="Show faces on the pages that are written.")]
 Processes = Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")]
 Out = Annotated[Path, typer.Option(help="Dataset folder; several sources may share one.")]
 Margin = Annotated[float, typer.Option(help="Side of the crop, in longer sides of the face box.")]

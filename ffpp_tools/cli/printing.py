@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from ffpp_tools.console import counted, in_a_line, print_table, say
+from ffpp_tools.console import counted, in_a_line, print_line, print_table
 from ffpp_tools.store.schema import SPLITS
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ffpp_tools.grouping.identity import Identities
     from ffpp_tools.splits.audit import Audit
     from ffpp_tools.splits.manifest import Manifest
-    from ffpp_tools.splits.shortcuts import Answer
-    from ffpp_tools.store.missing_crops import Lost
+    from ffpp_tools.splits.shortcuts import ProbeResult
+    from ffpp_tools.store.missing_crops import MissingCrops
 
 SHOWN = 20  # rows of a table that has more in a file
 FAR_OFF = 0.05  # of all samples in a split, from what was asked, that is worth a word
@@ -36,8 +36,8 @@ def _add(table: Table, *cells: object) -> None:
 def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     """How many of each kind, with an example, and what is named or labelled wrongly."""
     from ffpp_tools.grouping.dedupe import MOST_LISTED
-    from ffpp_tools.grouping.duplicate_clips import contradictions
-    from ffpp_tools.store.missing_crops import lost_crops
+    from ffpp_tools.grouping.duplicate_clips import mislabelled_pairs
+    from ffpp_tools.store.missing_crops import find_missing_crops
     from ffpp_tools.store.tables import read_faces, read_frames
 
     table = Table("found", "count", "for example", "same as")
@@ -47,28 +47,32 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     if len(found):
         print_table(table)
     if more := found.attrs.get("not_listed"):
-        say(
+        print_line(
             f"  {more:,} more pairs of near-identical stills are not listed: each still is listed "
             f"with its {MOST_LISTED} nearest, and with what else ties it to others"
         )
-    wrong = contradictions(found, read_frames(dataset))
+    wrong = mislabelled_pairs(found, read_frames(dataset))
     for row in wrong.head(SHOWN).itertuples():
-        say(
+        print_line(
             f"  {row.item} shows the same frames as {row.partner}: one of them has the wrong name "
             f"or label",
             "yellow",
         )
     if len(wrong) > SHOWN:
-        say(f"  and {len(wrong) - SHOWN} more such pairs", "yellow")
-    if lost := lost_crops(dataset, read_faces(dataset)["path"]):
-        say(f"  {lost}; manifests made now leave these crops out", "yellow")
+        print_line(f"  and {len(wrong) - SHOWN} more such pairs", "yellow")
+    if lost := find_missing_crops(dataset, read_faces(dataset)["path"]):
+        print_line(f"  {lost}; manifests made now leave these crops out", "yellow")
     what = "every one of them, with its partner" if len(found) else "nothing is there twice"
-    say(f"{what}: {dataset}/duplicates.parquet")
+    print_line(f"{what}: {dataset}/duplicates.parquet")
 
 
 def identities(found: Identities, dataset: Path) -> None:
     """Who looks like whom, and how often that is wrong."""
-    from ffpp_tools.grouping.match_rates import expected, false_matches, misses
+    from ffpp_tools.grouping.match_rates import (
+        expected_false_matches_text,
+        false_match_rate_text,
+        miss_rate_text,
+    )
 
     tied = found.table[found.table["partner"] != ""].sort_values("distance")
     table = Table("found", "looks like", "distance")
@@ -76,10 +80,10 @@ def identities(found: Identities, dataset: Path) -> None:
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
     if len(tied):
         print_table(table)
-    say(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
-    for said in (misses, false_matches, expected):
-        say(f"  {said(found.matching)}")
-    say(f"all of it: {dataset}/identities.parquet")
+    print_line(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
+    for said in (miss_rate_text, false_match_rate_text, expected_false_matches_text):
+        print_line(f"  {said(found.matching)}")
+    print_line(f"all of it: {dataset}/identities.parquet")
 
 
 def manifest(made: Manifest) -> None:
@@ -96,35 +100,37 @@ def manifest(made: Manifest) -> None:
     _ratios(info)
     if unused := info.get("unused"):
         listed = ", ".join(f"{name} ({counted(n, 'frame')})" for name, n in unused.items())
-        say(f"  in the dataset, and not in this mode: {listed}; --include takes them in")
+        print_line(f"  in the dataset, and not in this mode: {listed}; --include takes them in")
     _compressions(info)
     if (untested := info.get("untested")) and untested["groups"]:
         some = ", ".join((untested["with_clips"] + untested["of_stills"])[:3])
-        say(
+        print_line(
             f"  {untested['groups']} identity groups are in no fold's test split, which holds as "
             f"many of every class as the scarcest has: {some}{', …' * (untested['groups'] > 3)}",
             "yellow",
         )
         if only_others := untested["without_test_samples"]:
-            say(
+            print_line(
                 f"  of them, {only_others} are only in fakes of other methods than "
                 f"{info['settings']['leave_out']}, which no test split holds",
                 "yellow",
             )
     for gone in info["removed"][:SHOWN]:
-        say(
+        print_line(
             f"  {gone['who']} was left out of {gone['side']} ({gone['samples']} samples): "
             f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
         )
     if len(info["removed"]) > SHOWN:
-        say(f"  and {len(info['removed']) - SHOWN} more: manifest.json names them")
+        print_line(f"  and {len(info['removed']) - SHOWN} more: manifest.json names them")
     if info.get("unlisted"):
-        say(f"  {info['unlisted']} samples of clips on none of the lists were left out", "yellow")
+        print_line(
+            f"  {info['unlisted']} samples of clips on none of the lists were left out", "yellow"
+        )
     doubtful = info["audit"]["leaks"] or info["audit"].get("confounded")
-    say(info["summary"], "yellow" if doubtful else None)
+    print_line(info["summary"], "yellow" if doubtful else None)
     for what in info["audit"]["not_known"]:
-        say(f"  not known: {what}", "yellow")
-    say(f"manifest: {made.folder}")
+        print_line(f"  not known: {what}", "yellow")
+    print_line(f"manifest: {made.folder}")
 
 
 def _compressions(info: dict[str, Any]) -> None:
@@ -137,14 +143,14 @@ def _compressions(info: dict[str, Any]) -> None:
             f"{name} {', '.join(f'{n} at {c}' for c, n in counts.items())}"
             for name, counts in named.items()
         )
-        say(f"  {split}: {each}")
+        print_line(f"  {split}: {each}")
     if (accuracy := info["audit"].get("still_accuracy", 0.5)) > 0.5:
-        say(
+        print_line(
             f"  whether it is a photograph or of a video tells fake from real with {accuracy:.0%} "
             f"accuracy (chance: 50%)"
         )
     for compression, gone in info.get("unused_compressions", {}).items():
-        say(
+        print_line(
             f"  {compression} was left out ({counted(gone['samples'], 'sample')}): "
             f"{' and '.join(gone['lacking'])} has none of it, which would tell the classes apart",
             "yellow",
@@ -153,7 +159,7 @@ def _compressions(info: dict[str, Any]) -> None:
         counts = {split: min(n.values()) for split, n in info["counts"].items()}
         fewer = [split for split in SPLITS if counts[split] != free[split]]
         cost = ", ".join(f"{counts[split]} of {free[split]} in {split}" for split in fewer)
-        say(
+        print_line(
             f"  balancing the compressions leaves {cost} samples of each class; --compression "
             f"restricts the manifest to one",
             "yellow" if any(2 * counts[s] < free[s] for s in SPLITS) else None,
@@ -171,14 +177,14 @@ def _ratios(info: dict[str, Any]) -> None:
     shares = [size / sum(sizes) for size in sizes]
     if max(abs(share - wish) for share, wish in zip(shares, asked, strict=True)) > FAR_OFF:
         got, wanted = ("/".join(f"{100 * x:.0f}" for x in xs) for xs in (shares, asked))
-        say(
+        print_line(
             f"  divided {got}, not {wanted}: people stay together, and they are few; "
             f"--folds N tests on everybody in turn",
             "yellow",
         )
 
 
-def audit(found: Audit, lost: Lost) -> None:
+def audit(found: Audit, lost: MissingCrops) -> None:
     """What is in several splits, and what is missing."""
     from ffpp_tools.splits.audit import ALL_REASONS
 
@@ -189,14 +195,14 @@ def audit(found: Audit, lost: Lost) -> None:
             _add(table, ALL_REASONS[c.reason], str(c.count), splits, " and ".join(c.example))
         print_table(table)
     for split in found.unequal:
-        say(f"  {split}: its classes are not equally large", "yellow")
+        print_line(f"  {split}: its classes are not equally large", "yellow")
     if lost:
-        say(f"  {lost}", "yellow")
+        print_line(f"  {lost}", "yellow")
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
-    say(f"frames without a usable face: {rates}")
+    print_line(f"frames without a usable face: {rates}")
 
 
-def probe(answers: list[Answer]) -> None:
+def shortcut_table(answers: list[ProbeResult]) -> None:
     """What cheap properties alone reach."""
     headings = ("cheap properties alone tell", "AUC", "AUC at 128 px", "groups", "samples")
     table = Table(*headings, "most by")
@@ -204,29 +210,31 @@ def probe(answers: list[Answer]) -> None:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
         _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     print_table(table)
-    say("a network's figure means little until it is well above these")
+    print_line("a network's figure means little until it is well above these")
 
 
-def why(tables: Dataset, tied: pd.DataFrame, a: str, b: str) -> list[tuple[str, str, str, str]]:
+def identity_path(
+    tables: Dataset, tied: pd.DataFrame, a: str, b: str
+) -> list[tuple[str, str, str, str]]:
     """The chain of ties between two samples, clips or stills, by a manifest's own ties.
 
     Returns:
-        The chain, as `groups.why` has it; empty where only the dataset ties them, or nothing.
+        The path, as `groups.shortest_path` returns it; empty if none is in the manifest.
     """
-    from ffpp_tools.grouping.groups import REASONS, resolved
-    from ffpp_tools.grouping.groups import why as found_by
+    from ffpp_tools.grouping.groups import REASONS, resolve_node
+    from ffpp_tools.grouping.groups import shortest_path as found_by
 
-    one, other = (resolved(tables.frames, name) for name in (a, b))
+    one, other = (resolve_node(tables.frames, name) for name in (a, b))
     chain = found_by(tied, one, other)
     outside = [] if chain else found_by(tables.ties, one, other)
     if one == other:
-        say(f"{a} and {b} are both of {one}")
+        print_line(f"{a} and {b} are both of {one}")
     elif not chain:
-        say(f"nothing that is known ties {one} to {other} in this manifest")
+        print_line(f"nothing that is known ties {one} to {other} in this manifest")
     if outside:
-        say("in the dataset, by way of fakes that the manifest does not hold:")
+        print_line("in the dataset, by way of fakes that the manifest does not hold:")
     for start, end, reason, detail in chain or outside:
-        say(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
+        print_line(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
     return chain
 
 
@@ -243,10 +251,10 @@ def findings(found: Sequence[Finding]) -> None:
 
 def extraction(summary: Summary) -> None:
     """What the folder holds: planned frames by what became of them, and every failure."""
-    from ffpp_tools.grouping.groups import knots
-    from ffpp_tools.store.ledger import account, unequal_misses
+    from ffpp_tools.grouping.groups import nodes
+    from ffpp_tools.store.ledger import miss_rate_warning, status_counts
 
-    counts = account(summary.frames)
+    counts = status_counts(summary.frames)
     table = Table("category", "compression", *(str(c).replace("_", " ") for c in counts.columns))
     for (category, compression), row in counts.iterrows():
         *numbers, rate = row
@@ -255,26 +263,26 @@ def extraction(summary: Summary) -> None:
     print_table(table)
     failed = summary.frames[summary.frames["error"] != ""]
     for error in failed["error"].unique()[:10]:
-        say(f"  {error}", style="yellow")
+        print_line(f"  {error}", style="yellow")
     if len(failed):
         what = "could not be read, or came without original or mask"
         frames = counted(len(failed), "frame")
-        say(f"  {frames} {what}; `--retry failed` tries again", "yellow")
+        print_line(f"  {frames} {what}; `--retry failed` tries again", "yellow")
     unchanged = summary.frames[summary.frames["status"] == "unchanged_fake"]
     for by, rows in unchanged.groupby("unchanged_by"):
         why = {
             "mask": "their masks are empty, or on somebody else",
             "pixels": "their faces differ from their originals' by no more than compression noise",
         }.get(str(by), "an older version found so")
-        clips = knots(rows).value_counts()
+        clips = nodes(rows).value_counts()
         some = ", ".join(f"{name} ({n})" for name, n in clips.head(3).items())
-        say(
+        print_line(
             f"  {counted(len(rows), 'frame')} labelled fake left out as not manipulated: {why}: "
             f"{some}{', …' * (len(clips) > 3)}"
         )
-    if warning := unequal_misses(summary.frames):
-        say(f"  {warning}", style="yellow")
-    say(
+    if warning := miss_rate_warning(summary.frames):
+        print_line(f"  {warning}", style="yellow")
+    print_line(
         f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; "
         f"{summary.dataset}/frames.parquet lists every planned frame and what became of it"
     )

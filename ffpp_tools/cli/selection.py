@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ffpp_tools.cli import printing
-from ffpp_tools.cli.options import CPUS, Faces, Processes
-from ffpp_tools.console import answer, log, say
+from ffpp_tools.cli.options import CPUS, Processes, ShowFaces
+from ffpp_tools.console import log, print_json, print_line
 from ffpp_tools.errors import FfppError
 
 
@@ -25,16 +25,16 @@ def clean(
 
     Example: ffpp-clean dataset
     """
-    from ffpp_tools.grouping.dedupe import clean as find
-    from ffpp_tools.store.locks import alone_in
+    from ffpp_tools.grouping.dedupe import find_duplicates as find
+    from ffpp_tools.store.locks import folder_lock
 
-    with alone_in(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
+    with folder_lock(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
         found = find(dataset, workers)
     log.keep(dataset)
     printing.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
     more = {"not_listed": found.attrs.get("not_listed", 0)}
-    answer({"folder": dataset, "found": kinds, **more, "table": dataset / "duplicates.parquet"})
+    print_json({"folder": dataset, "found": kinds, **more, "table": dataset / "duplicates.parquet"})
 
 
 def identify(
@@ -56,17 +56,17 @@ def identify(
 
     from ffpp_tools.grouping.identity import MAX_DISTANCE
     from ffpp_tools.grouping.identity import identify as find
-    from ffpp_tools.store.locks import alone_in
+    from ffpp_tools.store.locks import folder_lock
 
     chosen = MAX_DISTANCE if distance is None else distance
-    with alone_in(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
+    with folder_lock(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
         found = find(dataset, workers, chosen)
     log.keep(dataset)
     printing.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())
     counts = {"looked_at": len(found.table), "look_like_another": tied}
     rates = {"matching": dataclasses.asdict(found.matching)}
-    answer({"folder": dataset, **counts, **rates, "table": dataset / "identities.parquet"})
+    print_json({"folder": dataset, **counts, **rates, "table": dataset / "identities.parquet"})
 
 
 def split(
@@ -117,7 +117,7 @@ def split(
     seed: Annotated[
         int, typer.Option(min=0, help="Another seed, other people in val and test.")
     ] = 0,
-    faces: Faces = True,
+    faces: ShowFaces = True,
 ) -> None:
     """Make a balanced manifest with no identity known to be in two splits, and audit it.
 
@@ -143,8 +143,8 @@ def split(
     log.keep(folder)
     for manifest in made:
         printing.manifest(manifest)
-        say(f"pictures: {draw_overview(manifest, faces=faces)}")
-    answer({"manifests": [{"folder": manifest.folder, **manifest.info} for manifest in made]})
+        print_line(f"pictures: {draw_overview(manifest, faces=faces)}")
+    print_json({"manifests": [{"folder": manifest.folder, **manifest.info} for manifest in made]})
 
 
 def audit(
@@ -174,7 +174,7 @@ def audit(
     from ffpp_tools.splits import audit as audits
     from ffpp_tools.splits import shortcuts as probes
     from ffpp_tools.splits.manifest import Manifest
-    from ffpp_tools.store.missing_crops import lost_crops
+    from ffpp_tools.store.missing_crops import find_missing_crops
     from ffpp_tools.store.schema import SPLITS
     from ffpp_tools.store.tables import read_faces
 
@@ -182,24 +182,28 @@ def audit(
     tables = Dataset.read(read.root)
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     if why:
-        ties = printing.why(tables, audits.ties_within(samples, tables.ties), *why)
-        answer({"folder": manifest, "ties": ties})
+        ties = printing.identity_path(tables, audits.edges_within(samples, tables.ties), *why)
+        print_json({"folder": manifest, "ties": ties})
         return
     found = audits.audited(samples, tables)
     info = audits.with_audit(read.info, found)
     log.keep(manifest)
     printing.manifest(dataclasses.replace(read, info=info))
-    lost = lost_crops(read.root, samples["path"])
+    lost = find_missing_crops(read.root, samples["path"])
     printing.audit(found, lost)
     if changed := tables.changed_since(read.info["tables"]):
-        say(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
-    answers = probes.probe(read.root, read_faces(read.root), samples, workers) if probe else []
+        print_line(f"  changed since the manifest was made: {', '.join(changed)}", "yellow")
+    answers = (
+        probes.measure_shortcuts(read.root, read_faces(read.root), samples, workers)
+        if probe
+        else []
+    )
     if probe:
         probes.write(read, answers)
-        printing.probe(answers)
+        printing.shortcut_table(answers)
     gone = {"missing": len(lost.missing), "empty": len(lost.empty)}
     about = {"folder": manifest, "summary": info["summary"], **info["audit"], "lost_crops": gone}
-    answer(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
+    print_json(about | {"cheap_properties": [dataclasses.asdict(a) for a in answers]})
     if found.leaks:
         raise FfppError(f"{manifest}: identity groups in several splits: {found.groups}")
     if lost:

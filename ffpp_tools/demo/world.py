@@ -15,8 +15,8 @@ from ffpp_tools.demo.face import Array, Expression, Person, Portrait
 from ffpp_tools.demo.manipulate import METHODS, Forger
 from ffpp_tools.errors import FfppError
 from ffpp_tools.files import write_atomically
-from ffpp_tools.parent_process import with_parent
-from ffpp_tools.store.incomplete import in_the_way, making
+from ffpp_tools.parent_process import parallel_options
+from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
 from ffpp_tools.video.image import Image
 
 COMMAND = "ffpp-demo"
@@ -132,9 +132,9 @@ def draw_world(
         raise FfppError(f"people ({people}) must be even and at least 6: fakes come in pairs")
     if unknown := set(compressions) - set(CRF):
         raise FfppError(f"compression {sorted(unknown)} is unknown; choose from {sorted(CRF)}")
-    if in_the_way(root, COMMAND):
+    if has_foreign_files(root, COMMAND):
         raise FfppError(f"{root} is not empty; name another folder or delete it first")
-    with making(root, COMMAND, (MARK, *DRAWN)):
+    with writing_folder(root, COMMAND, (MARK, *DRAWN)):
         _draw(root, people, seconds, compressions, seed, workers)
     return root
 
@@ -161,7 +161,7 @@ def _draw(
         joblib.delayed(_photograph)(root, number, seed * 100_000 + 50_000)
         for number in range(1, CELEBA_STILLS + CELEBA_HQ_STILLS // 2 + 1)
     ]
-    joblib.Parallel(n_jobs=workers, **with_parent())(jobs)
+    joblib.Parallel(n_jobs=workers, **parallel_options())(jobs)
     _write_lists(ffpp, pairs)
     identities = "".join(f"{n:06d}.jpg {_identity(n)}\n" for n in range(1, CELEBA_STILLS + 1))
     _write_text(root / "CelebA/Anno/identity_CelebA.txt", identities)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.console import counted
-from ffpp_tools.doctor.inventory import Looked, Source, missing_lists
+from ffpp_tools.doctor.inventory import ClipCheck, ClipSet, missing_lists
 from ffpp_tools.doctor.machine import NOTE, OK, PROBLEM, Finding, free_space, keras_home
 from ffpp_tools.errors import DataNotFoundError, FfppError
-from ffpp_tools.files import there
+from ffpp_tools.files import exists
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING, HQ_PHOTOGRAPHS, PHOTOGRAPHS
 from ffpp_tools.sources.derived_folders import AGAIN, MASKS, SEVERAL_SIZES
@@ -29,11 +29,11 @@ FETCH_AGAIN = "fetch them again with the download script of FF++"
 WEIGHTS = "efficientnetb0_notop.h5"  # as Keras calls what it downloads
 
 
-def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
+def of_clips(sources: Sequence[ClipSet]) -> Iterator[Finding]:
     """Findings on a copy of FF++, Celeb-DF or DFDC."""
     for source in sources:
         name = f"{source.category} {source.compression}"
-        count = f"{len(source.clips)} clips, {size(source.size)}"
+        count = f"{len(source.clips)} clips, {format_bytes(source.size)}"
         if source.expected is None:
             yield Finding(name, OK, count)
         elif source.missing or len(source.clips) < source.expected:
@@ -65,11 +65,13 @@ def of_clips(sources: Sequence[Source]) -> Iterator[Finding]:
             )
 
 
-def of_space(sources: Sequence[Source], out: Path) -> Finding:
+def of_space(sources: Sequence[ClipSet], out: Path) -> Finding:
     """Whether the crops will fit."""
     needed, free = sum(s.crops_size for s in sources), free_space(out)
     crops = sum(s.planned for s in sources)
-    text = f"{crops:,} crops need about {size(needed)}; {size(free)} are free at {out}"
+    text = (
+        f"{crops:,} crops need about {format_bytes(needed)}; {format_bytes(free)} are free at {out}"
+    )
     if needed * RESERVE > free:
         remedy = "name a larger disk with --out, or take fewer frames with a larger --every"
         return Finding("disk space", PROBLEM, text, remedy)
@@ -85,7 +87,7 @@ def of_stills(folder: Path) -> Finding:
     except FfppError as error:
         remedy = "name the folder that holds its images with --stills, and mend its lists"
         return Finding(name, PROBLEM, str(error), remedy)
-    empty = [s.path.name for s in found.stills if not (there(s.path) and s.path.stat().st_size)]
+    empty = [s.path.name for s in found.stills if not (exists(s.path) and s.path.stat().st_size)]
     text = counted(len(found.stills), "image")
     if category in STILLS:
         text = f"{len(found.stills):,} of {STILLS[category]:,} images"
@@ -117,7 +119,7 @@ def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
     """Findings on FF++'s splits and the list of its YouTube videos."""
     absent, damaged = missing_lists(root, dataset), False
     for name in official_lists.OF_FFPP:
-        if path := official_lists.found(root, name):
+        if path := official_lists.find_list(root, name):
             try:
                 official_lists.READERS[name](path)
             except FfppError as error:
@@ -134,7 +136,7 @@ def of_lists(root: Path, dataset: Path) -> Iterator[Finding]:
 def of_weights() -> Finding:
     """Whether EfficientNetB0's ImageNet weights are where Keras looks for them."""
     path = keras_home() / "models" / WEIGHTS
-    if there(path):
+    if exists(path):
         return Finding("ImageNet weights", OK, str(path))
     remedy = "the first training downloads them; without a network pass a file with --weights PATH"
     return Finding("ImageNet weights", NOTE, f"{path} is not there", remedy)
@@ -147,7 +149,7 @@ def nothing_there(why: DataNotFoundError, named: bool) -> Finding:
     return Finding("FaceForensics++", PROBLEM if named else NOTE, said, remedy)
 
 
-def as_dict(source: Source) -> dict[str, Any]:
+def as_dict(source: ClipSet) -> dict[str, Any]:
     """All that is known of a source, with every name, as plain values."""
     return {
         "category": source.category,
@@ -162,7 +164,7 @@ def as_dict(source: Source) -> dict[str, Any]:
     }
 
 
-def size(n_bytes: float) -> str:
+def format_bytes(n_bytes: float) -> str:
     """Bytes as people say them.
 
     >>> size(1_500_000), size(20)
@@ -180,5 +182,5 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _some_errors(clips: Sequence[Looked]) -> str:
+def _some_errors(clips: Sequence[ClipCheck]) -> str:
     return _some([c.error.removeprefix(f"{c.clip.path.parent}/") for c in clips])

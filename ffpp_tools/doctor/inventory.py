@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.errors import DecodeError, FfppError, SizeError
-from ffpp_tools.files import irregular, there
+from ffpp_tools.files import exists, special_file_kind
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.clip import FFPP_YOUTUBE, Clip
 from ffpp_tools.sources.faceforensics import find_clips
@@ -30,11 +30,11 @@ NAME_OF_METHOD = r"\d{3}_\d{3}"
 CROP_BYTES = {"c40": 90_000}
 CROP_BYTES_AT_MOST = 180_000
 
-Progress = Callable[[Iterable["Looked"], int], Iterable["Looked"]]
+ClipProgress = Callable[[Iterable["ClipCheck"], int], Iterable["ClipCheck"]]
 
 
 @dataclass(frozen=True)
-class Looked:
+class ClipCheck:
     """What one clip's file is like."""
 
     clip: Clip
@@ -45,29 +45,31 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSet:
     """All clips of one category at one compression."""
 
     category: str
     compression: str
-    clips: tuple[Looked, ...]
+    clips: tuple[ClipCheck, ...]
     expected: int | None  # how many there are in the whole of FF++; None of other sets
     missing: tuple[str, ...]  # names, as far as they are known
     unknown: tuple[Path, ...]  # files that are called like none of its clips
 
     @property
-    def empty(self) -> list[Looked]:
+    def empty(self) -> list[ClipCheck]:
         """Clips whose file holds not a single byte."""
-        return [c for c in self.clips if c.error and not c.size and not irregular(c.clip.path)]
+        return [
+            c for c in self.clips if c.error and not c.size and not special_file_kind(c.clip.path)
+        ]
 
     @property
-    def damaged(self) -> list[Looked]:
+    def damaged(self) -> list[ClipCheck]:
         """Other clips that cannot be read, or not to their end."""
         of = [c for c in self.clips if c.error and not c.too_large]
-        return [c for c in of if c.size or irregular(c.clip.path)]
+        return [c for c in of if c.size or special_file_kind(c.clip.path)]
 
     @property
-    def too_large(self) -> list[Looked]:
+    def too_large(self) -> list[ClipCheck]:
         """Clips that declare more pixels a frame than the limit."""
         return [c for c in self.clips if c.too_large]
 
@@ -87,13 +89,13 @@ class Source:
         return self.planned * CROP_BYTES.get(self.compression, CROP_BYTES_AT_MOST)
 
 
-def take_stock(
+def check_clips(
     root: Path,
     plan: FramePlan,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ClipProgress | None = None,
     max_pixels: int = MAX_FRAME_PIXELS,
-) -> list[Source]:
+) -> list[ClipSet]:
     """Read every clip's packets, and compare what is there with what FF++ has.
 
     Clips whose packets do not tell which frames are shown are decoded.
@@ -122,38 +124,40 @@ def take_stock(
     return sources
 
 
-def _looked(clip: Clip, plan: FramePlan, max_pixels: int) -> Looked:
+def _looked(clip: Clip, plan: FramePlan, max_pixels: int) -> ClipCheck:
     """What a clip's packets tell, or what comes out when they are decoded."""
     if clip.path.is_dir():  # frames as images: every file is read when it is extracted
-        return Looked(clip, 0, 0)
+        return ClipCheck(clip, 0, 0)
     try:
         size = clip.path.stat().st_size
-        video = demux.probe(clip.path, max_pixels)
+        video = demux.read_video(clip.path, max_pixels)
     except OSError as error:
-        return Looked(clip, 0, 0, f"{clip.path}: cannot be read ({error.strerror})")
+        return ClipCheck(clip, 0, 0, f"{clip.path}: cannot be read ({error.strerror})")
     except DecodeError as error:
-        return Looked(clip, size, 0, str(error), isinstance(error, SizeError))
+        return ClipCheck(clip, size, 0, str(error), isinstance(error, SizeError))
     short = ""
     if video.missing_frames:
         short = f"{clip.path}: ends after {len(video.shown)} of {video.n_frames} frames"
-    return Looked(clip, size, len(plan.wanted(video.n_frames)), short)
+    return ClipCheck(clip, size, len(plan.wanted(video.n_frames)), short)
 
 
 def _pairs(root: Path, clips: Iterable[Clip]) -> set[str]:
     """The names that a method's clips have: by the official splits, else by the other methods'."""
     try:
-        listed = official_lists.listed_pairs(root)
+        listed = official_lists.official_clip_names(root)
     except FfppError:  # damaged: told where the lists are looked at
         listed = set()
     methods = [c.name for c in clips if c.category in FFPP_YOUTUBE and c.label == "fake"]
     return listed or set(methods)
 
 
-def _source(category: str, compression: str, clips: tuple[Looked, ...], pairs: set[str]) -> Source:
+def _source(
+    category: str, compression: str, clips: tuple[ClipCheck, ...], pairs: set[str]
+) -> ClipSet:
     names = {c.clip.name for c in clips}
     expected = CLIPS.get(category, CLIPS_OF_METHOD if category in FFPP_YOUTUBE else None)
     if expected is None:
-        return Source(category, compression, clips, None, (), ())
+        return ClipSet(category, compression, clips, None, (), ())
     wanted = {"Youtube": {f"{n:03d}" for n in range(CLIPS["Youtube"])}}.get(category, set())
     if category in FFPP_YOUTUBE and category != "Youtube":
         wanted = pairs
@@ -167,7 +171,7 @@ def _source(category: str, compression: str, clips: tuple[Looked, ...], pairs: s
     known = {c.clip.path for c in clips}
     for folder in sorted({path.parent for path in known}):
         foreign += [p for p in sorted(folder.glob("[!.]*")) if p not in known]
-    return Source(
+    return ClipSet(
         category, compression, clips, expected, tuple(sorted(wanted - names)), tuple(foreign)
     )
 
@@ -177,6 +181,6 @@ def missing_lists(root: Path, dataset: Path) -> list[str]:
     return [
         name
         for name in official_lists.OF_FFPP
-        if official_lists.found(root, name) is None
-        and not there(dataset / official_lists.FOLDER / name)
+        if official_lists.find_list(root, name) is None
+        and not exists(dataset / official_lists.FOLDER / name)
     ]

@@ -48,7 +48,7 @@ def examine() -> Iterator[Finding]:
     """Everything that the commands need of a machine."""
     yield python()
     yield from packages()
-    yield dlib()
+    yield dlib_finding()
     yield detector()
     yield codecs()
     yield from backends()
@@ -87,7 +87,7 @@ def packages() -> Iterator[Finding]:
         yield Finding("packages", OK, f"{PACKAGE} {version(PACKAGE)}, {len(wanted)} needed")
 
 
-def dlib() -> Finding:
+def dlib_finding() -> Finding:
     """How dlib was built."""
     try:
         import dlib as module

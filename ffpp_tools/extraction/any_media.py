@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ffpp_tools import MAX_PIXELS
 from ffpp_tools.errors import DecodeError, SettingsError, TableError
-from ffpp_tools.extraction.clip_faces import Relatives, sights
-from ffpp_tools.extraction.clips import opened
+from ffpp_tools.extraction.clip_faces import RelatedData, faces_by_frame
+from ffpp_tools.extraction.clips import open_clip
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_file import read_sections
 from ffpp_tools.extraction.stills import read_still
@@ -21,11 +21,11 @@ from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Image, Picture
 from ffpp_tools.video.sampling import FramePlan
 
-ALONE = Relatives(mask=None, like={}, lost="", kept=None)
+ALONE = RelatedData(mask=None, like={}, lost="", kept=None)
 
 
 @dataclass(frozen=True)
-class Sample:
+class FaceCrop:
     """The face of one person in one frame."""
 
     person: int  # from 0, in the order in which they are first seen
@@ -34,36 +34,38 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameCrops:
     """A frame of a video, or a picture, and who is in it."""
 
     frame: int  # display index, 0-based; 0 for a picture
     time_s: float
-    faces: tuple[Sample, ...]
+    faces: tuple[FaceCrop, ...]
 
 
-def in_video(
+def faces_in_video(
     path: Path,
     settings: ClipSettings,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
-) -> Iterator[Look]:
+) -> Iterator[FrameCrops]:
     """The planned frames of a video with everybody in them, followed from frame to frame.
 
     Raises:
         DecodeError: not a readable video, or damaged: what was decoded before comes first.
     """
     clip = Clip("", NATIVE, path.stem, path)
-    video, frames = opened(clip, settings.plan, limits)
+    video, frames = open_clip(clip, settings.plan, limits)
     wanted, seen = len(settings.plan.wanted(video.n_frames)), 0
-    for sight in sights(clip, frames, settings, ALONE):
+    for sight in faces_by_frame(clip, frames, settings, ALONE):
         picture = sight.frame.picture
-        yield Look(sight.frame.index, sight.frame.time_s, _samples(picture, sight.faces, settings))
+        yield FrameCrops(
+            sight.frame.index, sight.frame.time_s, _samples(picture, sight.faces, settings)
+        )
         seen += 1
     if seen < wanted:
         raise DecodeError(f"{path}: {wanted - seen} of {wanted} frames could not be decoded")
 
 
-def in_picture(path: Path, settings: StillSettings, max_pixels: int = MAX_PIXELS) -> Look:
+def faces_in_image(path: Path, settings: StillSettings, max_pixels: int = MAX_PIXELS) -> FrameCrops:
     """Everybody in a picture, from the largest face to the smallest.
 
     Raises:
@@ -76,17 +78,17 @@ def in_picture(path: Path, settings: StillSettings, max_pixels: int = MAX_PIXELS
     if settings.whole:
         pixels, window = crop.whole(picture, settings.crop)
         box = Box(0, 0, window.width, window.height)
-        return Look(0, 0.0, (Sample(0, box, crop.as_saved(pixels, settings.crop)),))
-    found = sorted(detect.search(picture, settings.find), key=lambda face: -face.box.area)
+        return FrameCrops(0, 0.0, (FaceCrop(0, box, crop.as_saved(pixels, settings.crop)),))
+    found = sorted(detect.find_faces(picture, settings.find), key=lambda face: -face.box.area)
     faces = [replace(face, track=number) for number, face in enumerate(found)]
-    return Look(0, 0.0, _samples(picture, faces, settings))
+    return FrameCrops(0, 0.0, _samples(picture, faces, settings))
 
 
 def _samples(
     picture: Picture, faces: Sequence[Face], settings: ClipSettings | StillSettings
-) -> tuple[Sample, ...]:
+) -> tuple[FaceCrop, ...]:
     return tuple(
-        Sample(face.track, face.box, crop.as_saved(pixels, settings.crop))
+        FaceCrop(face.track, face.box, crop.as_saved(pixels, settings.crop))
         for face in faces
         if face.box.side >= settings.crop.min_face
         for pixels, _ in (crop.cut(picture, face.box, settings.crop),)

@@ -18,44 +18,46 @@ from ffpp_tools.errors import DecodeError
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.faces import paired, select
 from ffpp_tools.faces.detect import Face
-from ffpp_tools.faces.select import Mask
-from ffpp_tools.faces.tracking import Follower, smoothed
-from ffpp_tools.faces.unchanged_fakes import Change, Changes
+from ffpp_tools.faces.select import MaskReader
+from ffpp_tools.faces.tracking import FaceFinder, smoothed
+from ffpp_tools.faces.unchanged_fakes import Change, ChangeDetector
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.video import decode
 
-Copies = Mapping[int, paired.Copy]  # of an original's planned frames, by index
+Copies = Mapping[int, paired.OriginalFrame]  # of an original's planned frames, by index
 
 
 @dataclass(frozen=True)
-class Relatives:
+class RelatedData:
     """What is known of a clip from others that show the same frames."""
 
     mask: Path | None  # the video of what is forged in them
     like: Copies  # of the original it is compared with
     lost: str  # why that original could not be read in full; empty if it could
-    kept: dict[int, paired.Copy] | None  # takes copies of this clip, if others are compared with it
+    kept: (
+        dict[int, paired.OriginalFrame] | None
+    )  # takes copies of this clip, if others are compared with it
 
 
 @dataclass(frozen=True)
-class Sight:
+class FrameFaces:
     """A frame and who is in it."""
 
     frame: decode.Frame
     faces: Sequence[Face]
-    twin: paired.Twin | None
+    twin: paired.MatchedFrame | None
     chosen: int | None = None  # the track of the face the frame is about
     changes: Mapping[int, Change] = field(default_factory=dict)  # of a fake's faces, by track
 
 
-def sights(
+def faces_by_frame(
     clip: Clip,
     frames: Iterator[decode.Frame],
     settings: ClipSettings,
-    relatives: Relatives,
-    mask: Mask | None = None,
-    changes: Changes | None = None,
-) -> Iterator[Sight]:
+    relatives: RelatedData,
+    mask: MaskReader | None = None,
+    changes: ChangeDetector | None = None,
+) -> Iterator[FrameFaces]:
     """Every frame with its faces, the chosen one named; copies are kept if they are needed.
 
     Args:
@@ -69,31 +71,35 @@ def sights(
     for sight in _smoothed(_found(frames, settings, relatives.like), settings.smooth):
         sight = _judged(sight, mask, changes)
         if relatives.kept is not None:
-            copy = paired.keep(sight.frame.picture, sight.faces, sight.chosen, clip.compression)
+            copy = paired.reduce_original(
+                sight.frame.picture, sight.faces, sight.chosen, clip.compression
+            )
             relatives.kept[sight.frame.index] = copy
         yield sight
 
 
-def _found(frames: Iterator[decode.Frame], settings: ClipSettings, like: Copies) -> Iterator[Sight]:
+def _found(
+    frames: Iterator[decode.Frame], settings: ClipSettings, like: Copies
+) -> Iterator[FrameFaces]:
     """Every frame with its faces: the original's where they fit, else those found here."""
-    follower = Follower(settings.find)
+    follower = FaceFinder(settings.find)
     for frame in frames:
         original = like.get(frame.index)
         twin = paired.match(frame.picture, original) if original and original.faces else None
         if twin and settings.find.search == "fast":
             follower.saw(twin.faces, frame.picture, frame.time_s)
-            yield Sight(frame, twin.faces, twin)
+            yield FrameFaces(frame, twin.faces, twin)
         else:
-            yield Sight(frame, follower.find(frame.picture, frame.time_s), twin)
+            yield FrameFaces(frame, follower.find(frame.picture, frame.time_s), twin)
 
 
-def _smoothed(sights: Iterator[Sight], span: int) -> Iterator[Sight]:
+def _smoothed(sights: Iterator[FrameFaces], span: int) -> Iterator[FrameFaces]:
     """The same, each box the mean of the same person's in `span` frames around."""
     half = span // 2
-    passed: deque[Sight] = deque(maxlen=half)
-    coming: deque[Sight] = deque()
+    passed: deque[FrameFaces] = deque(maxlen=half)
+    coming: deque[FrameFaces] = deque()
 
-    def next_one() -> Sight:
+    def next_one() -> FrameFaces:
         sight = coming.popleft()
         size = (sight.frame.picture.width, sight.frame.picture.height)
         around = [
@@ -118,24 +124,26 @@ def _smoothed(sights: Iterator[Sight], span: int) -> Iterator[Sight]:
         raise failure
 
 
-def _judged(sight: Sight, mask: Mask | None, changes: Changes | None) -> Sight:
+def _judged(
+    sight: FrameFaces, mask: MaskReader | None, changes: ChangeDetector | None
+) -> FrameFaces:
     """The same with the track of the face that it is about, and what is known of its changes."""
     if not sight.faces:
         return sight
     picture, several = sight.frame.picture, len(sight.faces) > 1
     mask_image = mask(sight.frame.index, picture) if mask and (changes or several) else None
     found = changes.of_frame(sight.faces, picture, sight.twin, mask_image) if changes else {}
-    covered = select.forged(sight.faces, mask_image, picture) if several else None
+    covered = select.forged_face(sight.faces, mask_image, picture) if several else None
     bystanders = changes.bystanders(together=1) if changes and several else frozenset[int]()
     chosen = covered.track if covered else _without_mask(sight, bystanders)
     return replace(sight, chosen=chosen, changes=found)
 
 
-def _without_mask(sight: Sight, bystanders: frozenset[int]) -> int:
+def _without_mask(sight: FrameFaces, bystanders: frozenset[int]) -> int:
     """The track of the original's choice, unless it is a bystander's; else of the largest face."""
     others = [face for face in sight.faces if face.track not in bystanders] or sight.faces
     if sight.twin and sight.faces[0].box_from == "twin":
         chosen = sight.twin.original.chosen
         if chosen is not None and any(face.track == chosen for face in others):
             return chosen
-    return select.largest(others).track
+    return select.largest_face(others).track

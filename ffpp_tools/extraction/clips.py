@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.extraction.clip_faces import Copies, Relatives, Sight, sights
-from ffpp_tools.extraction.results import Crop, crop_face, seen, settled
+from ffpp_tools.extraction.clip_faces import Copies, FrameFaces, RelatedData, faces_by_frame
+from ffpp_tools.extraction.results import CropResult, crop_face, decoded_row, finish_frame
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.faces import paired, select
-from ffpp_tools.faces.unchanged_fakes import Changes
-from ffpp_tools.files import there
+from ffpp_tools.faces.unchanged_fakes import ChangeDetector
+from ffpp_tools.files import exists
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import Family
 from ffpp_tools.store.schema import FAILURES, FaceRow, FrameRow, Part
 from ffpp_tools.video import decode, demux, image_sequence
-from ffpp_tools.video.decode_limits import Limits, in_time
+from ffpp_tools.video.decode_limits import Limits, with_timeout
 from ffpp_tools.video.frame_hash import frame_hash
 from ffpp_tools.video.sampling import FramePlan
 
@@ -57,8 +57,10 @@ def extract_family(
     lost: list[str] = []  # what could not be read of them
     for original in originals:
         like = next(iter(copies.values()), {})
-        kept: dict[int, paired.Copy] | None = {} if _compared(original, todo, originals) else None
-        relatives = Relatives(mask, like, next(iter(lost), ""), kept)
+        kept: dict[int, paired.OriginalFrame] | None = (
+            {} if _compared(original, todo, originals) else None
+        )
+        relatives = RelatedData(mask, like, next(iter(lost), ""), kept)
         if original in todo and not done(original):
             part = _extract(original, settings, dataset, limits, relatives)
             yield original, part
@@ -71,9 +73,9 @@ def extract_family(
             copies[original.compression] = kept
     for clip in todo:
         if clip not in originals and not done(clip):
-            mask = clip.mask if there(clip.mask) else None
+            mask = clip.mask if exists(clip.mask) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
-            relatives = Relatives(mask, like, next(iter(lost), ""), None)
+            relatives = RelatedData(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, limits, relatives)
 
 
@@ -86,23 +88,23 @@ def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -
 
 
 def _extract(
-    clip: Clip, settings: ClipSettings, dataset: Path, limits: Limits, relatives: Relatives
+    clip: Clip, settings: ClipSettings, dataset: Path, limits: Limits, relatives: RelatedData
 ) -> Part:
     try:
-        video, frames = opened(clip, settings.plan, limits)
+        video, frames = open_clip(clip, settings.plan, limits)
     except DecodeError as error:
         return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
     wanted = settings.plan.wanted(video.n_frames)
     content = video.sha256 or image_sequence.sha256(clip.path, wanted)
     rows = {i: replace(_missing(clip, video, i), source_sha256=content) for i in wanted}
-    crops: dict[int, list[Crop]] = {}
+    crops: dict[int, list[CropResult]] = {}
     votes: Counter[int] = Counter()
     mask = select.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
-    changes = Changes(clip) if clip.label == "fake" else None
+    changes = ChangeDetector(clip) if clip.label == "fake" else None
     try:
-        for sight in sights(clip, frames, settings, relatives, mask, changes):
+        for sight in faces_by_frame(clip, frames, settings, relatives, mask, changes):
             index = sight.frame.index
-            row = seen(rows[index], sight.frame.picture, sight.faces)
+            row = decoded_row(rows[index], sight.frame.picture, sight.faces)
             rows[index] = replace(row, frame_hash=frame_hash(sight.frame.picture.grey))
             votes.update([] if sight.chosen is None else [sight.chosen])
             crops[index] = _crops(sight, settings, dataset, rows[index].frame_id)
@@ -119,7 +121,7 @@ def _extract(
             for c in found
         ]
         keep = {main} if settings.faces == "tracked" else {c.track for c in found}
-        rows[index], kept = settled(rows[index], found, dataset, keep)
+        rows[index], kept = finish_frame(rows[index], found, dataset, keep)
         faces += kept
     if relatives.lost:
         _explain(
@@ -130,7 +132,7 @@ def _extract(
         )
     if mask and mask.error and clip.label == "fake":
         _explain(rows, mask.missing, "judged without its mask", mask.error)
-    clear(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
+    delete_stale_crops(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
 
 
@@ -140,17 +142,17 @@ def _explain(rows: dict[int, FrameRow], indices: Collection[int], what: str, why
         rows[index] = replace(rows[index], error=rows[index].error or f"{what}: {why}")
 
 
-def _of_bystander(crop: Crop, settings: ClipSettings, dataset: Path) -> Crop:
+def _of_bystander(crop: CropResult, settings: ClipSettings, dataset: Path) -> CropResult:
     """The same of a face that the whole clip has shown to be a bystander's."""
     if crop.status != "ok" or not crop.row:
         return crop
     if settings.keep_unchanged:
         return replace(crop, status="unchanged_fake", unchanged_by="pixels")
     (dataset / crop.row.path).unlink(missing_ok=True)
-    return Crop("unchanged_fake", crop.track, None, "pixels")
+    return CropResult("unchanged_fake", crop.track, None, "pixels")
 
 
-def clear(folder: Path, faces: Sequence[FaceRow]) -> None:
+def delete_stale_crops(folder: Path, faces: Sequence[FaceRow]) -> None:
     """Delete the crops that a run which was killed has left, and no others."""
     named = {Path(face.path).name for face in faces}
     for path in folder.glob("*"):
@@ -158,14 +160,16 @@ def clear(folder: Path, faces: Sequence[FaceRow]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _look_through(clip: Clip, settings: ClipSettings, limits: Limits, relatives: Relatives) -> str:
+def _look_through(
+    clip: Clip, settings: ClipSettings, limits: Limits, relatives: RelatedData
+) -> str:
     """Keep copies of a clip without extracting it; return what could not be read of it."""
     seen = set()
     try:
-        video, frames = opened(clip, settings.plan, limits)
+        video, frames = open_clip(clip, settings.plan, limits)
         wanted = settings.plan.wanted(video.n_frames)
         mask = select.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
-        for sight in sights(clip, frames, settings, relatives, mask):
+        for sight in faces_by_frame(clip, frames, settings, relatives, mask):
             seen.add(sight.frame.index)
     except DecodeError as error:
         return str(error)
@@ -173,7 +177,7 @@ def _look_through(clip: Clip, settings: ClipSettings, limits: Limits, relatives:
     return f"{clip.path}: {missing} planned frames could not be decoded" if missing else ""
 
 
-def opened(
+def open_clip(
     clip: Clip, plan: FramePlan, limits: Limits
 ) -> tuple[demux.Video, Iterator[decode.Frame]]:
     """A clip's video and its planned frames, within limits.
@@ -184,18 +188,20 @@ def opened(
 
     def read() -> Iterator[demux.Video | decode.Frame | None]:
         if images := clip.path.is_dir():
-            video = image_sequence.probe(clip.path)
+            video = image_sequence.read_sequence(clip.path)
         else:
-            video = yield from demux.probing(clip.path, limits.pixels)
+            video = yield from demux.read_video_steps(clip.path, limits.pixels)
         wanted = plan.wanted(video.n_frames)
         yield video
         yield from image_sequence.frames(video, wanted) if images else decode.frames(video, wanted)
 
-    items: Iterator[Any] = in_time(read, limits.time_s, clip.path)
+    items: Iterator[Any] = with_timeout(read, limits.time_s, clip.path)
     return next(item for item in items if item is not None), items
 
 
-def _crops(sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str) -> list[Crop]:
+def _crops(
+    sight: FrameFaces, settings: ClipSettings, dataset: Path, frame_id: str
+) -> list[CropResult]:
     """Cut out the faces that the settings ask for; of `tracked`, everybody for the time being."""
     crops = []
     for face in sight.faces:
@@ -207,14 +213,14 @@ def _crops(sight: Sight, settings: ClipSettings, dataset: Path, frame_id: str) -
             face_id, name = f"{frame_id}/{face.track}", f"{frame_id}_{face.track}"
         change = sight.changes.get(face.track)
         if change and change.unchanged_by and not settings.keep_unchanged:
-            crops.append(Crop("unchanged_fake", face.track, None, change.unchanged_by))
+            crops.append(CropResult("unchanged_fake", face.track, None, change.unchanged_by))
             continue
         path = f"faces/{name}.{settings.crop.format}"
         made = crop_face(sight.frame.picture, face, settings, dataset, frame_id, face_id, path)
         if change and made.row:
             status = "unchanged_fake" if change.unchanged_by else made.status
             row = replace(made.row, difference=change.difference)
-            made = Crop(status, face.track, row, change.unchanged_by, change.beside)
+            made = CropResult(status, face.track, row, change.unchanged_by, change.beside)
         crops.append(made)
     return crops
 

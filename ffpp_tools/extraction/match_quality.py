@@ -28,7 +28,7 @@ REACH = 3  # a crop of any margin fits in
 
 
 @dataclass(frozen=True)
-class Like:
+class ReferenceFaces:
     """What stills are to be made like: one of the clips' faces for each, by its name."""
 
     faces: tuple[tuple[str, int], ...]  # (compression, side of the face's box in pixels), sorted
@@ -38,7 +38,7 @@ class Like:
         return self.faces[zlib.crc32(f"{category}/{name}".encode()) % len(self.faces)]
 
 
-def like_clips(dataset: Path, recorded: dict[str, Any]) -> Like:
+def reference_faces(dataset: Path, recorded: dict[str, Any]) -> ReferenceFaces:
     """What the dataset's real clips are like.
 
     Args:
@@ -52,7 +52,7 @@ def like_clips(dataset: Path, recorded: dict[str, Any]) -> Like:
     from ffpp_tools.store.tables import read_faces, read_frames
 
     if before := (recorded.get("stills") or {}).get("harmonise"):
-        return Like(tuple((compression, side) for compression, side in before["faces"]))
+        return ReferenceFaces(tuple((compression, side) for compression, side in before["faces"]))
     if not (dataset / "frames.parquet").exists():
         raise SettingsError(
             f"{dataset} holds no clips that stills could be made like; run ffpp-extract first"
@@ -68,7 +68,7 @@ def like_clips(dataset: Path, recorded: dict[str, Any]) -> Like:
     sides = faces[["box_w", "box_h"]].max(axis=1)
     every = sorted(zip(faces["compression"], (int(side) for side in sides), strict=True))
     at = np.linspace(0, len(every) - 1, QUANTILES).round().astype(int)
-    return Like(tuple(every[i] for i in at))
+    return ReferenceFaces(tuple(every[i] for i in at))
 
 
 def other_stills(dataset: Path, categories: Collection[str]) -> bool:

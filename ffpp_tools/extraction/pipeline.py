@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffpp_tools import MAX_PIXELS
-from ffpp_tools.extraction.clips import clear, extract_family
+from ffpp_tools.extraction.clips import delete_stale_crops, extract_family
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_guard import Anew, check_folder, settle
+from ffpp_tools.extraction.settings_guard import Overwrite, check_folder, record_settings
 from ffpp_tools.extraction.stills import extract_stills
-from ffpp_tools.extraction.workers import Progress, Tally, Task, Workers, finished
-from ffpp_tools.files import below, flush
+from ffpp_tools.extraction.workers import Tally, TallyProgress, Task, Workers, run_tasks
+from ffpp_tools.files import path_within, sync_to_disk
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import Family
 from ffpp_tools.sources.stills import Still
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 from ffpp_tools.store.schema import FAILURES, STILL, Part, part_path
 from ffpp_tools.video.decode_limits import Limits
 
@@ -47,7 +47,7 @@ def extract_dataset(
     workers: Workers = Workers(),  # noqa: B008 (frozen)
     retry: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: TallyProgress | None = None,
 ) -> Summary:
     """Extract the faces of many clips and bring the tables of `dataset` up to date.
 
@@ -69,9 +69,9 @@ def extract_dataset(
         FfppError: the folder cannot be written, or a worker was killed.
     """
     check_folder(dataset)
-    with alone_in(dataset, "ffpp-extract"):
+    with folder_lock(dataset, "ffpp-extract"):
         _finish_replacing(dataset)
-        settle(dataset, settings, Anew() if overwrite else None)
+        record_settings(dataset, settings, Overwrite() if overwrite else None)
         tasks = []
         for family in families:
             parts = {clip: _part(dataset, clip) for clip in family.clips}
@@ -93,7 +93,7 @@ def extract_still_dataset(
     workers: Workers = Workers(),  # noqa: B008 (frozen)
     retry: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: TallyProgress | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Summary:
     """Extract the faces of many stills into the tables of `dataset`, beside its clips.
@@ -101,11 +101,11 @@ def extract_still_dataset(
     Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
     the categories at hand, and a still of more than `max_pixels` is not decoded.
     """
-    anew = Anew(frozenset(still.category for still in stills)) if overwrite else None
+    anew = Overwrite(frozenset(still.category for still in stills)) if overwrite else None
     check_folder(dataset)
-    with alone_in(dataset, "ffpp-stills"):
+    with folder_lock(dataset, "ffpp-stills"):
         _finish_replacing(dataset)
-        settle(dataset, settings, anew)
+        record_settings(dataset, settings, anew)
         batches = defaultdict(list)
         for still in stills:
             batches[part_path(still.category, STILL, still.name)].append(still)
@@ -119,13 +119,13 @@ def extract_still_dataset(
 
 
 def _run(
-    tasks: Sequence[Task], dataset: Path, workers: Workers, progress: Progress | None
+    tasks: Sequence[Task], dataset: Path, workers: Workers, progress: TallyProgress | None
 ) -> Summary:
     """Do every task and bring the tables up to date."""
     from ffpp_tools.store.tables import merge_parts
 
     units, size = sum(t.tally.units for t in tasks), sum(t.tally.size for t in tasks)
-    tallies = finished(tasks, dataset.absolute(), workers)
+    tallies = run_tasks(tasks, dataset.absolute(), workers)
     for _ in progress(tallies, units, size) if progress else tallies:
         pass
     return Summary(dataset, *merge_parts(dataset))
@@ -147,7 +147,7 @@ def _commit_family(
         return clip not in left and _part(dataset, clip).exists()
 
     for clip, part in extract_family(family, settings, place, done, limits):
-        flush(dataset)  # a power cut must not leave the commit without the crops
+        sync_to_disk(dataset)  # a power cut must not leave the commit without the crops
         part.write(_part(place, clip))
         if again:
             _replace(dataset, _part(place, clip))
@@ -164,12 +164,14 @@ def _replace(dataset: Path, staged: Path) -> None:
     place = dataset / RETRIED
     part = Part.read(staged)
     for face in part.faces:
-        source, target = below(place, face.path), below(dataset, face.path)
+        source, target = path_within(place, face.path), path_within(dataset, face.path)
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
     first = part.frames[0]
-    clear(dataset / "faces" / first.category / first.compression / first.clip, part.faces)
+    delete_stale_crops(
+        dataset / "faces" / first.category / first.compression / first.clip, part.faces
+    )
     target = dataset / staged.relative_to(place)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
@@ -199,7 +201,7 @@ def _commit_stills(
     frames = {row.clip: row for row in (*held.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
     if wanted:
-        flush(dataset)
+        sync_to_disk(dataset)
         Part(tuple(frames.values()), tuple(faces.values())).write(path)
     return tally.with_part(new)
 

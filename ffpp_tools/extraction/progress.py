@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-from ffpp_tools.console import console, counted, moving, say
+from ffpp_tools.console import console, counted, live_status, print_line
 from ffpp_tools.extraction.workers import Tally
 
 
-def shown(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
+def tally_progress(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterator[Tally]]:
     """A function that passes tallies through and shows what they add up to.
 
     Args:
@@ -22,16 +22,16 @@ def shown(what: str, total: int) -> Callable[[Iterable[Tally], int, int], Iterat
         start = time.monotonic()
         done = Tally()
         if units < total:
-            say(f"{what}: {total - units} of {total} were done before")
+            print_line(f"{what}: {total - units} of {total} were done before")
         if units and not console.is_terminal:
-            say(f"{what}: 0/{units}")
-        with moving(f"{what}: 0/{units}") as update:
+            print_line(f"{what}: 0/{units}")
+        with live_status(f"{what}: 0/{units}") as update:
             for tally in tallies:
                 done = done + tally
                 update(f"{what}: {_line(done, units, size, time.monotonic() - start)}")
                 yield tally
         if units:
-            say(f"{what}: {_line(done, units, size, time.monotonic() - start)}")
+            print_line(f"{what}: {_line(done, units, size, time.monotonic() - start)}")
 
     return pass_through
 

@@ -14,7 +14,7 @@ from ffpp_tools.video.image import Image, Picture
 
 
 @dataclass(frozen=True)
-class Crop:
+class CropResult:
     """What became of a face: a status of the ledger, and the crop's row if there is a crop."""
 
     status: str
@@ -32,16 +32,16 @@ def crop_face(
     frame_id: str,
     face_id: str,
     path: str,
-) -> Crop:
+) -> CropResult:
     """Write the crop of one face to `path` below the dataset folder."""
     if face.box.side < settings.crop.min_face:
-        return Crop("too_small", face.track, None)
+        return CropResult("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
     ids = (frame_id, face_id)
-    return written(pixels, window, face, settings.find.detector, dataset, ids, path)
+    return write_crop(pixels, window, face, settings.find.detector, dataset, ids, path)
 
 
-def written(
+def write_crop(
     pixels: Image,
     window: crop.Window,
     face: Face,
@@ -49,7 +49,7 @@ def written(
     dataset: Path,
     ids: tuple[str, str],
     path: str,
-) -> Crop:
+) -> CropResult:
     """Write pixels that were cut out of a frame, and say where they come from.
 
     Args:
@@ -80,11 +80,11 @@ def written(
         path=path,
         sha256=crop.save(dataset / path, pixels),
     )
-    return Crop("ok", face.track, row)
+    return CropResult("ok", face.track, row)
 
 
-def settled(
-    row: FrameRow, crops: Sequence[Crop], dataset: Path, tracks: Collection[int | None]
+def finish_frame(
+    row: FrameRow, crops: Sequence[CropResult], dataset: Path, tracks: Collection[int | None]
 ) -> tuple[FrameRow, list[FaceRow]]:
     """A frame's status, which is that of its best face, and the crops that stay.
 
@@ -103,7 +103,7 @@ def settled(
     return replace(row, status=status, unchanged_by=by), kept
 
 
-def seen(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
+def decoded_row(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
     """The row of a frame that was decoded and searched."""
     found = len(faces)
     return replace(row, width=picture.width, height=picture.height, faces_found=found, error="")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.match_quality import Like
+from ffpp_tools.extraction.match_quality import ReferenceFaces
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
 from ffpp_tools.video.sampling import FramePlan
@@ -20,7 +20,9 @@ class StillSettings:
     crop: CropSettings = field(default_factory=CropSettings)
     find: FindSettings = field(default_factory=FindSettings)
     whole: bool = False  # take the photograph as it is, without looking for a face
-    harmonise: Like | None = None  # make faces as large, and compressed as hard, as the clips'
+    harmonise: ReferenceFaces | None = (
+        None  # make faces as large, and compressed as hard, as the clips'
+    )
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -52,9 +52,9 @@ def read_sections(path: Path) -> dict[str, Any]:
         FormatError: a newer release wrote it.
         OSError, ValueError, TypeError: it cannot be read, or is damaged.
     """
-    found = format_versions.unstamped(format_versions.SETTINGS, path, dict(read_json(path)))
+    found = format_versions.without_format(format_versions.SETTINGS, path, dict(read_json(path)))
     sections = {
-        name: format_versions.completed(kind, dict(found[name]), ABSENT.get(name))
+        name: format_versions.with_defaults(kind, dict(found[name]), ABSENT.get(name))
         for name, kind in SECTIONS.items()
         if name in found
     }

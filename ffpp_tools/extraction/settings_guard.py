@@ -13,7 +13,7 @@ from ffpp_tools.console import LOG
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_file import CLIPS_VERSION, SECTIONS, SETTINGS, recorded_settings
-from ffpp_tools.files import PRIVATE, sweep, write_atomically
+from ffpp_tools.files import PRIVATE, delete_temporary_files, write_atomically
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.schema import STILL
@@ -22,7 +22,7 @@ BEFORE = (official_lists.FOLDER, LOG)  # what a folder may hold that nothing was
 
 
 @dataclass(frozen=True)
-class Anew:
+class Overwrite:
     """What is to be made anew: all clips, or the stills of some categories."""
 
     categories: Collection[str] | None = None
@@ -34,7 +34,9 @@ class Anew:
         return folder.name == STILL and folder.parent.name in self.categories
 
 
-def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | None) -> None:
+def record_settings(
+    dataset: Path, wanted: ClipSettings | StillSettings, anew: Overwrite | None
+) -> None:
     """Record the settings a dataset folder is made with, or refuse other ones.
 
     With `anew`, what it names is deleted, but only if the settings fit what stays. What a run that
@@ -69,9 +71,11 @@ def settle(dataset: Path, wanted: ClipSettings | StillSettings, anew: Anew | Non
             for folder in sorted(dataset.glob(f"{top}/*/*")):
                 if anew.takes(folder):
                     shutil.rmtree(folder)
-    sweep(dataset, dataset / official_lists.FOLDER, *_folders(dataset / "parts"))
+    delete_temporary_files(dataset, dataset / official_lists.FOLDER, *_folders(dataset / "parts"))
     ordered = {name: sections[name] for name in SECTIONS if name in sections}
-    text = json.dumps(format_versions.stamped(format_versions.SETTINGS, ordered), indent=2) + "\n"
+    text = (
+        json.dumps(format_versions.with_format(format_versions.SETTINGS, ordered), indent=2) + "\n"
+    )
     write_atomically(dataset / SETTINGS, text.encode())
 
 

@@ -11,15 +11,21 @@ import numpy as np
 
 from ffpp_tools import MAX_PIXELS
 from ffpp_tools.extraction.match_quality import harmonised
-from ffpp_tools.extraction.results import Crop, crop_face, seen, settled, written
+from ffpp_tools.extraction.results import (
+    CropResult,
+    crop_face,
+    decoded_row,
+    finish_frame,
+    write_crop,
+)
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.faces import crop, detect, select
 from ffpp_tools.faces.detect import Box, Face
-from ffpp_tools.files import regular, sha256
+from ffpp_tools.files import regular_file, sha256
 from ffpp_tools.sources.stills import Still
 from ffpp_tools.store.schema import STILL, FrameRow, Part
 from ffpp_tools.video.container import too_large
-from ffpp_tools.video.image import Image, Picture, decoded, pixels_alone
+from ffpp_tools.video.image import Image, Picture, decoded, strip_png_metadata
 
 # What Pillow is to recognise: it knows formats that are programs, such as PostScript.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
@@ -65,14 +71,14 @@ def extract_stills(
         path = f"faces/{still.category}/{STILL}/{still.name}.{settings.crop.format}"
         if settings.whole:
             made = _whole(Picture(image), settings, dataset, row.frame_id, path)
-            row, kept = settled(seen(row, Picture(image), ()), [made], dataset, {0})
+            row, kept = finish_frame(decoded_row(row, Picture(image), ()), [made], dataset, {0})
         else:
             picture, found = _searched(image, still, settings)
             crops = [
                 crop_face(picture, face, settings, dataset, row.frame_id, row.frame_id, path)
-                for face in ([select.largest(found)] if found else [])
+                for face in ([select.largest_face(found)] if found else [])
             ]
-            row, kept = settled(seen(row, picture, found), crops, dataset, {0})
+            row, kept = finish_frame(decoded_row(row, picture, found), crops, dataset, {0})
         rows.append(row)
         faces += kept
     return Part(tuple(rows), tuple(faces))
@@ -94,10 +100,10 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
 
     theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # max_pixels decides instead
     try:
-        data = regular(path).read_bytes()
+        data = regular_file(path).read_bytes()
         if not data:
             return None, "unreadable", "the file has 0 bytes"
-        data = pixels_alone(data)
+        data = strip_png_metadata(data)
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except (OSError, SyntaxError, ValueError) as error:
         reason = getattr(error, "strerror", None)
@@ -132,18 +138,18 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
 def _searched(image: Image, still: Still, settings: StillSettings) -> tuple[Picture, list[Face]]:
     """The picture, made like the clips' if asked to, and the faces in it."""
     picture = Picture(image)
-    found = detect.search(picture, settings.find)
+    found = detect.find_faces(picture, settings.find)
     if found and settings.harmonise:
         compression, side = settings.harmonise.face(still.category, still.name)
-        picture = Picture(harmonised(image, select.largest(found).box, side, compression))
-        found = detect.search(picture, settings.find)
+        picture = Picture(harmonised(image, select.largest_face(found).box, side, compression))
+        found = detect.find_faces(picture, settings.find)
     return picture, found
 
 
 def _whole(
     picture: Picture, settings: StillSettings, dataset: Path, frame_id: str, path: str
-) -> Crop:
+) -> CropResult:
     """The whole picture as it is."""
     pixels, window = crop.whole(picture, settings.crop)
     face = Face(Box(0, 0, picture.width, picture.height), 0.0, "whole")
-    return written(pixels, window, face, "none", dataset, (frame_id, frame_id), path)
+    return write_crop(pixels, window, face, "none", dataset, (frame_id, frame_id), path)

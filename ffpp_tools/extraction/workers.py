@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.parent_process import with_parent
+from ffpp_tools.parent_process import parallel_options
 from ffpp_tools.store.schema import Part
 from ffpp_tools.video.decode_limits import Limits
 
@@ -73,10 +73,10 @@ class Task:
 
 
 # Passes tallies through as they come in; told first how many units and what size there will be.
-Progress = Callable[[Iterable[Tally], int, int], Iterable[Tally]]
+TallyProgress = Callable[[Iterable[Tally], int, int], Iterable[Tally]]
 
 
-def finished(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator[Tally]:
+def run_tasks(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator[Tally]:
     """The tallies of the tasks as they are done, in any order.
 
     Raises:
@@ -92,7 +92,7 @@ def finished(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator
         with _backend(workers) as n_jobs:
             options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
             if not workers.scheduler:
-                options |= with_parent()
+                options |= parallel_options()
             yield from joblib.Parallel(n_jobs, **options)(calls)
     except BrokenProcessPool as error:
         raise FfppError(

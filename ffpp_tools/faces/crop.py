@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from ffpp_tools.errors import FfppError, SettingsError
-from ffpp_tools.faces.detect import Box, landmarks
+from ffpp_tools.faces.detect import Box, landmark_model
 from ffpp_tools.video.image import Image, Picture, through_jpeg
 
 SHAPES = ("square", "box")
@@ -190,7 +190,7 @@ def _eyes(image: Image, box: Box) -> tuple[complex, complex]:
     import dlib
 
     rectangle = dlib.rectangle(box.x, box.y, box.x + box.width, box.y + box.height)
-    points = landmarks()(np.ascontiguousarray(image), rectangle)
+    points = landmark_model()(np.ascontiguousarray(image), rectangle)
     corners = [complex(points.part(i).x + 0.5, points.part(i).y + 0.5) for i in range(4)]
     eyes = ((corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2)
     left, right = sorted(eyes, key=lambda z: z.real)

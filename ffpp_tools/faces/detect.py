@@ -129,7 +129,7 @@ def model_path(name: str) -> Path:
 
 
 @cache
-def landmarks() -> Any:
+def landmark_model() -> Any:
     """Dlib's five-point model: from an image and a face's box the eyes' corners and the nose."""
     import dlib
 
@@ -170,7 +170,7 @@ def load(name: str) -> Detector:
     return DETECTORS[name]()
 
 
-def search(picture: Picture, settings: FindSettings, last: Box | None = None) -> list[Face]:
+def find_faces(picture: Picture, settings: FindSettings, last: Box | None = None) -> list[Face]:
     """All faces in a whole picture; `last` as in `coarse_to_fine`."""
     detector = load(settings.detector)
     if settings.search == "full":

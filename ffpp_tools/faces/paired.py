@@ -42,7 +42,7 @@ SAME_FACE = 0.5  # intersection over union of a box found in both
 
 
 @dataclass(frozen=True)
-class Copy:
+class OriginalFrame:
     """What is kept of one frame of an original."""
 
     compression: str
@@ -55,10 +55,10 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Twin:
+class MatchedFrame:
     """A frame that shows what its original shows."""
 
-    original: Copy
+    original: OriginalFrame
     faces: tuple[Face, ...]  # the original's, in pixels of this frame
     patches: tuple[Image, ...]
 
@@ -81,9 +81,11 @@ class Twin:
         return level, level / max(float(original.std()), 1.0)
 
 
-def keep(picture: Picture, faces: Sequence[Face], chosen: int | None, compression: str) -> Copy:
+def reduce_original(
+    picture: Picture, faces: Sequence[Face], chosen: int | None, compression: str
+) -> OriginalFrame:
     """What to keep of an original's frame."""
-    return Copy(
+    return OriginalFrame(
         compression,
         picture.width,
         picture.height,
@@ -94,7 +96,7 @@ def keep(picture: Picture, faces: Sequence[Face], chosen: int | None, compressio
     )
 
 
-def match(picture: Picture, original: Copy) -> Twin | None:
+def match(picture: Picture, original: OriginalFrame) -> MatchedFrame | None:
     """The original's faces in a frame, or None unless the rest of the two is the same.
 
     The frame may be cut: Face2Face and NeuralTextures keep the middle of frames whose sides are
@@ -123,7 +125,7 @@ def match(picture: Picture, original: Copy) -> Twin | None:
         if min(box.x, box.y) < 0 or box.x + box.width > width or box.y + box.height > height:
             return None  # cut through a face
         faces.append(replace(face, box=box, box_from="twin"))
-    return Twin(original, tuple(faces), tuple(_patch(grey, face.box) for face in faces))
+    return MatchedFrame(original, tuple(faces), tuple(_patch(grey, face.box) for face in faces))
 
 
 def noise(patch: Image, other: Image) -> float:
@@ -133,7 +135,7 @@ def noise(patch: Image, other: Image) -> float:
     return float(np.sqrt(cv2.blur(squares, (FACE_WINDOW, FACE_WINDOW)).max()))
 
 
-def _around(original: Copy, reach: float) -> Mask:
+def _around(original: OriginalFrame, reach: float) -> Mask:
     """Which pixels of the small copy lie within `reach` box sides round a face."""
     mask = np.zeros(original.small.shape, np.bool_)
     for face in original.faces:
@@ -142,7 +144,9 @@ def _around(original: Copy, reach: float) -> Mask:
     return mask
 
 
-def _rectangle(original: Copy, left: float, top: float, right: float, bottom: float) -> Mask:
+def _rectangle(
+    original: OriginalFrame, left: float, top: float, right: float, bottom: float
+) -> Mask:
     """Which pixels of the small copy lie wholly inside a rectangle of the frame."""
     height, width = original.small.shape
     x, y = width / original.width, height / original.height

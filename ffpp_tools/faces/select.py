@@ -11,11 +11,11 @@ import numpy as np
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.faces.detect import SURE_SCORE, Face
 from ffpp_tools.video import decode, demux
-from ffpp_tools.video.decode_limits import Limits, in_time
+from ffpp_tools.video.decode_limits import Limits, with_timeout
 from ffpp_tools.video.image import Image, Picture
 
 # Frame index and frame → its mask, (H, W) uint8, above 127 where forged.
-Mask = Callable[[int, Picture], Image | None]
+MaskReader = Callable[[int, Picture], Image | None]
 
 MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask
 # Face2Face and NeuralTextures, and their masks, are cut to multiples of 32 or so.
@@ -24,7 +24,7 @@ SAME_SHAPE = 0.01  # by which the ratios of the sides of a frame and its mask ma
 EMPTY = 0.005  # of a face's box; less is nothing: a mask video has compression noise too
 
 
-def largest(faces: Sequence[Face]) -> Face:
+def largest_face(faces: Sequence[Face]) -> Face:
     """The face with the largest box; among equals the leftmost, then the topmost.
 
     A face the detector is not sure of counts only where there is no other.
@@ -32,7 +32,7 @@ def largest(faces: Sequence[Face]) -> Face:
     return min(faces, key=lambda f: (f.score < SURE_SCORE, -f.box.area, f.box.x, f.box.y))
 
 
-def forged(faces: Sequence[Face], mask: Image | None, picture: Picture) -> Face | None:
+def forged_face(faces: Sequence[Face], mask: Image | None, picture: Picture) -> Face | None:
     """The face that a mask covers most of; None where it covers no face.
 
     Args:
@@ -56,7 +56,7 @@ def outside(faces: Sequence[Face], mask: Image, picture: Picture) -> frozenset[i
 
     Args:
         faces: of a frame.
-        mask: as in `forged`.
+        mask: as in `forged_face`.
         picture: the frame.
     """
     covered = {face.track: _covered(face, mask, picture) for face in faces}
@@ -138,7 +138,7 @@ class MaskVideo:
 
 def _mask_frames(path: Path, wanted: Sequence[int], limits: Limits) -> Iterator[decode.Frame]:
     def read() -> Iterator[decode.Frame | None]:
-        video = yield from demux.probing(path, limits.pixels)
+        video = yield from demux.read_video_steps(path, limits.pixels)
         yield from decode.frames(video, [i for i in wanted if i < video.n_frames])
 
-    yield from (frame for frame in in_time(read, limits.time_s, path) if frame is not None)
+    yield from (frame for frame in with_timeout(read, limits.time_s, path) if frame is not None)

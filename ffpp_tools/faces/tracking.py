@@ -34,7 +34,7 @@ HISTOGRAM_BINS = (12, 8, 4)  # hue, saturation, value
 HISTOGRAM_MEMORY = 0.7  # share of the old histogram after a new one is mixed in
 
 
-class Follower:
+class FaceFinder:
     """Finds the faces of successive frames, near the last ones as long as that is safe.
 
     The whole frame is searched when nobody, or a crowd, was seen in the last one; when `RESCAN_S`
@@ -65,7 +65,7 @@ class Follower:
             return self._last
         if not faces:
             last = self._last[0].box if fast and len(self._last) == 1 else None
-            faces = detect.search(picture, self._settings, last)
+            faces = detect.find_faces(picture, self._settings, last)
             self._searched_s = time_s
         if self._pending:
             self._tracker.observe(self._last, *self._pending)

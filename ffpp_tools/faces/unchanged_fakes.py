@@ -24,7 +24,7 @@ import numpy as np
 
 from ffpp_tools.faces import select
 from ffpp_tools.faces.detect import Face
-from ffpp_tools.faces.paired import Twin
+from ffpp_tools.faces.paired import MatchedFrame
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.video.image import Image, Picture
 
@@ -51,7 +51,7 @@ class Change:
     beside: bool = False  # whether pixels may show it to be a bystander's: somebody else is there
 
 
-class Changes:
+class ChangeDetector:
     """Compares the faces of a fake's frames, one frame after the other, with its original's."""
 
     def __init__(self, clip: Clip) -> None:
@@ -61,7 +61,7 @@ class Changes:
         self._limit = MAX_DIFFERENCE[clip.compression]
 
     def of_frame(
-        self, faces: Sequence[Face], picture: Picture, twin: Twin | None, mask: Image | None
+        self, faces: Sequence[Face], picture: Picture, twin: MatchedFrame | None, mask: Image | None
     ) -> dict[int, Change]:
         """What is known of each face of the next frame, by its track.
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ffpp_tools.grouping.groups import categories, ties
-from ffpp_tools.grouping.identity_coverage import coverage, sentences
-from ffpp_tools.grouping.match_rates import limits
+from ffpp_tools.grouping.groups import identity_edges, node_categories
+from ffpp_tools.grouping.identity_coverage import coverage, coverage_gaps
+from ffpp_tools.grouping.match_rates import matching_limitation
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.tables import (
-    covered,
-    fingerprint,
+    content_hash,
+    coverage_by_category,
     positions,
     read_columns,
     read_duplicates,
@@ -59,21 +59,23 @@ class Dataset:
         faces, of_faces = read_columns(folder, "faces", OF_FACES)
         faces["frame"] = positions(frames["frame_id"], faces.pop("frame_id"))
         found = {"duplicates": read_duplicates(folder), "identities": read_identities(folder)}
-        others = {f"{n}.parquet": fingerprint(t) for n, t in found.items() if t is not None}
+        others = {f"{n}.parquet": content_hash(t) for n, t in found.items() if t is not None}
         return cls(
             folder,
             frames,
             faces,
             **found,
             videos=official_lists.youtube_videos(folder),
-            people=official_lists.celeba_people(folder),
+            people=official_lists.celeba_identities(folder),
             fingerprints={**of_frames, **of_faces, **others},
         )
 
     @cached_property
     def ties(self) -> pd.DataFrame:
         """Everything that is known to tie its clips and stills together."""
-        return ties(self.frames, self.videos, self.duplicates, self.identities, self.people)
+        return identity_edges(
+            self.frames, self.videos, self.duplicates, self.identities, self.people
+        )
 
     def changed_since(self, fingerprints: Mapping[str, str]) -> list[str]:
         """Which tables are no longer, or not yet, as they were when a manifest was made."""
@@ -83,19 +85,19 @@ class Dataset:
 
     def unknown(self) -> list[str]:
         """What would tell more of its clips and stills, and is not there, not whole or outdated."""
-        return [*sentences(coverage(self)), *self.limits]
+        return [*coverage_gaps(coverage(self)), *self.limits]
 
     @property
     def limits(self) -> list[str]:
         """How many people `ffpp-identify` misses, in words; nothing where it was not run."""
-        return [] if self.identities is None else [limits(self.identities)]
+        return [] if self.identities is None else [matching_limitation(self.identities)]
 
     def repeated(self) -> set[str]:
         """Clips and stills that are identical to another one of the same category."""
         if self.duplicates is None:
             return set()
         table = self.duplicates[self.duplicates["kind"] == "identical"]
-        same = categories(table["item"]) == categories(table["partner"])
+        same = node_categories(table["item"]) == node_categories(table["partner"])
         return set(table["item"][same])
 
     def unreadable(self) -> set[str]:
@@ -106,5 +108,5 @@ class Dataset:
 
     @cached_property
     def covered(self) -> dict[str, dict[str, str | int]]:
-        """What `tables.covered` says of its crops."""
-        return covered(read_faces(self.folder))
+        """What `tables.coverage_by_category` says of its crops."""
+        return coverage_by_category(read_faces(self.folder))

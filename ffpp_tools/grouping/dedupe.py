@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from ffpp_tools.grouping.duplicate_clips import near_clips
-from ffpp_tools.grouping.embedding import WIDTH, embedding
-from ffpp_tools.grouping.feature_cache import kept
-from ffpp_tools.grouping.groups import categories, knots
-from ffpp_tools.grouping.hamming_pairs import Pairs, near_pairs, nearest_pairs
+from ffpp_tools.grouping.embedding import WIDTH, dlib_embedding
+from ffpp_tools.grouping.feature_cache import cached_features
+from ffpp_tools.grouping.groups import node_categories, nodes
+from ffpp_tools.grouping.hamming_pairs import Pairs, near_pairs, sparsify_pairs
 from ffpp_tools.grouping.phash import BITS, perceptual_hash
 from ffpp_tools.sources.clip import Clip
-from ffpp_tools.store.missing_crops import lost_crops
+from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import DuplicateRow, read_faces, read_frames, table_of, write_table
 
@@ -36,7 +36,7 @@ MOST_LISTED = 20
 AT_ONCE = 2**14  # pairs whose embeddings are compared at once
 
 
-def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
+def find_duplicates(dataset: Path, workers: int = 1) -> pd.DataFrame:
     """Find what is there twice or not at all, and write it to `duplicates.parquet`.
 
     Unreadable and truncated files as the ledger says, and crops that are no longer there; identical
@@ -51,8 +51,8 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
     """
     frames, crops = read_frames(dataset), read_faces(dataset)
     faces = crops.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
-    faces["item"] = knots(faces)
-    lost = lost_crops(dataset, crops["path"])
+    faces["item"] = nodes(faces)
+    lost = find_missing_crops(dataset, crops["path"])
     gone = faces[faces["path"].isin([*lost.missing, *lost.empty])]
     faces = faces[~faces["path"].isin(gone["path"])]
     stills = faces[faces["compression"] == STILL]
@@ -71,7 +71,7 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
             for row in gone.itertuples()
         ),
         *{(row.item, row.partner): row for row in reversed(identical)}.values(),
-        *near_clips(frames[~knots(frames).isin(repeated)]),
+        *near_clips(frames[~nodes(frames).isin(repeated)]),
     ]
     unreadable, near, pairs = _near(dataset, stills[~stills["item"].isin(repeated)], workers)
     table = pd.concat([table_of(DuplicateRow, [*found, *unreadable]), near])
@@ -88,13 +88,13 @@ def clean(dataset: Path, workers: int = 1) -> pd.DataFrame:
 def _damaged(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     bad = frames[frames["status"].isin(("unreadable", "truncated"))]
     bad = bad.drop_duplicates(["category", "clip", "status"])
-    for item, row in zip(knots(bad), bad.itertuples(), strict=True):
+    for item, row in zip(nodes(bad), bad.itertuples(), strict=True):
         yield DuplicateRow(item, row.status, "", float("nan"), row.error.split(": ")[0])
 
 
 def _identical(items: pd.Series, keys: pd.Series, paths: pd.Series) -> Iterator[DuplicateRow]:
     table = pd.DataFrame({"item": items, "key": keys, "path": paths}).sort_values("item")
-    own = table.groupby([table["key"], categories(table["item"])])["item"].transform("first")
+    own = table.groupby([table["key"], node_categories(table["item"])])["item"].transform("first")
     first = own.where(own != table["item"], table.groupby("key")["item"].transform("first"))
     for item, partner, path in zip(table["item"], first, table["path"], strict=True):
         if item != partner:
@@ -106,7 +106,7 @@ def _identical_files(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     known = frames[(frames["source_sha256"] != "") & (frames["width"] > 0)]
     known = known.drop_duplicates(["category", "compression", "clip"])
     paths = known["category"] + "/" + known["compression"] + "/" + known["clip"]
-    yield from _identical(knots(known), known["source_sha256"], paths)
+    yield from _identical(nodes(known), known["source_sha256"], paths)
 
 
 def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:
@@ -136,7 +136,7 @@ def _near(
 ) -> tuple[list[DuplicateRow], pd.DataFrame, int]:
     """Crops that cannot be read, near-identical stills, and how many pairs of these there are."""
     stills = stills.sort_values("item", ignore_index=True)
-    measured = kept(dataset, stills, "hash", perceptual_hash, BITS, workers)
+    measured = cached_features(dataset, stills, "hash", perceptual_hash, BITS, workers)
     readable = ~np.isnan(measured).any(axis=1)
     rows = [
         DuplicateRow(row.item, "unreadable", "", float("nan"), row.path)
@@ -150,7 +150,7 @@ def _near(
     whole = (stills["detector"] == "none").to_numpy()
     vectors = np.full((len(stills), WIDTH), np.nan, np.float32)
     faces = stills[~whole]
-    vectors[~whole] = kept(dataset, faces, "embedding", embedding, WIDTH, workers)
+    vectors[~whole] = cached_features(dataset, faces, "embedding", dlib_embedding, WIDTH, workers)
 
     def confirmed() -> Iterator[Pairs]:
         for first, second, distance in near_pairs(bits, MAX_BITS):
@@ -162,7 +162,7 @@ def _near(
                 same = np.where(both, d <= MAX_BITS_OF_WHOLE, apart <= MAX_DISTANCE)
                 yield i[same], j[same], d[same]
 
-    (first, second, distance), pairs = nearest_pairs(confirmed(), len(stills), MOST_LISTED)
+    (first, second, distance), pairs = sparsify_pairs(confirmed(), len(stills), MOST_LISTED)
     near = table_of(DuplicateRow, []).assign(
         item=stills["item"].iloc[second].array,
         kind="near",

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.grouping.groups import SAME_CONTENT, knots
-from ffpp_tools.grouping.hamming_pairs import Pairs, near_blocks, nearest_pairs
+from ffpp_tools.grouping.groups import SAME_CONTENT, nodes
+from ffpp_tools.grouping.hamming_pairs import Pairs, near_blocks, sparsify_pairs
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import DuplicateRow
@@ -37,7 +37,7 @@ MOST_COMPARED = 400
 SAMPLED = 8  # frames of each clip that are looked for in all others, evenly spread
 
 
-def family(category: str, clip: str, target_id: str) -> str:
+def original_node(category: str, clip: str, target_id: str) -> str:
     """The original whose frames a clip shows, by its name: "Youtube/183" of "Deepfakes/183_253"."""
     made_from = target_id if category.startswith("DFDC") else ""
     return "/".join(Clip(category, "", clip, Path(), made_from).original)
@@ -58,13 +58,13 @@ def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
     rows = rows.assign(unit=units.ngroup()).sort_values(["unit", "frame"], ignore_index=True)
     clips = rows.drop_duplicates("unit", ignore_index=True)
     shows = pd.factorize(
-        pd.Series([family(c.category, c.clip, c.target_id) for c in clips.itertuples()])
+        pd.Series([original_node(c.category, c.clip, c.target_id) for c in clips.itertuples()])
     )[0]
     pairs = _found_elsewhere(
         hash_bits(rows["frame_hash"].to_list()), rows["unit"].to_numpy(), shows
     )
-    found, _ = nearest_pairs(pairs, len(clips), MOST_COMPARED)
-    items = knots(clips).to_list()
+    found, _ = sparsify_pairs(pairs, len(clips), MOST_COMPARED)
+    items = nodes(clips).to_list()
     paths = (clips["category"] + "/" + clips["compression"] + "/" + clips["clip"]).to_list()
     nearest: dict[tuple[str, int, str], tuple[float, str, str]] = {}
     for one, two, apart in zip(*map(np.ndarray.tolist, found), strict=True):
@@ -113,7 +113,7 @@ def _same_frames(near: pd.DataFrame, asked: Ints) -> Pairs:
     return np.minimum(own, other), np.maximum(own, other), mean
 
 
-def contradictions(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+def mislabelled_pairs(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     """Pairs of clips that show the same frames though their names or labels say otherwise.
 
     One of the two is misnamed or mislabelled. A fake whose original nobody knows contradicts
@@ -127,10 +127,12 @@ def contradictions(duplicates: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFra
         The rows of `duplicates`.
     """
     clips = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
-    about = clips.set_index(knots(clips))[["category", "clip", "target_id", "label"]]
+    about = clips.set_index(nodes(clips))[["category", "clip", "target_id", "label"]]
     both = duplicates["item"].isin(about.index) & duplicates["partner"].isin(about.index)
     pairs = duplicates[both & duplicates["kind"].isin(SAME_CONTENT)]
-    families = about.apply(lambda c: family(c["category"], c["clip"], c["target_id"]), axis=1)
+    families = about.apply(
+        lambda c: original_node(c["category"], c["clip"], c["target_id"]), axis=1
+    )
     shown = [
         frozenset((families[one], families[other]))
         for one, other in zip(pairs["item"], pairs["partner"], strict=True)

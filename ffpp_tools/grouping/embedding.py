@@ -1,9 +1,9 @@
 """Face embeddings: from a crop to a vector that is near the vectors of the same person's faces.
 
-`embedding` is dlib's, (128,), the one of `face_recognition.face_encodings`, at 75 ms CPU a face;
+`dlib_embedding` is dlib's, (128,), as `face_recognition.face_encodings` returns it, 75 ms a face;
 `ffpp-clean` confirms near-identical photographs with it.
 
-`identity_embedding` is SFace's (Zhong et al., IEEE TIP 2021), (128,) of unit length, the mean of a
+`sface_embedding` is SFace's (Zhong et al., IEEE TIP 2021), (128,) of unit length, the mean of a
 face and its mirror image at two scales, at 70 ms CPU a face; `ffpp-identify` compares people with
 it. On CelebA, at one false match in 100,000, it misses a sixth of the same-person pairs, dlib's two
 thirds (`benchmarks/identify.py`). The weights are those of OpenCV's model zoo.
@@ -24,13 +24,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import FfppError
-from ffpp_tools.faces.detect import landmarks, model_path
-from ffpp_tools.grouping.feature_cache import face_in
+from ffpp_tools.faces.detect import landmark_model, model_path
+from ffpp_tools.grouping.feature_cache import face_box_in_crop
 from ffpp_tools.video.image import Image
 
 WIDTH = 128
-NETWORK = "SFace"  # of `identity_embedding`
-KEPT = "embedding-sface"  # the folder in `measured/` of its embeddings
+NETWORK = "SFace"  # of `sface_embedding`
+SFACE_CACHE = "embedding-sface"  # the folder in `measured/` of its embeddings
 SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
 SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 SIDE = 112  # of the aligned face that SFace takes, in pixels
@@ -40,7 +40,7 @@ PLACES = np.array([80.6 + 51.0j, 66.4 + 52.0j, 31.3 + 51.3j, 45.3 + 52.1j, 55.6 
 SCALES = (1.0, 1.07)  # of the face; landmarks err a little, and a mean over two scales less
 
 
-def embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
+def dlib_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
     """Dlib's embedding of the face in a crop, (128,) float32.
 
     Args:
@@ -49,12 +49,14 @@ def embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
     """
     import dlib
 
-    x, y, width, height = face_in(image, row)
+    x, y, width, height = face_box_in_crop(image, row)
     box = dlib.rectangle(int(x), int(y), int(x + width), int(y + height))
-    return np.array(_network().compute_face_descriptor(image, landmarks()(image, box)), np.float32)
+    return np.array(
+        _network().compute_face_descriptor(image, landmark_model()(image, box)), np.float32
+    )
 
 
-def identity_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
+def sface_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
     """SFace's embedding of the face in a crop, (128,) float32 of unit length.
 
     Args:
@@ -73,9 +75,9 @@ def _aligned(image: Image, row: pd.Series) -> Iterator[Image]:
     """The face turned and scaled as SFace expects it, (112, 112, 3) uint8 RGB, at each scale."""
     import dlib
 
-    x, y, width, height = face_in(image, row)
+    x, y, width, height = face_box_in_crop(image, row)
     box = dlib.rectangle(int(x), int(y), int(x + width), int(y + height))
-    points = np.array([complex(p.x, p.y) for p in landmarks()(image, box).parts()])
+    points = np.array([complex(p.x, p.y) for p in landmark_model()(image, box).parts()])
     # The similarity z → turn · z + shift that brings the points nearest to their places.
     away, middle = points - points.mean(), complex(SIDE, SIDE) / 2
     for scale in SCALES:

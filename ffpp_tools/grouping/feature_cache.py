@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.console import moving
+from ffpp_tools.console import live_status
 from ffpp_tools.extraction.settings_file import recorded_settings
-from ffpp_tools.files import below, unless_read_only, write_atomically
-from ffpp_tools.parent_process import with_parent
+from ffpp_tools.files import path_within, unless_read_only, write_atomically
+from ffpp_tools.parent_process import parallel_options
 from ffpp_tools.store import format_versions
 from ffpp_tools.video.image import Image, read_image
 
@@ -41,7 +41,7 @@ COLUMNS = (
 CROPPING = {"align": False, "margin": 1.0, "shape": "square", "size": ""}
 
 
-def kept(
+def cached_features(
     dataset: Path, faces: pd.DataFrame, what: str, measure: Measure, width: int, workers: int
 ) -> Values:
     """The numbers of every crop, (len(faces), width) float32; nan where a crop cannot be read.
@@ -66,8 +66,8 @@ def kept(
     )
     values = np.full((len(faces), width), np.nan, np.float32)
     done = 0
-    with moving(f"{what}: 0/{len(faces)} crops") as update:
-        found = joblib.Parallel(workers, return_as="generator", batch_size=1, **with_parent())(
+    with live_status(f"{what}: 0/{len(faces)} crops") as update:
+        found = joblib.Parallel(workers, return_as="generator", batch_size=1, **parallel_options())(
             tasks
         )
         for at, part in zip(positions, found, strict=True):
@@ -83,7 +83,7 @@ def how_cropped(dataset: Path) -> dict[str, object]:
     return {name: recorded.get(name, usual) for name, usual in CROPPING.items()}
 
 
-def face_in(image: Image, row: pd.Series) -> tuple[float, float, float, float]:
+def face_box_in_crop(image: Image, row: pd.Series) -> tuple[float, float, float, float]:
     """Where the face lies in its crop: x, y, width and height in the crop's pixels."""
     height, width = image.shape[:2]
     if row.get("detector") == "none":
@@ -113,7 +113,7 @@ def _file(
     for i, key in enumerate(keys):
         if key not in known:
             row = rows.iloc[i]
-            image = read_image(below(dataset, row["path"]))
+            image = read_image(path_within(dataset, row["path"]))
             if image is not None:
                 new[key] = np.asarray(measure(image, row), np.float32)
     if new:
@@ -124,7 +124,7 @@ def _file(
             buffer,
             names=names,
             values=values,
-            **format_versions.stamped(format_versions.MEASURED, {}),
+            **format_versions.with_format(format_versions.MEASURED, {}),
         )
         with unless_read_only():
             write_atomically(path, buffer.getvalue())
@@ -140,7 +140,7 @@ def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
                 if format_versions.KEY in file
                 else {}
             )
-            format_versions.checked(format_versions.MEASURED, path, written)
+            format_versions.checked_format(format_versions.MEASURED, path, written)
             names, values = file["names"], file["values"]
         if values.shape == (len(names), width):
             return names, values

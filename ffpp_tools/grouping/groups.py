@@ -42,14 +42,14 @@ HUBS = {
     "YouTube-real": "YouTube-real/",
 }
 IDENTITIES = {"CelebA-HQ": "CelebA"}  # whose identity file counts a category's people
-TIE_COLUMNS = ("a", "b", "reason", "detail")
+EDGE_COLUMNS = ("a", "b", "reason", "detail")
 SAME_CONTENT = ("identical", "near")  # reasons that say that two clips show the same frames
 NO_NODE = -9999  # what scipy's searches call the predecessor of what they did not reach
 
-Tie = tuple[str, str, str, str]  # two knots, the reason, and its detail
+Edge = tuple[str, str, str, str]  # two knots, the reason, and its detail
 
 
-def knots(frames: pd.DataFrame) -> pd.Series:
+def nodes(frames: pd.DataFrame) -> pd.Series:
     """The knot of every row: "category/clip", whatever its compression."""
     if not all(isinstance(frames[c].dtype, pd.CategoricalDtype) for c in ("category", "clip")):
         text = as_text(frames[["category", "clip"]])
@@ -62,12 +62,12 @@ def knots(frames: pd.DataFrame) -> pd.Series:
     return pd.Series(names.array.take(codes), frames.index, dtype="str")
 
 
-def categories(names: pd.Series) -> pd.Series:
+def node_categories(names: pd.Series) -> pd.Series:
     """The category of every knot that is a clip or still."""
     return names.str.split("/", n=1).str[0]
 
 
-def ties(
+def identity_edges(
     frames: pd.DataFrame,
     videos: Mapping[str, str] | None = None,
     duplicates: pd.DataFrame | None = None,
@@ -87,7 +87,7 @@ def ties(
         Columns a, b (knots), reason (one of `REASONS`) and detail (str, may be empty).
     """
     units = as_text(frames.drop_duplicates(["category", "clip"]))
-    units = units.assign(knot=knots(units))
+    units = units.assign(knot=nodes(units))
     clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
     found = [*_of_clips(clips), *_of_stills(stills, people or {})]
     if videos:
@@ -106,18 +106,18 @@ def ties(
     return table[table["a"] != table["b"]].drop_duplicates(ignore_index=True)
 
 
-def groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
+def identity_groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
     """The group of every row of a ledger.
 
     Args:
         frames: columns of `FrameRow`.
-        tied: what `ties` returned.
+        tied: what `identity_edges` returned.
 
     Returns:
         Group names (str) with the index of `frames`. A group is named after the first of its
         knots that is no fake, so that names do not depend on the order of the rows.
     """
-    own = knots(frames)
+    own = nodes(frames)
     graph = Graph.of(tied, own)
     members = pd.DataFrame({"name": graph.names, "group": graph.component}).astype({"name": "str"})
     members["fake"] = members["name"].isin(own[frames["label"] == "fake"].unique())
@@ -126,14 +126,14 @@ def groups(frames: pd.DataFrame, tied: pd.DataFrame) -> pd.Series:
     return pd.Series(names.to_numpy(), frames.index, dtype="str")
 
 
-def resolved(frames: pd.DataFrame, name: str) -> str:
+def resolve_node(frames: pd.DataFrame, name: str) -> str:
     """The knot that a person means by "Deepfakes/183_253", "Deepfakes/c40/183_253/000025" or "183".
 
     Raises:
         TableError: no clip or still is called so, or several are.
     """
     frames = as_text(frames[["frame_id", "category", "compression", "clip"]])
-    own = knots(frames)
+    own = nodes(frames)
     parts = frames["category"] + "/" + frames["compression"] + "/" + frames["clip"]
     exact = (own == name) | (parts == name) | (frames["frame_id"] == name)
     # A face's id may have its track behind the frame's.
@@ -148,22 +148,24 @@ def resolved(frames: pd.DataFrame, name: str) -> str:
     return str(found[0])
 
 
-def why(tied: pd.DataFrame, a: str, b: str) -> list[Tie]:
+def shortest_path(tied: pd.DataFrame, a: str, b: str) -> list[Edge]:
     """The shortest chain of ties from one knot to another: (from, to, reason, detail) each.
 
     Empty if nothing ties them, or if they are the same.
     """
-    (chain,) = chains(tied, [a], [b])
+    (chain,) = shortest_paths(tied, [a], [b])
     return chain
 
 
-def chains(tied: pd.DataFrame, roots: Sequence[str], ends: Sequence[str]) -> list[list[Tie]]:
+def shortest_paths(
+    tied: pd.DataFrame, roots: Sequence[str], ends: Sequence[str]
+) -> list[list[Edge]]:
     """The shortest chain of ties to each knot of `ends` from the nearest of `roots`.
 
     One search answers for all of them: it starts from a node that is put before every root.
 
     Returns:
-        For each end its chain as `why` has it; empty where no root is tied to it.
+        For each end its chain as `shortest_path` has it; empty where no root is tied to it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order
@@ -228,7 +230,7 @@ class Graph:
         return cls(np.asarray(names, object), component, codes[2 * n :])
 
 
-_NONE = pd.DataFrame({column: pd.Series(dtype="str") for column in TIE_COLUMNS})
+_NONE = pd.DataFrame({column: pd.Series(dtype="str") for column in EDGE_COLUMNS})
 
 
 def _ties(
@@ -245,18 +247,18 @@ def _of_clips(clips: pd.DataFrame) -> list[pd.DataFrame]:
     found = []
     for person in ("target_id", "source_id"):
         named = clips[person] != ""
-        found.append(_ties(clips["knot"][named], hubs(clips[named], person), reason[named]))
+        found.append(_ties(clips["knot"][named], person_nodes(clips[named], person), reason[named]))
     return found
 
 
-def hubs(clips: pd.DataFrame, person: str) -> pd.Series:
+def person_nodes(clips: pd.DataFrame, person: str) -> pd.Series:
     """The knots of the people in a column of clips, such as "Youtube/183" or "actor 01"."""
     hub = clips["category"].map(lambda category: HUBS.get(category, "Youtube/"))
     hub = hub.where(hub.str.endswith("/"), hub + " ")
     return (hub + clips[person]).astype("str")
 
 
-def persons(stills: pd.DataFrame, people: Mapping[str, str]) -> pd.Series:
+def still_identities(stills: pd.DataFrame, people: Mapping[str, str]) -> pd.Series:
     """Who is on each still, such as "CelebA/2880"; empty where no identity file tells."""
     whose = stills["category"].map(lambda category: IDENTITIES.get(category, category))
     named = (whose + "/" + stills["target_id"]).where(stills["target_id"] != "", "")
@@ -267,7 +269,7 @@ def persons(stills: pd.DataFrame, people: Mapping[str, str]) -> pd.Series:
 
 def _of_stills(stills: pd.DataFrame, people: Mapping[str, str]) -> list[pd.DataFrame]:
     """Photographs of one person, and pictures made from one photograph."""
-    person = persons(stills, people)
+    person = still_identities(stills, people)
     known, shared = person != "", stills["photo"] != ""
     identity = "identity " + person[known]
     photo = "photograph " + stills["photo"][shared]

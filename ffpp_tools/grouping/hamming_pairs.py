@@ -58,7 +58,7 @@ def _words(bits: Bits) -> npt.NDArray[np.uint64]:
     return np.packbits(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 64))), axis=1).view(np.uint64)
 
 
-def nearest_pairs(pairs: Iterable[Pairs], count: int, most: int) -> tuple[Pairs, int]:
+def sparsify_pairs(pairs: Iterable[Pairs], count: int, most: int) -> tuple[Pairs, int]:
     """Of many pairs, the `most` nearest of every second, and what else ties it to others.
 
     Whatever all pairs tie together, directly or by way of others, those that are returned do. As
@@ -122,7 +122,7 @@ def _bridges(pairs: Pairs, tied: Ints) -> tuple[Pairs, Ints]:
     """Some of the pairs, which tie what all of them tie, and what is tied then.
 
     Args:
-        pairs: as in `nearest_pairs`.
+        pairs: as in `sparsify_pairs`.
         tied: (count,) what is tied already: the same number for what belongs together.
     """
     from scipy.sparse import coo_array

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import SettingsError, TableError
-from ffpp_tools.grouping.embedding import KEPT, NETWORK, WIDTH, identity_embedding
-from ffpp_tools.grouping.feature_cache import kept
-from ffpp_tools.grouping.groups import knots, persons
+from ffpp_tools.grouping.embedding import NETWORK, SFACE_CACHE, WIDTH, sface_embedding
+from ffpp_tools.grouping.feature_cache import cached_features
+from ffpp_tools.grouping.groups import nodes, still_identities
 from ffpp_tools.grouping.match_rates import Matching, Rates, miss_interval
-from ffpp_tools.grouping.similarity import Faces, Vectors, normalised, unit
+from ffpp_tools.grouping.similarity import NormalisedEmbeddings, Vectors, normalised, unit_vectors
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import IdentityRow, read_faces, read_frames, table_of, write_table
@@ -57,10 +57,10 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
     if not 0 < max_distance <= 1:
         raise SettingsError(f"distance ({max_distance}) must be above 0 and at most 1")
     crops = read_faces(dataset)
-    faces = _chosen(read_frames(dataset), crops, official_lists.celeba_people(dataset) or {})
+    faces = _chosen(read_frames(dataset), crops, official_lists.celeba_identities(dataset) or {})
     if faces.empty:
         raise TableError(f"{dataset}: no real clip or still whose face could be compared")
-    vectors = kept(dataset, faces, KEPT, identity_embedding, WIDTH, workers)
+    vectors = cached_features(dataset, faces, SFACE_CACHE, sface_embedding, WIDTH, workers)
     readable = ~np.isnan(vectors).any(axis=1)
     faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
     if faces.empty:
@@ -92,7 +92,11 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
 
 
 def rates(
-    units: pd.Series, means: Faces, photographs: pd.Series, singles: Faces, max_distance: float
+    units: pd.Series,
+    means: NormalisedEmbeddings,
+    photographs: pd.Series,
+    singles: NormalisedEmbeddings,
+    max_distance: float,
 ) -> Rates:
     """How often a distance is wrong.
 
@@ -118,7 +122,7 @@ def rates(
 
 
 def _counted(
-    people: pd.Series, faces: Faces, max_distance: float
+    people: pd.Series, faces: NormalisedEmbeddings, max_distance: float
 ) -> tuple[int, int, pd.Series, pd.Series]:
     """Pairs of different people, those that match; by person pairs of one, those that match."""
     known = np.flatnonzero((people != "").to_numpy())[:MEASURED]
@@ -156,11 +160,11 @@ def _first_of_person(
 
 
 def _chosen(frames: pd.DataFrame, faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
-    """The faces to compare, with `unit`, what they stand for, and `person`, where it is known."""
+    """The faces to compare, with `unit`, the clip or still they are from, and `person` if known."""
     frames = frames[(frames["status"] == "ok") & (frames["label"] == "real")]
     faces = faces.merge(frames.drop(columns="status"), on="frame_id")
     faces = faces[faces["detector"] != "none"].sort_values("face_id", ignore_index=True)
-    faces["unit"], faces["person"] = knots(faces), ""
+    faces["unit"], faces["person"] = nodes(faces), ""
     still = faces["compression"] == STILL
     return pd.concat(
         [_of_clips(faces[~still]), _of_stills(faces[still], people)], ignore_index=True
@@ -183,7 +187,7 @@ def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
 
 def _of_stills(faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
     """A few photographs of everybody who is known, and every one of nobody known."""
-    faces = faces.assign(person=persons(faces, people))
+    faces = faces.assign(person=still_identities(faces, people))
     known = faces["person"] != ""
     few = faces[known][faces[known].groupby("person").cumcount() < STILLS_OF_PERSON]
     first = few.groupby("person")["unit"].transform("min")
@@ -195,11 +199,11 @@ def _means(codes: npt.NDArray[np.intp], vectors: Vectors) -> tuple[Vectors, list
     counts = np.bincount(codes)
     sums = np.zeros((len(counts), vectors.shape[1]))
     np.add.at(sums, codes, vectors)
-    return unit(sums), counts.tolist()
+    return unit_vectors(sums), counts.tolist()
 
 
 def _people(
-    units: list[str], faces: Faces, series: npt.NDArray[np.intp], max_distance: float
+    units: list[str], faces: NormalisedEmbeddings, series: npt.NDArray[np.intp], max_distance: float
 ) -> tuple[list[str], list[str], list[float]]:
     """For every unit, the first that shows the same person, its nearest link to it, how near.
 

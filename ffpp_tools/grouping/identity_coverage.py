@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ffpp_tools.grouping.groups import SAME_CONTENT, Graph, hubs, knots, persons
+from ffpp_tools.grouping.groups import SAME_CONTENT, Graph, nodes, person_nodes, still_identities
 from ffpp_tools.sources import official_lists
-from ffpp_tools.sources.clip import FFPP_YOUTUBE, MADE_FROM
+from ffpp_tools.sources.clip import FFPP_YOUTUBE, ORIGINAL_CATEGORY
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import as_text
 
@@ -45,9 +45,9 @@ def coverage(tables: Dataset, samples: pd.DataFrame | None = None) -> list[Cover
     frames = tables.frames
     there = frames[frames["status"] == "ok"]
     if samples is not None:
-        there = frames[knots(frames).isin(knots(samples).unique())]
+        there = frames[nodes(frames).isin(nodes(samples).unique())]
     units = as_text(there.drop_duplicates(["category", "clip"]))
-    units = units.assign(knot=knots(units))
+    units = units.assign(knot=nodes(units))
     clips, stills = units[units["compression"] != STILL], units[units["compression"] == STILL]
     return [
         *_originals(clips, tables),
@@ -59,7 +59,7 @@ def coverage(tables: Dataset, samples: pd.DataFrame | None = None) -> list[Cover
     ]
 
 
-def sentences(found: Sequence[Coverage]) -> list[str]:
+def coverage_gaps(found: Sequence[Coverage]) -> list[str]:
     """What is not known, the gravest first; one sentence for each source that is incomplete."""
     told = []
     for source, sentence in SENTENCES.items():
@@ -72,21 +72,21 @@ def _originals(clips: pd.DataFrame, tables: Dataset) -> Iterator[Coverage]:
     """Whether a fake's people are clips of the dataset, by name or by what `ffpp-clean` found."""
     every = tables.frames[tables.frames["compression"] != STILL]
     every = as_text(every.drop_duplicates(["category", "clip"]))
-    every = every.assign(knot=knots(every), hub=hubs(every, "target_id"))
+    every = every.assign(knot=nodes(every), hub=person_nodes(every, "target_id"))
     real = every[every["label"] == "real"]
     fakes = every[every["label"] == "fake"]
     # A fake shows its target's frames, so a real clip with the same frames is as good as a name.
     content = tables.ties[tables.ties["reason"].isin(SAME_CONTENT)][["a", "b"]]
     shown = every[["knot", "hub"]].set_axis(["a", "b"], axis=1)
-    named = pd.concat([fakes["hub"], hubs(fakes[fakes["source_id"] != ""], "source_id")])
+    named = pd.concat([fakes["hub"], person_nodes(fakes[fakes["source_id"] != ""], "source_id")])
     graph = Graph.of(pd.concat([content, shown]), pd.concat([real["knot"], named]))
     of_real, of_named = np.split(graph.asked, [len(real)])
     known = set(named[np.isin(of_named, of_real)])
     orphans = set(real["category"][~real["hub"].isin(set(named))])  # have clips no fake names
-    own = clips[(clips["label"] == "fake") & clips["category"].isin(MADE_FROM)]
+    own = clips[(clips["label"] == "fake") & clips["category"].isin(ORIGINAL_CATEGORY)]
     for category, rows in own.groupby("category"):
-        n, original = len(rows), MADE_FROM[str(category)]
-        target, source = hubs(rows, "target_id"), hubs(rows, "source_id")
+        n, original = len(rows), ORIGINAL_CATEGORY[str(category)]
+        target, source = person_nodes(rows, "target_id"), person_nodes(rows, "source_id")
         unnamed = rows["category"].str.startswith("DFDC") & (rows["target_id"] == rows["clip"])
         lost = {
             "unnamed original": rows["knot"][unnamed & ~target.isin(known)],
@@ -114,7 +114,7 @@ def _videos(clips: pd.DataFrame, videos: Mapping[str, str] | None) -> Iterator[C
 
 def _persons(stills: pd.DataFrame, people: Mapping[str, str]) -> Iterator[Coverage]:
     """Whether an identity file says who is on a photograph."""
-    who = persons(stills, people)
+    who = still_identities(stills, people)
     for category, own in stills.groupby("category"):
         lost = own["knot"][who[own.index] == ""]
         example = str(lost.min()) if len(lost) else ""
@@ -169,8 +169,8 @@ def _absent(what: str) -> Callable[[Sequence[Coverage]], list[str]]:
     def told(found: Sequence[Coverage]) -> list[str]:
         return [
             f"{what} {c.unknown} of {c.of} {c.category} clips: no clip of the dataset is called "
-            f"{c.example.split('/')[-1]}, though it holds {MADE_FROM[c.category]} clips that no "
-            f"fake names"
+            f"{c.example.split('/')[-1]}, though it holds {ORIGINAL_CATEGORY[c.category]} clips "
+            f"that no fake names"
             for c in found
         ]
 

@@ -63,7 +63,7 @@ class Matching:
         table.attrs[ATTRIBUTE] = asdict(self)
 
 
-def matching(identities: pd.DataFrame) -> Matching | None:
+def read_matching(identities: pd.DataFrame) -> Matching | None:
     """How faces were matched for identities.parquet; None for tables that do not say."""
     kept: dict[str, Any] | None = identities.attrs.get(ATTRIBUTE)
     if kept is None:
@@ -73,18 +73,19 @@ def matching(identities: pd.DataFrame) -> Matching | None:
     return Matching(**kept | {"rates": Rates(**rates | {"split_interval": interval})})
 
 
-def limits(identities: pd.DataFrame) -> str:
+def matching_limitation(identities: pd.DataFrame) -> str:
     """What `ffpp-identify` cannot tell, with its error rates, for a manifest's `not_known`."""
-    found = matching(identities)
+    found = read_matching(identities)
     if found is None:
         return (
             "people whom ffpp-identify did not match (its table does not say how many it misses; "
             "run it again)"
         )
-    return f"people whom ffpp-identify did not match: {misses(found)}; {false_matches(found)}"
+    rates = f"{miss_rate_text(found)}; {false_match_rate_text(found)}"
+    return f"people whom ffpp-identify did not match: {rates}"
 
 
-def misses(found: Matching) -> str:
+def miss_rate_text(found: Matching) -> str:
     """The share of same-person pairs that are not matched, in words."""
     r = found.rates
     if not r.enough_people or not r.split_interval:
@@ -102,7 +103,7 @@ def misses(found: Matching) -> str:
     )
 
 
-def false_matches(found: Matching) -> str:
+def false_match_rate_text(found: Matching) -> str:
     """The share of pairs of different people that are matched, in words."""
     r = found.rates
     if not r.enough_pairs:
@@ -118,7 +119,7 @@ def false_matches(found: Matching) -> str:
     )
 
 
-def expected(found: Matching) -> str:
+def expected_false_matches_text(found: Matching) -> str:
     """How many false matches to expect among the pairs that were compared, in words."""
     r = found.rates
     low, high = r.merged_interval if r.enough_pairs else (REFERENCE_MATCHES, REFERENCE_MATCHES)

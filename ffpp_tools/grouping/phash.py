@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.faces.detect import landmarks
-from ffpp_tools.grouping.feature_cache import face_in
+from ffpp_tools.faces.detect import landmark_model
+from ffpp_tools.grouping.feature_cache import face_box_in_crop
 from ffpp_tools.video.frame_hash import SMALL, low_frequencies
 from ffpp_tools.video.image import Image
 
@@ -48,13 +48,13 @@ def perceptual_hash(image: Image, row: pd.Series) -> npt.NDArray[np.uint8]:
     if row["detector"] == "none":
         face = cv2.GaussianBlur(image, (0, 0), 1)
     else:
-        face = cv2.GaussianBlur(turned(image, face_in(image, row)), (0, 0), 1)
+        face = cv2.GaussianBlur(aligned_face(image, face_box_in_crop(image, row)), (0, 0), 1)
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
     small = np.asarray(cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA), np.uint8)
     return low_frequencies(small)
 
 
-def turned(image: Image, box: tuple[float, float, float, float]) -> Image:
+def aligned_face(image: Image, box: tuple[float, float, float, float]) -> Image:
     """The face with its landmarks where those of the mean face are, (64, 64, 3) uint8 RGB."""
     x, y, width, height = box
     scale = LANDMARK_SIDE / max(width, height)
@@ -85,5 +85,5 @@ def _landmarks(image: Image, box: tuple[float, float, float, float]) -> Iterator
         centre_x, centre_y = x + width * (0.5 + right), y + height * (0.5 + down)
         half = max(width, height) * larger / 2
         corners = (centre_x - half, centre_y - half, centre_x + half, centre_y + half)
-        found = landmarks()(image, dlib.rectangle(*(int(c) for c in corners)))
+        found = landmark_model()(image, dlib.rectangle(*(int(c) for c in corners)))
         yield np.array([complex(p.x, p.y) for p in found.parts()])

@@ -35,7 +35,7 @@ BLOCK = 256  # rows of the table of distances at once
 
 
 @dataclass(frozen=True)
-class Faces:
+class NormalisedEmbeddings:
     """Embeddings, and how each one's similarities are normalised.
 
     The similarity s of two of them is normalised to s · (gain₁ + gain₂) - (shift₁ + shift₂).
@@ -45,9 +45,9 @@ class Faces:
     gain: Vectors  # (n,)
     shift: Vectors  # (n,)
 
-    def __getitem__(self, at: Positions) -> Faces:
+    def __getitem__(self, at: Positions) -> NormalisedEmbeddings:
         """Some of them."""
-        return Faces(self.vectors[at], self.gain[at], self.shift[at])
+        return NormalisedEmbeddings(self.vectors[at], self.gain[at], self.shift[at])
 
     def distances(self) -> Iterator[tuple[int, Vectors]]:
         """Blocks of rows of the table of all distances, from the diagonal on, and their start."""
@@ -60,13 +60,13 @@ class Faces:
             yield start, np.maximum(table, 0, out=table)
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
+def unit_vectors(vectors: npt.NDArray[np.floating]) -> Vectors:
     """The same directions, of length 1."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-def normalised(vectors: Vectors, cohort: Vectors, own: Positions) -> Faces:
+def normalised(vectors: Vectors, cohort: Vectors, own: Positions) -> NormalisedEmbeddings:
     """Normalise faces by their similarities to a cohort.
 
     Args:
@@ -86,4 +86,4 @@ def normalised(vectors: Vectors, cohort: Vectors, own: Positions) -> Faces:
     deviation = np.sqrt(weight * variance + (1 - weight) * DEVIATION**2)
     gain = DEVIATION / (2 * np.clip(deviation, *DEVIATIONS))
     shift = gain * mean - MEAN / 2
-    return Faces(vectors, gain.astype(np.float32), shift.astype(np.float32))
+    return NormalisedEmbeddings(vectors, gain.astype(np.float32), shift.astype(np.float32))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import read_text, there
+from ffpp_tools.files import exists, read_text
 from ffpp_tools.sources import official_lists
 
 CELEBA, CELEBA_HQ = "CelebA", "CelebA-HQ"
@@ -40,7 +40,7 @@ def find_list(folder: Path, names: Collection[str]) -> Path | None:
     """One of CelebA's lists: beside the pictures, in Anno/ or Eval/, or up to two folders above."""
     above = folder.absolute().parents[:2]
     places = [place / sub for place in (folder, *above) for sub in SUBFOLDERS]
-    return next((path for p in places for name in names if there(path := p / name)), None)
+    return next((path for p in places for name in names if exists(path := p / name)), None)
 
 
 def partition(path: Path) -> dict[str, str]:

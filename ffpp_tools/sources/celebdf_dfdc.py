@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import leads_out, read_json, read_text, there
+from ffpp_tools.files import escapes_root, exists, read_json, read_text
 from ffpp_tools.sources.clip import NATIVE, Clip
 from ffpp_tools.sources.media_files import videos_in
 
@@ -28,26 +28,28 @@ DEPTHS = ("", "*/", "*/*/")  # where a part's list is looked for below the root
 
 
 @dataclass(frozen=True)
-class Others:
+class ClipListing:
     """What a tree of one of these sets holds."""
 
     clips: list[Clip]  # sorted
     remarks: list[str]  # on what its lists name and the tree lacks
 
 
-def find_other_clips(root: Path) -> list[Clip]:
+def find_celebdf_dfdc_clips(root: Path) -> list[Clip]:
     """Every clip of a Celeb-DF or DFDC tree, sorted; none where `root` is neither.
 
     Raises:
         DataNotFoundError: a list of theirs cannot be read.
     """
-    return others(root).clips
+    return list_clips(root).clips
 
 
-def others(root: Path) -> Others:
-    """The clips of `find_other_clips`, and what the lists name besides; errors as there."""
+def list_clips(root: Path) -> ClipListing:
+    """The clips of `find_celebdf_dfdc_clips`, and what the lists name besides; errors as there."""
     found = _celeb_df(root) if in_celeb_df(root) else _dfdc(root)
-    return Others(sorted(found.clips, key=lambda clip: (clip.category, clip.name)), found.remarks)
+    return ClipListing(
+        sorted(found.clips, key=lambda clip: (clip.category, clip.name)), found.remarks
+    )
 
 
 def in_celeb_df(root: Path) -> bool:
@@ -57,15 +59,17 @@ def in_celeb_df(root: Path) -> bool:
 
 def dfdc_lists(root: Path) -> list[Path]:
     """DFDC's lists in a folder, in its parts, and in theirs."""
-    found = [p for depth in DEPTHS for p in sorted(root.glob(f"{depth}{DFDC_LIST}")) if there(p)]
+    found = [p for depth in DEPTHS for p in sorted(root.glob(f"{depth}{DFDC_LIST}")) if exists(p)]
     for name in DFDC_OTHER_LISTS:
         for path in (p for depth in DEPTHS for p in sorted(root.glob(f"{depth}{name}"))):
-            if there(path) and any("dfdc" in part.lower() for part in path.absolute().parts[-4:-1]):
+            if exists(path) and any(
+                "dfdc" in part.lower() for part in path.absolute().parts[-4:-1]
+            ):
                 found.append(path)
     return found
 
 
-def _celeb_df(root: Path) -> Others:
+def _celeb_df(root: Path) -> ClipListing:
     tested = _tested(root / CELEB_DF_TEST)
     clips = []
     for folder in CELEB_DF:
@@ -79,12 +83,12 @@ def _celeb_df(root: Path) -> Others:
             f"{len(lost)} of {len(tested)} videos of {root / CELEB_DF_TEST} are not there, such as "
             f"{'/'.join(lost[0])}"
         )
-    return Others(clips, remarks)
+    return ClipListing(clips, remarks)
 
 
 def _tested(path: Path) -> set[tuple[str, str]]:
     """Folder and name of every video of the test split."""
-    if not there(path):
+    if not exists(path):
         return set()
     try:
         lines = read_text(path).splitlines()
@@ -98,7 +102,7 @@ def _tested(path: Path) -> set[tuple[str, str]]:
     return {(name.split("/")[0], Path(name).stem) for _, name in rows}
 
 
-def _dfdc(root: Path) -> Others:
+def _dfdc(root: Path) -> ClipListing:
     clips: dict[str, Clip] = {}
     listed: dict[str, Path] = {}
     for path in dfdc_lists(root):
@@ -110,27 +114,27 @@ def _dfdc(root: Path) -> Others:
                     f"in {path}; delete the list that is wrong"
                 )
             listed.setdefault(clip.name, path)
-            if not there(before.path) and there(clip.path):  # one list names other parts' videos
+            if not exists(before.path) and exists(clip.path):  # one list names other parts' videos
                 clips[clip.name] = clip
     remarks = []
-    if lost := sorted(clip.path for clip in clips.values() if not there(clip.path)):
+    if lost := sorted(clip.path for clip in clips.values() if not exists(clip.path)):
         remarks.append(
             f"{len(lost)} of {len(clips)} videos of {DFDC_LIST} are not there, such as {lost[0]}: "
             f"each becomes a row that says so"
         )
-    return Others(list(clips.values()), remarks)
+    return ClipListing(list(clips.values()), remarks)
 
 
 def _dfdc_part(path: Path) -> Iterator[Clip]:
     on_disk: dict[Path, dict[str, Path]] = {}
     try:
         for name, row in _dfdc_rows(path):
-            if name in ("", ".", "..") or leads_out(name) or name.endswith("/"):
+            if name in ("", ".", "..") or escapes_root(name) or name.endswith("/"):
                 raise ValueError(f"{name!r} is no file's name")
             label = row["is_fake"] if "is_fake" in row else row["label"]
             partition = row.get("split") or row.get("set") or ""
             video = path.parent / name
-            if not there(video):  # nor under another suffix
+            if not exists(video):  # nor under another suffix
                 if video.parent not in on_disk:
                     on_disk[video.parent] = {p.stem: p for p in videos_in(video.parent)}
                 video = on_disk[video.parent].get(video.stem, video)

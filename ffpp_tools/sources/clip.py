@@ -8,7 +8,7 @@ from pathlib import Path
 from data_manifests import labels
 
 # Category of fakes → that of the clips they are made from.
-MADE_FROM = {
+ORIGINAL_CATEGORY = {
     "Deepfakes": "Youtube",
     "Face2Face": "Youtube",
     "FaceSwap": "Youtube",
@@ -19,9 +19,9 @@ MADE_FROM = {
     "DFDC-fake": "DFDC-real",
 }
 # Category of fakes → the reals that they are set against; of photographs too.
-ORIGINALS = {**MADE_FROM, "140k-fake": "140k-real"}
+REAL_COUNTERPART = {**ORIGINAL_CATEGORY, "140k-fake": "140k-real"}
 # FF++'s fakes of Youtube's clips, and these.
-FFPP_YOUTUBE = ("Youtube", *(fake for fake, real in MADE_FROM.items() if real == "Youtube"))
+FFPP_YOUTUBE = ("Youtube", *(fake for fake, real in ORIGINAL_CATEGORY.items() if real == "Youtube"))
 NATIVE = "native"  # the `compression` of sets that come in one only
 
 
@@ -63,11 +63,11 @@ class Clip:
     @property
     def original(self) -> tuple[str, str]:
         """Category and name of the clip whose frames it shows; its own for originals."""
-        if self.category not in MADE_FROM:
+        if self.category not in ORIGINAL_CATEGORY:
             return self.category, self.name
         name = self.target_id
         if self.category == "DeepFakeDetection":  # 01_02__scene__HASH is made from 01__scene
             name = "__".join([name, *self.name.split("__")[1:2]])
         elif self.category == "Celeb-synthesis":  # id0_id1_0002 from id0_0002
             name = "_".join([name, *self.name.split("_")[2:]])
-        return MADE_FROM[self.category], name
+        return ORIGINAL_CATEGORY[self.category], name

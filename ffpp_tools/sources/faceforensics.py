@@ -12,19 +12,19 @@ from itertools import islice
 from pathlib import Path
 
 from ffpp_tools.errors import DataNotFoundError, FfppError, SettingsError
-from ffpp_tools.files import named, there
+from ffpp_tools.files import checked_paths, exists
 from ffpp_tools.sources import media_files
 from ffpp_tools.sources.celebdf_dfdc import (
     CELEB_DF,
     DFDC,
     DFDC_LIST,
     dfdc_lists,
-    find_other_clips,
+    find_celebdf_dfdc_clips,
     in_celeb_df,
-    others,
+    list_clips,
 )
 from ffpp_tools.sources.clip import Clip
-from ffpp_tools.sources.media_files import NEITHER, VIDEO, PassedOver, videos_in
+from ffpp_tools.sources.media_files import NEITHER, VIDEO, SkippedFile, videos_in
 
 # Where each category's clips lie below the root, without the names of the two roots.
 FFPP_ORIGINALS = {"Youtube": "youtube", "Actors": "actors"}
@@ -69,7 +69,7 @@ class Family:
     @property
     def size(self) -> int:
         """How many bytes of video were asked for; about how long they will take."""
-        return sum(clip.path.stat().st_size for clip in self.clips if there(clip.path))
+        return sum(clip.path.stat().st_size for clip in self.clips if exists(clip.path))
 
 
 def find_clips(
@@ -96,7 +96,7 @@ def find_clips(
         DataNotFoundError: no such tree, or nothing in it was asked for.
         SettingsError: an unknown category or compression.
     """
-    other = [] if _is_ffpp(root) else find_other_clips(root)
+    other = [] if _is_ffpp(root) else find_celebdf_dfdc_clips(root)
     known = sorted({c.category for c in other}) if other else (*FFPP_ORIGINALS, *METHODS)
     known_compressions = sorted({c.compression for c in other}) if other else tuple(COMPRESSIONS)
     asked, asked_compressions = tuple(categories), tuple(compressions)
@@ -116,7 +116,7 @@ def find_clips(
         if wanted and clip.category in (asked or known):
             counts[key] += 1
             clips += [clip] if limit is None or counts[key] <= limit else []
-    named(clip.path for clip in clips)
+    checked_paths(clip.path for clip in clips)
     if not clips and every:
         wishes = (("category", asked), ("compression", asked_compressions))
         wished = " and ".join(f"{what} {', '.join(names)}" for what, names in wishes if names)
@@ -142,14 +142,14 @@ def remarks(root: Path, clips: Sequence[Clip]) -> list[str]:
     if _is_ffpp(root):
         every, said = _ffpp_clips(root, clips[0].compression), list[str]()
     else:
-        other = others(root)
+        other = list_clips(root)
         every, said = other.clips, other.remarks
     taken = {os.path.realpath(clip.path) for clip in every}
     names = {(clip.path.parent, clip.name) for clip in every}
-    found = media_files.search(root, (VIDEO,))
+    found = media_files.find_files(root, (VIDEO,))
     left = [path for path in found.paths if os.path.realpath(path) not in taken]
     passed = [
-        PassedOver(path, COPIES if (path.parent, path.stem) in names else _why_no_clip(root, path))
+        SkippedFile(path, COPIES if (path.parent, path.stem) in names else _why_no_clip(root, path))
         for path in left
         if "masks" not in path.relative_to(root).parts
     ]
@@ -179,7 +179,7 @@ def _why_no_clip(root: Path, path: Path) -> str:
 
 def _nothing_in(root: Path) -> str:
     """Why there are no clips, and what to do."""
-    if not there(root):
+    if not exists(root):
         return (
             f"there is no folder {root}; name the one that holds FF++'s original_sequences and "
             f"manipulated_sequences. {HOW_TO_GET_FFPP}"
@@ -213,7 +213,9 @@ def _holds_clips(folder: Path) -> bool:
     if _is_flat(folder):
         return True
     with suppress(FfppError):
-        return bool(_ffpp_clips(folder, "") if _is_ffpp(folder) else find_other_clips(folder))
+        return bool(
+            _ffpp_clips(folder, "") if _is_ffpp(folder) else find_celebdf_dfdc_clips(folder)
+        )
     return False
 
 
@@ -250,10 +252,10 @@ def families(root: Path, clips: Iterable[Clip]) -> list[Family]:
             for mask in videos_in(root / top / method / "masks" / "videos"):
                 masks[Clip(method, "", mask.stem, mask).original].append(mask)
     ffpp = any(category in FFPP_ORIGINALS for category, _ in members)
-    every = _ffpp_originals(root, clips) if ffpp else find_other_clips(root)
+    every = _ffpp_originals(root, clips) if ffpp else find_celebdf_dfdc_clips(root)
     beside: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     for clip in every:
-        if (clip.category, clip.name) in members and there(clip.path):
+        if (clip.category, clip.name) in members and exists(clip.path):
             beside[clip.category, clip.name].append(clip)
     found = [
         Family(tuple(asked), tuple(beside[key]), tuple(masks[key]))

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 
 from ffpp_tools.errors import DataNotFoundError
-from ffpp_tools.files import irregular, named, regular
+from ffpp_tools.files import checked_paths, regular_file, special_file_kind
 
 PICTURE, VIDEO = "picture", "video"
 PLURAL = {PICTURE: "pictures", VIDEO: "videos"}
@@ -52,11 +52,11 @@ BRANDS = (
     (NEITHER, (b"M4A ", b"M4B ", b"M4P ")),
 )
 
-Spare = Callable[[Path, Sequence[str]], Mapping[str, str]]
+FolderFilter = Callable[[Path, Sequence[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class PassedOver:
+class SkippedFile:
     """A file that was not taken."""
 
     path: Path
@@ -64,19 +64,21 @@ class PassedOver:
 
 
 @dataclass(frozen=True)
-class Found:
+class MediaFiles:
     """What a search has come to."""
 
     paths: list[Path]  # sorted
-    passed_over: list[PassedOver]
+    passed_over: list[SkippedFile]
 
 
-def spare_nothing(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
+def exclude_nothing(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     """No folder is left out."""
     return {}
 
 
-def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) -> Found:
+def find_files(
+    root: Path, wanted: Collection[str], spare: FolderFilter = exclude_nothing
+) -> MediaFiles:
     """The files of the wanted kinds below a folder.
 
     Links to folders are followed, real folders first, and none is entered twice. FIFOs, sockets
@@ -89,7 +91,7 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
         spare: which of a folder's folders are left out, and why: name → reason.
     """
     found: list[Path] = []
-    passed: list[PassedOver] = []
+    passed: list[SkippedFile] = []
     entered: dict[tuple[int, int], Path] = {}
     # What is left out comes last, and links after folders: whether it is left out, a link, where.
     waiting: list[tuple[bool, bool, Path, str]] = [(False, False, root, "")]
@@ -98,12 +100,12 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
         try:
             state = folder.stat()
             if (first := entered.setdefault((state.st_dev, state.st_ino), folder)) != folder:
-                passed.append(PassedOver(folder, f"a link to {first}, which is searched anyway"))
+                passed.append(SkippedFile(folder, f"a link to {first}, which is searched anyway"))
                 continue
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
-            passed.append(PassedOver(folder, UNREADABLE_FOLDER))
+            passed.append(SkippedFile(folder, UNREADABLE_FOLDER))
             continue
         inner = {entry.name: entry.is_symlink() for entry in entries if _is_folder(entry)}
         spared = spare(folder, list(inner))
@@ -113,12 +115,12 @@ def search(root: Path, wanted: Collection[str], spare: Spare = spare_nothing) ->
         for entry in (entry for entry in entries if entry.name not in inner):
             path = folder / entry.name
             if left_out:
-                passed += [PassedOver(path, left_out)] if by_suffix(path) in wanted else []
+                passed += [SkippedFile(path, left_out)] if by_suffix(path) in wanted else []
             elif why := _why_not(path, entry, wanted):
-                passed.append(PassedOver(path, why))
+                passed.append(SkippedFile(path, why))
             else:
                 found.append(path)
-    return Found(named(sorted(found)), sorted(passed, key=lambda one: one.path))
+    return MediaFiles(checked_paths(sorted(found)), sorted(passed, key=lambda one: one.path))
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -141,18 +143,18 @@ def videos_in(folder: Path) -> list[Path]:
     return list({path.stem: path for path in reversed(videos)}.values())[::-1]
 
 
-def kind(path: Path) -> str:
+def file_kind(path: Path) -> str:
     """`PICTURE`, `VIDEO`, or in words what else a file is.
 
     Its first bytes tell; where they do not, as in a damaged file, its suffix does. A GIF that moves
     is a video.
     """
-    if what := irregular(path):
+    if what := special_file_kind(path):
         return f"{what}, not a file"
     if path.suffix.lower() in RAW_SUFFIXES:
         return RAW
     try:
-        with regular(path).open("rb") as file:
+        with regular_file(path).open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         head = b""
@@ -174,10 +176,10 @@ def by_suffix(path: Path) -> str:
 
 def _called_video(path: Path) -> bool:
     """Whether a file is called like a video; .ts is a suffix of programs as well."""
-    return by_suffix(path) == VIDEO or (path.suffix.lower() == ".ts" and kind(path) == VIDEO)
+    return by_suffix(path) == VIDEO or (path.suffix.lower() == ".ts" and file_kind(path) == VIDEO)
 
 
-def summary(passed_over: Sequence[PassedOver], root: Path) -> Iterator[str]:
+def summary(passed_over: Sequence[SkippedFile], root: Path) -> Iterator[str]:
     """What was passed over, a sentence for each reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for one in passed_over:
@@ -203,12 +205,12 @@ def _why_not(path: Path, entry: os.DirEntry[str], wanted: Collection[str]) -> st
     """Why a file is not taken; empty where it is."""
     if path.name.startswith("."):
         return HIDDEN
-    if (what := irregular(path)) if entry.is_symlink() or not entry.is_file() else "":
+    if (what := special_file_kind(path)) if entry.is_symlink() or not entry.is_file() else "":
         return f"{what}, not a file"
     called = by_suffix(path)
     if called in wanted:
         return ""
-    what = called if called == PICTURE else kind(path)  # frames beside videos may be a million
+    what = called if called == PICTURE else file_kind(path)  # frames beside videos may be a million
     return "" if what in wanted else PLURAL.get(what, what)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import read_json, read_text, regular, sha256, there, write_atomically
+from ffpp_tools.files import exists, read_json, read_text, regular_file, sha256, write_atomically
 from ffpp_tools.store.schema import SPLITS
 
 FOLDER = "lists"
@@ -27,18 +27,18 @@ WHERE_FROM = (
 )
 
 
-def keep_lists(root: Path, dataset: Path, names: Iterable[str]) -> None:
+def copy_lists(root: Path, dataset: Path, names: Iterable[str]) -> None:
     """Copy those of the named lists that lie under `root` to the dataset folder.
 
     Raises:
         TableError: one of them is damaged, or differs from the one that is there.
     """
     for name in names:
-        if path := found(root, name):
-            keep(path, dataset, name)
+        if path := find_list(root, name):
+            copy_list(path, dataset, name)
 
 
-def keep(path: Path, dataset: Path, name: str) -> None:
+def copy_list(path: Path, dataset: Path, name: str) -> None:
     """Copy a list to the dataset folder.
 
     Raises:
@@ -46,21 +46,21 @@ def keep(path: Path, dataset: Path, name: str) -> None:
     """
     READERS[name](path)
     kept = dataset / FOLDER / name
-    if there(kept) and regular(kept).read_bytes() != path.read_bytes():
+    if exists(kept) and regular_file(kept).read_bytes() != path.read_bytes():
         raise TableError(f"{kept} is not what {path} is; delete the one that is wrong")
-    if not there(kept):
+    if not exists(kept):
         write_atomically(kept, path.read_bytes())
 
 
-def found(root: Path, name: str) -> Path | None:
+def find_list(root: Path, name: str) -> Path | None:
     """Where a copy of FF++ has one of its lists; None where it does not."""
-    return next((path for place in PLACES if there(path := root / place / name)), None)
+    return next((path for place in PLACES if exists(path := root / place / name)), None)
 
 
-def celeba_people(dataset: Path) -> dict[str, str] | None:
+def celeba_identities(dataset: Path) -> dict[str, str] | None:
     """Number of a CelebA photograph, such as "000055" → who is on it; None if not known."""
     path = dataset / FOLDER / IDENTITIES
-    if not there(path):
+    if not exists(path):
         return None
     return {photo_number(name): person for name, person in read_values(path).items()}
 
@@ -98,13 +98,13 @@ def _is_headline(first: str, *values: str) -> bool:
 def youtube_videos(dataset: Path) -> dict[str, str] | None:
     """Clip of Youtube, such as "000" → the YouTube video it was cut from; None if not known."""
     path = dataset / FOLDER / CONVERSION
-    return _conversion(path) if there(path) else None
+    return _conversion(path) if exists(path) else None
 
 
 def official_splits(dataset: Path) -> dict[str, str] | None:
     """Clip of Youtube → "train", "val" or "test" of FF++'s official splits; None if not known."""
     paths = {split: dataset / FOLDER / f"{split}.json" for split in SPLITS}
-    if not all(there(path) for path in paths.values()):
+    if not all(exists(path) for path in paths.values()):
         return None
     side: dict[str, str] = {}
     for split, path in paths.items():
@@ -114,13 +114,13 @@ def official_splits(dataset: Path) -> dict[str, str] | None:
     return side
 
 
-def listed_pairs(root: Path) -> set[str]:
+def official_clip_names(root: Path) -> set[str]:
     """The names of a method's clips, such as "071_054", by the official splits that are there.
 
     Raises:
         TableError: one of them is damaged.
     """
-    paths = [path for name in SPLIT_FILES if (path := found(root, name))]
+    paths = [path for name in SPLIT_FILES if (path := find_list(root, name))]
     pairs = [pair for path in paths for pair in _pairs(path)]
     return {f"{a}_{b}" for pair in pairs for a, b in (pair, pair[::-1])}
 
@@ -128,7 +128,7 @@ def listed_pairs(root: Path) -> set[str]:
 def hashes(dataset: Path) -> dict[str, str]:
     """SHA-256 of the lists that are there, by their path below the dataset folder."""
     paths = (dataset / FOLDER / name for name in READERS)
-    return {f"{FOLDER}/{path.name}": sha256(path) for path in paths if there(path)}
+    return {f"{FOLDER}/{path.name}": sha256(path) for path in paths if exists(path)}
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from data_manifests import labels
 from ffpp_tools.console import counted
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.files import leads_out, regular, there
+from ffpp_tools.files import escapes_root, exists, regular_file
 from ffpp_tools.sources import celeba, media_files, official_lists
 from ffpp_tools.sources.celeba import CELEBA, CELEBA_HQ, HQ_MAPPING
 from ffpp_tools.sources.derived_folders import HQ_MASK_FILE, MASKS, left_out
 from ffpp_tools.sources.faceforensics import VIDEO_CATEGORIES
-from ffpp_tools.sources.media_files import PICTURE, PassedOver
+from ffpp_tools.sources.media_files import PICTURE, SkippedFile
 
 # Folders of which a set says that they hold its photographs; what lies beside them does not count.
 SET_FOLDERS = {
@@ -54,7 +54,7 @@ class Photographs:
 
     folder: Path  # below which they are named
     paths: list[Path]  # sorted
-    passed_over: list[PassedOver]
+    passed_over: list[SkippedFile]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Survey:
 
     root: Path
     stills: list[Still]
-    passed_over: list[PassedOver]
+    passed_over: list[SkippedFile]
     identities: Path | None = None  # the list that was read
     partitions: Path | None = None
     remarks: list[str] = field(default_factory=list)
@@ -151,10 +151,10 @@ def photographs(root: Path, category: str = "") -> Photographs:
     Raises:
         DataNotFoundError: none there.
     """
-    found = media_files.search(root, (PICTURE,), left_out)
+    found = media_files.find_files(root, (PICTURE,), left_out)
     masks = {path for path in found.paths if HQ_MASK_FILE.fullmatch(path.name)}
     paths = [path for path in found.paths if path not in masks] if masks else found.paths
-    passed = [*found.passed_over, *(PassedOver(path, MASKS) for path in sorted(masks))]
+    passed = [*found.passed_over, *(SkippedFile(path, MASKS) for path in sorted(masks))]
     counts = Counter(path.parent for path in paths)
     of_sets = Counter[Path]()
     for parent, count in counts.items():
@@ -165,7 +165,7 @@ def photographs(root: Path, category: str = "") -> Photographs:
     outside = {parent for parent in counts if not parent.is_relative_to(folder)}
     if outside:
         why = f"pictures outside {folder.name}"
-        passed += [PassedOver(path, why) for path in paths if path.parent in outside]
+        passed += [SkippedFile(path, why) for path in paths if path.parent in outside]
         paths = [path for path in paths if path.parent not in outside]
     if not paths:
         raise DataNotFoundError(_nothing_in(root, passed))
@@ -179,7 +179,7 @@ def _set_folder(root: Path, parent: Path) -> Path | None:
     return next((root / folder for folder in above if folder.name in SET_FOLDERS), None)
 
 
-def _nothing_in(root: Path, passed: list[PassedOver]) -> str:
+def _nothing_in(root: Path, passed: list[SkippedFile]) -> str:
     if what := _no_folder(root):
         return f"{root}: {what}; name the folder that holds the photographs"
     told = "; ".join(media_files.summary(passed, root))
@@ -191,7 +191,7 @@ def _nothing_in(root: Path, passed: list[PassedOver]) -> str:
 
 
 def _no_folder(root: Path) -> str:
-    if not there(root):
+    if not exists(root):
         return "there is no such folder"
     return "" if root.is_dir() else "it is no folder"
 
@@ -265,7 +265,7 @@ def _label(category: str, label: str | None) -> str:
 
 def is_140k(root: Path) -> bool:
     """Whether a folder is that of the Kaggle set 140k real and fake faces."""
-    return all(there(root / name) for name in KAGGLE_CSVS) or _kaggle_folder(root) is not None
+    return all(exists(root / name) for name in KAGGLE_CSVS) or _kaggle_folder(root) is not None
 
 
 def _kaggle_folder(root: Path) -> Path | None:
@@ -286,14 +286,14 @@ def _kaggle_places(folder: Path) -> list[tuple[str, str, Path]]:
 def _kaggle(root: Path) -> Survey:
     """By its CSVs where they are there, else by its folders."""
     folder = _kaggle_folder(root) or root
-    searched = media_files.search(folder, (PICTURE,))
+    searched = media_files.find_files(folder, (PICTURE,))
     stills, remarks, own = list[Still](), list[str](), set[Path]()
-    if all(there(root / name) for name in KAGGLE_CSVS):
+    if all(exists(root / name) for name in KAGGLE_CSVS):
         own = {root / name for name in KAGGLE_CSVS}
         for name in KAGGLE_CSVS:
             for path, label in _kaggle_rows(root / name):
                 stills.append(_kaggle_still(folder, path, label, Path(name).stem))
-        if stills and not any(there(still.path) for still in stills):
+        if stills and not any(exists(still.path) for still in stills):
             raise DataNotFoundError(
                 f"{root}: none of the {len(stills):,} images that {', '.join(KAGGLE_CSVS)} name is "
                 f"there, such as {stills[0].path}; unpack the set's folder real_vs_fake beside them"
@@ -302,7 +302,7 @@ def _kaggle(root: Path) -> Survey:
     else:
         for split, label, place in _kaggle_places(folder):
             # Each by itself: the same folder may be linked to several places.
-            paths = media_files.search(place, (PICTURE,)).paths if place.is_dir() else []
+            paths = media_files.find_files(place, (PICTURE,)).paths if place.is_dir() else []
             if not paths:
                 remarks.append(f"{place} holds no images")
             for image in paths:
@@ -319,7 +319,7 @@ def _kaggle(root: Path) -> Survey:
     taken = {still.path for still in stills}
     own |= {place for _, _, place in _kaggle_places(folder)}  # links to one folder are all read
     passed = [one for one in searched.passed_over if one.path not in own]
-    passed += [PassedOver(path, why) for path in searched.paths if path not in taken]
+    passed += [SkippedFile(path, why) for path in searched.paths if path not in taken]
     return Survey(root, stills, passed, remarks=remarks)
 
 
@@ -331,7 +331,7 @@ def _kaggle_still(folder: Path, path: str, label: str, split: str) -> Still:
 def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
     """The columns `path` and `label_str` of a list, checked."""
     try:
-        with regular(path).open(encoding="utf-8-sig", newline="") as file:
+        with regular_file(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [c for c in KAGGLE_COLUMNS if c not in (rows.fieldnames or ())]
             if missing:
@@ -343,7 +343,7 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
                         f"{path}, line {rows.line_num}: label {row['label']!r} and label_str "
                         f"{label!r} do not belong together (fake is 0, real 1)"
                     )
-                if not image or leads_out(image):
+                if not image or escapes_root(image):
                     raise DataNotFoundError(
                         f"{path}, line {rows.line_num}: path {image!r} must lie below the folder"
                     )

@@ -12,7 +12,7 @@ from data_manifests import Mode
 from ffpp_tools.errors import SplitError
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.splits import balance, official
-from ffpp_tools.splits.compressions import of_clips
+from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.splits.group_assignment import assign_groups
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS, STILL
@@ -20,7 +20,7 @@ from ffpp_tools.store.schema import SPLITS, STILL
 _There = Mapping[str, Mapping[str, int]]  # split → class → samples that it can give
 
 
-def sides(
+def assign_splits(
     samples: pd.DataFrame, tables: Dataset, recipe: Recipe, seed: int
 ) -> tuple[list[pd.Series], dict[str, Any]]:
     """The split of every sample, for each manifest to be made, and what was left out.
@@ -38,7 +38,7 @@ def sides(
     if recipe.rule == "random":
         return [pd.Series("", samples.index)], nothing
     if recipe.rule == "official":
-        found = official.sides(samples, tables, seed, recipe.clean)
+        found = official.assign_official_splits(samples, tables, seed, recipe.clean)
         removed = [asdict(r) for r in found.removed]
         return [found.side], {"removed": removed, "unlisted": found.unlisted}
     if not recipe.folds:
@@ -54,7 +54,7 @@ def sides(
 
 def _assigned(samples: pd.DataFrame, shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Group → split, with every category in each, and if possible at every compression."""
-    if len(of_clips(samples)) > 1:
+    if len(clip_compressions(samples)) > 1:
         both = samples["category"] + " " + samples["compression"]
         try:
             return assign_groups(samples.assign(category=both), shares, seed)
@@ -64,7 +64,7 @@ def _assigned(samples: pd.DataFrame, shares: Mapping[str, float], seed: int) -> 
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """The samples of a manifest."""
 
     splits: dict[str, pd.DataFrame]
@@ -73,15 +73,15 @@ class Chosen:
     unbalanced: dict[str, int]
 
 
-def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
+def select_samples(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Selection:
     """The samples of each split: equally many of every class, as many as can be or as asked.
 
     Where there are clips of several compressions, each class's clips have them in the same
     proportion in every split, unless that would leave nothing of some category.
 
     Args:
-        samples: as `sides` takes them, with what it gives as `split`, and two random numbers,
-            `draw` and `order`.
+        samples: as `assign_splits` takes them, with their `split`, and two random numbers, `draw`
+            and `order`.
         mode: the classes.
         recipe: with its ratios.
 
@@ -100,7 +100,7 @@ def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
     there = {s: balance.capacity(pool, _made_of(mode, recipe, s)) for s, pool in pools.items()}
     most = {s: min(n.values()) for s, n in there.items()}
     asked = _asked(recipe, mode)
-    step = {s: 1 if asked else balance.steps(pool, classes) for s, pool in pools.items()}
+    step = {s: 1 if asked else balance.count_multiple(pool, classes) for s, pool in pools.items()}
     by_compression = _by_compression(samples, mode, recipe, pools, most, step)
     counts = free = _counts(asked, recipe, most, step)
     if by_compression:
@@ -110,7 +110,7 @@ def chosen(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
         _check_filled(pools, there, split, counts[split], by_compression)
     strata = {s: balance.strata_counts(n, counts[s], step[s]) for s, n in by_compression.items()}
     splits = balance.balanced(samples, counts, strata, every_group=recipe.folds is not None)
-    return Chosen(splits, {} if counts == free else free)
+    return Selection(splits, {} if counts == free else free)
 
 
 def _counts(
@@ -137,7 +137,7 @@ def _by_compression(
 
     That is where the clips are of one compression, or some split would lose a category.
     """
-    if len(of_clips(samples)) < 2:
+    if len(clip_compressions(samples)) < 2:
         return {}
     found = {}
     for split, pool in pools.items():
@@ -151,8 +151,8 @@ def _by_compression(
     return found
 
 
-def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chosen:
-    """As `chosen`, of one pool for all splits."""
+def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Selection:
+    """As `select_samples`, of one pool for all splits."""
     there = {"all": balance.capacity(samples, mode.classes, equal_methods=False)}
     most = min(there["all"].values())
     pools = {"all": samples}
@@ -163,7 +163,7 @@ def _chosen_at_random(samples: pd.DataFrame, mode: Mode, recipe: Recipe) -> Chos
     total = sum(counts.values())
     _check_filled(pools, there, "all", total, by_compression)
     strata = balance.strata_counts(by_compression["all"], total) if by_compression else None
-    return Chosen(balance.at_random(samples, counts, strata), {} if counts == free else free)
+    return Selection(balance.at_random(samples, counts, strata), {} if counts == free else free)
 
 
 def _counts_at_random(mode: Mode, recipe: Recipe, most: int) -> dict[str, int]:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ffpp_tools.console import counted
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import REASONS, SAME_CONTENT, Graph, knots
-from ffpp_tools.grouping.identity_coverage import Coverage, coverage, sentences
+from ffpp_tools.grouping.groups import REASONS, SAME_CONTENT, Graph, nodes
+from ffpp_tools.grouping.identity_coverage import Coverage, coverage, coverage_gaps
 from ffpp_tools.splits import confounding
 from ffpp_tools.splits.confounding import Confounding
 from ffpp_tools.store.ledger import MISSES, compare_misses
@@ -70,9 +70,9 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         samples: of all splits; columns of `ManifestRow` and `split`.
         tables: the dataset they come from.
     """
-    tied = ties_within(samples, tables.ties)
+    tied = edges_within(samples, tables.ties)
     covered = coverage(tables, samples)
-    units = pd.DataFrame({"knot": knots(samples), "split": samples["split"]}).drop_duplicates()
+    units = pd.DataFrame({"knot": nodes(samples), "split": samples["split"]}).drop_duplicates()
     found = [
         _crossing(reason, units, tied[tied["reason"] == reason]) for reason in (SAME_CLIP, *REASONS)
     ]
@@ -92,15 +92,15 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        (*sentences(covered), *tables.limits),
+        (*coverage_gaps(covered), *tables.limits),
         tuple(covered),
-        confounding.by_compression(samples),
+        confounding.compression_confounding(samples),
         confounding.still_accuracy(samples),
         compare_misses(frames).differ,
     )
 
 
-def ties_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
+def edges_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
     """The ties that hold between samples: without fakes that are not among them.
 
     Who is the same person as somebody else is so whoever else is there. A fake ties its two people
@@ -109,7 +109,7 @@ def ties_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
     pairs = tied["reason"] == "pair"
     if not pairs.any():
         return tied
-    own = knots(samples).drop_duplicates()
+    own = nodes(samples).drop_duplicates()
     same = Graph.of(tied[tied["reason"].isin(SAME_CONTENT)], pd.concat([own, tied["a"][pairs]]))
     here, there = np.split(same.asked, [len(own)])
     gone = pairs.to_numpy().copy()

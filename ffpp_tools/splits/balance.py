@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import SettingsError, SplitError
-from ffpp_tools.splits.compressions import of_clips
+from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.store.schema import SPLITS, STILL
 
 
@@ -103,7 +103,7 @@ def strata_capacity(
         count: samples of each class, were compression of no account.
         equal_methods: a fake class gives no more of one category than of another.
     """
-    compressions = of_clips(rows)
+    compressions = clip_compressions(rows)
     most = dict.fromkeys(compressions, count)
     for name, categories in classes.items():
         own = rows[rows["class"] == name]
@@ -132,7 +132,7 @@ def strata_counts(most: Mapping[str, int], count: int, step: int = 1) -> dict[st
     return {compression: quota * step for compression, quota in quotas.items()}
 
 
-def steps(rows: pd.DataFrame, classes: Sequence[str]) -> int:
+def count_multiple(rows: pd.DataFrame, classes: Sequence[str]) -> int:
     """The number of samples of a class must be a multiple of this for its fakes to be equal."""
     fakes = rows[rows["label"] == "fake"].groupby("class")["category"].nunique()
     return int(np.lcm.reduce([int(fakes.get(name, 1)) for name in classes]))

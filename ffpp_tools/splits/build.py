@@ -17,12 +17,12 @@ import pandas as pd
 from data_manifests import Mode, modes
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import groups, knots
+from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
 from ffpp_tools.splits import apply_recipe, audit, compressions, recipes
 from ffpp_tools.splits.manifest import COMMAND, Manifest, write_manifest
 from ffpp_tools.splits.recipes import Ratios, Recipe
-from ffpp_tools.store.incomplete import delete, in_the_way, making
+from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folder
 from ffpp_tools.store.schema import SPLITS, STILL
 from ffpp_tools.store.tables import as_text, sorted_order
 
@@ -85,11 +85,11 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     if recipe.folds:
         folders = [folder / f"fold-{i + 1}" for i in range(recipe.folds)]
     for path in folders:
-        if in_the_way(path, COMMAND) and not (path / "manifest.json").exists():
+        if has_foreign_files(path, COMMAND) and not (path / "manifest.json").exists():
             raise TableError(f"{path} holds files that are no manifest; name another with --out")
     tables = Dataset.read(dataset)
     mode, samples = _samples(tables, recipe)
-    samples, unshared = compressions.comparable(
+    samples, unshared = compressions.drop_unshared_compressions(
         samples, recipe.compression, by_method=recipe.rule != "random"
     )
     ratios = (recipe.folds - 2, 1, 1) if recipe.folds else recipe.ratios or mode.ratios
@@ -97,7 +97,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     rng = np.random.default_rng(settings.seed)
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
     try:
-        sides, left_out = apply_recipe.sides(samples, tables, recipe, settings.seed)
+        sides, left_out = apply_recipe.assign_splits(samples, tables, recipe, settings.seed)
         chosen = [_chosen(samples, side, mode, recipe) for side in sides]
     except SplitError as error:
         if not unshared:
@@ -114,7 +114,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     manifests = []
     with ExitStack() as together:
         if recipe.folds:
-            together.enter_context(making(folder, COMMAND, [path.name for path in folders]))
+            together.enter_context(writing_folder(folder, COMMAND, [path.name for path in folders]))
             _clear_folds(folder, folders)
         for number, (path, (unbalanced, at)) in enumerate(zip(folders, chosen, strict=True), 1):
             fold = (number, recipe.folds) if recipe.folds else None
@@ -132,7 +132,7 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
             }
             info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
             rows = ((split, _with_crops(own, tables.faces)) for split, own in grouped.items())
-            with making(path, COMMAND, WRITTEN):
+            with writing_folder(path, COMMAND, WRITTEN):
                 for old in ("manifest.json", *DERIVED):  # of a manifest that was here before
                     delete(path / old)
                 manifests.append(write_manifest(path, rows, info))
@@ -143,7 +143,7 @@ def _chosen(
     samples: pd.DataFrame, side: pd.Series, mode: Mode, recipe: Recipe
 ) -> tuple[dict[str, int], dict[str, npt.NDArray[np.integer]]]:
     """What `selection.chosen` says of compressions, and the index of the samples of each split."""
-    found = apply_recipe.chosen(samples.assign(split=side), mode, recipe)
+    found = apply_recipe.select_samples(samples.assign(split=side), mode, recipe)
     return found.unbalanced, {split: rows.index.to_numpy() for split, rows in found.splits.items()}
 
 
@@ -228,7 +228,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     frames = frames[frames["category"].isin(categories) & (frames["status"] == "ok")]
     frames = compressions.restricted(frames, recipe.compression)
     if repeated := tables.repeated():
-        frames = frames[~knots(frames).isin(repeated)]
+        frames = frames[~nodes(frames).isin(repeated)]
     at = np.full(len(tables.frames) + 1, -1)  # the last is for -1
     at[frames.index] = np.arange(len(frames))
     at = at[tables.faces["frame"]]
@@ -248,7 +248,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
             f"first (ffpp-extract for videos, ffpp-stills for photographs){instead}."
         )
-    samples["group"] = groups(samples, tables.ties)
+    samples["group"] = identity_groups(samples, tables.ties)
     return _with_classes(mode, samples, recipe)
 
 
@@ -299,8 +299,8 @@ def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str,
     A fake that is not among them ties nobody.
     """
     every = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
-    tied = audit.ties_within(every, tables.ties)
-    group = groups(every, tied)
+    tied = audit.edges_within(every, tables.ties)
+    group = identity_groups(every, tied)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
 
 
@@ -332,7 +332,7 @@ def _info(
         "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
-        "groups": {s: groups_behind(rows) for s, rows in splits.items()},
+        "groups": {s: group_counts(rows) for s, rows in splits.items()},
         **about,
         "tables": {**tables.fingerprints, **official_lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
@@ -347,7 +347,7 @@ def _unused(tables: Dataset, mode: Mode) -> dict[str, int]:
     return _counted(seen.loc[~seen["category"].isin(used), "category"])
 
 
-def groups_behind(rows: pd.DataFrame) -> dict[str, int]:
+def group_counts(rows: pd.DataFrame) -> dict[str, int]:
     """How many groups of people the clips come from, and how many the stills."""
     still = rows["compression"] == STILL
     return {

@@ -15,7 +15,7 @@ from ffpp_tools.errors import SplitError
 from ffpp_tools.store.schema import STILL
 
 
-def of_clips(rows: pd.DataFrame) -> list[str]:
+def clip_compressions(rows: pd.DataFrame) -> list[str]:
     """The compressions of the clips among some rows, sorted."""
     return sorted(set(rows["compression"].unique()) - {STILL})
 
@@ -32,7 +32,7 @@ def restricted(frames: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     """
     if not wanted:
         return frames
-    there = of_clips(frames)
+    there = clip_compressions(frames)
     if unknown := [c for c in wanted if c not in there]:
         has = f"have {_and(there)}" if there else "are none: stills have no video compression"
         raise SplitError(
@@ -41,7 +41,7 @@ def restricted(frames: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
         )
     kept = frames[frames["compression"].isin([*wanted, STILL])]
     for category in sorted(set(frames["category"]) - set(kept["category"])):
-        own = of_clips(frames[frames["category"] == category])
+        own = clip_compressions(frames[frames["category"] == category])
         raise SplitError(
             f"--compression {', '.join(wanted)}: the dataset has {category} at {_and(own)} only. "
             f"Extract the missing videos first, or choose another --compression."
@@ -49,7 +49,7 @@ def restricted(frames: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     return kept
 
 
-def comparable(
+def drop_unshared_compressions(
     samples: pd.DataFrame, wanted: Sequence[str] = (), by_method: bool = True
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """The samples without clips of compressions that some class lacks, and what is left out.
@@ -69,7 +69,7 @@ def comparable(
     Raises:
         SplitError: a wanted compression would be left out.
     """
-    if len(of_clips(samples)) < 2:
+    if len(clip_compressions(samples)) < 2:
         return samples, {}
     clips = samples[samples["compression"] != STILL]
     unit = clips.groupby("class")["category"].transform(lambda c: ", ".join(sorted(c.unique())))

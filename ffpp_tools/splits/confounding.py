@@ -13,7 +13,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from ffpp_tools.splits.compressions import of_clips
+from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.store.schema import SPLITS, STILL
 
 # An accuracy of 0.55 by compression alone, where 0.5 is chance. Differences between detectors that
@@ -51,13 +51,13 @@ class Confounding:
         )
 
 
-def by_compression(samples: pd.DataFrame) -> Confounding | None:
+def compression_confounding(samples: pd.DataFrame) -> Confounding | None:
     """Class against compression among the clips; None where they are of one class or compression.
 
     Args:
         samples: of all splits; columns class, label, compression and split.
     """
-    if len(of_clips(samples)) < 2:
+    if len(clip_compressions(samples)) < 2:
         return None
     clips = samples[samples["compression"] != STILL]
     tables = {s: _table(clips[clips["split"] == s], "class") for s in SPLITS}

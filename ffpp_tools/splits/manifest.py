@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import leads_out, parse_json, regular, sha256, write_atomically
+from ffpp_tools.files import escapes_root, parse_json, regular_file, sha256, write_atomically
 from ffpp_tools.store import format_versions, incomplete
 from ffpp_tools.store.schema import SPLITS, later_columns
 from ffpp_tools.store.tables import AT_ONCE, read_faces
@@ -117,11 +117,13 @@ class Manifest:
         """
         path = folder / "manifest.json"
         try:
-            data = regular(path).read_bytes()
-            info = format_versions.unstamped(format_versions.MANIFEST, path, dict(parse_json(data)))
+            data = regular_file(path).read_bytes()
+            info = format_versions.without_format(
+                format_versions.MANIFEST, path, dict(parse_json(data))
+            )
             _check(info)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if incomplete.begun(folder, COMMAND):
+            if incomplete.is_incomplete(folder, COMMAND):
                 raise TableError(
                     f"{folder}: ffpp-split has not ended there; if it was stopped, run it again"
                 ) from error
@@ -156,7 +158,7 @@ class Manifest:
         path = self.folder / f"{split}.csv"
         if not path.is_file():
             raise TableError(f"{path} is missing; splits are {', '.join(SPLITS)}")
-        data = regular(path).read_bytes()
+        data = regular_file(path).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.info["files"].get(path.name):
             raise TableError(
                 f"{path} was changed after it was written: what manifest.json says of people and "
@@ -169,7 +171,7 @@ class Manifest:
         if missing := [c for c in MANIFEST_COLUMNS if c not in samples]:
             raise TableError(f"{path}: column {', '.join(missing)} is missing")
         odd = samples["path"][samples["path"].str.contains(r"^/|\.\.|[\\:]")]
-        if outside := [p for p in odd if leads_out(p)]:
+        if outside := [p for p in odd if escapes_root(p)]:
             raise TableError(f"{path}: {outside[0]!r} leads out of the dataset's folder")
         return samples if columns is None else samples[list(columns)]
 

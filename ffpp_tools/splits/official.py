@@ -14,16 +14,16 @@ import pandas as pd
 
 from ffpp_tools.errors import SplitError
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import SAME_CONTENT, Graph, chains, groups, knots
+from ffpp_tools.grouping.groups import SAME_CONTENT, Graph, identity_groups, nodes, shortest_paths
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.clip import FFPP_YOUTUBE
-from ffpp_tools.splits.audit import SEVERAL, ties_within
+from ffpp_tools.splits.audit import SEVERAL, edges_within
 from ffpp_tools.splits.group_assignment import assign_groups
 from ffpp_tools.store.tables import as_text
 
 # The first of these that has a person keeps it: test splits stay what others report on.
-KEPT = ("test", "val", "train")
-_OPEN = len(KEPT)  # the rank of what no list gives to a split
+SPLIT_PRIORITY = ("test", "val", "train")
+_OPEN = len(SPLIT_PRIORITY)  # the rank of what no list gives to a split
 # What FF++'s lists give to each side, for categories that come without any: 720, 140, 140 clips.
 SHARES = {"train": 0.72, "val": 0.14, "test": 0.14}
 
@@ -41,7 +41,7 @@ class Removed:
 
 
 @dataclass(frozen=True)
-class Sides:
+class OfficialSplits:
     """What the lists come to."""
 
     side: pd.Series  # of every sample: train, val, test, or nothing where it was left out
@@ -49,7 +49,9 @@ class Sides:
     unlisted: int  # samples of FF++ on none of its lists, left out
 
 
-def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sides:
+def assign_official_splits(
+    samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool
+) -> OfficialSplits:
     """The side of every sample by the sets' own lists.
 
     What no list names goes where its group is, else by whole groups. Where a set's lists know train
@@ -74,10 +76,10 @@ def sides(samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool) -> Sid
         side, gone, removed = found.side, found.gone, found.removed
         # What is gone ties nobody any more.
         left = samples[~(gone | unlisted)]
-        group = groups(left, ties_within(left, tables.ties))
+        group = identity_groups(left, edges_within(left, tables.ties))
         samples = samples.assign(group=group.reindex(samples.index).fillna(samples["group"]))
     side = _with_val(samples, side, seed)
-    return Sides(
+    return OfficialSplits(
         _filled(samples, side, gone | unlisted, seed),
         tuple(removed),
         int(unlisted.sum()),
@@ -105,17 +107,19 @@ def _cleaned(
 ) -> _Clean:
     """Leave out what would connect two splits.
 
-    Splits claim people in the order of `KEPT`. A clip or still stays if nobody whom it shows is
-    claimed by another split; then its split claims them all. So whatever is tied together is in one
-    split in the end, and what goes shows somebody whom a split before its own has:
+    Splits claim people in the order of `SPLIT_PRIORITY`. A clip or still stays if nobody whom it
+    shows is claimed by another split; then its split claims them all. So whatever is tied together
+    is in one split in the end, and what goes shows somebody whom a split before its own has:
 
         test    006 ── 006_007 ── 007                claims 006, 007
         train   000 ── 000_007                       000_007 shows 007 and goes, 000 stays
     """
-    every = pd.DataFrame({"knot": knots(samples), "side": side, "category": samples["category"]})
+    every = pd.DataFrame({"knot": nodes(samples), "side": side, "category": samples["category"]})
     every = every[~unlisted]
     units = every.groupby(["knot", "side"], sort=True).size().rename("samples").reset_index()
-    units["rank"] = units["side"].map({name: i for i, name in enumerate(KEPT)}).fillna(_OPEN)
+    units["rank"] = (
+        units["side"].map({name: i for i, name in enumerate(SPLIT_PRIORITY)}).fillna(_OPEN)
+    )
     pairs = tables.ties["reason"] == "pair"
     lasting = tables.ties[~pairs]
     shown = _shown(units, tables.ties[pairs], lasting)
@@ -126,7 +130,7 @@ def _cleaned(
     at = place.get_indexer(pd.MultiIndex.from_frame(every[["knot", "side"]]))
     gone = pd.Series(False, samples.index)
     gone[every.index] = ~stays[at]
-    given = units["rank"].map(dict(enumerate(KEPT))).fillna("").to_numpy()
+    given = units["rank"].map(dict(enumerate(SPLIT_PRIORITY))).fillna("").to_numpy()
     new = side.copy()
     new[every.index] = given[at]
     return _Clean(new.mask(gone, ""), gone, removed)
@@ -190,12 +194,14 @@ def _claimed(
         found[unit[np.isin(claim[people], list(splits))]] = True
         return found
 
-    for split in range(len(KEPT)):
+    for split in range(len(SPLIT_PRIORITY)):
         listed = rank == split
         stays[listed & others(range(split))] = False
         claim[people[(listed & stays)[unit]]] = split
-    for split in range(len(KEPT)):  # what no list names goes where those are whom it shows
-        elsewhere = [i for i in range(len(KEPT)) if i != split]
+    for split in range(
+        len(SPLIT_PRIORITY)
+    ):  # what no list names goes where those are whom it shows
+        elsewhere = [i for i in range(len(SPLIT_PRIORITY)) if i != split]
         while True:
             found = (rank == _OPEN) & others(range(split, split + 1))
             found &= ~np.logical_or.reduce([others(range(i, i + 1)) for i in elsewhere])
@@ -203,7 +209,7 @@ def _claimed(
                 break
             rank[found] = split
             claim[people[found[unit]]] = split
-    stays[(rank == _OPEN) & others(range(len(KEPT)))] = False
+    stays[(rank == _OPEN) & others(range(len(SPLIT_PRIORITY)))] = False
     return rank, stays
 
 
@@ -235,7 +241,7 @@ def _removed(
     out = out.drop_duplicates(["unit", "name"])
     rows = out.groupby(["name", "rank", "kept", "because_of", "pair"], as_index=False)["samples"]
     rows = rows.sum().sort_values(["name", "rank", "kept"], ignore_index=True)
-    found = chains(lasting, list(rows["because_of"].unique()), list(rows["name"]))
+    found = shortest_paths(lasting, list(rows["because_of"].unique()), list(rows["name"]))
     removed = []
     for row, chain in zip(rows.itertuples(), found, strict=True):
         direct = chain if chain and chain[0][0] == row.because_of else []
@@ -245,8 +251,8 @@ def _removed(
         removed.append(
             Removed(
                 row.name,
-                KEPT[int(row.rank)],
-                KEPT[int(row.kept)],
+                SPLIT_PRIORITY[int(row.rank)],
+                SPLIT_PRIORITY[int(row.kept)],
                 row.because_of,
                 reasons.pop() if len(reasons) == 1 else SEVERAL,
                 int(row.samples),
@@ -275,9 +281,9 @@ def _with_val(samples: pd.DataFrame, side: pd.Series, seed: int) -> pd.Series:
 
 def _filled(samples: pd.DataFrame, side: pd.Series, left_out: pd.Series, seed: int) -> pd.Series:
     """Samples without a side go to their group's, else by whole groups to all three."""
-    ranks = {name: i for i, name in enumerate(KEPT)}
+    ranks = {name: i for i, name in enumerate(SPLIT_PRIORITY)}
     rank = side.map(ranks).dropna().groupby(samples["group"]).min()
-    own = samples["group"].map(rank).map(dict(enumerate(KEPT)))
+    own = samples["group"].map(rank).map(dict(enumerate(SPLIT_PRIORITY)))
     side = side.mask((side == "") & ~left_out & own.notna(), own)
     free = samples[(side == "") & ~left_out]
     if len(free):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import below, write_atomically
+from ffpp_tools.files import path_within, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import SPLITS, STILL
 from ffpp_tools.video.image import Image, read_image
@@ -109,7 +109,7 @@ def _sheet(samples: pd.DataFrame, root: Path) -> Image:
         paths = samples["path"][samples["split"] == split].to_numpy()
         at = np.unique(np.linspace(0, len(paths) - 1, TILES).round().astype(int))
         for column, path in enumerate(paths[at]):
-            face = read_image(below(root, path))
+            face = read_image(path_within(root, path))
             if face is None:
                 raise TableError(
                     f"{root / path} is missing or no image; the manifest was made from another "

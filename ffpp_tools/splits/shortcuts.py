@@ -20,8 +20,8 @@ import pandas as pd
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import read_json, unless_read_only, write_atomically
-from ffpp_tools.grouping.feature_cache import face_in, kept
-from ffpp_tools.sources.clip import ORIGINALS
+from ffpp_tools.grouping.feature_cache import cached_features, face_box_in_crop
+from ffpp_tools.sources.clip import REAL_COUNTERPART
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import is_intact, with_digest
@@ -52,7 +52,7 @@ PROPERTIES = (
     "saturation",
 )
 # What is left of them when every crop is scaled to one size, as networks are fed.
-LOST_IN_SCALING = (
+SCALE_DEPENDENT = (
     "log_size",
     "aspect",
     "blockiness_8",
@@ -63,7 +63,7 @@ LOST_IN_SCALING = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeResult:
     """How well cheap properties alone tell two sources apart."""
 
     question: str  # "CelebA against Youtube"
@@ -75,7 +75,9 @@ class Answer:
     telling: str  # the property that weighs most
 
 
-def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: int) -> list[Answer]:
+def measure_shortcuts(
+    dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: int
+) -> list[ProbeResult]:
     """Ask whatever can be asked of a manifest's samples.
 
     Args:
@@ -98,7 +100,7 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
         )
     own = faces.drop(columns=["path", "face_id"]).iloc[at].reset_index(drop=True)
     rows = pd.concat([samples, own], axis=1)
-    values = kept(dataset, rows, "properties", properties, len(PROPERTIES), workers)
+    values = cached_features(dataset, rows, "properties", properties, len(PROPERTIES), workers)
     readable = ~np.isnan(values).any(axis=1)
     rows, values = rows[readable].reset_index(drop=True), values[readable]
     return [
@@ -107,7 +109,7 @@ def probe(dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: in
     ]
 
 
-def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
+def write(manifest: Manifest, answers: Sequence[ProbeResult]) -> None:
     """Keep the answers beside the manifest, in probe.json, for reports to show.
 
     Raises:
@@ -115,13 +117,13 @@ def write(manifest: Manifest, answers: Sequence[Answer]) -> None:
     """
     rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
     values = {"files": manifest.info["files"], "answers": rows}
-    values = with_digest(format_versions.stamped(format_versions.PROBE, values))
+    values = with_digest(format_versions.with_format(format_versions.PROBE, values))
     text = json.dumps(values, indent=2) + "\n"
     with unless_read_only():
         write_atomically(manifest.folder / "probe.json", text.encode())
 
 
-def read(manifest: Manifest) -> list[Answer]:
+def read(manifest: Manifest) -> list[ProbeResult]:
     """The answers that `ffpp-audit` left beside a manifest; none where it did not, or of another.
 
     Raises:
@@ -132,7 +134,7 @@ def read(manifest: Manifest) -> list[Answer]:
         return []
     try:
         found = dict(read_json(path))
-        format_versions.checked(format_versions.PROBE, path, found)
+        format_versions.checked_format(format_versions.PROBE, path, found)
         if found["files"] != manifest.info["files"]:
             return []
         if is_intact(found) is False:
@@ -140,7 +142,7 @@ def read(manifest: Manifest) -> list[Answer]:
         rows: list[dict[str, Any]] = found["answers"]
         nan = float("nan")
         aucs = [{k: nan for k in ("auc", "auc_scaled") if row[k] is None} for row in rows]
-        return [Answer(**{**row, **missing}) for row, missing in zip(rows, aucs, strict=True)]
+        return [ProbeResult(**{**row, **missing}) for row, missing in zip(rows, aucs, strict=True)]
     except (ValueError, KeyError, TypeError) as error:
         raise TableError(f"{path}: damaged ({error!r}); run `ffpp-audit` again") from error
 
@@ -148,7 +150,7 @@ def read(manifest: Manifest) -> list[Answer]:
 def properties(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
     """What is cheaply seen of a crop: the numbers named in `PROPERTIES`."""
     height, width = image.shape[:2]
-    x, y, face_w, face_h = face_in(image, row)
+    x, y, face_w, face_h = face_box_in_crop(image, row)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     side = max(height, width)
@@ -206,7 +208,7 @@ def _questions(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Ser
     if fake.any() and reals:
         yield "fake against real", "fake against real", fake, ~fake
     for method in sorted(category[fake].unique()):
-        originals = (category == ORIGINALS.get(method)) & ~fake
+        originals = (category == REAL_COUNTERPART.get(method)) & ~fake
         if originals.any():
             against = f"{method} against its originals"
             yield against, "method against its originals", category == method, originals
@@ -219,15 +221,15 @@ def _answer(
     values: npt.NDArray[np.float32],
     one: pd.Series,
     other: pd.Series,
-) -> Answer:
+) -> ProbeResult:
     at = np.flatnonzero((one | other).to_numpy())
     is_one, group = one.to_numpy()[at], rows["group"].to_numpy()[at]
     few = min(len(set(group[is_one])), len(set(group[~is_one])))
-    left = [name not in LOST_IN_SCALING for name in PROPERTIES]
+    left = [name not in SCALE_DEPENDENT for name in PROPERTIES]
     auc, weights = _tried(values[at], is_one, group, min(FOLDS, few))
     auc_scaled, _ = _tried(values[at][:, left], is_one, group, min(FOLDS, few))
     telling = PROPERTIES[int(np.abs(weights).argmax())]
-    return Answer(question, kind, auc, auc_scaled, few, len(at), telling)
+    return ProbeResult(question, kind, auc, auc_scaled, few, len(at), telling)
 
 
 def _tried(

@@ -47,7 +47,7 @@ VERSIONS = {
 }
 
 
-def stamped(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def with_format(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as they are written: with their format, which comes first.
 
     Raises:
@@ -58,7 +58,7 @@ def stamped(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {KEY: VERSIONS[kind], **values}
 
 
-def checked(kind: str, path: Path, values: Mapping[str, Any]) -> int:
+def checked_format(kind: str, path: Path, values: Mapping[str, Any]) -> int:
     """The format of what was read from a file.
 
     Raises:
@@ -78,17 +78,17 @@ def checked(kind: str, path: Path, values: Mapping[str, Any]) -> int:
     return found
 
 
-def unstamped(kind: str, path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+def without_format(kind: str, path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """What was read from a file, without its format, which is checked.
 
     Raises:
-        FormatError: as `checked`.
+        FormatError: as `checked_format`.
     """
-    checked(kind, path, values)
+    checked_format(kind, path, values)
     return {name: value for name, value in values.items() if name != KEY}
 
 
-def completed(
+def with_defaults(
     row_type: Any, values: Mapping[str, Any], absent: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Values of a dataclass in the order of its fields, with those that an older file lacks.
@@ -104,7 +104,7 @@ def completed(
         if field.name in given:
             value = given.pop(field.name)
             nested = is_dataclass(field.default_factory) and isinstance(value, Mapping)
-            found[field.name] = completed(field.default_factory, value) if nested else value
+            found[field.name] = with_defaults(field.default_factory, value) if nested else value
         elif field.default is not MISSING:
             found[field.name] = field.default
     return {**found, **given}

@@ -9,22 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ffpp_tools.files import PRIVATE, leads_out, occupied, read_json, sweep, write_atomically
+from ffpp_tools.files import (
+    PRIVATE,
+    delete_temporary_files,
+    escapes_root,
+    occupied,
+    read_json,
+    write_atomically,
+)
 from ffpp_tools.store import format_versions
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 
 MARK = "unfinished.json"
 
 
 @contextmanager
-def making(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[None]:
+def writing_folder(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[None]:
     """Write a folder, alone, with a mark in it until all is written.
 
     What the same command has left there when it was killed is deleted first: what it noted in its
     mark, and temporary files.
 
     Args:
-        folder: whatever else it holds is the caller's to judge, by `in_the_way`.
+        folder: whatever else it holds is the caller's to judge, by `has_foreign_files`.
         command: such as "classify compare".
         writes: names of the files and folders in it that are about to be written.
 
@@ -32,7 +39,7 @@ def making(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[N
         LockedError: another process writes there.
         FfppError: the folder cannot be written to.
     """
-    with alone_in(folder, command):
+    with folder_lock(folder, command):
         mark(folder, command, writes)
         try:
             yield
@@ -44,13 +51,13 @@ def making(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[N
 
 
 def mark(folder: Path, command: str, writes: Iterable[str]) -> None:
-    """Delete what a killed command has left, and mark the folder; arguments as of `making`."""
+    """Delete what a killed command left, and mark the folder; arguments as `writing_folder`."""
     for name in _mark(folder, command).get("writes", []):
         # No path, which a link could lead elsewhere.
-        if isinstance(name, str) and name and Path(name).name == name and not leads_out(name):
+        if isinstance(name, str) and name and Path(name).name == name and not escapes_root(name):
             delete(folder / name)
-    sweep(folder)
-    note = format_versions.stamped(
+    delete_temporary_files(folder)
+    note = format_versions.with_format(
         format_versions.UNFINISHED, {"command": command, "writes": sorted(set(writes))}
     )
     write_atomically(folder / MARK, (json.dumps(note, indent=2) + "\n").encode())
@@ -61,14 +68,14 @@ def unmark(folder: Path) -> None:
     (folder / MARK).unlink(missing_ok=True)
 
 
-def begun(folder: Path, command: str) -> bool:
+def is_incomplete(folder: Path, command: str) -> bool:
     """Whether a command has begun to write a folder, and not ended."""
     return bool(_mark(folder, command))
 
 
-def in_the_way(folder: Path, command: str) -> bool:
+def has_foreign_files(folder: Path, command: str) -> bool:
     """Whether a folder holds something else than what this command has left unfinished."""
-    return occupied(folder) and not begun(folder, command)
+    return occupied(folder) and not is_incomplete(folder, command)
 
 
 def _mark(folder: Path, command: str) -> dict[str, Any]:
@@ -82,7 +89,7 @@ def _mark(folder: Path, command: str) -> dict[str, Any]:
         found = dict(read_json(path))
     except (OSError, ValueError, TypeError):
         return {}
-    format_versions.checked(format_versions.UNFINISHED, path, found)
+    format_versions.checked_format(format_versions.UNFINISHED, path, found)
     return found if found.get("command") == command else {}
 
 

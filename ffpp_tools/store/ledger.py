@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ffpp_tools.files import below, sha256
+from ffpp_tools.files import path_within, sha256
 from ffpp_tools.store.schema import STATUSES, STILL, part_path
 from ffpp_tools.store.tables import as_text, collect_parts, read_faces, read_frames
 
@@ -28,7 +28,7 @@ PERMUTATIONS, AT_ONCE, SEED = 999, 100, 0
 MOST_BLOCKS = 200  # that a category's stills are dealt into at random, to be permuted as cells
 
 
-def account(frames: pd.DataFrame) -> pd.DataFrame:
+def status_counts(frames: pd.DataFrame) -> pd.DataFrame:
     """The ledger in short.
 
     Args:
@@ -178,7 +178,7 @@ def _welch(misses: Floats, sizes: Floats, starts: Ints) -> Floats:
     return (weights * (rates - centre) ** 2).sum(axis=1)
 
 
-def unequal_misses(frames: pd.DataFrame) -> str | None:
+def miss_rate_warning(frames: pd.DataFrame) -> str | None:
     """A warning where categories differ in how often no face was found, else None.
 
     What is missing is not missing at random: a class whose hard frames are left out is easier, and
@@ -207,7 +207,7 @@ def verify(dataset: Path) -> Iterator[str]:
             yield f"{name} is not what parts/ says; run the same command without --verify"
     faces = faces.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     for face in faces.itertuples():
-        path = below(dataset, face.path)
+        path = path_within(dataset, face.path)
         what = "is missing"
         if path.is_file():
             if sha256(path) == face.sha256:

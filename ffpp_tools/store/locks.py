@@ -24,7 +24,7 @@ SOFT = ".soft"  # ends the name of a file whose being there is the lock, where t
 
 
 @contextmanager
-def alone_in(folder: Path, command: str) -> Iterator[None]:
+def folder_lock(folder: Path, command: str) -> Iterator[None]:
     """Be the one process that writes to a folder. The lock ends with the process, however it ends.
 
     Args:
@@ -57,7 +57,7 @@ def alone_in(folder: Path, command: str) -> Iterator[None]:
 
 
 @contextmanager
-def in_turn(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock file, after whoever else holds it.
 
     Raises:

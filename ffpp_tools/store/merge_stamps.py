@@ -25,7 +25,7 @@ Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeRecord:
     """What the tables hold."""
 
     columns: Mapping[str, Sequence[str]]  # of each table
@@ -34,7 +34,7 @@ class Merged:
     own_rows: bool  # every row stands in the part that `rows.part_path` says
 
     @classmethod
-    def read(cls, dataset: Path, columns: Mapping[str, Sequence[str]]) -> Merged | None:
+    def read(cls, dataset: Path, columns: Mapping[str, Sequence[str]]) -> MergeRecord | None:
         """What is known of the tables as they are; None where that is nothing.
 
         Args:
@@ -57,7 +57,7 @@ class Merged:
 
     def write(self, dataset: Path) -> None:
         """Keep it; to be called when the tables lie there."""
-        text = json.dumps(format_versions.stamped(format_versions.MERGED, asdict(self)))
+        text = json.dumps(format_versions.with_format(format_versions.MERGED, asdict(self)))
         write_atomically(dataset / FILE, text.encode())
 
 

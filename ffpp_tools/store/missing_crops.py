@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ffpp_tools.console import counted
-from ffpp_tools.files import below
+from ffpp_tools.files import path_within
 
 
 @dataclass(frozen=True)
-class Lost:
+class MissingCrops:
     """Paths of crops, below the dataset folder."""
 
     dataset: Path
@@ -41,7 +41,7 @@ class Lost:
         )
 
 
-def lost_crops(dataset: Path, paths: Iterable[str]) -> Lost:
+def find_missing_crops(dataset: Path, paths: Iterable[str]) -> MissingCrops:
     """Which crops are missing or empty.
 
     Folders are listed and sizes are asked for; no file is read.
@@ -59,7 +59,7 @@ def lost_crops(dataset: Path, paths: Iterable[str]) -> Lost:
     missing, empty = [], []
     for folder, own in by_folder.items():
         sizes = {}
-        with suppress(OSError), os.scandir(below(dataset, folder)) as entries:
+        with suppress(OSError), os.scandir(path_within(dataset, folder)) as entries:
             for entry in entries:
                 with suppress(OSError):
                     sizes[entry.name] = entry.stat().st_size
@@ -69,4 +69,4 @@ def lost_crops(dataset: Path, paths: Iterable[str]) -> Lost:
                 missing.append(path)
             elif not size:
                 empty.append(path)
-    return Lost(dataset, tuple(sorted(missing)), tuple(sorted(empty)))
+    return MissingCrops(dataset, tuple(sorted(missing)), tuple(sorted(empty)))

@@ -109,7 +109,7 @@ class Part:
             "faces": [asdict(r) for r in self.faces],
         }
         write_atomically(
-            path, json.dumps(format_versions.stamped(format_versions.PART, rows)).encode()
+            path, json.dumps(format_versions.with_format(format_versions.PART, rows)).encode()
         )
 
     @classmethod
@@ -135,7 +135,7 @@ def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
         FormatError: a newer release wrote it.
     """
     try:
-        found = format_versions.unstamped(format_versions.PART, path, dict(read_json(path)))
+        found = format_versions.without_format(format_versions.PART, path, dict(read_json(path)))
         return {
             "frames": _completed(found["frames"], FrameRow),
             "faces": _completed(found["faces"], FaceRow),

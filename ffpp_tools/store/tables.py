@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import regular, write_atomically
+from ffpp_tools.files import regular_file, write_atomically
 from ffpp_tools.store import format_versions
-from ffpp_tools.store.merge_stamps import TABLES, Merged, Stamp, part_stamps, stamps
+from ffpp_tools.store.merge_stamps import TABLES, MergeRecord, Stamp, part_stamps, stamps
 from ffpp_tools.store.schema import (
     STATUSES,
     WITH_CROP,
@@ -98,7 +98,7 @@ def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         "frames.parquet": [f.name for f in fields(FrameRow)],
         "faces.parquet": [f.name for f in fields(FaceRow)],
     }
-    known = Merged.read(dataset, columns)
+    known = MergeRecord.read(dataset, columns)
     if known and known.parts == there:
         return read_frames(dataset), read_faces(dataset)
     found = _updated(dataset, known, there) if known and known.own_rows else None
@@ -109,12 +109,12 @@ def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         (frames, faces), own_rows = found, True
     write_table(dataset / "frames.parquet", frames)
     write_table(dataset / "faces.parquet", faces)
-    Merged(columns, stamps(dataset, TABLES), there, own_rows).write(dataset)
+    MergeRecord(columns, stamps(dataset, TABLES), there, own_rows).write(dataset)
     return frames, faces
 
 
 def _updated(
-    dataset: Path, known: Merged, there: Mapping[str, Stamp]
+    dataset: Path, known: MergeRecord, there: Mapping[str, Stamp]
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """The tables with the rows of what is new, without those of what is gone or changed.
 
@@ -205,7 +205,7 @@ def read_identities(dataset: Path) -> pd.DataFrame | None:
 def read_columns(
     dataset: Path, name: str, columns: Sequence[str], repeated: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Some columns of frames.parquet or faces.parquet, and the `fingerprint` of the whole file.
+    """Some columns of frames.parquet or faces.parquet, and the `content_hash` of the whole file.
 
     The others are never in memory together.
 
@@ -229,7 +229,7 @@ def read_columns(
     buffered = {"pre_buffer": False, "buffer_size": 1 << 20}  # else all of a row group is held
     with _refused(path, row_type), pq.ParquetFile(path, **buffered) as file:
         there = file.schema_arrow.names
-        format_versions.checked(format_versions.TABLE, path, _attributes(file.schema_arrow))
+        format_versions.checked_format(format_versions.TABLE, path, _attributes(file.schema_arrow))
         later = [
             column
             for column, value in _later().items()
@@ -292,7 +292,7 @@ def _batches(file: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         yield pa.Table.from_batches([batch]).to_pandas()
 
 
-def fingerprint(table: pd.DataFrame) -> str:
+def content_hash(table: pd.DataFrame) -> str:
     """A hash of a table's content, whatever the order of its rows.
 
     Later columns that hold nothing but their default do not count: the table is the one that an
@@ -301,7 +301,7 @@ def fingerprint(table: pd.DataFrame) -> str:
     return _digest(_row_hashes(table))
 
 
-def covered(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
+def coverage_by_category(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
     """Category → how many clips and stills its crops are of, and a hash of their rows."""
     # category/compression/clip/frame, where a still's clip may hold slashes
     names = faces["frame_id"].str.rsplit("/", n=1).str[0].str.split("/", n=2)
@@ -353,8 +353,8 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
         faces: the crops that it was found out from, to be able to say later that they changed.
     """
     if faces is not None:
-        table.attrs["faces"] = fingerprint(faces)
-        table.attrs["covered"] = covered(faces)
+        table.attrs["faces"] = content_hash(faces)
+        table.attrs["covered"] = coverage_by_category(faces)
     table.attrs[format_versions.KEY] = format_versions.VERSIONS[format_versions.TABLE]
     write_atomically(path, table.to_parquet(index=False))
 
@@ -394,8 +394,8 @@ def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     with _refused(path, row_type):
-        table = pd.read_parquet(regular(path))
-        format_versions.checked(format_versions.TABLE, path, table.attrs)
+        table = pd.read_parquet(regular_file(path))
+        format_versions.checked_format(format_versions.TABLE, path, table.attrs)
         return _completed(table, path, row_type, list(table.columns))
 
 

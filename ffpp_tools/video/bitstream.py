@@ -53,7 +53,7 @@ def units(data: memoryview, size: int) -> list[Unit]:
     return found if start == len(data) else []
 
 
-def dependence(headers: Sequence[int]) -> tuple[bool, bool]:
+def reference_flags(headers: Sequence[int]) -> tuple[bool, bool]:
     """Whether an H.264 packet is known to be disposable, and to be fresh, as in `Packet`.
 
     A picture whose nal_ref_idc is 0 is referred to by no other (7.4.1); an IDR picture empties the

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffpp_tools.errors import DecodeError, SizeError
-from ffpp_tools.files import regular
+from ffpp_tools.files import regular_file
 
 if TYPE_CHECKING:
     import av
@@ -18,7 +18,7 @@ PADDING = 64 * 32768
 PICTURE_LIMIT = "raise it with --max-pixels if the file is to be trusted"
 
 
-def opened(path: Path, max_pixels: int, strict: bool = True) -> av.container.InputContainer:
+def open_container(path: Path, max_pixels: int, strict: bool = True) -> av.container.InputContainer:
     """A video file whose decoders refuse frames of more pixels than the limit.
 
     Args:
@@ -30,7 +30,7 @@ def opened(path: Path, max_pixels: int, strict: bool = True) -> av.container.Inp
 
     # To find out what is in a file, FFmpeg decodes its first frames.
     limit = {"max_pixels": str(max_pixels + PADDING)}
-    container = av.open(str(regular(path)), metadata_errors="replace", options=limit)
+    container = av.open(str(regular_file(path)), metadata_errors="replace", options=limit)
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = limit | ({"err_detect": "explode"} if strict else {})
@@ -66,7 +66,7 @@ def too_large(width: int, height: int, limit: int) -> str:
     )
 
 
-def fed(
+def decoded_frames(
     container: av.container.InputContainer, stream: av.VideoStream, needed: Iterable[int]
 ) -> Iterator[tuple[int, av.VideoFrame | None]]:
     """Every frame that comes out of the decoder, with the position of the packet that holds it.
@@ -108,6 +108,6 @@ def _decode(
         yield position, None
 
 
-def reason(error: Exception) -> str:
+def ffmpeg_message(error: Exception) -> str:
     """FFmpeg's words without the path, which the message already names."""
     return getattr(error, "strerror", None) or str(error)

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.video.container import fed, opened, reason, video_stream
+from ffpp_tools.video.container import decoded_frames, ffmpeg_message, open_container, video_stream
 from ffpp_tools.video.demux import Video
-from ffpp_tools.video.image import Picture, Turn
+from ffpp_tools.video.image import Orientation, Picture
 
 if TYPE_CHECKING:
     import av
@@ -63,7 +63,7 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     try:
         yield from _wanted(video, wanted)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{video.path}: cannot be opened ({reason(error)})") from error
+        raise DecodeError(f"{video.path}: cannot be opened ({ffmpeg_message(error)})") from error
     finally:
         # PyAV's streams and containers refer to each other, so that a decoder, with a dozen large
         # frames, would stay until Python happens to look for such circles.
@@ -75,14 +75,14 @@ def _wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     if not left:
         return
     needed = _needed(video, left)
-    turn: Turn | None = None
+    turn: Orientation | None = None
     for found in (_undisturbed(video, needed), _opening(video), _intact(video)):
         for index, frame in found:
             while left and left[0] < index:
                 left.popleft()
             if left and left[0] == index:
                 left.popleft()
-                turn = turn or Turn.of(frame)
+                turn = turn or Orientation.of(frame)
                 yield Frame(index, video.time_s(index), turn.picture(frame))
             if not left:
                 return
@@ -109,9 +109,9 @@ def _undisturbed(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.
     sent = set(needed)
     expected = [(i, position) for i, position in enumerate(video.shown) if position in sent]
     held = _Held(video, needed)
-    with opened(video.path, video.max_pixels) as container:
+    with open_container(video.path, video.max_pixels) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        came = fed(container, stream, needed)
+        came = decoded_frames(container, stream, needed)
         for (index, awaited), (position, frame) in zip(expected, came, strict=False):
             if frame is None or frame.is_corrupt or position != awaited:
                 return
@@ -128,9 +128,9 @@ def _opening(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
     """
     first, until = _first_run(video)
     places = _places(video)
-    with opened(video.path, video.max_pixels, strict=False) as container:
+    with open_container(video.path, video.max_pixels, strict=False) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        for position, frame in fed(container, stream, range(until)):
+        for position, frame in decoded_frames(container, stream, range(until)):
             if frame is not None and places[position] and places[position][0] < first:
                 yield places[position].popleft(), frame
 
@@ -179,9 +179,9 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
     failed: set[int] = set()  # positions of packets
     suspect = len(video.packets)  # from this position on, frames may rest on what is lost
     held = _Held(video, every)
-    with opened(video.path, video.max_pixels) as container:
+    with open_container(video.path, video.max_pixels) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        for position, frame in fed(container, stream, every):
+        for position, frame in decoded_frames(container, stream, every):
             index = places[position][0] if places[position] else None
             if position < until and (index is None or index < first):
                 held.last = held.last if frame is None or index is None else index

@@ -68,7 +68,7 @@ class _Helper:
 _idle: list[_Helper] = []
 
 
-def in_time(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> Iterator[T]:
+def with_timeout(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> Iterator[T]:
     """The items of `make()`, each within `limit_s` seconds.
 
     They are made in another thread, one at a time, when they are asked for. A thread that hangs is

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.video import bitstream, display_order, truncation
-from ffpp_tools.video.container import opened, reason, video_stream
+from ffpp_tools.video.container import ffmpeg_message, open_container, video_stream
 from ffpp_tools.video.display_order import Packet
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Video:
         return (self.pts[index] - self.pts[0]) * self.time_base
 
 
-def probe(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
+def read_video(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
     """Count and time the frames of a video, as far as possible by reading its packets alone.
 
     What is there to be shown counts, not what headers say of it.
@@ -58,7 +58,7 @@ def probe(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
         DecodeError: not a readable file with a video stream.
         SizeError: its frames declare more pixels than the limit.
     """
-    steps = probing(path, max_pixels)
+    steps = read_video_steps(path, max_pixels)
     while True:
         try:
             next(steps)
@@ -67,12 +67,12 @@ def probe(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
             return video
 
 
-def probing(path: Path, max_pixels: int) -> Generator[None, None, Video]:
-    """As `probe`, with a sign of life every now and then."""
+def read_video_steps(path: Path, max_pixels: int) -> Generator[None, None, Video]:
+    """As `read_video`, with a sign of life every now and then."""
     import av
 
     try:
-        with opened(path, max_pixels) as container:
+        with open_container(path, max_pixels) as container:
             stream = video_stream(container, path, max_pixels)
             packets, digest = _read(container, stream)
             order = (
@@ -87,7 +87,7 @@ def probing(path: Path, max_pixels: int) -> Generator[None, None, Video]:
         if order is None:
             order = yield from display_order.by_decoding(path, packets, max_pixels)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{path}: not a readable video ({reason(error)})") from error
+        raise DecodeError(f"{path}: not a readable video ({ffmpeg_message(error)})") from error
     pts = display_order.times(packets, order)
     if pts is None:
         pts, time_base = list(range(len(order))), float(1 / (rate or ASSUMED_RATE))
@@ -129,7 +129,7 @@ def _read(
         empty = bitstream.shows_nothing(data, units, codec.name)
         damaged = size is not None and pictures is None and not empty
         if h264:
-            disposable, fresh = bitstream.dependence([data[start] for start, _ in units])
+            disposable, fresh = bitstream.reference_flags([data[start] for start, _ in units])
             late = p.is_keyframe and not fresh and bitstream.recovers(data, units)
             packets.append(Packet(*times, disposable, fresh, pictures, empty, damaged, late))
         else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.video import bitstream
-from ffpp_tools.video.container import MOV, fed, opened, video_stream
+from ffpp_tools.video.container import MOV, decoded_frames, open_container, video_stream
 
 if TYPE_CHECKING:
     import av
@@ -48,7 +48,7 @@ class Packet:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayedFrame:
     """A frame that is shown."""
 
     position: int  # of its packet, in decoding order
@@ -58,7 +58,7 @@ class Shown:
 
 def by_timestamps(
     packets: Sequence[Packet], stream: av.VideoStream, container: str
-) -> list[Shown] | None:
+) -> list[DisplayedFrame] | None:
     """The shown frames in display order; None where timestamps do not tell it."""
     codec = stream.codec_context
     times = [packet.pts for packet in packets if packet.pts is not None]
@@ -73,7 +73,7 @@ def by_timestamps(
     ):
         return None
     order = sorted((i for i, p in enumerate(packets) if not p.hidden), key=times.__getitem__)
-    return [Shown(position) for position in order]
+    return [DisplayedFrame(position) for position in order]
 
 
 def _hold_one_picture_each(packets: Sequence[Packet]) -> bool:
@@ -109,7 +109,7 @@ def _overlap(packets: Sequence[Packet], times: Sequence[int]) -> bool:
 
 def by_decoding(
     path: Path, packets: Sequence[Packet], max_pixels: int
-) -> Generator[None, None, list[Shown]]:
+) -> Generator[None, None, list[DisplayedFrame]]:
     """The frames that come out of the decoder, in that order.
 
     A damaged packet whose frame does not come out has its place where the frame would have been, or
@@ -147,7 +147,7 @@ def by_decoding(
             out = [x.behind is not None and x.behind < position for x in found]
             before = [i <= key or came for i, came in enumerate(out)]
         place = before.index(False) if False in before else len(found)
-        found.insert(place, Shown(position, position))
+        found.insert(place, DisplayedFrame(position, position))
     return found
 
 
@@ -171,22 +171,22 @@ def _begins(packet: Packet) -> bool:
 
 def _come_out(
     path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
-) -> Generator[None, None, tuple[list[Shown], set[int], bool]]:
+) -> Generator[None, None, tuple[list[DisplayedFrame], set[int], bool]]:
     """The frames that come out, the packets that fail, and whether every packet should give one."""
     found, failed = [], set()
-    with opened(path, max_pixels, strict) as container:
+    with open_container(path, max_pixels, strict) as container:
         stream = video_stream(container, path, max_pixels)
         told = stream.codec_context.name in TOLD and stream.codec_context.field_order in WHOLE
-        for position, frame in fed(container, stream, range(len(packets))):
+        for position, frame in decoded_frames(container, stream, range(len(packets))):
             if frame is None:
                 failed.add(position)
             else:
-                found.append(Shown(position, frame.dts, bool(frame.key_frame)))
+                found.append(DisplayedFrame(position, frame.dts, bool(frame.key_frame)))
             yield
     return found, failed, told
 
 
-def times(packets: Sequence[Packet], shown: Sequence[Shown]) -> list[int] | None:
+def times(packets: Sequence[Packet], shown: Sequence[DisplayedFrame]) -> list[int] | None:
     """When every shown frame is shown, in units of the time base; None where nothing tells it.
 
     Where frames do not come out in the order of their times of display, these were made up: then

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.files import regular
+from ffpp_tools.files import regular_file
 
 if TYPE_CHECKING:
     import av
@@ -44,12 +44,12 @@ PNG_EXTRAS: Mapping[bytes, Sequence[int]] = {
 def read_image(path: Path) -> Image | None:
     """An image file, (H, W, 3) uint8 RGB, or None where it cannot be read."""
     try:
-        return decoded(regular(path).read_bytes())
+        return decoded(regular_file(path).read_bytes())
     except OSError:
         return None
 
 
-def pixels_alone(data: bytes) -> bytes:
+def strip_png_metadata(data: bytes) -> bytes:
     """A PNG without what its pixels do not depend on: text, profiles, what is damaged of these.
 
     Decoders differ in how much of it they read, unpack and check; viewers show the picture. What
@@ -80,7 +80,7 @@ def decoded(data: bytes) -> Image | None:
     One that declares more than `MAX_PIXELS` is none: nothing is allocated for it.
     """
     try:
-        image = cv2.imdecode(np.frombuffer(pixels_alone(data), np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(strip_png_metadata(data), np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # nothing at all, or more pixels than allowed
         return None
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
@@ -154,7 +154,7 @@ class DecodedPicture(Picture):
 
 
 @dataclass(frozen=True)
-class Turn:
+class Orientation:
     """How frames are to be turned and mirrored before they are shown."""
 
     transposed: bool = False
@@ -162,7 +162,7 @@ class Turn:
     flipped_y: bool = False
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> Turn:
+    def of(cls, frame: av.VideoFrame) -> Orientation:
         """As the frame's display matrix says; the same for all frames of a video.
 
         Ask one frame of each video only: the answer makes the frame part of a circle of references.
@@ -178,7 +178,7 @@ class Turn:
 
     def picture(self, frame: av.VideoFrame) -> Picture:
         """The frame as it is to be shown."""
-        if self == Turn():
+        if self == Orientation():
             return DecodedPicture(frame)
         image = _rgb(frame).transpose(1, 0, 2) if self.transposed else _rgb(frame)
         image = image[:: -1 if self.flipped_y else 1, :: -1 if self.flipped_x else 1]

@@ -16,7 +16,7 @@ from ffpp_tools.video.image import Picture, read_image
 MOST_FRAMES = 1_000_000  # eleven hours of video: a larger number is a date, or damage
 
 
-def probe(folder: Path) -> Video:
+def read_sequence(folder: Path) -> Video:
     """Count the frames of a folder; a file's number is its frame's index.
 
     Nothing tells when a frame is shown: the times of the video are nan.

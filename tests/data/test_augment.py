@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
-from classify.data.augment import PRESETS, Augmentation, Quality, Warp, warp_on_device, warp_on_host
+from classify.data.augment import (
+    PRESETS,
+    Augmentation,
+    Degradation,
+    Warp,
+    warp_on_device,
+    warp_on_host,
+)
 
 RNG = np.random.default_rng
 
@@ -130,7 +137,7 @@ def sharpness(image):
 def only(**wanted):
     """A quality that always changes an image in one way, as strongly as may be."""
     off = {"downscale": 1.0, "blur": 0.1, "noise": 0.0, "jpeg": 95}
-    return Quality(chance=1.0, **{**off, **wanted})
+    return Degradation(chance=1.0, **{**off, **wanted})
 
 
 def test_quality_falls_in_the_way_that_is_asked_for():
@@ -159,7 +166,7 @@ def test_jpeg_keeps_red_red():
 
 def test_without_chance_an_image_stays_as_it_is():
     image = images(1)[0]
-    assert Quality(chance=0.0)(image, RNG(0)) is image
+    assert Degradation(chance=0.0)(image, RNG(0)) is image
 
 
 def test_each_kind_of_loss_has_the_same_chance_of_its_own():

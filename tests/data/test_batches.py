@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from classify.data.augment import PRESETS
-from classify.data.batches import IN_ORDER, Batches, class_weights
+from classify.data.batches import IN_ORDER, Batches, class_balanced_weights
 from classify.data.pack import Packed
 from classify.errors import ClassifyError
 
@@ -134,12 +134,12 @@ def test_another_seed_is_another_order():
 
 
 def test_a_class_that_is_not_there_takes_nothing_from_the_others_weights():
-    weights = class_weights(np.array([0, 0, 2, 2, 2, 2]), 3)
+    weights = class_balanced_weights(np.array([0, 0, 2, 2, 2, 2]), 3)
     assert weights.tolist() == [1.5] * 2 + [0.75] * 4
 
 
 def test_class_weights_make_classes_count_alike():
-    weights = class_weights(DATA.labels, 2)
+    weights = class_balanced_weights(DATA.labels, 2)
     sums = [weights[DATA.labels == label].sum() for label in (0, 1)]
     assert sums == pytest.approx([13.5, 13.5])
     batches = Batches(DATA, targets(DATA), 4, 0, weights=weights)

@@ -26,7 +26,7 @@ def hashes(root):
 
 
 def read(path, indices):
-    return [f.picture.image.astype(int) for f in decode.frames(demux.probe(path), indices)]
+    return [f.picture.image.astype(int) for f in decode.frames(demux.read_video(path), indices)]
 
 
 def pairs_of(ffpp, method):
@@ -76,13 +76,13 @@ def test_a_fake_differs_from_its_target_in_the_face_and_nowhere_else(ffpp, metho
 
 
 def test_lengths_and_widths_are_those_that_the_real_methods_leave(ffpp):
-    originals = {c.name: demux.probe(c.path) for c in find_clips(ffpp, categories=["Youtube"])}
+    originals = {c.name: demux.read_video(c.path) for c in find_clips(ffpp, categories=["Youtube"])}
     widths = {}
     for method in METHODS:
         for fake, original in pairs_of(ffpp, method):
             target, source = (originals[n].n_frames for n in (fake.target_id, fake.source_id))
             expected = {"Deepfakes": target, "Face2Face": source}.get(method, min(target, source))
-            assert demux.probe(fake.path).n_frames == expected
+            assert demux.read_video(fake.path).n_frames == expected
             shapes = [read(c.path, [0])[0].shape[1] for c in (fake, original)]
             widths.setdefault(method, set()).add(tuple(shapes))
     assert widths["Deepfakes"] == widths["FaceSwap"] == {(384, 384), (400, 400)}
@@ -91,7 +91,7 @@ def test_lengths_and_widths_are_those_that_the_real_methods_leave(ffpp):
 
 def test_dlib_finds_every_drawn_face(ffpp, world):
     for clip in find_clips(ffpp, limit=3):
-        for frame in decode.frames(demux.probe(clip.path), range(0, 30, 10)):
+        for frame in decode.frames(demux.read_video(clip.path), range(0, 30, 10)):
             assert len(found_in(frame.picture.image)) == 1, f"{clip} frame {frame.index}"
     for category in ("CelebA", "CelebA-HQ"):
         for still in find_stills(world / category, category, limit=8):

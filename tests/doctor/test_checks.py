@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ffpp_tools.doctor import checks, machine
-from ffpp_tools.doctor.inventory import CROP_BYTES, Looked, Source, take_stock
+from ffpp_tools.doctor.inventory import CROP_BYTES, ClipCheck, ClipSet, check_clips
 from ffpp_tools.doctor.machine import NOTE, OK, PROBLEM
 from ffpp_tools.sources.celeba import HQ_MAPPING
 from ffpp_tools.sources.faceforensics import find_clips
@@ -41,7 +41,7 @@ def by_what(findings):
 
 
 def test_a_copy_of_ffpp_is_compared_with_what_ffpp_has(copy):
-    sources = {s.category: s for s in take_stock(copy, PLAN, workers=2)}
+    sources = {s.category: s for s in check_clips(copy, PLAN, workers=2)}
     youtube, fakes = sources["Youtube"], sources["Deepfakes"]
     assert (youtube.expected, len(youtube.clips)) == (1000, 8)
     assert "002" in youtube.missing
@@ -58,22 +58,22 @@ def test_a_copy_of_ffpp_is_compared_with_what_ffpp_has(copy):
 def test_a_fake_that_the_official_splits_name_is_missed(copy):
     (gone,) = sorted((copy / "manipulated_sequences/Deepfakes/c23/videos").glob("000_*.mp4"))
     gone.unlink()
-    sources = {s.category: s for s in take_stock(copy, PLAN)}
+    sources = {s.category: s for s in check_clips(copy, PLAN)}
     assert sources["Deepfakes"].missing == (gone.stem,)
 
 
 def test_planned_frames_and_their_space_follow_from_the_packets(ffpp):
-    sources = take_stock(ffpp, PLAN)
+    sources = check_clips(ffpp, PLAN)
     clip = find_clips(ffpp, ["Youtube"])[0]
     looked = next(c for s in sources for c in s.clips if c.clip == clip)
-    assert looked.planned == len(range(0, demux.probe(clip.path).n_frames, 10))
+    assert looked.planned == len(range(0, demux.read_video(clip.path).n_frames, 10))
     assert looked.size == clip.path.stat().st_size
-    c40 = Source("Youtube", "c40", (Looked(clip, 1, 7),), 1000, (), ())
+    c40 = ClipSet("Youtube", "c40", (ClipCheck(clip, 1, 7),), 1000, (), ())
     assert c40.crops_size == 7 * CROP_BYTES["c40"]
 
 
 def test_clips_beyond_the_limit_of_size_are_no_damaged_ones(ffpp):
-    sources = take_stock(ffpp, PLAN, max_pixels=1000)
+    sources = check_clips(ffpp, PLAN, max_pixels=1000)
     assert all(len(s.too_large) == len(s.clips) and not s.damaged for s in sources)
     findings = [f for f in checks.of_clips(sources) if f.state == PROBLEM]
     assert len(findings) == len(sources)
@@ -82,7 +82,7 @@ def test_clips_beyond_the_limit_of_size_are_no_damaged_ones(ffpp):
 
 
 def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
-    sources = take_stock(copy, PLAN)
+    sources = check_clips(copy, PLAN)
     findings = [*checks.of_clips(sources), *checks.of_lists(copy, tmp_path / "dataset")]
     found = by_what(findings)
     assert all(f.remedy for f in findings if f.state != OK)
@@ -97,9 +97,9 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
 
 
 def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
-    few = Source("Deepfakes", "c40", (), 1000, ("481_469",), ())
+    few = ClipSet("Deepfakes", "c40", (), 1000, ("481_469",), ())
     assert next(checks.of_clips([few])).found.endswith("; missing, among others: 481_469")
-    one = Source("Deepfakes", "c40", (), 1, ("481_469",), ())
+    one = ClipSet("Deepfakes", "c40", (), 1, ("481_469",), ())
     assert next(checks.of_clips([one])).found.endswith("; missing: 481_469")
 
 
@@ -113,7 +113,7 @@ def test_a_backend_that_is_slow_to_start_is_no_problem(monkeypatch):
 
 
 def test_too_little_space_is_a_problem(copy, tmp_path, monkeypatch):
-    sources = take_stock(copy, PLAN)
+    sources = check_clips(copy, PLAN)
     assert checks.of_space(sources, tmp_path / "not/there/yet").state == OK
     monkeypatch.setattr(checks, "free_space", lambda folder: 1000)
     found = checks.of_space(sources, tmp_path)
@@ -156,7 +156,7 @@ def test_a_fifo_among_the_clips_is_a_problem_and_not_waited_for(tmp_path):
     videos = tmp_path / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
     os.mkfifo(videos / "000.mp4")
-    (source,) = take_stock(tmp_path, PLAN)
+    (source,) = check_clips(tmp_path, PLAN)
     problem = list(checks.of_clips([source]))[-1]
     assert (problem.state, len(source.empty)) == (PROBLEM, 0)
     assert "000.mp4: not a readable video (a FIFO, not a file)" in problem.found

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from classify.errors import ClassifyError
-from classify.evaluation.compare import _same, compare, matrix
+from classify.evaluation.compare import _same, compare, compare_across_manifests
 from classify.evaluation.predict import score_split
 from classify.evaluation.scores import Scores
 from classify.reporting.compare_files import cells, write_comparison, write_matrix
@@ -186,7 +186,7 @@ def test_a_comparison_is_written_as_table_and_page(runs, tmp_path):
 
 
 def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, leaky, tmp_path):
-    found = matrix(runs[1:], [videos_manifest, leaky])
+    found = compare_across_manifests(runs[1:], [videos_manifest, leaky])
     assert found.auc.shape == (2, 2)
     own = make_report(runs[1]).judgements[0].measures["auc_against_originals"].value
     assert found.auc.loc["long", "videos"] == pytest.approx(own)
@@ -209,7 +209,7 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
         raise TableError(f"{folder}: gone")
 
     monkeypatch.setattr("classify.evaluation.overlap.dataset_at", gone)
-    found = matrix(runs[1:2], [leaky])
+    found = compare_across_manifests(runs[1:2], [leaky])
     assert found.leaks.to_numpy().tolist() == [["unknown"]]
     assert cells(found).to_numpy()[0, 0].endswith("‡")
     assert any("group of people" in note or "groups of people" in note for note in found.notes)
@@ -217,7 +217,7 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
 
 def test_manifests_of_one_name_are_refused(runs, videos_manifest):
     with pytest.raises(ClassifyError, match="bear one name"):
-        matrix(runs[:1], [videos_manifest, videos_manifest])
+        compare_across_manifests(runs[:1], [videos_manifest, videos_manifest])
 
 
 def test_the_same_clips_at_other_frames_are_another_test(runs):

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from classify.evaluation import metrics
-from classify.evaluation.evaluate import auc_against_originals, flat, judge
+from classify.evaluation.evaluate import auc_against_originals, evaluate_scores, flat
 from classify.evaluation.scores import Scores, classes_of
-from classify.evaluation.thresholds import Operating
+from classify.evaluation.thresholds import OperatingPoint
 from classify.reporting.formatting import cell, starred
 from classify.reporting.provenance import remarks
-from classify.reporting.report_files import errors, worst_clips
+from classify.reporting.report_files import confident_errors, worst_clips
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.splits.shortcuts import Answer
+from ffpp_tools.splits.shortcuts import ProbeResult
 
 CLASSES = {
     "CelebA": "real",
@@ -56,11 +56,11 @@ SCORES = scored(
 )
 
 
-FIXED = Operating("a test")
+FIXED = OperatingPoint("a test")
 
 
 def judged(scores=SCORES, at=FIXED, unit="frame"):
-    return judge(scores, unit, at, {"Deepfakes": 0.04})
+    return evaluate_scores(scores, unit, at, {"Deepfakes": 0.04})
 
 
 def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
@@ -113,7 +113,7 @@ def test_each_manipulation_is_set_against_its_originals_of_its_own_compression()
 
 
 def test_detection_follows_the_threshold_that_validation_chose():
-    at = Operating("a test", frame_threshold=0.35, clip_threshold=0.65)
+    at = OperatingPoint("a test", frame_threshold=0.35, clip_threshold=0.65)
     found = judged(at=at)
     assert found.detection.loc["fake"].tolist() == [3, 1]
     assert found.detection.loc["real"].tolist() == [2, 1]
@@ -174,7 +174,7 @@ def test_people_are_counted_and_drawn_not_clips():
 
 
 def test_the_tempered_measures_are_those_of_the_tempered_probabilities():
-    found = judged(at=Operating("", temperature=3.0))
+    found = judged(at=OperatingPoint("", temperature=3.0))
     tempered = metrics.tempered(SCORES.probabilities, 3.0)
     right = SCORES.actual == SCORES.predicted
     once = np.ones((1, len(SCORES)))
@@ -229,7 +229,7 @@ def test_calling_nearly_everything_fake_is_remarked_upon(called_real, said):
 
 
 def answer(auc, kind="method against its originals"):
-    return Answer("Deepfakes against Youtube", kind, 1.0, auc, 30, 300, "sharpness")
+    return ProbeResult("Deepfakes against Youtube", kind, 1.0, auc, 30, 300, "sharpness")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_generated_stills_have_no_originals_and_count_only_against_all_reals():
 
 
 def test_errors_are_the_surest_wrong_predictions_one_of_each_clip():
-    wrong = errors(
+    wrong = confident_errors(
         Scores(
             pd.concat([SCORES.table, SCORES.table.assign(frame=9, p_Youtube=0.0)]).assign(
                 path="x", face_id=lambda t: t["face_id"] + t["frame"].astype(str)

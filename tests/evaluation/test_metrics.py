@@ -72,9 +72,9 @@ def test_auc_of_a_class_is_against_the_rest():
 
 
 def test_accuracy_by_hand():
-    assert metrics.share(ACTUAL == CALLED, once(6)) == pytest.approx(4 / 6)
+    assert metrics.weighted_mean(ACTUAL == CALLED, once(6)) == pytest.approx(4 / 6)
     twice = np.array([[1, 1, 2, 1, 1, 1.0]])  # the third one, an error, counts twice
-    assert metrics.share(ACTUAL == CALLED, twice) == pytest.approx(4 / 7)
+    assert metrics.weighted_mean(ACTUAL == CALLED, twice) == pytest.approx(4 / 7)
 
 
 def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_are_there():
@@ -97,29 +97,29 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_are_there():
     ],
 )
 def test_auc_and_eer_by_hand_with_fake_positive(is_fake, p_fake, auc, eer):
-    c = metrics.curve(is_fake, p_fake)
+    c = metrics.threshold_curve(is_fake, p_fake)
     assert metrics.auc(c) == pytest.approx([auc])
     assert metrics.eer(c) == pytest.approx([eer])
 
 
 def test_precision_begins_where_nothing_is_called_fake():
-    c = metrics.curve([1, 0, 1], [0.9, 0.5, 0.1])
+    c = metrics.threshold_curve([1, 0, 1], [0.9, 0.5, 0.1])
     assert c.precision.tolist() == [pytest.approx([1, 1, 1 / 2, 2 / 3])]
-    assert metrics.curve([0, 1], [0.9, 0.1]).precision.tolist() == [[1, 0, 0.5]]
+    assert metrics.threshold_curve([0, 1], [0.9, 0.1]).precision.tolist() == [[1, 0, 0.5]]
 
 
 def test_measures_of_one_kind_alone_do_not_exist():
-    c = metrics.curve([1, 1], [0.2, 0.9])
+    c = metrics.threshold_curve([1, 1], [0.2, 0.9])
     for measure in (metrics.auc, metrics.eer, metrics.average_precision):
         assert np.isnan(measure(c)).all()
     assert np.isnan(metrics.recall_at(c, 0.05)).all()
-    assert np.isnan(metrics.auc(metrics.curve([], []))).all()
+    assert np.isnan(metrics.auc(metrics.threshold_curve([], []))).all()
 
 
 def test_recall_at_a_false_positive_rate_is_that_of_a_real_threshold():
     is_fake = [1] * 4 + [0] * 20
     p_fake = [0.9, 0.8, 0.5, 0.1, 0.7, *np.linspace(0.4, 0.2, 19)]
-    c = metrics.curve(is_fake, p_fake)
+    c = metrics.threshold_curve(is_fake, p_fake)
     assert metrics.recall_at(c, 0.01) == pytest.approx([2 / 4])  # not one real may be accused
     assert metrics.recall_at(c, 0.05) == pytest.approx([3 / 4])  # one of twenty may
 
@@ -131,7 +131,7 @@ def test_curves_with_weights_are_scikit_learns(seed):
     is_fake = np.append([0, 1], rng.integers(0, 2, 40))
     p_fake = rng.integers(0, 12, 42) / 11  # with ties
     weights = rng.integers(1, 4, (3, 42)).astype(float)
-    c = metrics.curve(is_fake, p_fake, weights)
+    c = metrics.threshold_curve(is_fake, p_fake, weights)
     for row, w in enumerate(weights):
         auc = sk.roc_auc_score(is_fake, p_fake, sample_weight=w)
         assert metrics.auc(c)[row] == pytest.approx(auc)

@@ -9,7 +9,7 @@ import pytest
 
 from classify.errors import ChangedError
 from classify.evaluation.predict import score_split
-from classify.evaluation.thresholds import FILE, operating, operating_if_known
+from classify.evaluation.thresholds import FILE, operating_point, operating_point_or_default
 from classify.reporting.provenance import of_verdicts
 from classify.reporting.report import make_report
 from classify.training.runs import Run
@@ -26,7 +26,7 @@ def judged(videos_manifest, tmp_path_factory):
     run = train_tiny(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r", epochs=1)
     for split in ("val", "test"):
         score_split(run, split)
-    operating(run)
+    operating_point(run)
     return run
 
 
@@ -144,7 +144,7 @@ def rewritten(path, **changes):
 
 def test_another_threshold_in_the_file_is_not_taken(judged, run, capsys):
     rewritten(run.folder / FILE, frame_threshold=0.01, temperature=3.0)
-    assert operating(run) == operating(judged)
+    assert operating_point(run) == operating_point(judged)
     assert f"{FILE} was written anew: it was not what validation gives" in capsys.readouterr().out
     assert json.loads((run.folder / FILE).read_text())["frame_threshold"] != 0.01
 
@@ -158,22 +158,22 @@ def away(run):
 
 def test_away_from_the_data_a_threshold_is_taken_by_its_digest(judged, run, capsys):
     elsewhere = away(run)
-    assert operating_if_known(elsewhere) == operating(judged)
+    assert operating_point_or_default(elsewhere) == operating_point(judged)
     rewritten(run.folder / FILE, clip_threshold=0.01)
-    for function in (operating, operating_if_known):
+    for function in (operating_point, operating_point_or_default):
         with pytest.raises(ChangedError, match=r"operating\.json was changed after it was written"):
             function(elsewhere)
     kept = json.loads((judged.folder / FILE).read_text())
     older = {k: v for k, v in kept.items() if k not in ("digest", "manifest", "no_better")}
     (run.folder / FILE).write_text(json.dumps(older))
-    found = operating_if_known(elsewhere)
-    assert found.temperature == operating(judged).temperature
+    found = operating_point_or_default(elsewhere)
+    assert found.temperature == operating_point(judged).temperature
     assert "is taken as it is: an older version wrote it" in capsys.readouterr().out
 
 
 def test_a_changed_report_says_nothing_of_what_verdicts_are_worth(run):
     make_report(run)
-    at = operating(run)
+    at = operating_point(run)
     assert "On its own test split its AUC against originals was" in of_verdicts(run, at, [])
     path = run.folder / "report/report.json"
     report = json.loads(path.read_text())
@@ -219,7 +219,7 @@ def test_a_run_of_before_the_log_loss_was_logged_is_read_and_reported(run):
 def test_changed_answers_of_the_probe_are_refused(videos_manifest, tmp_path):
     copy = shutil.copytree(videos_manifest.folder, tmp_path / "m")
     manifest = type(videos_manifest).read(copy)
-    answer = shortcuts.Answer("fake against real", "fake against real", 0.9, 0.8, 4, 50, "red")
+    answer = shortcuts.ProbeResult("fake against real", "fake against real", 0.9, 0.8, 4, 50, "red")
     shortcuts.write(manifest, [answer])
     assert shortcuts.read(manifest) == [answer]
     path = copy / "probe.json"

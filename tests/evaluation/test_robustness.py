@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from classify.evaluation import robustness as module
-from classify.evaluation.robustness import DAMAGES, UNTOUCHED, blurred, downscaled, noisy, video
+from classify.evaluation.robustness import (
+    DAMAGES,
+    UNTOUCHED,
+    blurred,
+    downscaled,
+    h264_compressed,
+    noisy,
+)
 from classify.reporting.report import make_report
 from ffpp_tools.video.image import through_jpeg
 from tests.training.test_train import train_tiny
@@ -27,7 +34,7 @@ def away(image, damage):
     "damages",
     [
         [lambda i, q=q: through_jpeg(i, q) for q in (90, 70, 50, 30)],
-        [lambda i, c=c: video(i, c) for c in (23, 32, 40)],
+        [lambda i, c=c: h264_compressed(i, c) for c in (23, 32, 40)],
         [lambda i, f=f: downscaled(i, f) for f in (2, 4)],
         [lambda i, s=s: blurred(i, s) for s in (1, 2)],
         [lambda i, s=s: noisy(i, s) for s in (5, 10)],

@@ -9,7 +9,7 @@ import pytest
 
 from classify.evaluation.compare import compare
 from classify.evaluation.split_audit import UNREADABLE, split_audit
-from classify.evaluation.thresholds import operating
+from classify.evaluation.thresholds import operating_point
 from classify.reporting.provenance import of_run, of_verdicts
 from classify.reporting.report import make_report, report_on_file
 from ffpp_tools.files import sha256
@@ -77,7 +77,7 @@ def test_when_it_is_no_longer_there_neither_is_the_leak(trained):
     found = make_report(trained)
     assert found.provenance.startswith(f"Split: grouped. {CLEAN}")
     assert not found.leaks
-    assert LEAKS not in of_verdicts(trained, operating(trained), [])
+    assert LEAKS not in of_verdicts(trained, operating_point(trained), [])
 
 
 def test_intervals_are_over_the_groups_of_now(trained):
@@ -107,7 +107,7 @@ def test_rows_of_train_that_were_put_into_test_are_found(trained, tmp_path):
     info["root"] = str(trained.manifest.root)
     info["files"]["test.csv"] = sha256(folder / "test.csv")
     (folder / "manifest.json").write_text(json.dumps(info))
-    said = of_run(trained, Manifest.read(folder), "test", operating(trained))
+    said = of_run(trained, Manifest.read(folder), "test", operating_point(trained))
     assert LEAKS in said
     assert "frames of the same clip" in said
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ffpp_tools.extraction.clip_faces import Relatives, sights
+from ffpp_tools.extraction.clip_faces import RelatedData, faces_by_frame
 from ffpp_tools.extraction.clips import extract_family
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.stills import extract_stills, read_still
 from ffpp_tools.faces import paired
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import Box, FindSettings
-from ffpp_tools.faces.unchanged_fakes import Changes
+from ffpp_tools.faces.unchanged_fakes import ChangeDetector
 from ffpp_tools.files import sha256
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import Family, families, find_clips
@@ -195,8 +195,8 @@ def long_face2face(ffpp):
     """The name of a target whose Face2Face is longer than its original."""
     for clip in find_clips(ffpp, ["Face2Face"]):
         own = ffpp / f"original_sequences/youtube/c23/videos/{clip.target_id}.mp4"
-        last_planned = (demux.probe(clip.path).n_frames - 1) // 10 * 10
-        if last_planned >= demux.probe(own).n_frames:
+        last_planned = (demux.read_video(clip.path).n_frames - 1) // 10 * 10
+        if last_planned >= demux.read_video(own).n_frames:
             return clip.target_id
     pytest.fail("the demo draws some")
 
@@ -456,7 +456,7 @@ def test_aligned_crops_are_all_of_one_size(ffpp, tmp_path):
 
 def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeypatch):
     """A pipe that nobody writes to: opening it, which is refused otherwise, never returns."""
-    monkeypatch.setattr("ffpp_tools.files.irregular", lambda path: "")
+    monkeypatch.setattr("ffpp_tools.files.special_file_kind", lambda path: "")
     root = tmp_path / "ffpp"
     folder = root / "original_sequences/youtube/c23/videos"
     folder.mkdir(parents=True)
@@ -499,8 +499,8 @@ def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
     frames = [decode.Frame(i, float(i), Picture(im)) for i, im in enumerate([*large, *small])]
     clip = Clip("Youtube", "c23", "000", tmp_path / "000.mp4")
     settings = ClipSettings(smooth=3)
-    relatives = Relatives(None, {}, "", None)
-    found = list(sights(clip, iter(frames), settings, relatives))
+    relatives = RelatedData(None, {}, "", None)
+    found = list(faces_by_frame(clip, iter(frames), settings, relatives))
     assert [len(s.faces) for s in found] == [1, 1, 1, 1]
     for sight in found[2:]:
         assert sight.faces[0].box.x + sight.faces[0].box.width <= 320
@@ -509,9 +509,9 @@ def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
 def sight_of(picture, like, mask=None):
     """What is seen in one frame of a fake."""
     clip = Clip("Deepfakes", "c23", "000_001", Path("000_001.mp4"))
-    relatives = Relatives(None, {0: like} if like else {}, "", None)
+    relatives = RelatedData(None, {0: like} if like else {}, "", None)
     frames = iter([decode.Frame(0, 0.0, picture)])
-    (found,) = sights(clip, frames, ClipSettings(), relatives, mask, Changes(clip))
+    (found,) = faces_by_frame(clip, frames, ClipSettings(), relatives, mask, ChangeDetector(clip))
     return found
 
 
@@ -520,7 +520,7 @@ def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
     large, small = sorted(found_in(picture.image), key=lambda face: face.box.x)
     assert large.box.area > small.box.area
     known = [replace(large, track=0), replace(small, track=1)]
-    like = paired.keep(picture, known, 1, "c23")
+    like = paired.reduce_original(picture, known, 1, "c23")
     assert sight_of(picture, like).chosen == 1
     assert sight_of(picture, like, lambda index, picture: None).chosen == 1  # it could not be read
     mask = np.zeros((360, 640), np.uint8)
@@ -530,8 +530,8 @@ def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
 
 def test_an_originals_mask_is_not_read_where_there_is_one_face_alone():
     frames = iter([decode.Frame(0, 0.0, Picture(scene(360, 640, [(3, 320, 10, 20)])))])
-    clip, alone = Clip("Youtube", "c23", "000", Path("000.mp4")), Relatives(None, {}, "", None)
-    (found,) = sights(
+    clip, alone = Clip("Youtube", "c23", "000", Path("000.mp4")), RelatedData(None, {}, "", None)
+    (found,) = faces_by_frame(
         clip, frames, ClipSettings(), alone, lambda index, picture: pytest.fail("read")
     )
     assert found.chosen == 0
@@ -539,5 +539,5 @@ def test_an_originals_mask_is_not_read_where_there_is_one_face_alone():
 
 def test_where_the_original_shows_nobody_the_fake_is_searched_itself():
     picture = Picture(scene(360, 640, [(3, 320, 10, 20)]))
-    found = sight_of(picture, paired.keep(picture, [], None, "c23"))
+    found = sight_of(picture, paired.reduce_original(picture, [], None, "c23"))
     assert [face.box_from for face in found.faces] == ["detected"]

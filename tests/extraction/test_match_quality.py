@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.match_quality import Like, harmonised, like_clips
+from ffpp_tools.extraction.match_quality import ReferenceFaces, harmonised, reference_faces
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.extraction.settings_file import recorded_settings
@@ -51,13 +51,13 @@ def test_stronger_compression_leaves_less(image):
 
 def test_the_same_still_always_becomes_the_same(image):
     assert np.array_equal(*(harmonised(image, face_of(image, 90), 60, "c40") for _ in range(2)))
-    like = Like((("c23", 50), ("c23", 60), ("c40", 70)))
+    like = ReferenceFaces((("c23", 50), ("c23", 60), ("c40", 70)))
     assert {like.face("CelebA", f"{i:06d}") for i in range(50)} == set(like.faces)
 
 
 def test_a_still_is_made_like_the_same_face_in_every_process_and_every_category_its_own():
     """Not by Python's own hash, which differs from process to process."""
-    like = Like(tuple(("c23", side) for side in range(100)))
+    like = ReferenceFaces(tuple(("c23", side) for side in range(100)))
     names = [f"{i:06d}" for i in range(4)]
     assert [like.face("CelebA", name)[1] for name in names] == [73, 59, 93, 75]
     assert [like.face("CelebA-HQ", name)[1] for name in names] == [27, 17, 75, 93]
@@ -72,7 +72,7 @@ def clips(ffpp, tmp_path):
 
 
 def test_stills_get_faces_as_large_as_the_clips(clips, world):
-    like = like_clips(clips, {})
+    like = reference_faces(clips, {})
     assert {compression for compression, _ in like.faces} == {"c23"}
     found = find_stills(world / "CelebA-HQ", "CelebA-HQ")
     faces = extract_still_dataset(found, clips, StillSettings(harmonise=like)).faces
@@ -84,14 +84,14 @@ def test_stills_get_faces_as_large_as_the_clips(clips, world):
 
 
 def test_a_second_run_goes_on_alike_though_clips_have_come_since(clips, ffpp, world):
-    like = like_clips(clips, {})
+    like = reference_faces(clips, {})
     extract_still_dataset(
         find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=4), clips, StillSettings(harmonise=like)
     )
     before = hashes(clips / "faces/CelebA-HQ")
     more = find_clips(ffpp, ["Deepfakes"])
     extract_dataset(families(ffpp, more), clips, SETTINGS)
-    again = like_clips(clips, recorded_settings(clips))
+    again = reference_faces(clips, recorded_settings(clips))
     assert again == like
     extract_still_dataset(
         find_stills(world / "CelebA-HQ", "CelebA-HQ"), clips, StillSettings(harmonise=again)
@@ -103,12 +103,12 @@ def test_a_second_run_goes_on_alike_though_clips_have_come_since(clips, ffpp, wo
 
 def test_without_clips_there_is_nothing_to_be_like(tmp_path, world):
     with pytest.raises(SettingsError, match="run ffpp-extract first"):
-        like_clips(tmp_path, {})
+        reference_faces(tmp_path, {})
     extract_still_dataset(find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=2), tmp_path)
     with pytest.raises(SettingsError, match="extract Youtube first"):
-        like_clips(tmp_path, {})
+        reference_faces(tmp_path, {})
 
 
 def test_whole_stills_cannot_be_harmonised():
     with pytest.raises(SettingsError, match="no face is looked for"):
-        StillSettings(whole=True, harmonise=Like((("c23", 50),)))
+        StillSettings(whole=True, harmonise=ReferenceFaces((("c23", 50),)))

@@ -10,7 +10,7 @@ from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.files import sha256
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
-from ffpp_tools.store.ledger import account
+from ffpp_tools.store.ledger import status_counts
 from ffpp_tools.store.schema import STATUSES
 from ffpp_tools.store.tables import read_faces, read_frames
 from tests.conftest import SETTINGS
@@ -48,7 +48,7 @@ def test_one_broken_clip_does_not_stop_the_others(few, tmp_path, ffpp):
     statuses = summary.frames.groupby("clip")["status"].unique()
     assert list(statuses["000"]) == ["unreadable"]
     assert list(statuses["001"]) == ["ok"]
-    assert account(summary.frames).loc[("Youtube", "c23"), "unreadable"] == 1
+    assert status_counts(summary.frames).loc[("Youtube", "c23"), "unreadable"] == 1
 
 
 def test_a_repaired_clip_is_extracted_on_request_and_a_good_one_is_left(few, tmp_path):
@@ -121,7 +121,7 @@ def test_real_clips_give_the_planned_frames_and_nearly_all_hold_a_face(real_data
     root = real_data / "data/FaceForensics++"
     clips = find_clips(root, compressions=["c40"])
     summary = extract_dataset(families(root, clips), tmp_path, workers=Workers(2))
-    planned = account(summary.frames)["planned"].droplevel("compression").to_dict()
+    planned = status_counts(summary.frames)["planned"].droplevel("compression").to_dict()
     assert planned == {
         "Actors": 134,
         "Deepfakes": 147,

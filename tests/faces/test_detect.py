@@ -5,7 +5,7 @@ import pytest
 
 from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, load, near, search
+from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, find_faces, load, near
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.image import Picture
@@ -43,7 +43,7 @@ def scene(height, width, faces):
 
 def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
     for clip in find_clips(ffpp, limit=2):
-        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
+        for frame in decode.frames(demux.read_video(clip.path), [0, 20]):
             found = [f.box for f in coarse_to_fine(frame.picture, HOG)]
             expected = packages_boxes(frame.picture.image)
             assert expected
@@ -53,8 +53,8 @@ def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
 
 def test_a_full_search_gives_exactly_the_packages_boxes(ffpp):
     for clip in find_clips(ffpp, limit=1):
-        for frame in decode.frames(demux.probe(clip.path), [0, 20]):
-            found = search(frame.picture, FindSettings(search="full"))
+        for frame in decode.frames(demux.read_video(clip.path), [0, 20]):
+            found = find_faces(frame.picture, FindSettings(search="full"))
             assert [f.box for f in found] == packages_boxes(frame.picture.image)
 
 
@@ -63,7 +63,7 @@ def test_a_full_search_cuts_boxes_at_the_edge_like_the_package():
     at_the_edge = 0
     for top in range(60, 120, 4):
         image = face[top:]
-        boxes = [f.box for f in search(Picture(image), FindSettings(search="full"))]
+        boxes = [f.box for f in find_faces(Picture(image), FindSettings(search="full"))]
         assert boxes == packages_boxes(image)
         at_the_edge += any(box.y == 0 for box in boxes)
     assert at_the_edge
@@ -71,9 +71,9 @@ def test_a_full_search_cuts_boxes_at_the_edge_like_the_package():
 
 def test_the_convolutional_detector_is_the_packages_too():
     image = scene(160, 200, [(3, 150, 20, 5)])
-    (face,) = search(Picture(image), FindSettings("cnn", "full"))
+    (face,) = find_faces(Picture(image), FindSettings("cnn", "full"))
     assert [face.box] == packages_boxes(image, "cnn")
-    (fast,) = search(Picture(image), FindSettings("cnn"))
+    (fast,) = find_faces(Picture(image), FindSettings("cnn"))
     assert fast.box.overlap(face.box) > 0.5
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ffpp_tools.faces import paired, unchanged_fakes
-from ffpp_tools.faces.detect import FindSettings, coarse_to_fine, load, search
+from ffpp_tools.faces.detect import FindSettings, coarse_to_fine, find_faces, load
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.image import Picture
@@ -14,11 +14,11 @@ HOG = load("hog")
 def kept(image, compression="c23"):
     """The copy of an original's frame with the faces found in it."""
     picture = Picture(image)
-    return paired.keep(picture, coarse_to_fine(picture, HOG), 0, compression)
+    return paired.reduce_original(picture, coarse_to_fine(picture, HOG), 0, compression)
 
 
 def pictures(clip, indices):
-    return [f.picture for f in decode.frames(demux.probe(clip.path), indices)]
+    return [f.picture for f in decode.frames(demux.read_video(clip.path), indices)]
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_frame_that_is_all_face_proves_nothing():
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     picture = Picture(noise)
     face = paired.Face(paired.Box(0, 0, 100, 100), 1.0)
-    assert paired.match(picture, paired.keep(picture, [face], 0, "c23")) is None
+    assert paired.match(picture, paired.reduce_original(picture, [face], 0, "c23")) is None
 
 
 def test_a_small_part_of_a_face_that_was_changed_is_enough():
@@ -110,7 +110,7 @@ def test_the_difference_is_given_in_grey_levels_and_in_the_faces_own_contrast(ff
         lighter = own.copy()
         face = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
         lighter[face] = np.minimum(own[face] + 20 * contrast, 255)
-        like = paired.keep(Picture(own), copy.faces, 0, "c23")
+        like = paired.reduce_original(Picture(own), copy.faces, 0, "c23")
         found[contrast] = paired.match(Picture(lighter), like).difference(box)
     (level, relative), (dark_level, dark_relative) = found[1.0], found[0.5]
     assert level == pytest.approx(20, abs=1)
@@ -125,14 +125,14 @@ def test_on_real_clips_every_fake_matches_its_original_and_no_other(real_data):
     methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
     copies = {}
     for name, clip in originals.items():
-        video = demux.probe(clip.path)
+        video = demux.read_video(clip.path)
         for frame in decode.frames(video, range(0, video.n_frames, 25)):
-            faces = search(frame.picture, FindSettings())
-            copies[name, frame.index] = paired.keep(frame.picture, faces, 0, "c40")
+            faces = find_faces(frame.picture, FindSettings())
+            copies[name, frame.index] = paired.reduce_original(frame.picture, faces, 0, "c40")
     least = dict.fromkeys(methods, np.inf)
     judged = 0
     for clip in find_clips(root, methods):
-        video = demux.probe(clip.path)
+        video = demux.read_video(clip.path)
         for frame in decode.frames(video, range(0, video.n_frames, 25)):
             wrong = copies.get((clip.source_id, frame.index))
             assert wrong is None or paired.match(frame.picture, wrong) is None

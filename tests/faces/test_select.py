@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ffpp_tools.faces.detect import Box, Face
-from ffpp_tools.faces.select import MaskVideo, fitted, forged, largest, outside
+from ffpp_tools.faces.select import MaskVideo, fitted, forged_face, largest_face, outside
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.decode_limits import Limits
@@ -16,16 +16,16 @@ def test_largest_is_by_area_and_settles_ties_by_place():
     small, left, right = (
         Face(Box(*b), 1.0) for b in [(0, 0, 9, 9), (5, 5, 10, 10), (8, 1, 10, 10)]
     )
-    assert largest([right, small, left]) == left
-    assert largest([small, right]) == right
+    assert largest_face([right, small, left]) == left
+    assert largest_face([small, right]) == right
     above = Face(Box(5, 2, 10, 10), 1.0)
-    assert largest([left, above]) == above
+    assert largest_face([left, above]) == above
 
 
 def test_a_guess_is_not_preferred_to_a_sure_face_however_large():
     guess, sure = Face(Box(0, 0, 90, 90), 0.1), Face(Box(0, 0, 10, 10), 1.0)
-    assert largest([guess, sure]) == sure
-    assert largest([guess]) == guess
+    assert largest_face([guess, sure]) == sure
+    assert largest_face([guess]) == guess
 
 
 FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0, track=1)]
@@ -39,20 +39,20 @@ FRAME = Picture(np.zeros((100, 200, 3), np.uint8))
 def test_the_forged_face_is_the_one_that_the_mask_covers(x, width, expected):
     mask = np.zeros((100, 200), np.uint8)
     mask[10:60, x : x + width] = 255
-    assert forged(FACES, mask, FRAME) is expected
+    assert forged_face(FACES, mask, FRAME) is expected
 
 
 def test_a_mask_may_show_the_middle_of_the_frame_only():
     mask = np.zeros((80, 140), np.uint8)  # from (30, 10) on
     mask[0:40, 0:18] = 255  # in the frame: x from 30 to 48, y from 10 to 50
-    assert forged(FACES, mask, FRAME) is FACES[0]
+    assert forged_face(FACES, mask, FRAME) is FACES[0]
     mask = np.zeros((80, 140), np.uint8)
     mask[0:40, 70:100] = 255  # in the frame: x from 100 to 130
-    assert forged(FACES, mask, FRAME) is FACES[1]
+    assert forged_face(FACES, mask, FRAME) is FACES[1]
 
 
 def test_no_mask_no_answer():
-    assert forged(FACES, None, FRAME) is None
+    assert forged_face(FACES, None, FRAME) is None
 
 
 def test_the_demos_masks_cover_its_faces(ffpp):
@@ -65,12 +65,12 @@ def test_the_demos_masks_cover_its_faces(ffpp):
             faces = found_in(frame)
             bystander = Face(Box(0, 0, 20, 20), 1.0, track=5)
             mask = MaskVideo(clip.mask, [10], Limits())(10, Picture(frame))
-            assert forged([bystander, *faces], mask, Picture(frame)) == faces[0]
+            assert forged_face([bystander, *faces], mask, Picture(frame)) == faces[0]
             assert outside([bystander, *faces], mask, Picture(frame)) == {5}
 
 
 def frame_of(path, index):
-    (frame,) = decode.frames(demux.probe(path), [index])
+    (frame,) = decode.frames(demux.read_video(path), [index])
     return frame.picture.image
 
 

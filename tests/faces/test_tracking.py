@@ -4,7 +4,7 @@ import pytest
 
 from ffpp_tools.faces import detect, tracking
 from ffpp_tools.faces.detect import Box, Face, FindSettings, coarse_to_fine, load
-from ffpp_tools.faces.tracking import Follower, Tracker, smoothed
+from ffpp_tools.faces.tracking import FaceFinder, Tracker, smoothed
 from ffpp_tools.video.image import Picture
 from tests.faces.test_detect import scene
 
@@ -31,7 +31,7 @@ def searches(monkeypatch):
 
 def test_a_face_is_followed_from_frame_to_frame(searches):
     frames = pictures(*([(3, 260, 100 + 9 * i, 40)] for i in range(5)))
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     for i, picture in enumerate(frames):
         (face,) = follower.find(picture, float(i))
         (found,) = coarse_to_fine(picture, HOG)
@@ -43,7 +43,7 @@ def test_a_face_is_followed_from_frame_to_frame(searches):
 
 def test_a_face_that_jumps_is_searched_for_everywhere(searches):
     first, second = pictures([(3, 220, 20, 60)], [(3, 220, 400, 60)])
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     follower.find(first, 0.0)
     (face,) = follower.find(second, 1.0)
     assert (face.box_from, face.track) == ("detected", 0)
@@ -53,7 +53,7 @@ def test_a_face_that_jumps_is_searched_for_everywhere(searches):
 
 def test_a_newcomer_is_noticed_after_a_few_seconds():
     alone, both = [(3, 220, 20, 60)], [(3, 220, 20, 60), (8, 300, 330, 30)]
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     seen = [len(follower.find(p, float(i))) for i, p in enumerate(pictures(alone, *[both] * 6))]
     assert seen[0] == 1
     assert seen[-1] == 2
@@ -62,7 +62,7 @@ def test_a_newcomer_is_noticed_after_a_few_seconds():
 
 def test_a_full_search_follows_nobody():
     frames = pictures(*[[(3, 220, 20, 60)]] * 2)
-    follower = Follower(FindSettings(search="full"))
+    follower = FaceFinder(FindSettings(search="full"))
     assert [follower.find(p, float(i))[0].box_from for i, p in enumerate(frames)] == [
         "detected"
     ] * 2
@@ -70,7 +70,7 @@ def test_a_full_search_follows_nobody():
 
 def test_what_others_saw_is_where_it_goes_on(searches):
     frames = pictures(*([(3, 260, 100 + 9 * i, 40)] for i in range(3)))
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     (face,) = coarse_to_fine(frames[0], HOG)
     follower.saw([Face(face.box, 1.0, "twin", 4)], frames[0], 0.0)
     assert [f.track for f in follower.find(frames[1], 1.0)] == [4]
@@ -87,7 +87,7 @@ def crossing(step):
 @pytest.mark.parametrize("step", [20, 50, 80])
 def test_tracks_are_stable_when_two_people_cross(step):
     """At 80 pixels a frame both move a third of their heads' width, and are hidden for two."""
-    tracker, follower = Tracker(), Follower(FindSettings())
+    tracker, follower = Tracker(), FaceFinder(FindSettings())
     for find in (
         lambda p, t: tracker.assign(coarse_to_fine(p, HOG), p, t),
         follower.find,
@@ -128,7 +128,7 @@ def test_smoothing_takes_the_mean_of_each_persons_own_boxes():
 
 
 def test_somebody_new_never_gets_a_number_that_others_have_seen():
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     both, other = pictures([(3, 260, 20, 40), (2, 230, 380, 60)], [(4, 260, 200, 40)])
     left, right = sorted(coarse_to_fine(both, HOG), key=lambda f: f.box.x)
     follower.saw([Face(left.box, 1.0, "twin", 0), Face(right.box, 1.0, "twin", 1)], both, 0.0)
@@ -173,7 +173,7 @@ def test_faces_are_followed_only_where_each_is_surely_found(monkeypatch, last, n
     monkeypatch.setattr(detect, "near", lambda picture, box, detector: near[box.x])
     monkeypatch.setattr(detect, "search", lambda *_: searched.append(1) or [])
     (picture,) = pictures([])
-    follower = Follower(FindSettings())
+    follower = FaceFinder(FindSettings())
     follower._searched_s = 0.0
     follower.saw([replace(f, track=i) for i, f in enumerate(last)], picture, 0.0)
     assert len(follower.find(picture, 1.0)) == (len(last) if followed else 0)

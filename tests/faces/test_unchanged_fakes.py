@@ -7,7 +7,7 @@ import pytest
 
 from ffpp_tools.faces import paired, unchanged_fakes
 from ffpp_tools.faces.detect import Box, Face, coarse_to_fine
-from ffpp_tools.faces.unchanged_fakes import Changes
+from ffpp_tools.faces.unchanged_fakes import ChangeDetector
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video.image import Picture
@@ -45,12 +45,12 @@ def test_unchanged_faces_of_swaps_are_told_from_changed_ones(
     first = full_decode(write(tmp_path / "own.mp4", own, **x264))
     second = full_decode(write(tmp_path / "mixed.mp4", mixed, **x264))
     copies = [
-        paired.keep(Picture(image), found, 0, compression)
+        paired.reduce_original(Picture(image), found, 0, compression)
         for image, found in zip(first, faces, strict=True)
     ]
     told = {"FaceSwap": [], "NeuralTextures": []}
     for category, answers in told.items():
-        changes = Changes(clip_of(category, compression))
+        changes = ChangeDetector(clip_of(category, compression))
         for copy, image in zip(copies, second, strict=True):
             picture = Picture(image)
             twin = paired.match(picture, copy)
@@ -74,12 +74,12 @@ def twin_with(*differences, compression="c40"):
     plain = np.full((paired.FACE_SIDE,) * 2, 100, np.uint8)
     plain[::4, ::2] = 220  # a contrast of its own
     faces = tuple(FACES[: len(differences)])
-    own = paired.Copy(compression, 300, 80, plain, faces, 0, (plain,) * len(faces))
-    return paired.Twin(own, faces, tuple(plain + np.uint8(d) for d in differences))
+    own = paired.OriginalFrame(compression, 300, 80, plain, faces, 0, (plain,) * len(faces))
+    return paired.MatchedFrame(own, faces, tuple(plain + np.uint8(d) for d in differences))
 
 
 def seen(category, frames, compression="c40"):
-    changes = Changes(clip_of(category, compression))
+    changes = ChangeDetector(clip_of(category, compression))
     for differences in frames:
         twin = twin_with(*differences)
         found = changes.of_frame(twin.faces, PICTURE, twin, None)
@@ -105,7 +105,7 @@ def test_bystanders_differ_by_noise_and_by_half_of_somebody_elses_difference(cat
 
 def test_people_who_are_never_seen_together_are_not_compared():
     """One person before and after a cut has two tracks."""
-    changes = Changes(clip_of("NeuralTextures"))
+    changes = ChangeDetector(clip_of("NeuralTextures"))
     for track, difference in [(0, 2)] * 4 + [(1, 20)] * 4:
         twin = twin_with(difference)
         face = dataclasses.replace(FACES[0], track=track)
@@ -118,16 +118,18 @@ def test_a_dark_bystander_is_judged_by_its_own_contrast():
     dark = np.full((paired.FACE_SIDE,) * 2, 20, np.uint8)
     dark[::8, ::2] += 12
     patches = (dark, twin_with(0).original.patches[0])
-    own = paired.Copy("c40", 300, 80, dark, tuple(FACES[:2]), 0, patches)
-    changes = Changes(clip_of("NeuralTextures"))
+    own = paired.OriginalFrame("c40", 300, 80, dark, tuple(FACES[:2]), 0, patches)
+    changes = ChangeDetector(clip_of("NeuralTextures"))
     for _ in range(4):
-        twin = paired.Twin(own, tuple(FACES[:2]), (dark + np.uint8(2), patches[1] + np.uint8(20)))
+        twin = paired.MatchedFrame(
+            own, tuple(FACES[:2]), (dark + np.uint8(2), patches[1] + np.uint8(20))
+        )
         changes.of_frame(FACES[:2], PICTURE, twin, None)
     assert changes.bystanders() == set(), "two grey levels are much of so little contrast"
 
 
 def test_a_mask_leaves_nothing_for_pixels_to_decide():
-    changes = Changes(clip_of("Deepfakes"))
+    changes = ChangeDetector(clip_of("Deepfakes"))
     twin = twin_with(0, 20)
     white = np.full((80, 300), 255, np.uint8)
     found = changes.of_frame(twin.faces, PICTURE, twin, white)
@@ -136,7 +138,7 @@ def test_a_mask_leaves_nothing_for_pixels_to_decide():
     for _ in range(4):  # past the mask's end
         changes.of_frame(twin.faces, PICTURE, twin, None)
     assert changes.bystanders() == {0}, "which counts for the frames without a mask alone"
-    changes = Changes(clip_of("Deepfakes"))
+    changes = ChangeDetector(clip_of("Deepfakes"))
     half = white.copy()
     half[:, 90:] = 0
     found = changes.of_frame(twin.faces, PICTURE, twin, half)
@@ -144,7 +146,7 @@ def test_a_mask_leaves_nothing_for_pixels_to_decide():
 
 
 def test_a_frame_without_its_original_is_judged_by_its_mask_alone():
-    changes = Changes(clip_of("Deepfakes"))
+    changes = ChangeDetector(clip_of("Deepfakes"))
     (change,) = changes.of_frame(FACES[:1], PICTURE, None, None).values()
     assert math.isnan(change.difference)
     assert change.unchanged_by == ""
@@ -162,7 +164,7 @@ def test_the_worse_of_two_compressions_sets_the_limit():
         ("raw", "raw", ""),
         ("c40", "raw", "pixels"),
     ):
-        changes = Changes(clip_of("FaceSwap", own))
+        changes = ChangeDetector(clip_of("FaceSwap", own))
         twin = twin_with(between, compression=originals)
         (change,) = changes.of_frame(twin.faces, PICTURE, twin, None).values()
         assert change.unchanged_by == by, (own, originals)
@@ -172,8 +174,8 @@ def test_what_is_little_in_grey_levels_may_be_much_for_a_dark_face():
     flat = np.full((paired.FACE_SIDE,) * 2, 20, np.uint8)
     flat[::8, ::2] += 12
     for patch, by in ((flat, ""), (twin_with(0).original.patches[0], "pixels")):
-        own = paired.Copy("c40", 300, 80, patch, tuple(FACES[:1]), 0, (patch,))
-        twin = paired.Twin(own, tuple(FACES[:1]), (patch + np.uint8(2),))
-        (change,) = Changes(clip_of()).of_frame(FACES[:1], PICTURE, twin, None).values()
+        own = paired.OriginalFrame("c40", 300, 80, patch, tuple(FACES[:1]), 0, (patch,))
+        twin = paired.MatchedFrame(own, tuple(FACES[:1]), (patch + np.uint8(2),))
+        (change,) = ChangeDetector(clip_of()).of_frame(FACES[:1], PICTURE, twin, None).values()
         assert change.difference == pytest.approx(2, abs=0.01)
         assert change.unchanged_by == by

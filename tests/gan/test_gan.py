@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from scipy.linalg import sqrtm
 
-from classify.backend import policy
+from classify.backend import dtype_policy
 from classify.errors import ClassifyError, DownloadError, PackError, RunError
 from classify.gan import report as reporting
 from classify.gan.collapse import GanEpoch, diversity, remarks
-from classify.gan.dcgan import GENERATED, GENERATOR, REAL, built, compile_for_here
+from classify.gan.dcgan import GENERATED, GENERATOR, REAL, build_dcgan, compile_for_here
 from classify.gan.frechet import feature_network, features, frechet_distance
-from classify.gan.generate import generate, noise_of, pictures_of
+from classify.gan.generate import generate, generated_images, noise_of
 from classify.gan.real_faces import ARRAY, GanBatches, find_pictures
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
@@ -25,7 +25,7 @@ from classify.training.checkpoints import write_log
 from classify.training.runs import load_model
 from ffpp_tools.errors import LockedError
 from ffpp_tools.sources.stills import images_below
-from ffpp_tools.store.locks import alone_in
+from ffpp_tools.store.locks import folder_lock
 from tests.demo.test_world import hashes
 from tests.reporting.test_report import pictures_in
 
@@ -58,7 +58,7 @@ def weights_of(folder):
 
 
 def test_the_networks_are_the_dcgans():
-    model = built(dataclasses.replace(TINY, size=64, filters=8))
+    model = build_dcgan(dataclasses.replace(TINY, size=64, filters=8))
     maps = [layer.output.shape[1:] for layer in model.generator.layers if "conv" in layer.name]
     assert maps == [(8, 8, 32), (16, 16, 16), (32, 32, 8), (64, 64, 3)]
     made = keras.ops.convert_to_numpy(model.generator(batch(TINY)[0][1]))
@@ -79,7 +79,7 @@ def test_the_networks_are_the_dcgans():
 def test_each_loss_moves_its_own_network_only():
     import tensorflow as tf
 
-    model = built(TINY)
+    model = build_dcgan(TINY)
     (pictures, noise), y = batch(TINY)
     with tf.GradientTape() as tape:
         total = model.compute_loss(y=y, y_pred=model((pictures, noise), training=True))
@@ -91,7 +91,7 @@ def test_each_loss_moves_its_own_network_only():
         )
 
     # The textbook: two networks, two losses, two tapes.
-    again = built(TINY)
+    again = build_dcgan(TINY)
     real = tf.cast(pictures, tf.float32) / 127.5 - 1
     with tf.GradientTape() as of_critic, tf.GradientTape() as of_generator:
         made = again.generator(noise, training=True)
@@ -112,7 +112,7 @@ def test_each_loss_moves_its_own_network_only():
     ("still", "learns"), [("generator", (REAL, GENERATED)), ("discriminator", (GENERATOR,))]
 )
 def test_either_network_learns_against_one_that_stands_still(still, learns):
-    model = built(dataclasses.replace(TINY, learning_rate=0.01))
+    model = build_dcgan(dataclasses.replace(TINY, learning_rate=0.01))
     x, y = batch(TINY)
     for _ in range(30):  # so that the discriminator has something to say
         model.train_on_batch(x, y)
@@ -158,7 +158,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
         resume(tmp_path / "r")
     with pytest.raises(RunError, match="has 2 epochs already"):
         resume(tmp_path / "r", epochs=1)
-    with alone_in(tmp_path / "r", COMMAND), pytest.raises(LockedError, match="gan train"):
+    with folder_lock(tmp_path / "r", COMMAND), pytest.raises(LockedError, match="gan train"):
         resume(tmp_path / "r", epochs=4)
     assert (tmp_path / "r/config.toml").read_bytes() == before
     longer = resume(tmp_path / "r", epochs=4)
@@ -196,7 +196,7 @@ def test_half_precision_trains_and_goes_on(faces, tmp_path):
     train(faces, tmp_path / "cut", dataclasses.replace(mixed, epochs=2))
     cut = resume(tmp_path / "cut", epochs=4)
     assert keras.config.dtype_policy().name == "float32"
-    with policy(mixed_precision=True):
+    with dtype_policy(mixed_precision=True):
         network = load_model(whole.folder / "last.keras", compiled=True)
     assert type(network.optimizer).__name__ == "LossScaleOptimizer"
     assert network.generator.output.dtype == "float32"
@@ -266,7 +266,7 @@ def test_faces_follow_from_generator_seed_and_number(run, tmp_path):
     assert len(faces) == 70
     assert faces[0].shape == (16, 16, 3)
     assert len({face.tobytes() for face in faces}) == 70
-    made = pictures_of(load_model(run.generator()), noise_of([3], 0, TINY.latent))[0]
+    made = generated_images(load_model(run.generator()), noise_of([3], 0, TINY.latent))[0]
     np.testing.assert_array_equal(faces[2][..., ::-1], made)
     assert not np.array_equal(noise_of([3], 0, 8), noise_of([3], 1, 8))
     said = json.loads((tmp_path / "a/generated.json").read_text())
@@ -372,7 +372,7 @@ def test_without_weights_there_is_no_distance(run, monkeypatch):
     images = batches_of(run)
     rows = np.random.default_rng(reporting.SEED).permutation(len(images))[:64]
     for one in found.kept:
-        made = pictures_of(load_model(run.generator(one.epochs)), noise)
+        made = generated_images(load_model(run.generator(one.epochs)), noise)
         assert one.diversity == pytest.approx(diversity(made) / diversity(images[rows]))
 
 

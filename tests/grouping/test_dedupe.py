@@ -15,13 +15,13 @@ from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_datase
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.grouping import dedupe, hamming_pairs
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.dedupe import clean
+from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.hamming_pairs import near_pairs
 from ffpp_tools.grouping.phash import BITS, perceptual_hash
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from ffpp_tools.store.missing_crops import lost_crops
+from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_duplicates, read_faces, read_frames
 from tests.conftest import SETTINGS
@@ -58,7 +58,7 @@ def photographs(world, tmp_path_factory):
 def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs, tmp_path):
     folder, (first, second, third) = photographs
     summary = stills(folder, tmp_path)
-    table = clean(tmp_path)
+    table = find_duplicates(tmp_path)
     assert as_pairs(table) == {
         ("Portraits/z-copy", "identical", f"Portraits/{first}"),
         ("Portraits/z-small", "near", f"Portraits/{second}"),
@@ -76,7 +76,7 @@ def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs,
 def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
     stills(photographs[0], tmp_path)
     assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown())
-    clean(tmp_path)
+    find_duplicates(tmp_path)
     assert not any("clean" in text for text in Dataset.read(tmp_path).unknown())
     stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
     assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown())
@@ -84,10 +84,10 @@ def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, wo
 
 def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
     stills(photographs[0], tmp_path)
-    table = clean(tmp_path, workers=2)
+    table = find_duplicates(tmp_path, workers=2)
     measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "measured").rglob("*.npz")}
     assert measured
-    pd.testing.assert_frame_equal(clean(tmp_path), table)
+    pd.testing.assert_frame_equal(find_duplicates(tmp_path), table)
     assert {p: p.stat().st_mtime_ns for p in measured} == measured
 
 
@@ -95,7 +95,7 @@ def test_a_crop_that_cannot_be_read_is_named(photographs, tmp_path):
     faces = stills(photographs[0], tmp_path).faces
     (tmp_path / faces["path"][5]).write_bytes(b"spoilt")
     item = "/".join(faces["face_id"][5].split("/")[0:3:2])
-    assert (item, "unreadable", "") in as_pairs(clean(tmp_path))
+    assert (item, "unreadable", "") in as_pairs(find_duplicates(tmp_path))
 
 
 def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
@@ -103,7 +103,7 @@ def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
     shutil.copytree(dataset, folder)
     path = "faces/CelebA/still/000003.png"
     (folder / path).write_bytes(b"spoilt")
-    clean(folder)
+    find_duplicates(folder)
     settings = SplitSettings("multiclass", ratios=(50, 25, 25))
     manifest = make_manifest(folder, tmp_path / "m", settings)
     paths = {p for s in SPLITS for p in manifest.samples(s)["path"]}
@@ -114,7 +114,7 @@ def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
 def test_whole_stills_are_compared_too(photographs, tmp_path):
     folder, (first, second, _) = photographs
     stills(folder, tmp_path, settings=StillSettings(whole=True))
-    pairs = as_pairs(clean(tmp_path))
+    pairs = as_pairs(find_duplicates(tmp_path))
     assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in pairs
     assert ("Portraits/z-small", "near", f"Portraits/{second}") in pairs
 
@@ -123,7 +123,7 @@ def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
     """Of the demo's CelebA-HQ, eight show photographs of its CelebA."""
     for category in ("CelebA", "CelebA-HQ"):
         stills(world / category, tmp_path, category)
-    near = clean(tmp_path).query("kind == 'near'")
+    near = find_duplicates(tmp_path).query("kind == 'near'")
     found = {frozenset((row.item, row.partner)) for row in near.itertuples()}
     small = {p.stem for p in (world / "CelebA/Img/img_align_celeba").glob("*.jpg")}
     large = {p.stem for p in (world / "CelebA-HQ").glob("*.jpg")}
@@ -145,13 +145,13 @@ def test_crops_that_are_gone_are_named_and_in_no_manifest(
         (folder / path).unlink()
         if what == "empty":
             (folder / path).touch()
-    lost = lost_crops(folder, faces["path"])
+    lost = find_missing_crops(folder, faces["path"])
     assert (lost.missing if what == "missing" else lost.empty) == tuple(sorted(gone))
     assert not (lost.empty if what == "missing" else lost.missing)
     monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read to find that out
-    assert lost_crops(folder, faces["path"]) == lost
+    assert find_missing_crops(folder, faces["path"]) == lost
     monkeypatch.undo()
-    found = clean(folder)
+    found = find_duplicates(folder)
     assert set(found.query("kind == 'unreadable'")["path"]) == set(gone)
     printing.duplicates(found, folder)
     assert "4 crops" in "".join(capsys.readouterr())
@@ -165,10 +165,10 @@ def test_crops_that_are_gone_are_named_and_in_no_manifest(
 
 def test_nothing_is_lost_of_a_whole_dataset(dataset, tmp_path):
     paths = read_faces(dataset)["path"]
-    assert not lost_crops(dataset, paths)
-    assert lost_crops(tmp_path, paths).missing == tuple(sorted(paths))
+    assert not find_missing_crops(dataset, paths)
+    assert find_missing_crops(tmp_path, paths).missing == tuple(sorted(paths))
     with pytest.raises(FfppError, match="leads out"):
-        lost_crops(dataset, ["../elsewhere.png"])
+        find_missing_crops(dataset, ["../elsewhere.png"])
 
 
 def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, tmp_path):
@@ -179,7 +179,9 @@ def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, t
     copy = faces["path"].str.contains("z-copy")
     faces.loc[copy, "sha256"] = "another"
     faces.to_parquet(tmp_path / "faces.parquet")
-    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in as_pairs(clean(tmp_path))
+    assert ("Portraits/z-copy", "identical", f"Portraits/{first}") in as_pairs(
+        find_duplicates(tmp_path)
+    )
 
 
 def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_path):
@@ -191,7 +193,9 @@ def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_pat
     for name in ("100", "200"):
         shutil.copy(original, videos / f"{name}.mp4")
     extract_dataset(families(root, find_clips(root)), tmp_path / "d", SETTINGS)
-    assert as_pairs(clean(tmp_path / "d")) == {("Youtube/200", "identical", "Youtube/100")}
+    assert as_pairs(find_duplicates(tmp_path / "d")) == {
+        ("Youtube/200", "identical", "Youtube/100")
+    }
 
 
 def clean_of_clips(dataset, tmp_path):
@@ -201,7 +205,7 @@ def clean_of_clips(dataset, tmp_path):
     frames[frames["compression"] != "still"].to_parquet(folder / "frames.parquet")
     shutil.copy(dataset / "faces.parquet", folder)
     shutil.copytree(dataset / "faces", folder / "faces")
-    return clean(folder)
+    return find_duplicates(folder)
 
 
 def clip_crops(category, clip, *crops, compression="c23"):
@@ -293,7 +297,7 @@ def test_of_many_that_are_alike_the_nearest_are_listed_and_all_that_ties(monkeyp
         bits[i] = np.where(np.arange(BITS) < (i - 54) * 32, bits[30], bits[0])
     apart = (bits[:, None] != bits[None]).sum(axis=2)
     every = [(i, j) for i, j in np.argwhere(apart <= 40).tolist() if i < j]
-    (first, second, distance), total = hamming_pairs.nearest_pairs(
+    (first, second, distance), total = hamming_pairs.sparsify_pairs(
         hamming_pairs.near_pairs(bits, 40), 90, 3
     )
     assert total == len(every) > 700
@@ -308,7 +312,7 @@ def test_of_many_that_are_alike_the_nearest_are_listed_and_all_that_ties(monkeyp
     for j in range(90):
         nearest = sorted((apart[i, other], i) for i, other in every if other == j)[:3]
         assert {(j, i) for _, i in nearest} <= set(zip(second, first, strict=True))
-    whole, total = hamming_pairs.nearest_pairs(hamming_pairs.near_pairs(bits, 40), 90, 90)
+    whole, total = hamming_pairs.sparsify_pairs(hamming_pairs.near_pairs(bits, 40), 90, 90)
     assert sorted(zip(*whole[:2], strict=True)) == every
 
 
@@ -341,7 +345,7 @@ def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_
     data = tmp_path / "dataset"
     extract_still_dataset(find_stills(tmp_path / "CelebA", "CelebA"), data)
     extract_still_dataset(find_stills(world / "CelebA-HQ", "Other", "fake"), data)
-    assert len(clean(data).query("kind == 'identical'")) == 2
+    assert len(find_duplicates(data).query("kind == 'identical'")) == 2
     (tmp_path / "r.toml").write_text(
         'rule = "grouped"\nmode = "binary"\nratios = [2, 1, 1]\n'
         '[classes]\nfake = ["Other"]\nreal = ["CelebA"]\n'
@@ -386,7 +390,7 @@ def test_the_hash_hardly_depends_on_size_or_on_the_box(world):
 def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_path):
     for category in ("CelebA", "CelebA-HQ"):
         stills(real_data / "data" / category, tmp_path, category)
-    found = as_pairs(clean(tmp_path, workers=2))
+    found = as_pairs(find_duplicates(tmp_path, workers=2))
     own = {p.stem for p in (real_data / "data/CelebA/Img/img_align_celeba").glob("*.jpg")}
     both = own & {p.stem for p in (real_data / "data/CelebA-HQ").glob("*.jpg")}
     assert len(both) == 12

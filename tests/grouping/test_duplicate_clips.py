@@ -9,8 +9,13 @@ import pytest
 
 from ffpp_tools.demo.world import Scene, _composed, encode
 from ffpp_tools.extraction.pipeline import extract_dataset
-from ffpp_tools.grouping.dedupe import clean
-from ffpp_tools.grouping.duplicate_clips import MAX_BITS, contradictions, family, near_clips
+from ffpp_tools.grouping.dedupe import find_duplicates
+from ffpp_tools.grouping.duplicate_clips import (
+    MAX_BITS,
+    mislabelled_pairs,
+    near_clips,
+    original_node,
+)
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.store.tables import DuplicateRow, read_frames, table_of
 from ffpp_tools.video import decode, demux
@@ -119,7 +124,7 @@ def test_fakes_of_two_copies_of_one_video_are_named_rightly():
     )
     found = table_of(DuplicateRow, near_clips(frames))
     assert ("Youtube/009", "Youtube/000") in set(zip(found["item"], found["partner"], strict=True))
-    wrong = contradictions(found, frames)
+    wrong = mislabelled_pairs(found, frames)
     assert set(wrong["item"]) | set(wrong["partner"]) >= {"FaceSwap/500_501"}
     named = wrong[["item", "partner"]].isin(["FaceSwap/500_501"]).any(axis=1)
     assert named.all(), "the misnamed fake is in every pair"
@@ -191,7 +196,7 @@ def written_again(path, target, crf=None, scale=1.0, container="mp4"):
                     packet.stream = own
                     copy.mux(packet)
         return
-    video = demux.probe(path)
+    video = demux.read_video(path)
     images = [f.picture.image for f in decode.frames(video, range(video.n_frames))]
     size = [int(side * scale) // 2 * 2 for side in images[0].shape[1::-1]]
     small = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
@@ -222,7 +227,7 @@ def planted(ffpp, tmp_path_factory):
 
 def test_copies_under_other_names_are_found(planted):
     dataset, _, fake, other, real = planted
-    found = {(r.item, r.kind, r.partner) for r in clean(dataset).itertuples()}
+    found = {(r.item, r.kind, r.partner) for r in find_duplicates(dataset).itertuples()}
     assert {
         ("FaceSwap/910_911", "identical", f"FaceSwap/{fake.name}"),
         ("Youtube/914", "identical", "Deepfakes/912_913"),
@@ -245,7 +250,7 @@ def test_copies_under_other_names_are_found(planted):
     assert "Deepfakes/916_917" in {name for pair in near for name in pair}
     for item, partner in near:
         one, two = (
-            shows.get(name) or tuple(family(*name.split("/"), "").split("/"))
+            shows.get(name) or tuple(original_node(*name.split("/"), "").split("/"))
             for name in (item, partner)
         )
         assert one == two
@@ -253,7 +258,7 @@ def test_copies_under_other_names_are_found(planted):
 
 def test_what_contradicts_its_label_is_named(planted):
     dataset, summary, *_ = planted
-    wrong = contradictions(clean(dataset), summary.frames)
+    wrong = mislabelled_pairs(find_duplicates(dataset), summary.frames)
     named = {name for row in wrong.itertuples() for name in (row.item, row.partner)}
     assert {"FaceSwap/910_911", "Deepfakes/912_913", "Youtube/914"} <= named
     assert "Youtube/915" not in named  # two originals
@@ -273,17 +278,17 @@ def test_two_originals_and_a_fake_of_nobody_known_contradict_nothing():
         ("Youtube/000", "Deepfakes/002_003"),
     ]
     table = pd.DataFrame(pairs, columns=["item", "partner"]).assign(kind="near")
-    assert list(contradictions(table, frames)["partner"]) == ["Deepfakes/002_003"]
-    assert contradictions(table.assign(kind="unreadable"), frames).empty
+    assert list(mislabelled_pairs(table, frames)["partner"]) == ["Deepfakes/002_003"]
+    assert mislabelled_pairs(table.assign(kind="unreadable"), frames).empty
 
 
 @pytest.mark.parametrize("container", ["matroska", "mpegts"])
 def test_a_video_has_one_hash_in_every_container(ffpp, tmp_path, container):
     path = find_clips(ffpp, ["Youtube"])[0].path
     written_again(path, tmp_path / "copy", container=container)
-    assert demux.probe(tmp_path / "copy").sha256 == demux.probe(path).sha256
+    assert demux.read_video(tmp_path / "copy").sha256 == demux.read_video(path).sha256
     written_again(path, tmp_path / "other.mp4", crf=30)
-    assert demux.probe(tmp_path / "other.mp4").sha256 != demux.probe(path).sha256
+    assert demux.read_video(tmp_path / "other.mp4").sha256 != demux.read_video(path).sha256
 
 
 def test_every_decoded_frame_has_a_hash_and_every_clip_one(planted):

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from ffpp_tools.errors import TableError
 from ffpp_tools.grouping.groups import (
-    categories,
-    chains,
-    groups,
-    hubs,
-    persons,
-    resolved,
-    ties,
-    why,
+    identity_edges,
+    identity_groups,
+    node_categories,
+    person_nodes,
+    resolve_node,
+    shortest_path,
+    shortest_paths,
+    still_identities,
 )
 from ffpp_tools.store.tables import read_frames
 
@@ -29,7 +29,7 @@ def ledger(*rows):
 
 
 def grouped(frames, **known):
-    return list(groups(frames, ties(frames, **known)))
+    return list(identity_groups(frames, identity_edges(frames, **known)))
 
 
 def items(*rows):
@@ -88,7 +88,7 @@ def test_an_identity_that_comes_with_a_still_is_believed_before_that_of_its_phot
         ("CelebA-HQ", "still", "5", "", "", "000001"),
         ("CelebA-HQ", "still", "6", "", "", "000009"),
     )
-    assert list(persons(frames, {"000001": "8"})) == ["CelebA/7", "CelebA/8", ""]
+    assert list(still_identities(frames, {"000001": "8"})) == ["CelebA/7", "CelebA/8", ""]
 
 
 def test_identities_of_two_sets_are_not_mixed_up():
@@ -136,8 +136,8 @@ def test_duplicates_and_embeddings_tie():
     first, second, clip, other = grouped(frames, duplicates=duplicates, identities=identities)
     assert first == second == clip == "CelebA/1"
     assert other == "Youtube/003"
-    tied = ties(frames, duplicates=duplicates, identities=identities)
-    assert why(tied, "CelebA/1", "Youtube/002") == [
+    tied = identity_edges(frames, duplicates=duplicates, identities=identities)
+    assert shortest_path(tied, "CelebA/1", "Youtube/002") == [
         ("CelebA/1", "CelebA/2", "near", "distance 0.1"),
         ("CelebA/2", "Youtube/002", "embedding", "distance 0.35"),
     ]
@@ -150,26 +150,26 @@ def test_why_is_the_shortest_chain_and_empty_where_there_is_none():
         ("FaceSwap", "c40", "000_002", "000", "002"),
         ("Youtube", "c40", "009", "009", ""),
     )
-    tied = ties(frames)
-    chain = why(tied, "Youtube/000", "Youtube/002")
+    tied = identity_edges(frames)
+    chain = shortest_path(tied, "Youtube/000", "Youtube/002")
     assert [step[:3] for step in chain] == [
         ("Youtube/000", "FaceSwap/000_002", "pair"),
         ("FaceSwap/000_002", "Youtube/002", "pair"),
     ]
-    assert why(tied, "Youtube/000", "Youtube/009") == []
-    assert why(tied, "Youtube/000", "Youtube/000") == []
+    assert shortest_path(tied, "Youtube/000", "Youtube/009") == []
+    assert shortest_path(tied, "Youtube/000", "Youtube/000") == []
 
 
 def test_chains_start_from_the_nearest_root_and_are_found_in_one_search():
     links = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("X", "Y")]
     tied = pd.DataFrame([(*link, "near", f"by {link[0]}") for link in links])
     tied.columns = ["a", "b", "reason", "detail"]
-    to_c, to_d, to_y, to_a, nobody = chains(tied, ["A", "E"], ["C", "D", "Y", "A", "Z"])
+    to_c, to_d, to_y, to_a, nobody = shortest_paths(tied, ["A", "E"], ["C", "D", "Y", "A", "Z"])
     assert to_c == [("A", "B", "near", "by A"), ("B", "C", "near", "by B")]
     assert to_d == [("E", "D", "near", "by D")]
     assert to_y == to_a == nobody == []
-    assert chains(tied.head(0), ["A"], ["B"]) == [[]]
-    assert chains(tied, [], ["B"]) == [[]]
+    assert shortest_paths(tied.head(0), ["A"], ["B"]) == [[]]
+    assert shortest_paths(tied, [], ["B"]) == [[]]
 
 
 @settings(deadline=None, max_examples=30)
@@ -187,7 +187,7 @@ def test_a_chain_is_as_short_as_can_be_and_made_of_ties(links, roots):
             if frozenset((one, other)) in near and other not in steps:
                 steps[other] = steps[one] + 1
                 reached.append(other)
-    for end, chain in zip("ABCDEFGH", chains(tied, roots, "ABCDEFGH"), strict=True):
+    for end, chain in zip("ABCDEFGH", shortest_paths(tied, roots, "ABCDEFGH"), strict=True):
         assert len(chain) == steps.get(end, 0)
         if chain:
             assert chain[0][0] in roots
@@ -204,7 +204,7 @@ def test_what_ties_and_why_is_told_by_name():
         ("Actors", "c40", "01__kitchen", "01", ""),
         ("CelebA", "still", "000001", "7", "", "000001"),
     )
-    tied = ties(
+    tied = identity_edges(
         frames,
         videos={"000": "abc", "001": "abc"},
         duplicates=items(("Youtube/001", "Youtube/000", "identical", 0.0)),
@@ -221,8 +221,8 @@ def test_what_ties_and_why_is_told_by_name():
         ("Youtube/001", "Youtube/000", "identical", "distance 0.0"),
         ("CelebA/000001", "Youtube/000", "embedding", "distance 0.123"),
     }
-    assert list(categories(tied["a"].tail(1))) == ["CelebA"]
-    assert list(hubs(frames.iloc[[2, 3]], "target_id")) == ["Youtube/000", "actor 01"]
+    assert list(node_categories(tied["a"].tail(1))) == ["CelebA"]
+    assert list(person_nodes(frames.iloc[[2, 3]], "target_id")) == ["Youtube/000", "actor 01"]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ def test_clips_are_found_by_any_of_their_names(name, knot):
         ("FaceSwap", "c40", "000_001", "000", "001"),
         ("Youtube", "c40", "009", "009", ""),
     )
-    assert resolved(frames, name) == knot
+    assert resolve_node(frames, name) == knot
     with pytest.raises(TableError, match=r"2 clips or.*Deepfakes/000_001, FaceSwap/000_001"):
-        resolved(frames, "000_001")
+        resolve_node(frames, "000_001")
     with pytest.raises(TableError, match=r"names no clip .*Deepfakes/000_001"):
-        resolved(frames, "nobody")
+        resolve_node(frames, "nobody")
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -253,7 +253,8 @@ def test_groups_do_not_depend_on_the_order_of_the_rows(dataset, seed):
     frames = read_frames(dataset)
     shuffled = frames.sample(frac=1, random_state=seed)
     pd.testing.assert_series_equal(
-        groups(shuffled, ties(shuffled)).sort_index(), groups(frames, ties(frames))
+        identity_groups(shuffled, identity_edges(shuffled)).sort_index(),
+        identity_groups(frames, identity_edges(frames)),
     )
 
 

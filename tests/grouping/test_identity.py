@@ -9,19 +9,25 @@ from ffpp_tools.errors import FfppError, SettingsError, TableError
 from ffpp_tools.extraction.pipeline import extract_still_dataset
 from ffpp_tools.grouping import embedding as embeddings
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.embedding import KEPT, NETWORK, SFACE, embedding, identity_embedding
+from ffpp_tools.grouping.embedding import (
+    NETWORK,
+    SFACE,
+    SFACE_CACHE,
+    dlib_embedding,
+    sface_embedding,
+)
 from ffpp_tools.grouping.identity import MAX_DISTANCE, UNKNOWN, _chosen, _people, identify, rates
 from ffpp_tools.grouping.match_rates import (
     Matching,
     Rates,
-    expected,
-    false_matches,
-    limits,
-    matching,
+    expected_false_matches_text,
+    false_match_rate_text,
+    matching_limitation,
     miss_interval,
-    misses,
+    miss_rate_text,
+    read_matching,
 )
-from ffpp_tools.grouping.similarity import Faces, normalised, unit
+from ffpp_tools.grouping.similarity import NormalisedEmbeddings, normalised, unit_vectors
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.store.tables import read_faces, read_identities
 
@@ -32,7 +38,7 @@ def at(*distances):
     vectors = np.zeros((len(angles), 128), np.float32)
     vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
     half = np.full(len(angles), 0.5, np.float32)
-    return Faces(vectors, half, 0 * half)
+    return NormalisedEmbeddings(vectors, half, 0 * half)
 
 
 def nobody_known(n):
@@ -65,13 +71,13 @@ def test_an_identity_file_is_believed_that_two_of_its_people_are_two():
 def directions(n, seed):
     """Unit vectors, about as similar to each other as the embeddings of different people."""
     rng = np.random.default_rng(seed)
-    return unit(rng.normal(size=(n, 128)) + 0.35)
+    return unit_vectors(rng.normal(size=(n, 128)) + 0.35)
 
 
 @pytest.mark.parametrize("n", [1, 255, 256, 600])
 def test_people_are_found_across_blocks(n):
     vectors = directions(n, n)
-    vectors[-1] = unit(vectors[0] + 1e-3)
+    vectors[-1] = unit_vectors(vectors[0] + 1e-3)
     own = np.r_[np.arange(n - 1), 0]
     faces = normalised(vectors, vectors[: max(n - 1, 1)], own)
     people, _, _ = _people([f"{i:03d}" for i in range(n)], faces, nobody_known(n), 0.4)
@@ -89,7 +95,7 @@ def table_of_distances(faces):
 def test_distances_are_normalised_by_each_faces_similarities_to_other_people():
     """By the formula, face by face, with a cohort that has one face of each person."""
     cohort = directions(400, 1)
-    vectors = unit(np.concatenate([cohort[:30], cohort[:3] + 0.05 * directions(3, 2)]))
+    vectors = unit_vectors(np.concatenate([cohort[:30], cohort[:3] + 0.05 * directions(3, 2)]))
     own = np.r_[np.arange(30), np.arange(3)]
     found = table_of_distances(normalised(vectors, cohort, own))
     means, deviations = [], []
@@ -109,8 +115,8 @@ def test_a_face_that_is_like_many_others_has_to_be_nearer_to_match():
     rng = np.random.default_rng(0)
     common = np.zeros(128)
     common[0] = 1
-    typical = unit(0.4 * common + rng.normal(size=(300, 128)) / 11)  # like each other
-    rare = unit(rng.normal(size=(300, 128)) / 11)
+    typical = unit_vectors(0.4 * common + rng.normal(size=(300, 128)) / 11)  # like each other
+    rare = unit_vectors(rng.normal(size=(300, 128)) / 11)
     vectors = np.concatenate([typical, rare])
     faces = normalised(vectors, vectors, np.arange(600))
     table, cosine = table_of_distances(faces), 1 - vectors @ vectors.T
@@ -132,7 +138,7 @@ def test_with_few_people_the_distance_is_nearly_that_of_the_cosine():
 def test_one_person_in_every_clip_is_still_recognised():
     """Whose clips are no cohort of other people: the bounds hold the normalisation back."""
     person = directions(1, 0)
-    vectors = unit(person + 0.5 * directions(300, 1) - 0.15)
+    vectors = unit_vectors(person + 0.5 * directions(300, 1) - 0.15)
     cosine = (vectors @ vectors.T)[np.triu_indices(300, 1)]
     assert cosine.min() > 0.6
     table = table_of_distances(normalised(vectors, vectors, np.arange(300)))
@@ -174,30 +180,32 @@ def test_error_rates_come_with_intervals():
 
 def test_what_is_said_of_error_rates_and_where_too_few_people_are_known():
     found = Matching(NETWORK, 0.5, 1_000_000, rates_of())
-    assert "misses 30 of 60 pairs of photographs of one person (50%" in misses(found)
-    assert "matches 2 of 19,900 pairs of different people" in false_matches(found)
-    assert expected(found).endswith(
+    assert "misses 30 of 60 pairs of photographs of one person (50%" in miss_rate_text(found)
+    assert "matches 2 of 19,900 pairs of different people" in false_match_rate_text(found)
+    assert expected_false_matches_text(found).endswith(
         "by that, 12 to 363 of them would be matched though they are two people"
     )
     few = Matching(NETWORK, 0.5, 28, rates_of(people=29, several=29, split=(0,) * 29, merged=0))
-    assert "cannot be measured here, where 29 people are known" in misses(few)
-    assert "cannot be measured here, where 29 people are known" in false_matches(few)
-    assert "on CelebA, at the default distance, it misses 22%" in misses(few)
-    assert "one pair of different people in 22,366" in false_matches(few)
-    assert "default distance, 0.0013 of them would be" in expected(few)
+    assert "cannot be measured here, where 29 people are known" in miss_rate_text(few)
+    assert "cannot be measured here, where 29 people are known" in false_match_rate_text(few)
+    assert "on CelebA, at the default distance, it misses 22%" in miss_rate_text(few)
+    assert "one pair of different people in 22,366" in false_match_rate_text(few)
+    assert "default distance, 0.0013 of them would be" in expected_false_matches_text(few)
     nobody = Matching(NETWORK, 0.5, 28, rates_of(people=0, several=0, split=(), merged=0))
-    assert "where nobody is known" in false_matches(nobody)
+    assert "where nobody is known" in false_match_rate_text(nobody)
 
 
 def test_a_table_keeps_what_its_distances_mean_and_an_older_one_says_that_it_does_not(tmp_path):
     found = Matching(NETWORK, 0.5, 1000, rates_of())
     table = pd.DataFrame({"item": ["a"]})
-    assert matching(table) is None
-    assert "its table does not say how many it misses" in limits(table)
+    assert read_matching(table) is None
+    assert "its table does not say how many it misses" in matching_limitation(table)
     found.attach(table)
     table.to_parquet(tmp_path / "t.parquet")
-    assert matching(pd.read_parquet(tmp_path / "t.parquet")) == found
-    assert "it misses 30 of 60" in limits(table) and "it matches 2 of 19,900" in limits(table)
+    assert read_matching(pd.read_parquet(tmp_path / "t.parquet")) == found
+    assert "it misses 30 of 60" in matching_limitation(
+        table
+    ) and "it matches 2 of 19,900" in matching_limitation(table)
 
 
 def faces_of(*clips):
@@ -265,8 +273,8 @@ def test_clips_people_and_unknown_stills_are_compared_and_fakes_are_not(dataset)
     assert found.matching.compared == known_by_hand(found.table)
     assert np.linalg.norm(np.stack(table["embedding"]), axis=1) == pytest.approx(1, abs=1e-5)
     read = Dataset.read(dataset)
-    assert matching(read.identities) == found.matching
-    assert limits(read.identities) in read.unknown()
+    assert read_matching(read.identities) == found.matching
+    assert matching_limitation(read.identities) in read.unknown()
     (dataset / "identities.parquet").unlink()  # the dataset is shared between tests
 
 
@@ -280,7 +288,9 @@ def test_the_order_of_rows_and_embeddings_of_another_kind_change_nothing(dataset
     folder = tmp_path / "dataset"
     here = identify(dataset, workers=2)
     shutil.copytree(dataset, folder)
-    shutil.copytree(dataset / "measured" / KEPT, folder / "measured/embedding", dirs_exist_ok=True)
+    shutil.copytree(
+        dataset / "measured" / SFACE_CACHE, folder / "measured/embedding", dirs_exist_ok=True
+    )
     for path in (folder / "measured" / "embedding").iterdir():
         with np.load(path) as file:
             np.savez(path, names=file["names"], values=np.ones_like(file["values"]))
@@ -302,8 +312,8 @@ def test_a_face_and_its_mirror_image_have_one_embedding(dataset):
     mirrored = np.ascontiguousarray(image[:, ::-1])
     left = row["crop_x"] + image.shape[1] - (row["box_x"] - row["crop_x"]) - row["box_w"]
     one, other = (
-        identity_embedding(image, row),
-        identity_embedding(mirrored, pd.Series(row.to_dict() | {"box_x": left})),
+        sface_embedding(image, row),
+        sface_embedding(mirrored, pd.Series(row.to_dict() | {"box_x": left})),
     )
     assert one.shape == (128,) and np.linalg.norm(one) == pytest.approx(1, abs=1e-6)
     assert one @ other > 0.9
@@ -326,7 +336,7 @@ def test_a_face_lies_as_near_to_itself_as_face_recognition_says(dataset):
 
     row = read_faces(dataset).query("path.str.startswith('faces/Youtube')").iloc[0]
     image = np.ascontiguousarray(cv2.imread(str(dataset / row["path"]))[..., ::-1])
-    own = embedding(image, row)
+    own = dlib_embedding(image, row)
     x, y = row["box_x"] - row["crop_x"], row["box_y"] - row["crop_y"]
     box = (y, x + row["box_w"], y + row["box_h"], x)  # top, right, bottom, left
     (theirs,) = face_recognition.face_encodings(image, [box], model="small")

@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.paper_tables import face_rows
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.identity_coverage import Coverage, coverage, sentences
+from ffpp_tools.grouping.identity_coverage import Coverage, coverage, coverage_gaps
 from ffpp_tools.sources import official_lists
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from ffpp_tools.store.tables import covered, fingerprint, read_frames, write_table
+from ffpp_tools.store.tables import content_hash, coverage_by_category, read_frames, write_table
 
 REAL = ("Youtube", "DFDC-real", "CelebA", "Celeb-real")
 
@@ -31,7 +31,7 @@ def tables_of(tmp_path, *rows, **known):
     faces = face_rows(frames).assign(sha256="y")
     write_table(tmp_path / "faces.parquet", faces)
     every = {"duplicates": None, "identities": None, "videos": None, "people": None} | known
-    every["fingerprints"] = {"faces.parquet": fingerprint(faces)}
+    every["fingerprints"] = {"faces.parquet": content_hash(faces)}
     return Dataset(tmp_path, frames, faces, **every)
 
 
@@ -126,7 +126,11 @@ def test_an_identity_file_that_covers_a_part_says_so(tmp_path):
 def run_on(tables, faces):
     """What a command leaves that looked at these crops."""
     table = copies()
-    table.attrs = {"faces": fingerprint(faces), "covered": covered(faces), "recorded": {}}
+    table.attrs = {
+        "faces": content_hash(faces),
+        "covered": coverage_by_category(faces),
+        "recorded": {},
+    }
     return table
 
 
@@ -168,7 +172,7 @@ def test_clips_whose_frames_were_not_recorded_are_not_compared(tmp_path):
 
 def test_what_is_whole_is_counted_and_not_said():
     whole = [Coverage("video", "Youtube", 4, 4), Coverage("person", "CelebA", 2, 2)]
-    assert sentences(whole) == []
+    assert coverage_gaps(whole) == []
 
 
 @pytest.mark.parametrize("name", ["000", "00", "0"])
@@ -186,7 +190,7 @@ def test_numbers_without_leading_zeros_name_the_same_clips(tmp_path, name):
     assert sorted(sides) == ["000", "001", "002", "003", "004", "005"]
     assert sides["000"] == "train"
     (folder / official_lists.IDENTITIES).write_text("1.jpg 7\n000002.jpg 8\n")
-    assert official_lists.celeba_people(tmp_path) == {"000001": "7", "000002": "8"}
+    assert official_lists.celeba_identities(tmp_path) == {"000001": "7", "000002": "8"}
 
 
 def test_the_counts_are_in_the_manifest_and_its_first_line_says_that_something_is_unknown(

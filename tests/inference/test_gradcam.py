@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from classify.errors import ClassifyError, ModelError
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.inference.gradcam import cams, explain
 from classify.inference.gradcam_files import coloured, overlaid, write_explanations
 from classify.models import build
@@ -48,7 +48,9 @@ def test_the_map_lies_where_what_speaks_for_the_class_lies(units):
     assert maps[0, 24:, :].max() < 0.01
     assert maps[1, 44:52, 12:20].min() > 0.8
     assert maps[1, :32, :].max() < 0.01
-    np.testing.assert_allclose(probabilities, predict(bright_corner(units), images), atol=1e-5)
+    np.testing.assert_allclose(
+        probabilities, predict_probabilities(bright_corner(units), images), atol=1e-5
+    )
 
 
 def test_what_speaks_against_a_class_is_not_in_its_map():
@@ -64,7 +66,7 @@ def test_probabilities_beside_the_maps_are_the_networks(arch):
     model = build(arch, 3, SIDE, head=head)
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     maps, probabilities = cams(model, images)
-    np.testing.assert_allclose(probabilities, predict(model, images), atol=1e-5)
+    np.testing.assert_allclose(probabilities, predict_probabilities(model, images), atol=1e-5)
     assert maps.min() >= 0
     assert maps.max() == pytest.approx(1)
 
@@ -74,7 +76,7 @@ def test_networks_of_one_probability_or_one_channel_are_explained_too(options):
     model = build("mobilenetv2", 2, SIDE, head="gap", **options)
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     _, probabilities = cams(model, images)
-    np.testing.assert_allclose(probabilities, predict(model, images), atol=1e-5)
+    np.testing.assert_allclose(probabilities, predict_probabilities(model, images), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,16 @@ from PIL import Image
 
 from classify.errors import ClassifyError, ModelError, RunError
 from classify.evaluation.predict import score_split
-from classify.evaluation.thresholds import FILE, operating
+from classify.evaluation.thresholds import FILE, operating_point
 from classify.inference import media as module
-from classify.inference.media import FACES_KEPT, _person, _Seen, classifier_of, find_media, verdict
+from classify.inference.media import (
+    FACES_KEPT,
+    _FaceSampler,
+    _person,
+    classifier_of,
+    classify_file,
+    find_media,
+)
 from classify.inference.media_files import PERSON_COLUMNS, VerdictFiles
 from classify.reporting.provenance import of_verdicts
 from classify.reporting.report import make_report
@@ -23,7 +30,13 @@ from classify.training.runs import Run, faces_of
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 from ffpp_tools.errors import TableError
-from ffpp_tools.extraction.any_media import Look, Sample, in_picture, in_video, read_settings
+from ffpp_tools.extraction.any_media import (
+    FaceCrop,
+    FrameCrops,
+    faces_in_image,
+    faces_in_video,
+    read_settings,
+)
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.faces.crop import CropSettings, save
 from ffpp_tools.faces.detect import Box
@@ -58,7 +71,7 @@ def beside(*pictures):
 
 
 def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifier):
-    found = verdict(clip, classifier)
+    found = classify_file(clip, classifier)
     faces = read_faces(dataset)
     own = faces[faces["frame_id"].str.startswith(f"Youtube/{clip.parts[-3]}/{clip.stem}/")]
     assert found.frames["frame"].tolist() == list(range(0, 10 * len(own), 10))
@@ -75,18 +88,18 @@ def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
     name, compression = table.iloc[0][["clip", "compression"]]
     clips = find_clips(ffpp, categories=["Youtube"], compressions=[compression])
     (path,) = (c.path for c in clips if c.name == name)
-    found = verdict(path, classifier).frames.set_index("frame")
+    found = classify_file(path, classifier).frames.set_index("frame")
     own = table[(table["clip"] == name) & (table["compression"] == compression)]
     for row in own.itertuples():
         assert found.loc[row.frame, "p_Youtube"] == pytest.approx(row.p_Youtube, abs=1e-5)
 
 
 def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier):
-    mean = verdict(clip, classifier).frames["p_fake"].mean()
+    mean = classify_file(clip, classifier).frames["p_fake"].mean()
     for threshold, called in ((mean - 0.01, "fake"), (mean + 0.01, "real")):
         moved = dataclasses.replace(classifier.operating, clip_threshold=threshold)
         at = dataclasses.replace(classifier, operating=moved)
-        (person,) = verdict(clip, at).people
+        (person,) = classify_file(clip, at).people
         assert person.p_fake == pytest.approx(mean)
         assert person.verdict == called
         assert sum(person.probabilities.values()) == pytest.approx(1)
@@ -113,7 +126,7 @@ def test_a_class_called_fake_is_what_p_fake_is_about(dataset, clip, tmp_path):
     made = make_manifest(dataset, tmp_path / "binary", settings)
     run = train(made.folder, tmp_path / "run", TrainSettings(arch="sepconv", size=48, epochs=1))
     classifier = classifier_of(run)
-    found = verdict(clip, classifier)
+    found = classify_file(clip, classifier)
     (person,) = found.people
     assert person.probabilities["fake"] == pytest.approx(person.p_fake)
     VerdictFiles(tmp_path / "out", classifier, "").add(found)
@@ -125,7 +138,7 @@ def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
     clips = find_clips(ffpp, categories=["Youtube"])[:2]
     both = [beside(a, b) for a, b in zip(*(full_decode(c.path) for c in clips), strict=False)]
     path = write(tmp_path / "two.mp4", both, crf="18")
-    found = verdict(path, classifier)
+    found = classify_file(path, classifier)
     assert len(found.people) == 2
     assert {p.frames for p in found.people} == {found.looked}
     middles = found.frames.assign(x=found.frames["box_x"] + found.frames["box_w"] / 2)
@@ -141,11 +154,11 @@ def test_whoever_is_in_most_frames_comes_first_and_everybody_is_judged(classifie
     def looks(*_):
         for frame in range(16):
             people = (0, 1) if frame == 0 else (1,)
-            faces = tuple(Sample(person, Box(5, 5, 50, 50), image) for person in people)
-            yield Look(frame, frame / 25, faces)
+            faces = tuple(FaceCrop(person, Box(5, 5, 50, 50), image) for person in people)
+            yield FrameCrops(frame, frame / 25, faces)
 
     monkeypatch.setattr(module, "_looks", looks)
-    found = verdict(Path("x.mp4"), classifier)
+    found = classify_file(Path("x.mp4"), classifier)
     assert [(p.person, p.frames) for p in found.people] == [(1, 16), (0, 1)]
     assert len(found.frames) == 17
     assert np.isfinite(found.frames["p_fake"]).all()
@@ -155,31 +168,31 @@ def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
     world, classifier, tmp_path
 ):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
-    found = verdict(photograph, classifier)
+    found = classify_file(photograph, classifier)
     assert (found.kind, found.status, len(found.people)) == ("picture", "ok", 1)
     value = found.people[0].p_fake
     assert (found.people[0].p_fake_q10, found.people[0].p_fake_q90) == (value, value)
     for threshold, called in ((value - 0.01, "fake"), (value + 0.01, "real")):
         moved = dataclasses.replace(classifier.operating, frame_threshold=threshold)
         at = dataclasses.replace(classifier, operating=moved)
-        assert verdict(photograph, at).people[0].verdict == called
+        assert classify_file(photograph, at).people[0].verdict == called
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
-    nobody = verdict(tmp_path / "wall.png", classifier)
+    nobody = classify_file(tmp_path / "wall.png", classifier)
     assert (nobody.status, nobody.people, nobody.looked) == ("no face found", (), 1)
 
 
 def test_a_file_that_is_no_video_is_a_verdict_with_an_error(classifier, tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"not a video")
-    found = verdict(tmp_path / "x.mp4", classifier)
+    found = classify_file(tmp_path / "x.mp4", classifier)
     assert found.status == "unreadable"
     assert "x.mp4: not a readable video" in found.error
 
 
 def test_a_video_that_was_cut_short_is_judged_by_what_is_there(clip, classifier, tmp_path):
-    whole = verdict(clip, classifier)
+    whole = classify_file(clip, classifier)
     path = tmp_path / "cut.mp4"
     path.write_bytes(shortened_with_index_first(clip, tmp_path))
-    found = verdict(path, classifier)
+    found = classify_file(path, classifier)
     assert found.status == "incomplete"
     there = len(found.frames)
     assert 0 < there < len(whole.frames)
@@ -188,7 +201,7 @@ def test_a_video_that_was_cut_short_is_judged_by_what_is_there(clip, classifier,
 
 
 def test_every_sets_how_many_frames_are_looked_at(run, clip):
-    few = verdict(clip, classifier_of(run, every=20))
+    few = classify_file(clip, classifier_of(run, every=20))
     assert few.frames["frame"].tolist() == list(range(0, 20 * len(few.frames), 20))
 
 
@@ -200,7 +213,9 @@ def test_a_run_predicts_away_from_its_data(run, clip, classifier, tmp_path):
     without = classifier_of(Run.read(away))
     assert without.operating.clip_threshold == 0.5
     assert "cannot be judged here" in without.operating.why_fixed
-    pd.testing.assert_frame_equal(verdict(clip, without).frames, verdict(clip, classifier).frames)
+    pd.testing.assert_frame_equal(
+        classify_file(clip, without).frames, classify_file(clip, classifier).frames
+    )
 
 
 def test_a_run_folder_without_its_faces_is_refused(run, tmp_path):
@@ -244,13 +259,13 @@ def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, 
         f"{folder}: passed over as neither picture nor video: 1 (notes.txt)",
         f"{folder}: passed over as a device, not a file: 1 (z.png)",
     ]
-    looked = [verdict(path, classifier) for path in found[:3]]
+    looked = [classify_file(path, classifier) for path in found[:3]]
     assert [(v.kind, v.status) for v in looked] == [
         ("picture", "ok"),
         ("picture", "ok"),
         ("video", "ok"),
     ]
-    named = verdict(folder / "notes.txt", classifier)
+    named = classify_file(folder / "notes.txt", classifier)
     assert (named.status, named.error) == (
         "unreadable",
         f"{folder / 'notes.txt'}: neither picture nor video",
@@ -260,12 +275,12 @@ def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, 
 def test_a_picture_that_moves_is_looked_at_as_a_video(world, classifier, tmp_path):
     frames = [Image.open(p) for p in sorted((world / "CelebA").rglob("*.jpg"))[:1]] * 3
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=[f.rotate(3) for f in frames])
-    found = verdict(tmp_path / "a.gif", classifier)
+    found = classify_file(tmp_path / "a.gif", classifier)
     assert (found.kind, found.status, found.looked) == ("video", "ok", 1)
 
 
 def test_verdicts_say_what_the_network_was_worth_and_which_files_it_may_remember(run, clip):
-    at = operating(run)
+    at = operating_point(run)
     assert "nobody has looked at: `classify report`" in of_verdicts(run, at, [clip])
     made = make_report(run)
     auc = made.judgements[-1].measures["auc_against_originals"].value
@@ -283,7 +298,7 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
     (tmp_path / "other").mkdir()
     same_name = shutil.copy(clip, tmp_path / "other" / clip.name)
     files = (clip, same_name, tmp_path / "x.mp4", sorted((world / "CelebA").rglob("*.jpg"))[0])
-    made = [verdict(path, classifier) for path in map(type(clip), files)]
+    made = [classify_file(path, classifier) for path in map(type(clip), files)]
     written = VerdictFiles(tmp_path / "out", classifier, "By <r>.")
     for one in made:
         written.add(one)
@@ -313,7 +328,7 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
 
 
 def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classifier, tmp_path):
-    made = verdict(clip, classifier)
+    made = classify_file(clip, classifier)
     html = tmp_path / f"videos/{clip.stem}.html"
     VerdictFiles(tmp_path, classifier, "By r.").add(made)
     (tmp_path / "videos/another.html").write_bytes(html.read_bytes())
@@ -330,20 +345,20 @@ def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classi
 
 def test_stills_that_were_taken_whole_are_judged_whole(world):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
-    look = in_picture(photograph, StillSettings(whole=True))
+    look = faces_in_image(photograph, StillSettings(whole=True))
     assert np.array_equal(look.faces[0].image, read_image(photograph))
 
 
 def test_faces_below_the_smallest_are_not_judged(clip, dataset):
     clips, _ = read_settings(dataset / "settings.json")
     huge = dataclasses.replace(clips, crop=CropSettings(min_face=1000))
-    looks = list(in_video(clip, huge))
+    looks = list(faces_in_video(clip, huge))
     assert len(looks) > 2
     assert all(look.faces == () for look in looks)
 
 
 def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is():
-    seen = _Seen()
+    seen = _FaceSampler()
     face = np.zeros((8, 8, 3), np.uint8)
     for row in range(5000):
         seen.add(row % 2, row, face)
@@ -358,7 +373,10 @@ def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is(
 def test_faces_are_judged_as_a_dataset_of_their_format_would_hold_them(clip, dataset, tmp_path):
     clips, _ = read_settings(dataset / "settings.json")
     as_jpeg = dataclasses.replace(clips, crop=CropSettings(format="jpg"))
-    plain, lossy = next(in_video(clip, clips)).faces[0], next(in_video(clip, as_jpeg)).faces[0]
+    plain, lossy = (
+        next(faces_in_video(clip, clips)).faces[0],
+        next(faces_in_video(clip, as_jpeg)).faces[0],
+    )
     save(tmp_path / "x.jpg", plain.image)
     assert np.array_equal(lossy.image, read_image(tmp_path / "x.jpg"))
     assert not np.array_equal(lossy.image, plain.image)
@@ -376,4 +394,4 @@ def test_a_network_that_gives_no_numbers_gives_no_verdict(classifier, clip):
     broken = keras.models.clone_model(classifier.model)
     broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
     with pytest.raises(ModelError, match="gives no number for image 1"):
-        verdict(clip, dataclasses.replace(classifier, model=broken))
+        classify_file(clip, dataclasses.replace(classifier, model=broken))

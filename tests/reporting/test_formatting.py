@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import classify
-from classify.evaluation.bootstrap import Estimate
+from classify.evaluation.confidence_intervals import Estimate
 from classify.reporting.formatting import cell, decimals, number, percent, rounded, with_interval
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from classify.evaluation.bootstrap import Estimate
+from classify.evaluation.confidence_intervals import Estimate
 from classify.reporting.formatting import title, with_interval
 from classify.reporting.model_card import FILE, escaped, model_card
 from classify.reporting.report import make_report, report_on_file
@@ -15,7 +15,7 @@ from classify.training.train import train
 from ffpp_tools.files import sha256
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.splits.shortcuts import Answer
+from ffpp_tools.splits.shortcuts import ProbeResult
 
 HOSTILE = "# x|y `z` <i>a</i> ![p](http://evil/x.png)\n\n1. [l](javascript:1) www.evil.org \\"
 
@@ -150,7 +150,7 @@ def test_shortcuts_and_unseen_manipulations_are_limits(report):
     categories = {split: dict(n) for split, n in report.manifest.info["categories"].items()}
     del categories["train"]["FaceSwap"]
     info = {**report.manifest.info, "categories": categories}
-    answer = Answer("Youtube against FaceSwap", "", 0.912, 0.834, 3, 10, "red")
+    answer = ProbeResult("Youtube against FaceSwap", "", 0.912, 0.834, 3, 10, "red")
     changed = dataclasses.replace(
         report, manifest=dataclasses.replace(report.manifest, info=info), shortcuts=(answer,)
     )
@@ -173,7 +173,10 @@ def test_names_are_shown_and_not_obeyed(report, card):
     assert plain.text.startswith("Model card: a|b <i>`c`\n")
     info = {**report.manifest.info, "about": HOSTILE, "summary": HOSTILE}
     changed = dataclasses.replace(
-        report, name=HOSTILE, remarks=(HOSTILE,), manifest=dataclasses.replace(report.manifest, info=info)
+        report,
+        name=HOSTILE,
+        remarks=(HOSTILE,),
+        manifest=dataclasses.replace(report.manifest, info=info),
     )
     found = Rendered(model_card(changed))
     assert found.tags == plain.tags

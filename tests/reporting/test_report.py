@@ -11,12 +11,12 @@ import pytest
 
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import best_temperature, best_threshold
-from classify.evaluation.overlap import known_people
+from classify.evaluation.overlap import identity_overlap
 from classify.evaluation.scores import Scores
-from classify.evaluation.thresholds import FILE, Operating, operating
+from classify.evaluation.thresholds import FILE, OperatingPoint, operating_point
 from classify.reporting.provenance import of_run
 from classify.reporting.report import make_report, report_on_file
-from classify.reporting.report_files import errors
+from classify.reporting.report_files import confident_errors
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings
 from classify.training.train import train
@@ -74,8 +74,8 @@ def test_of_a_refit_nothing_was_chosen_on_validation(report, videos_manifest):
     refit = dataclasses.replace(
         report.run, settings=dataclasses.replace(report.run.settings, refit=True)
     )
-    at = operating(refit)
-    assert at == Operating("the run was trained on val too")
+    at = operating_point(refit)
+    assert at == OperatingPoint("the run was trained on val too")
     assert at.threshold("frame") == at.threshold("clip") == 0.5
     said = {split: of_run(refit, videos_manifest, split, at) for split in ("test", "val")}
     assert "nothing was chosen" in said["test"]
@@ -83,7 +83,7 @@ def test_of_a_refit_nothing_was_chosen_on_validation(report, videos_manifest):
 
 
 def test_people_that_chose_the_checkpoint_are_known_to_a_run_too(report, videos_manifest):
-    found = {s: known_people(report.run, videos_manifest, s) for s in ("train", "val", "test")}
+    found = {s: identity_overlap(report.run, videos_manifest, s) for s in ("train", "val", "test")}
     assert {s: (known.shared, known.asked) for s, known in found.items()} == {
         "train": (2, 2),
         "val": (1, 1),
@@ -153,7 +153,7 @@ def test_a_report_for_others_holds_its_figures_and_no_other_picture(report):
     figures = {p.read_bytes() for p in report.folder.glob("*.svg")}
     shown = pictures_in(report.folder / "report.html")
     faces = [picture for picture in shown if picture not in figures]
-    assert len(faces) == min(12, len(errors(report.frames))) > 0
+    assert len(faces) == min(12, len(confident_errors(report.frames))) > 0
     try:
         make_report(report.run, faces=False)
         assert set(pictures_in(report.folder / "report.html")) == figures
@@ -196,7 +196,7 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
     val = Scores(pd.read_parquet(report.run.folder / "predictions-val.parquet"), report.run.classes)
     clips = val.clips()
     best = [best_threshold(scores.is_fake, scores.p_fake) for scores in (val, clips)]
-    assert at == Operating(
+    assert at == OperatingPoint(
         "",
         *(0.5 if value is None else value for value in best),
         best_temperature(val.actual, val.probabilities),
@@ -204,15 +204,15 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
     )
     assert [j.threshold for j in report.judgements] == [at.frame_threshold, at.clip_threshold]
     written = (report.run.folder / FILE).stat().st_mtime_ns
-    assert operating(report.run) == at
+    assert operating_point(report.run) == at
     assert (report.run.folder / FILE).stat().st_mtime_ns == written
     (report.run.folder / FILE).write_text("{")
-    assert operating(report.run) == at
+    assert operating_point(report.run) == at
     kept = json.loads((report.run.folder / FILE).read_text())
     assert kept["temperature"] == at.temperature
     of_another = kept | {"checkpoint": "0" * 64, "frame_threshold": 0.99}
     (report.run.folder / FILE).write_text(json.dumps(of_another))
-    assert operating(report.run) == at
+    assert operating_point(report.run) == at
 
 
 @pytest.mark.usefixtures("undrawn")

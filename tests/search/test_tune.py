@@ -15,7 +15,7 @@ from classify.evaluation.predict import score_split
 from classify.models import build, freeze
 from classify.models.heads import HEADS
 from classify.search import tune as tuning
-from classify.search.tune import Search, resume, tune, varied
+from classify.search.tune import Search, applicable_settings, resume, tune
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
 from classify.training.train import train, train_or_resume
@@ -161,8 +161,8 @@ def test_what_is_wrong_with_the_data_ends_the_search(dataset, videos_manifest, t
 
 
 def test_only_what_a_network_has_is_varied():
-    assert varied("sepconv", tuning.VARIED) == ["learning_rate", "augment"]
-    assert varied("vgg16", tuning.VARIED) == list(tuning.VARIED)
+    assert applicable_settings("sepconv", tuning.VARIED) == ["learning_rate", "augment"]
+    assert applicable_settings("vgg16", tuning.VARIED) == list(tuning.VARIED)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from ffpp_tools.errors import FfppError
 from ffpp_tools.extraction.stills import read_still
 from ffpp_tools.script import read_options
 from ffpp_tools.sources import celeba, celebdf_dfdc, media_files, official_lists
-from ffpp_tools.sources.media_files import NEITHER, PICTURE, VIDEO, kind, search, summary
+from ffpp_tools.sources.media_files import NEITHER, PICTURE, VIDEO, file_kind, find_files, summary
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.splits import recipes
 from ffpp_tools.store.tables import read_frames
@@ -92,7 +92,7 @@ TS = (b"G" + bytes(187)) * 4
 )
 def test_first_bytes_tell_what_a_file_is_and_a_suffix_where_they_do_not(tmp_path, name, data, what):
     (tmp_path / name).write_bytes(data)
-    assert kind(tmp_path / name) == what
+    assert file_kind(tmp_path / name) == what
 
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "AVIF"])
@@ -146,11 +146,11 @@ def touched(root, *names, data=b""):
 
 
 def found(root, wanted=(PICTURE,)):
-    return [path.relative_to(root).as_posix() for path in search(root, wanted).paths]
+    return [path.relative_to(root).as_posix() for path in find_files(root, wanted).paths]
 
 
 def reasons(root, wanted=(PICTURE,)):
-    passed = search(root, wanted).passed_over
+    passed = find_files(root, wanted).passed_over
     return {one.path.relative_to(root).as_posix(): one.why for one in passed}
 
 
@@ -186,7 +186,7 @@ def test_what_is_passed_over_is_named_with_its_reason(tmp_path):
         "clip.ts": "videos",
         "c.heic": media_files.HEIC,
     }
-    lines = list(summary(search(tmp_path, (PICTURE,)).passed_over, tmp_path))
+    lines = list(summary(find_files(tmp_path, (PICTURE,)).passed_over, tmp_path))
     hidden = "passed over as hidden: 3 (._a.jpg, .ipynb_checkpoints/a.jpg, __MACOSX/b.jpg)"
     assert hidden in lines
     assert found(tmp_path, (PICTURE, VIDEO)) == ["a.jpg", "clip.ts", "gone.jpg", "x"]
@@ -217,22 +217,25 @@ def test_what_is_no_file_is_never_opened(tmp_path):
         assert read_still(tmp_path / name)[:2] == (None, "unreadable")
         assert "not a file" in read_still(tmp_path / name)[2]
         assert image.read_image(tmp_path / name) is None
-        assert "not a file" in kind(tmp_path / name)
+        assert "not a file" in file_kind(tmp_path / name)
 
 
 READERS = {
-    "a clip": ("000.mp4", demux.probe),
+    "a clip": ("000.mp4", demux.read_video),
     "an option file": ("o.toml", lambda path: read_options(path, {})),
     "a recipe": ("r.toml", lambda path: recipes.read(str(path))),
     "predictions": ("p.csv", lambda path: read_predictions(path, None, None)),
     "a table": ("frames.parquet", lambda path: read_frames(path.parent)),
     "splits": (
         "train.json",
-        lambda path: official_lists.keep_lists(path.parent, path, official_lists.OF_FFPP),
+        lambda path: official_lists.copy_lists(path.parent, path, official_lists.OF_FFPP),
     ),
     "identities": (official_lists.IDENTITIES, official_lists.read_values),
     "a mapping": (celeba.HQ_MAPPING, lambda p: celeba.numbering("CelebA-HQ", p.parent, ["17"])),
-    "DFDC's list": ("metadata.json", lambda path: celebdf_dfdc.find_other_clips(path.parent)),
+    "DFDC's list": (
+        "metadata.json",
+        lambda path: celebdf_dfdc.find_celebdf_dfdc_clips(path.parent),
+    ),
     "Celeb-DF's list": (celebdf_dfdc.CELEB_DF_TEST, celebdf_dfdc._tested),
 }
 
@@ -249,6 +252,6 @@ def test_a_fifo_or_device_in_place_of_a_file_is_an_error_at_once(tmp_path, what,
 
 def test_a_file_is_told_from_what_is_none(tmp_path):
     touched(tmp_path, "a")
-    assert files.irregular(tmp_path / "a") == files.irregular(tmp_path) == ""
-    assert files.irregular(tmp_path / "nowhere") == ""
-    assert files.regular(tmp_path / "a") == tmp_path / "a"
+    assert files.special_file_kind(tmp_path / "a") == files.special_file_kind(tmp_path) == ""
+    assert files.special_file_kind(tmp_path / "nowhere") == ""
+    assert files.regular_file(tmp_path / "a") == tmp_path / "a"

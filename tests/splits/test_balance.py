@@ -8,8 +8,8 @@ from ffpp_tools.splits.balance import (
     at_random,
     balanced,
     capacity,
+    count_multiple,
     shrunk,
-    steps,
     strata_capacity,
     strata_counts,
 )
@@ -59,8 +59,8 @@ def test_classes_of_two_and_of_three_methods_are_equal_at_multiples_of_six():
         *(("b", category, "c40", "0", 1) for category in ("C", "D", "E")),
         *(("real", category, "c40", "0", 1) for category in ("F", "G", "H", "I", "J")),
     )
-    assert steps(rows, ["a", "b", "real"]) == 6
-    assert steps(rows, ["real"]) == 1
+    assert count_multiple(rows, ["a", "b", "real"]) == 6
+    assert count_multiple(rows, ["real"]) == 1
 
 
 def test_every_clip_gives_one_before_any_gives_two_at_each_compression_its_own():

@@ -13,11 +13,11 @@ from benchmarks.paper_tables import face_rows, frame_rows
 from data_manifests import modes
 from ffpp_tools.errors import SplitError
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.splits.apply_recipe import chosen
+from ffpp_tools.splits.apply_recipe import select_samples
 from ffpp_tools.splits.audit import audited, with_audit
 from ffpp_tools.splits.build import SplitSettings, default_name, make_manifest, make_manifests
-from ffpp_tools.splits.compressions import comparable
-from ffpp_tools.splits.confounding import MAX_DISTANCE, by_compression, still_accuracy
+from ffpp_tools.splits.compressions import drop_unshared_compressions
+from ffpp_tools.splits.confounding import MAX_DISTANCE, compression_confounding, still_accuracy
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.overview import draw_overview
 from ffpp_tools.splits.recipes import Recipe
@@ -319,7 +319,7 @@ def test_compressions_are_alike_wherever_every_category_has_all_of_them(
     samples["draw"] = np.random.default_rng(0).random(len(samples))
     recipe = Recipe("mine", "grouped", mode=mode, ratios=(0.6, 0.2, 0.2), per_class=per_class)
     try:
-        found = chosen(samples, space, recipe)
+        found = select_samples(samples, space, recipe)
     except SplitError as error:
         assert per_class or "4 of each class asked" in str(error)
         return
@@ -392,7 +392,7 @@ def test_what_was_seen_is_named():
             for c in ("c23", "c40")
         }
     )
-    found = by_compression(samples)
+    found = compression_confounding(samples)
     assert found.matters
     assert (found.classes, found.compression) == (("Deepfakes", "Youtube"), "c23")
     assert found.shares == (round(13 / 127, 4), round(41 / 127, 4))
@@ -412,22 +412,22 @@ def test_the_worst_split_is_named():
     )
     moved = (samples["split"] == "val") & (samples["label"] == "real")
     samples.loc[samples[moved].index[:30], "compression"] = "c40"
-    found = by_compression(samples)
+    found = compression_confounding(samples)
     assert (found.split, found.compression) == ("val", "c23")
     assert found.accuracy == 0.65
 
 
 def test_a_sample_more_or_less_is_no_confounding():
     few = {("fake", "fake", "c23"): 5, ("fake", "fake", "c40"): 5, ("real", "real", "c23"): 4}
-    assert not by_compression(samples_with(of={**few, ("real", "real", "c40"): 3})).matters
-    assert by_compression(samples_with(of={**few, ("real", "real", "c40"): 0})).matters
+    assert not compression_confounding(samples_with(of={**few, ("real", "real", "c40"): 3})).matters
+    assert compression_confounding(samples_with(of={**few, ("real", "real", "c40"): 0})).matters
 
 
 def test_one_compression_or_one_class_of_clips_confounds_nothing():
     one = {("fake", "fake", "c23"): 5, ("real", "real", "c23"): 5, ("real", "real", "still"): 9}
-    assert by_compression(samples_with(of=one)) is None
+    assert compression_confounding(samples_with(of=one)) is None
     stills = {("a", "real", "still"): 5, ("b", "fake", "c23"): 5, ("b", "fake", "c40"): 5}
-    assert by_compression(samples_with(of=stills)) is None
+    assert compression_confounding(samples_with(of=stills)) is None
 
 
 def test_photographs_are_reals_is_measured():
@@ -474,7 +474,7 @@ def test_classes_that_lack_nothing_are_left_as_they_are():
     samples = samples_with(
         of={(n, n, c): 2 for n in ("fake", "real") for c in ("c23", "c40", "still")}
     ).assign(category="x")
-    kept, left_out = comparable(samples)
+    kept, left_out = drop_unshared_compressions(samples)
     assert kept is samples
     assert left_out == {}
 

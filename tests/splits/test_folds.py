@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_manifests import modes
 from ffpp_tools.errors import SplitError
-from ffpp_tools.splits.apply_recipe import chosen, sides
+from ffpp_tools.splits.apply_recipe import assign_splits, select_samples
 from ffpp_tools.splits.build import SplitSettings, _untested, make_manifests
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
@@ -106,8 +106,10 @@ def test_in_every_drawn_world_each_group_is_tested_once_or_there_was_no_room(peo
     samples["draw"] = np.random.default_rng(seed).random(len(samples))
     recipe = Recipe("mine", "grouped", mode="videos", folds=folds, ratios=(0.5, 0.25, 0.25))
     try:
-        parts, _ = sides(samples, None, recipe, seed)
-        made = [chosen(samples.assign(split=p), modes()["videos"], recipe).splits for p in parts]
+        parts, _ = assign_splits(samples, None, recipe, seed)
+        made = [
+            select_samples(samples.assign(split=p), modes()["videos"], recipe).splits for p in parts
+        ]
     except SplitError:
         event("too few groups")
         return

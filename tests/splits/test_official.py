@@ -7,7 +7,7 @@ import pytest
 from benchmarks.paper_tables import face_rows, frame_rows
 from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.groups import groups, knots
+from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
 from ffpp_tools.splits import official
 from ffpp_tools.splits.audit import audited
@@ -110,7 +110,7 @@ def stills(folder, *rows):
 def test_a_val_out_of_train_is_as_large_a_part_of_it_as_ffpps(tmp_path):
     names = [("train", f"{i:03d}") for i in range(86)] + [("test", f"{i}") for i in range(900, 910)]
     frames, tables = stills(tmp_path, *(("CelebA", name, side) for side, name in names))
-    found = official.sides(frames, tables, 0, clean=False)
+    found = official.assign_official_splits(frames, tables, 0, clean=False)
     assert found.side.value_counts().to_dict() == {"train": 72, "val": 14, "test": 10}
 
 
@@ -124,7 +124,7 @@ def test_who_is_in_train_and_val_stays_in_val(tmp_path):
     )
     frames = frames.assign(compression="native", target_id=frames["clip"].str[:3])
     tables = Dataset(tmp_path, frames, frames, None, None, None, None)
-    found = official.sides(frames, tables, 0, clean=True)
+    found = official.assign_official_splits(frames, tables, 0, clean=True)
     assert found.side.tolist() == ["", "val", "train", "test"]
     (removed,) = found.removed
     assert (removed.side, removed.kept, removed.samples) == ("train", "val", 1)
@@ -135,7 +135,10 @@ def test_what_no_list_names_is_shared_out_by_the_seed(tmp_path):
     rows += [("Portraits", f"{i:03d}", "") for i in range(50)]
     frames, tables = stills(tmp_path, *rows)
     free = frames["category"] == "Portraits"
-    sides = [official.sides(frames, tables, seed, clean=False).side for seed in (0, 0, 1)]
+    sides = [
+        official.assign_official_splits(frames, tables, seed, clean=False).side
+        for seed in (0, 0, 1)
+    ]
     assert sides[0].equals(sides[1])
     assert not sides[0].equals(sides[2])
     for side in sides:
@@ -200,8 +203,8 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     frames.to_parquet(listed / "frames.parquet")
     make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
     tables = Dataset.read(listed)
-    samples = frames.assign(group=groups(frames, tables.ties))
-    found = official.sides(samples, tables, 0, clean=False)
+    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    found = official.assign_official_splits(samples, tables, 0, clean=False)
     assert found.side[unlisted] == "test"  # where the same person's other photographs are
     assert found.unlisted == 0
 
@@ -223,7 +226,7 @@ def test_of_celeb_df_what_shows_somebody_of_test_leaves_train_and_nothing_else(t
     frames.index = range(10, 10 + len(frames))
     frames["group"] = "x"
     tables = Dataset(tmp_path, frames, frames, None, None, None, None)
-    found = official.sides(frames, tables, 0, clean=True)
+    found = official.assign_official_splits(frames, tables, 0, clean=True)
     left = set(frames["clip"][found.side == ""])
     assert left == {"id0_0000", "id0_id1_0000"}
     assert {(r.who, r.reason) for r in found.removed} == {
@@ -297,7 +300,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
         text = '{"000": "a-b 0"}' if name == official_lists.CONVERSION else '[["000", "003"]]'
         (tmp_path / "data" / place / name).write_text(text)
     for _ in range(2):
-        official_lists.keep_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
+        official_lists.copy_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
     assert official_lists.youtube_videos(tmp_path / "dataset") == {"000": "a-b"}
     assert official_lists.official_splits(tmp_path / "dataset") is None  # val and test are missing
     assert set(official_lists.hashes(tmp_path / "dataset")) == {
@@ -306,7 +309,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
     }
     (tmp_path / "data/splits/train.json").write_text('[["001", "002"]]')
     with pytest.raises(TableError, match="is not what"):
-        official_lists.keep_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
+        official_lists.copy_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,7 @@ def test_lists_are_kept_with_the_dataset(tmp_path):
 def test_damaged_lists_are_named(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(TableError, match=name):
-        official_lists.keep_lists(tmp_path, tmp_path / "dataset", official_lists.OF_FFPP)
+        official_lists.copy_lists(tmp_path, tmp_path / "dataset", official_lists.OF_FFPP)
     assert not (tmp_path / "dataset").exists()
 
 
@@ -339,7 +342,7 @@ def test_a_clip_on_two_lists_is_refused(tmp_path):
 def test_a_cleaned_split_leaks_nothing_and_loses_nothing_without_need(tmp_path, seed):
     samples, tables = world(tmp_path, seed)
     try:
-        found = official.sides(samples, tables, seed, clean=True)
+        found = official.assign_official_splits(samples, tables, seed, clean=True)
     except SplitError as error:
         assert "of people who belong together" in str(error)  # too few of what no list names
         return
@@ -365,7 +368,7 @@ def clip_rows(*clips):
     frames["target_id"], frames["source_id"] = people.str[0], people.str[1].fillna("")
     frames["label"] = frames["category"].map(lambda c: "real" if c == "Youtube" else "fake")
     frames = frames.assign(compression="c23", photo="", partition="", status="ok", **{"class": "x"})
-    return frames.assign(frame_id=knots(frames))
+    return frames.assign(frame_id=nodes(frames))
 
 
 @pytest.mark.parametrize(
@@ -394,8 +397,8 @@ def test_copies_of_clips_in_test_leave_the_other_lists(tmp_path, copies, gone, r
     )
     found_twice = pd.DataFrame(copies, columns=["item", "partner", "kind"]).assign(distance=0.0)
     tables = Dataset(tmp_path, frames, frames, found_twice, None, None, None)
-    samples = frames.assign(group=groups(frames, tables.ties))
-    found = official.sides(samples, tables, 0, clean=True)
+    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    found = official.assign_official_splits(samples, tables, 0, clean=True)
     left = found.side == ""
     shown = frames["target_id"].isin(gone) | frames["source_id"].isin(gone)
     assert list(left) == list(shown)
@@ -415,7 +418,7 @@ def write_lists(folder):
 def whole_ffpp(real_data, tmp_path_factory):
     """A ledger of all of FF++'s clips, one frame each, with its official lists."""
     folder = tmp_path_factory.mktemp("ffpp")
-    official_lists.keep_lists(real_data / "data/FaceForensics++", folder, official_lists.OF_FFPP)
+    official_lists.copy_lists(real_data / "data/FaceForensics++", folder, official_lists.OF_FFPP)
     rows = []
     for split in SPLITS:
         for a, b in json.loads((folder / official_lists.FOLDER / f"{split}.json").read_text()):

@@ -3,17 +3,17 @@ import pandas as pd
 import pytest
 
 from ffpp_tools.errors import FfppError, TableError
-from ffpp_tools.grouping.feature_cache import face_in, kept
+from ffpp_tools.grouping.feature_cache import cached_features, face_box_in_crop
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.shortcuts import (
-    LOST_IN_SCALING,
     PROPERTIES,
-    Answer,
+    SCALE_DEPENDENT,
+    ProbeResult,
     _answer,
     _questions,
     _tried,
-    probe,
+    measure_shortcuts,
     properties,
     read,
     write,
@@ -97,8 +97,8 @@ def test_what_is_lost_in_scaling_tells_nothing_once_all_are_scaled(values):
     lost, stays = told(log_size=values), told(red=values)
     assert (lost.auc, lost.telling, stays.telling) == (1.0, "log_size", "red")
     assert lost.auc_scaled < 0.9 < stays.auc_scaled == 1.0
-    assert "log_size" in LOST_IN_SCALING
-    assert "red" not in LOST_IN_SCALING
+    assert "log_size" in SCALE_DEPENDENT
+    assert "red" not in SCALE_DEPENDENT
     assert (lost.groups, lost.samples) == (6, 60)
 
 
@@ -136,7 +136,7 @@ def answers(dataset, tmp_path_factory):
     settings = SplitSettings("binary", ratios=(50, 25, 25))
     manifest = make_manifest(dataset, tmp_path_factory.mktemp("m"), settings)
     samples = pd.concat([manifest.samples(s).assign(split=s) for s in SPLITS])
-    return {a.question: a for a in probe(dataset, read_faces(dataset), samples, 2)}
+    return {a.question: a for a in measure_shortcuts(dataset, read_faces(dataset), samples, 2)}
 
 
 def test_every_question_is_asked(answers):
@@ -172,7 +172,7 @@ def test_a_source_against_itself_is_a_coin_flip(dataset, tmp_path):
             "group": clip,
         }
     )
-    (answer,) = probe(dataset, faces, samples, 1)
+    (answer,) = measure_shortcuts(dataset, faces, samples, 1)
     assert answer.groups == 4
     assert answer.auc < 0.9
 
@@ -189,7 +189,7 @@ def test_too_few_groups_give_no_figure(dataset):
             "group": some["face_id"].str.split("/").str[2],
         }
     )
-    (answer,) = probe(dataset, faces, samples, 1)
+    (answer,) = measure_shortcuts(dataset, faces, samples, 1)
     assert np.isnan(answer.auc)
 
 
@@ -203,13 +203,13 @@ def test_measured_numbers_are_kept_and_a_crop_made_anew_is_measured_anew(dataset
     for path in faces["path"]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes((dataset / path).read_bytes())
-    first = kept(folder, faces, "brightness", brightness, 2, 2)
+    first = cached_features(folder, faces, "brightness", brightness, 2, 2)
     expected = [read_image(folder / p).mean() for p in faces["path"]]
     assert first[:, 0] == pytest.approx(expected)
     (folder / faces["path"].iloc[3]).write_bytes((folder / faces["path"].iloc[4]).read_bytes())
-    assert np.array_equal(kept(folder, faces, "brightness", brightness, 2, 1), first)
+    assert np.array_equal(cached_features(folder, faces, "brightness", brightness, 2, 1), first)
     changed = faces.assign(sha256=faces["sha256"].where(faces.index != faces.index[3], "new"))
-    second = kept(folder, changed, "brightness", brightness, 2, 1)
+    second = cached_features(folder, changed, "brightness", brightness, 2, 1)
     assert second[3, 0] == pytest.approx(expected[4])
     assert np.array_equal(np.delete(second, 3, 0), np.delete(first, 3, 0))
 
@@ -219,25 +219,25 @@ def test_a_damaged_file_of_numbers_is_measured_again(dataset, tmp_path):
     for path in faces["path"]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((dataset / path).read_bytes())
-    first = kept(tmp_path, faces, "brightness", brightness, 2, 1)
+    first = cached_features(tmp_path, faces, "brightness", brightness, 2, 1)
     for path in (tmp_path / "measured/brightness").iterdir():
         path.write_bytes(path.read_bytes()[:50])
-    assert np.array_equal(kept(tmp_path, faces, "brightness", brightness, 2, 1), first)
+    assert np.array_equal(cached_features(tmp_path, faces, "brightness", brightness, 2, 1), first)
 
 
 def test_a_crop_that_is_gone_has_no_numbers_until_it_is_back(dataset, tmp_path):
     faces = read_faces(dataset).head(3)
-    assert np.isnan(kept(tmp_path, faces, "brightness", brightness, 2, 1)).all()
+    assert np.isnan(cached_features(tmp_path, faces, "brightness", brightness, 2, 1)).all()
     for path in faces["path"]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((dataset / path).read_bytes())
-    assert not np.isnan(kept(tmp_path, faces, "brightness", brightness, 2, 1)).any()
+    assert not np.isnan(cached_features(tmp_path, faces, "brightness", brightness, 2, 1)).any()
 
 
 def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
     faces = read_faces(dataset).head(3).assign(path="../../secret.png")
     with pytest.raises(FfppError, match="leads out of"):
-        kept(tmp_path, faces, "brightness", brightness, 2, 1)
+        cached_features(tmp_path, faces, "brightness", brightness, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +252,12 @@ def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
 )
 def test_where_the_face_lies_follows_from_how_the_crop_was_made(settings, shape, expected):
     row = {**ROW, "crop_size": 160, **settings}
-    assert face_in(np.zeros((*shape, 3), np.uint8), row) == pytest.approx(expected)
+    assert face_box_in_crop(np.zeros((*shape, 3), np.uint8), row) == pytest.approx(expected)
 
 
 def test_the_answers_are_kept_for_reports_on_this_manifest_alone(videos_manifest, tmp_path):
     manifest = Manifest(tmp_path, videos_manifest.info)
-    answers = [Answer("A against B", "real against real", 0.75, float("nan"), 4, 100, "noise")]
+    answers = [ProbeResult("A against B", "real against real", 0.75, float("nan"), 4, 100, "noise")]
     write(manifest, answers)
     (found,) = read(manifest)
     assert (found.question, found.auc, np.isnan(found.auc_scaled)) == ("A against B", 0.75, True)

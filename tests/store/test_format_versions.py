@@ -19,7 +19,7 @@ from classify.gan.generate import NOTE
 from classify.gan.generate import _read as read_note
 from classify.gan.run import GanRun
 from classify.reporting.report import make_report
-from classify.reporting.saved_report import written
+from classify.reporting.saved_report import read_saved_report
 from classify.search import tune
 from classify.training import settings
 from classify.training.run_folder import read_environment
@@ -30,7 +30,7 @@ from ffpp_tools.extraction.any_media import read_settings
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_file import recorded_settings
-from ffpp_tools.extraction.settings_guard import settle
+from ffpp_tools.extraction.settings_guard import record_settings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.feature_cache import _read as read_measured
@@ -147,9 +147,11 @@ NEWER = {
     "run/config.toml": lambda root: Run.read(root / "run"),
     "run/environment.json": lambda root: read_environment(root / "run"),
     "run/faces.json": lambda root: read_settings(root / "run/faces.json"),
-    "run/operating.json": lambda root: thresholds.operating_if_known(Run.read(root / "run")),
+    "run/operating.json": lambda root: thresholds.operating_point_or_default(
+        Run.read(root / "run")
+    ),
     "run/predictions-val.parquet": lambda root: score_split(Run.read(root / "run"), "val"),
-    "run/report/report.json": lambda root: written(root / "run/report"),
+    "run/report/report.json": lambda root: read_saved_report(root / "run/report"),
     "gan/config.toml": lambda root: GanRun.read(root / "gan"),
     "gan/generated/generated.json": lambda root: read_note(root / "gan/generated" / NOTE),
     "search/tune.toml": lambda root: tune.resume(root / "search"),
@@ -186,16 +188,16 @@ def test_files_of_a_newer_release_are_refused_with_what_to_do(tmp_path):
 @pytest.mark.parametrize("found", [0, True, "2", 1.5, None])
 def test_a_format_that_is_no_number_is_named(found, tmp_path):
     with pytest.raises(FormatError, match=r"a\.json: format is .*not a whole number"):
-        format_versions.checked(
+        format_versions.checked_format(
             format_versions.PART, tmp_path / "a.json", {format_versions.KEY: found}
         )
 
 
 @pytest.mark.parametrize("kind", format_versions.VERSIONS)
 def test_nothing_is_written_in_the_place_of_the_format(kind):
-    assert format_versions.stamped(kind, {"a": 2}) == {"format": 1, "a": 2}
+    assert format_versions.with_format(kind, {"a": 2}) == {"format": 1, "a": 2}
     with pytest.raises(ValueError, match="the key 'format' is taken by 'litert'"):
-        format_versions.stamped(kind, {"format": "litert"})
+        format_versions.with_format(kind, {"format": "litert"})
 
 
 def later(row_type, *columns):
@@ -204,23 +206,23 @@ def later(row_type, *columns):
 
 
 def test_a_setting_that_comes_later_refuses_no_dataset_that_exists(tmp_path, monkeypatch):
-    settle(tmp_path, ClipSettings(crop=CROPPED), None)
-    settle(tmp_path, StillSettings(CROPPED), None)
+    record_settings(tmp_path, ClipSettings(crop=CROPPED), None)
+    record_settings(tmp_path, StillSettings(CROPPED), None)
     crops = later(CropSettings, ("sharpen", float, 0.0), ("bands", tuple, (1, 2)))
     monkeypatch.setitem(settings_guard.SECTIONS, "crop", crops)
     now = ClipSettings(crop=crops(size="16x16", format="jpg"))
-    settle(tmp_path, now, None)
+    record_settings(tmp_path, now, None)
     assert recorded_settings(tmp_path)["crop"]["sharpen"] == 0
     with pytest.raises(SettingsError, match=r"sharpen 0\.0; asked for now: sharpen 0\.5"):
-        settle(tmp_path, replace(now, crop=replace(now.crop, sharpen=0.5)), None)
+        record_settings(tmp_path, replace(now, crop=replace(now.crop, sharpen=0.5)), None)
     monkeypatch.undo()  # the release before meets it
     with pytest.raises(FormatError, match=r"settings\.json: crop has bands, sharpen.*upgrade"):
-        settle(tmp_path, ClipSettings(crop=CROPPED), None)
+        record_settings(tmp_path, ClipSettings(crop=CROPPED), None)
 
 
 def test_rules_of_extraction_that_come_later_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(settings_guard, "CLIPS_VERSION", 3)
-    settle(tmp_path, ClipSettings(), None)
+    record_settings(tmp_path, ClipSettings(), None)
     monkeypatch.undo()
     with pytest.raises(FormatError, match=r"rules 3; this release has rules 2\. .*upgrade"):
         recorded_settings(tmp_path)
@@ -247,7 +249,7 @@ def test_columns_that_come_later_refuse_nothing_that_exists(old, monkeypatch):
     assert Dataset.read(old / "dataset").changed_since(before.info["tables"]) == []
     assert set(before.samples("test")["weight"]) == {1.0}
     known = made.assign(lens="wide")
-    assert tables.fingerprint(known) != before.info["tables"]["frames.parquet"]
+    assert tables.content_hash(known) != before.info["tables"]["frames.parquet"]
 
 
 def test_a_setting_of_training_that_comes_later_is_as_it_was_before(old, monkeypatch):

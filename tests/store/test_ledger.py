@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ffpp_tools.store.ledger import account, compare_misses, unequal_misses, verify
+from ffpp_tools.store.ledger import compare_misses, miss_rate_warning, status_counts, verify
 from ffpp_tools.store.tables import read_faces, read_frames
 
 
@@ -54,14 +54,14 @@ def simulated(rng, people, rates, spread, twins=False):
 
 
 def test_the_account_adds_up_and_a_miss_is_a_face_not_found():
-    table = account(frames(Youtube=(8, 2, 0), FaceSwap=(6, 0, 4)))
+    table = status_counts(frames(Youtube=(8, 2, 0), FaceSwap=(6, 0, 4)))
     assert list(table.columns) == ["planned", "ok", "no_face", "unreadable", "miss_rate"]
     assert list(table.loc[("Youtube", "c23")]) == [10, 8, 2, 0, pytest.approx(0.2)]
     assert list(table.loc[("FaceSwap", "c23")]) == [10, 6, 0, 4, 0]
 
 
 def test_where_no_face_was_looked_for_there_is_no_rate():
-    assert account(frames(Youtube=(0, 0, 5))).isna().loc[("Youtube", "c23"), "miss_rate"]
+    assert status_counts(frames(Youtube=(0, 0, 5))).isna().loc[("Youtube", "c23"), "miss_rate"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_where_no_face_was_looked_for_there_is_no_rate():
     ],
 )
 def test_unequal_misses_are_warned_of(counts, warned):
-    warning = unequal_misses(frames(**counts))
+    warning = miss_rate_warning(frames(**counts))
     assert bool(warning) == warned
     if warned:
         assert "1.0% (FaceSwap) to 10.0% (Youtube)" in warning

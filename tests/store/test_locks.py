@@ -13,8 +13,8 @@ import pytest
 from ffpp_tools.errors import FfppError, LockedError
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.files import HOLDER, LOCK, occupied, write_atomically
-from ffpp_tools.store.incomplete import MARK, begun, in_the_way, making
-from ffpp_tools.store.locks import SOFT, alone_in, in_turn
+from ffpp_tools.store.incomplete import MARK, has_foreign_files, is_incomplete, writing_folder
+from ffpp_tools.store.locks import SOFT, file_lock, folder_lock
 from tests.conftest import SETTINGS
 
 HOLD = """
@@ -45,21 +45,21 @@ def without_locks(monkeypatch):
 
 def test_the_second_is_told_who_the_first_is_and_leaves_nothing(tmp_path):
     folder = tmp_path / "out"
-    with alone_in(folder, "ffpp-extract"):
+    with folder_lock(folder, "ffpp-extract"):
         (folder / "frames.parquet").touch()
-        with pytest.raises(LockedError) as refusal, alone_in(folder, "ffpp-stills"):
+        with pytest.raises(LockedError) as refusal, folder_lock(folder, "ffpp-stills"):
             pass
         said = str(refusal.value)
     who = f"ffpp-extract (process {os.getpid()} on {platform.node()}, since 20"
     assert said.startswith(f"{folder}: {who}")
     assert said.endswith("Wait until it has ended, or name another folder")
     assert [p.name for p in folder.iterdir()] == ["frames.parquet"]
-    with alone_in(folder, "ffpp-stills"):
+    with folder_lock(folder, "ffpp-stills"):
         pass
 
 
 def test_a_folder_in_which_nothing_was_written_is_gone_again(tmp_path):
-    with alone_in(tmp_path / "out", "ffpp-clean"):
+    with folder_lock(tmp_path / "out", "ffpp-clean"):
         pass
     assert not (tmp_path / "out").exists()
 
@@ -71,7 +71,7 @@ def killed(folder, *without_locks):
         assert holder.stdout.readline() == "held\n"
         with (
             pytest.raises(LockedError, match=rf"\(process {holder.pid} on"),
-            alone_in(folder, "ffpp-extract"),
+            folder_lock(folder, "ffpp-extract"),
         ):
             pass
         holder.send_signal(signal.SIGKILL)
@@ -91,24 +91,24 @@ def test_a_file_that_is_a_lock_ends_with_its_process_too(tmp_path, without_locks
     killed(folder, "without locks")
     assert (folder / (LOCK + SOFT)).exists()
     assert not occupied(folder)
-    with alone_in(folder, "ffpp-extract"):
+    with folder_lock(folder, "ffpp-extract"):
         pass
     assert list(folder.iterdir()) == []
 
 
 def test_without_locks_of_the_file_system_a_file_is_the_lock(tmp_path, without_locks):
     folder = tmp_path / "out"
-    with alone_in(folder, "classify train"):
+    with folder_lock(folder, "classify train"):
         (folder / "log.csv").touch()
         soft = folder / (LOCK + SOFT)
         with (
             pytest.raises(LockedError, match="if that process no longer runs, delete") as said,
-            alone_in(folder, "classify train"),
+            folder_lock(folder, "classify train"),
         ):
             pass
         assert str(said.value).endswith(str(soft))
     assert [p.name for p in folder.iterdir()] == ["log.csv"]
-    with in_turn(tmp_path / "a.lock"):
+    with file_lock(tmp_path / "a.lock"):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(FfppError, match=r"file/out/\.lock: cannot be written \(Not a directory\)"),
-        alone_in(tmp_path / "file/out", "ffpp-split"),
+        folder_lock(tmp_path / "file/out", "ffpp-split"),
     ):
         pass
 
@@ -127,7 +127,7 @@ def test_commands_leave_a_dataset_alone_that_another_writes_to(
 ):
     out = tmp_path / "fresh" if command == "ffpp-extract" else dataset
     words = [ffpp, "--out", out, "--margin", 1.5] if command == "ffpp-extract" else [out]
-    with alone_in(out, "ffpp-stills"):
+    with folder_lock(out, "ffpp-stills"):
         before = sorted(out.iterdir())
         status, _, said = typed(command, *words)
         assert sorted(out.iterdir()) == before
@@ -147,7 +147,10 @@ def test_temporary_names_say_nothing_of_a_process(tmp_path, monkeypatch):
 
 def test_what_one_command_has_begun_is_in_the_way_of_every_other(tmp_path):
     folder = tmp_path / "r"
-    with pytest.raises(ZeroDivisionError), making(folder, "classify compare", ["a.csv", "videos"]):
+    with (
+        pytest.raises(ZeroDivisionError),
+        writing_folder(folder, "classify compare", ["a.csv", "videos"]),
+    ):
         (folder / "videos").mkdir()
         (folder / "videos/000.html").touch()
         (folder / "a.csv").touch()
@@ -155,14 +158,14 @@ def test_what_one_command_has_begun_is_in_the_way_of_every_other(tmp_path):
     (folder / "notes.txt").write_text("mine")
     write = json.loads((folder / MARK).read_text())
     assert write == {"format": 1, "command": "classify compare", "writes": ["a.csv", "videos"]}
-    assert begun(folder, "classify compare")
-    assert not in_the_way(folder, "classify compare")
-    assert in_the_way(folder, "classify report")
-    with making(folder, "classify compare", ["b.csv"]):
+    assert is_incomplete(folder, "classify compare")
+    assert not has_foreign_files(folder, "classify compare")
+    assert has_foreign_files(folder, "classify report")
+    with writing_folder(folder, "classify compare", ["b.csv"]):
         assert sorted(p.name for p in folder.iterdir()) == [LOCK, HOLDER, "notes.txt", MARK]
         (folder / "b.csv").touch()
     assert sorted(p.name for p in folder.iterdir()) == ["b.csv", "notes.txt"]
-    assert in_the_way(folder, "classify compare")
+    assert has_foreign_files(folder, "classify compare")
 
 
 def test_a_mark_deletes_nothing_outside_its_folder(tmp_path):
@@ -173,7 +176,7 @@ def test_a_mark_deletes_nothing_outside_its_folder(tmp_path):
     (folder / "link").symlink_to(tmp_path)
     names = ["../mine", str(tmp_path / "mine"), "link/mine", "..", ".", "", 3]
     (folder / MARK).write_text(json.dumps({"command": "ffpp-split", "writes": names}))
-    with making(folder, "ffpp-split"):
+    with writing_folder(folder, "ffpp-split"):
         pass
     assert (tmp_path / "mine").exists()
     assert (folder / "mine").exists()
@@ -181,6 +184,9 @@ def test_a_mark_deletes_nothing_outside_its_folder(tmp_path):
 
 
 def test_a_command_that_fails_before_it_writes_leaves_no_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), making(tmp_path / "r", "classify export", ["model"]):
+    with (
+        pytest.raises(ZeroDivisionError),
+        writing_folder(tmp_path / "r", "classify export", ["model"]),
+    ):
         raise ZeroDivisionError
     assert not (tmp_path / "r").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.store import tables
-from ffpp_tools.store.merge_stamps import FILE, TABLES, Merged
+from ffpp_tools.store.merge_stamps import FILE, TABLES, MergeRecord
 from ffpp_tools.store.schema import STILL, FaceRow, FrameRow, Part, part_path
 from ffpp_tools.store.tables import merge_parts
 
@@ -151,9 +151,9 @@ def _lose_a_row(dataset):
 
 def _of_another_format(dataset):
     found = json.loads((dataset / FILE).read_text())
-    assert Merged.read(dataset, found["columns"]) is not None
+    assert MergeRecord.read(dataset, found["columns"]) is not None
     (dataset / FILE).write_text(json.dumps(found | {"format": 99}))
-    assert Merged.read(dataset, found["columns"]) is None
+    assert MergeRecord.read(dataset, found["columns"]) is None
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.dedupe import clean
-from ffpp_tools.grouping.groups import knots
+from ffpp_tools.grouping.dedupe import find_duplicates
+from ffpp_tools.grouping.groups import nodes
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store import tables
 from ffpp_tools.store.ledger import verify
@@ -20,8 +20,8 @@ from ffpp_tools.store.schema import FaceRow, FrameRow, Part, later_columns
 from ffpp_tools.store.tables import (
     DuplicateRow,
     as_text,
-    covered,
-    fingerprint,
+    content_hash,
+    coverage_by_category,
     merge_parts,
     positions,
     read_columns,
@@ -110,14 +110,14 @@ def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_emp
         table = pd.read_parquet(folder / f"{name}.parquet")
         table = table.drop(columns=[c for c in LATER_COLUMNS if c in table])
         table.to_parquet(folder / f"{name}.parquet")
-        as_written[f"{name}.parquet"] = fingerprint(table)
+        as_written[f"{name}.parquet"] = content_hash(table)
     frames = read_frames(folder)
     assert (frames[["source_sha256", "frame_hash"]] == "").all(axis=None)
     assert list(verify(folder)) == []
     read = Dataset.read(folder)
     assert read.fingerprints == as_written  # manifests of that version are not outdated
     assert read.changed_since(as_written) == []
-    assert clean(folder).empty
+    assert find_duplicates(folder).empty
     said = Dataset.read(folder).unknown()
     assert any("their frames were not compared" in text for text in said)
 
@@ -129,18 +129,20 @@ def test_a_manifest_of_an_earlier_version_is_not_said_to_be_outdated(dataset, tm
     frames = read_frames(dataset).drop(columns=["source_sha256", "frame_hash"])
     frames.to_parquet(folder / "frames.parquet")
     manifest = make_manifest(folder, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
-    assert manifest.info["tables"]["frames.parquet"] == fingerprint(frames)
+    assert manifest.info["tables"]["frames.parquet"] == content_hash(frames)
     known = read_frames(dataset)
-    assert fingerprint(known) != fingerprint(frames)
+    assert content_hash(known) != content_hash(frames)
 
 
 def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
     faces = read_faces(dataset).head(3)
     ids = ["CelebA/still/img/a/000000", "CelebA/still/img/b/000000", "Youtube/c23/000/000025"]
     faces = faces.assign(frame_id=ids, face_id=[*ids[:2], f"{ids[2]}/1"])
-    counted = covered(faces)
+    counted = coverage_by_category(faces)
     assert {name: found["units"] for name, found in counted.items()} == {"CelebA": 2, "Youtube": 1}
-    changed = covered(faces.assign(score=faces["score"].where(faces["face_id"] != ids[0], -9)))
+    changed = coverage_by_category(
+        faces.assign(score=faces["score"].where(faces["face_id"] != ids[0], -9))
+    )
     assert changed["Youtube"] == counted["Youtube"]
     assert changed["CelebA"] != counted["CelebA"]
 
@@ -180,8 +182,8 @@ def test_columns_that_are_read_part_by_part_are_those_of_the_whole_table(
     plain = pd.util.hash_pandas_object(expected[said], index=False)
     digest = hashlib.sha256(np.sort(plain.to_numpy()).tobytes()).hexdigest()
     assert hashes == {"frames.parquet": digest}
-    assert fingerprint(expected) == digest
-    assert knots(read.assign(category=read["clip"])).equals(
+    assert content_hash(expected) == digest
+    assert nodes(read.assign(category=read["clip"])).equals(
         expected["clip"] + "/" + expected["clip"]
     )
 

@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.coverage import WORLDS, World, coverage, percentile, split
 from classify.evaluation import evaluate as judging
-from classify.evaluation.bootstrap import estimates
-from classify.evaluation.evaluate import resolved
+from classify.evaluation.confidence_intervals import jackknife_estimates
+from classify.evaluation.evaluate import enough_reals_for_fpr
 
 CLIPS_OF_FEW_FRAMES = World(frames=(2, 4))
 
@@ -34,10 +34,10 @@ def test_heavy_tails_are_covered_from_twenty_groups_on():
 def test_recall_is_given_from_as_many_groups_of_reals_as_resolve_it():
     rng = np.random.default_rng(0)
     clips = split(CLIPS_OF_FEW_FRAMES, 210, rng).clips()
-    assert resolved(clips, 0.05)
-    assert not resolved(clips, 0.01)
-    assert not resolved(split(CLIPS_OF_FEW_FRAMES, 190, rng).clips(), 0.05)
-    measures = judging.judge(clips, "clip", judging.Operating("a test"), {}).measures
+    assert enough_reals_for_fpr(clips, 0.05)
+    assert not enough_reals_for_fpr(clips, 0.01)
+    assert not enough_reals_for_fpr(split(CLIPS_OF_FEW_FRAMES, 190, rng).clips(), 0.05)
+    measures = judging.evaluate_scores(clips, "clip", judging.Operating("a test"), {}).measures
     assert np.isnan(measures["recall_at_1_percent"].value)
     assert measures["recall_at_5_percent"].low < measures["recall_at_5_percent"].value
 
@@ -46,7 +46,7 @@ def test_photographs_that_never_score_high_do_not_resolve_recall():
     """A thousand people's photographs beside the clips of ten."""
     scores = split(World(separation=4, stills=100, frames=(10, 10)), 10, np.random.default_rng(1))
     assert scores.table.loc[~scores.is_fake, "group"].nunique() == 1010
-    assert not resolved(scores, 0.01)
+    assert not enough_reals_for_fpr(scores, 0.01)
 
 
 def test_both_methods_give_the_same_values_on_the_same_splits():
@@ -56,6 +56,6 @@ def test_both_methods_give_the_same_values_on_the_same_splits():
         return {"right": weights @ (scores.actual == scores.predicted) / weights.sum(axis=1)}
 
     groups = scores.table["group"]
-    found, other = (f(groups, "all", right)["right"] for f in (estimates, percentile))
+    found, other = (f(groups, "all", right)["right"] for f in (jackknife_estimates, percentile))
     assert found.value == other.value
     assert found.high - found.low > other.high - other.low  # five groups

@@ -16,7 +16,7 @@ import pytest
 from ffpp_tools import MAX_PIXELS
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.video import container, decode, demux
-from ffpp_tools.video.decode_limits import in_time
+from ffpp_tools.video.decode_limits import with_timeout
 from tests.video.test_decode import drawn, encode, full_decode, remux
 
 CONTAINERS = {"mp4": {}, "index-first.mp4": {"movflags": "faststart"}}
@@ -69,7 +69,7 @@ def unreported(path, disposable):
         disposable: of each packet, whether nothing was predicted from it before the damage.
     """
     frames, clean, sound, refused = {}, {}, True, False
-    with container.opened(path, MAX_PIXELS) as file:
+    with container.open_container(path, MAX_PIXELS) as file:
         stream = container.video_stream(file, path, MAX_PIXELS)
         try:
             for number, packet in enumerate(file.demux(stream)):
@@ -108,19 +108,21 @@ def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
     remux(whole, source, **CONTAINERS[name])
     data = source.read_bytes()
     right = [fingerprint(image) for image in full_decode(source)]
-    disposable = [packet.disposable for packet in demux.probe(source).packets]
+    disposable = [packet.disposable for packet in demux.read_video(source).packets]
     path, seen, threads = tmp_path / f"x.{name}", Counter(), threading.active_count()
     for seed in range(MUTATIONS_OF_EACH):
         kind, damaged = mutated(data, random.Random(seed))
         path.write_bytes(damaged)
 
         def read():
-            video = demux.probe(path)
+            video = demux.read_video(path)
             yield video
             yield from decode.frames(video, range(0, video.n_frames, WANTED_EVERY))
 
         try:
-            video, *found = in_time(read, LIMIT_S, path)  # anything but a DecodeError is a failure
+            video, *found = with_timeout(
+                read, LIMIT_S, path
+            )  # anything but a DecodeError is a failure
         except DecodeError as error:
             assert "hung" not in str(error), (seed, kind)
             seen["refused"] += 1

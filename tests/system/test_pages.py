@@ -5,13 +5,13 @@ import subprocess
 
 import pytest
 
-from classify.evaluation.compare import compare, matrix
+from classify.evaluation.compare import compare, compare_across_manifests
 from classify.gan.report import make_report as generators
 from classify.gan.settings import GanSettings
 from classify.gan.train import train as train_gan
 from classify.inference.gradcam import explain
 from classify.inference.gradcam_files import write_explanations
-from classify.inference.media import classifier_of, verdict
+from classify.inference.media import classifier_of, classify_file
 from classify.inference.media_files import VerdictFiles
 from classify.reporting.compare_files import write_comparison, write_matrix
 from classify.reporting.report import make_report
@@ -42,9 +42,9 @@ def pages(videos_manifest, world, ffpp, tmp_path_factory):
     write_explanations(folder / "e", explain(runs[0]), "Split: grouped.")
     clip = find_clips(ffpp, categories=["Youtube"])[0].path
     classifier = classifier_of(runs[0])
-    VerdictFiles(folder / "v", classifier, "By a.").add(verdict(clip, classifier))
+    VerdictFiles(folder / "v", classifier, "By a.").add(classify_file(clip, classifier))
     write_comparison(folder / "c", compare(runs))
-    write_matrix(folder / "m", matrix(runs, [videos_manifest]))
+    write_matrix(folder / "m", compare_across_manifests(runs, [videos_manifest]))
     gan = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=1)
     generators(train_gan(world / "CelebA", folder / "g", gan), "imagenet")
     return {

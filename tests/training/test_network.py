@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from classify.evaluation.metrics import log_loss
-from classify.training.network import LogLoss, resolved
+from classify.training.network import LogLoss, with_arch_defaults
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 from tests.training.test_train import train_tiny
 
 
 def test_the_defaults_are_the_papers_but_for_what_is_monitored():
-    defaults = dataclasses.asdict(resolved(TrainSettings()))
+    defaults = dataclasses.asdict(with_arch_defaults(TrainSettings()))
     papers = {
         "arch": "efficientnetb0",
         "head": "max-300-300-l1l2",
@@ -31,11 +31,13 @@ def test_the_defaults_are_the_papers_but_for_what_is_monitored():
 
 
 def test_what_is_left_open_is_the_architectures():
-    paper = resolved(TrainSettings())
+    paper = with_arch_defaults(TrainSettings())
     assert (paper.weights, paper.head, paper.size) == ("imagenet", "max-300-300-l1l2", 128)
-    small = resolved(TrainSettings(arch="cnn9"))
+    small = with_arch_defaults(TrainSettings(arch="cnn9"))
     assert (small.weights, small.head, small.size) == ("none", None, 96)
-    chosen = resolved(TrainSettings(arch="vgg16", head="flatten", size=64, weights="none"))
+    chosen = with_arch_defaults(
+        TrainSettings(arch="vgg16", head="flatten", size=64, weights="none")
+    )
     assert (chosen.weights, chosen.head, chosen.size) == ("none", "flatten", 64)
 
 

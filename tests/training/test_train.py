@@ -14,7 +14,7 @@ from classify.errors import ClassifyError, LossError, ModelError, RunError
 from classify.evaluation.metrics import log_loss
 from classify.evaluation.predict import score_split
 from classify.models import build
-from classify.training.callbacks import Guard, Keeper
+from classify.training.callbacks import Checkpointer, FiniteLossGuard
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings
 from classify.training.train import train
@@ -267,7 +267,7 @@ def test_a_plateau_halves_the_rate(tmp_path):
     settings = TrainSettings(arch="sepconv", schedule="plateau", learning_rate=0.5, epochs=20)
     epochs = [logged(i, loss) for i, loss in enumerate([2, 1, 1, 1])]
     for finished, rate in ((0, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)):
-        keeper = Keeper(tmp_path, settings, model, epochs[:finished])
+        keeper = Checkpointer(tmp_path, settings, model, epochs[:finished])
         keeper.set_model(model)
         keeper.on_epoch_begin(finished)
         assert float(model.optimizer.learning_rate) == pytest.approx(rate)
@@ -281,7 +281,7 @@ TWO_PHASES = TrainSettings(
 def test_what_the_head_reached_neither_ends_the_fine_tuning_nor_lowers_its_rate(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    keeper = Keeper(tmp_path, TWO_PHASES, model, epochs(1.0, 2.0, 2.0, 2.0))
+    keeper = Checkpointer(tmp_path, TWO_PHASES, model, epochs(1.0, 2.0, 2.0, 2.0))
     keeper.set_model(model)
     assert not keeper.has_ended()
     keeper.on_epoch_begin(4)
@@ -298,7 +298,7 @@ def test_dropout_follows_from_seed_and_epoch(tmp_path):
 
     def state(seed, epoch):
         settings = dataclasses.replace(TINY, seed=seed)
-        keeper = Keeper(tmp_path, settings, model, [])
+        keeper = Checkpointer(tmp_path, settings, model, [])
         keeper.set_model(model)
         keeper.on_epoch_begin(epoch)
         (found,) = (v for v in model.variables if v.path.endswith("seed_generator_state"))
@@ -311,7 +311,7 @@ def test_dropout_follows_from_seed_and_epoch(tmp_path):
 def test_of_several_batches_whose_loss_is_not_finite_the_first_is_named(tmp_path):
     """Where a step is told of later than it was made, their order is not sure."""
     batches = Batches(DATA, targets(DATA), 4, 0)
-    guard = Guard(batches, tmp_path)
+    guard = FiniteLossGuard(batches, tmp_path)
     guard.set_model(keras.Sequential([keras.Input((2,))]))
     guard.on_train_batch_end(0, {"loss": 1.0})
     guard.check()

@@ -34,7 +34,7 @@ def test_kept_frames_equal_those_of_a_full_decode(ffpp, step):
     for clip in find_clips(ffpp, limit=1):
         assert "B" in picture_types(clip.path), "the demo's clips must have B-frames"
         reference = full_decode(clip.path)
-        video = demux.probe(clip.path)
+        video = demux.read_video(clip.path)
         assert video.n_frames == len(reference)
         kept = list(decode.frames(video, range(0, video.n_frames, step)))
         assert [f.index for f in kept] == list(range(0, len(reference), step))
@@ -49,7 +49,7 @@ def test_real_frames_equal_opencvs_full_decode(real_data):
         c.category for c in clips
     }
     for clip in clips:
-        video = demux.probe(clip.path)
+        video = demux.read_video(clip.path)
         kept = {
             f.index: f.picture.image for f in decode.frames(video, range(0, video.n_frames, 25))
         }
@@ -66,7 +66,7 @@ def test_real_frames_equal_opencvs_full_decode(real_data):
 def test_times_follow_the_frame_rate(tmp_path):
     path = tmp_path / "a.mp4"
     encode(path, [gradient(i) for i in range(40)], 25, 23)
-    kept = list(decode.frames(demux.probe(path), [0, 10, 39]))
+    kept = list(decode.frames(demux.read_video(path), [0, 10, 39]))
     assert [f.time_s for f in kept] == pytest.approx([0, 0.4, 39 / 25])
 
 
@@ -82,7 +82,7 @@ def test_index_and_time_are_right_when_the_frame_rate_varies(tmp_path):
             frame.pts, frame.time_base = pts, Fraction(1, 100)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
-    kept = list(decode.frames(demux.probe(path), [0, 3, 5, 9]))
+    kept = list(decode.frames(demux.read_video(path), [0, 3, 5, 9]))
     assert [f.index for f in kept] == [0, 3, 5, 9]
     assert [f.time_s for f in kept] == pytest.approx([0, 0.10, 0.40, 1.0], abs=1e-3)
     for frame in kept:
@@ -137,7 +137,7 @@ def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind):
     size = (127, 95) if kind == "odd size" else (128, 96)
     path = write(tmp_path / name, drawn(101, *size), **options)
     reference = full_decode(path)
-    video = demux.probe(path)
+    video = demux.read_video(path)
     assert video.n_frames == len(reference) == 101
     for wanted in (range(0, 101, 25), [3], [31, 32, 88], range(0, 101, 4)):
         kept = list(decode.frames(video, wanted))
@@ -156,7 +156,7 @@ def test_a_part_has_the_pixels_of_the_whole(tmp_path, pixels, size):
     for _ in range(12):
         x, y = rng.integers(0, size[0] - 20), rng.integers(0, size[1] - 20)
         width, height = rng.integers(1, size[0] - x + 1), rng.integers(1, size[1] - y + 1)
-        (frame,) = decode.frames(demux.probe(path), [1])
+        (frame,) = decode.frames(demux.read_video(path), [1])
         part = frame.picture.part(x, y, width, height)
         whole = full_decode(path)[1]
         np.testing.assert_array_equal(part, whole[y : y + height, x : x + width])
@@ -169,7 +169,7 @@ def decoded_packets(monkeypatch, path, wanted):
     monkeypatch.setattr(
         container, "_decode", lambda s, p, at: (p and fed.append(at), feed(s, p, at))[1]
     )
-    assert [f.index for f in decode.frames(demux.probe(path), wanted)] == list(wanted)
+    assert [f.index for f in decode.frames(demux.read_video(path), wanted)] == list(wanted)
     return len(fed)
 
 
@@ -193,7 +193,7 @@ def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
     expected = np.rot90(plain[2], degrees // 90)
     expected = expected[:, ::-1] if flip[0] else expected
     expected = expected[::-1] if flip[1] else expected
-    (frame,) = decode.frames(demux.probe(turned), [2])
+    (frame,) = decode.frames(demux.read_video(turned), [2])
     np.testing.assert_array_equal(frame.picture.image, expected)
     if not any(flip):
         capture = cv2.VideoCapture(str(turned))
@@ -204,9 +204,9 @@ def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
 def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_path):
     cut = tmp_path / "cut.mp4"
     original = find_clips(ffpp, categories=["Youtube"])[0].path
-    whole = demux.probe(original)
+    whole = demux.read_video(original)
     cut.write_bytes(shortened_with_index_first(original, tmp_path))
-    video = demux.probe(cut)
+    video = demux.read_video(cut)
     assert 0 < len(video.shown) < video.n_frames == whole.n_frames
     assert np.isnan(video.time_s(video.n_frames - 1))
     reference = full_decode(original)
@@ -247,7 +247,7 @@ def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
             data[k] ^= 0xFF
         damaged = tmp_path / f"{number}.mp4"
         damaged.write_bytes(bytes(data))
-        kept = list(decode.frames(demux.probe(damaged), range(80)))
+        kept = list(decode.frames(demux.read_video(damaged), range(80)))
         assert 0 < len(kept) < number + 1
         for frame in kept:
             np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
@@ -260,7 +260,7 @@ def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):
     data = path.read_bytes()
     assert b"commentary" in data
     path.write_bytes(data.replace(b"commentary", b"comment\xe9\xff\xfe"))
-    assert demux.probe(path).n_frames == demux.probe(clip.path).n_frames
+    assert demux.read_video(path).n_frames == demux.read_video(clip.path).n_frames
 
 
 def audio_only(path):
@@ -276,7 +276,7 @@ def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
     path = write(tmp_path / "odd.mp4", drawn(3))
     path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
     with pytest.raises(DecodeError, match=r"odd\.mp4"):
-        demux.probe(path)
+        demux.read_video(path)
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "missing", "folder", "audio"])
@@ -291,13 +291,13 @@ def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
     elif kind == "audio":
         audio_only(path)
     with pytest.raises(DecodeError, match=r"bad clip é\.mp4"):
-        demux.probe(path)
+        demux.read_video(path)
 
 
 def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path):
     path = tmp_path / "large.mp4"
     encode(path, drawn(3), 25, 23)
-    video = demux.probe(path, 128 * 96)  # the limit itself is allowed
+    video = demux.read_video(path, 128 * 96)  # the limit itself is allowed
     assert len(list(decode.frames(video, range(3)))) == 3
     with pytest.raises(SizeError, match=r"large\.mp4: declares 128 × 96 = 12,288 .*--max-pixels"):
-        demux.probe(path, 128 * 96 - 1)
+        demux.read_video(path, 128 * 96 - 1)

@@ -4,7 +4,7 @@ import pytest
 
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.video import decode_limits
-from ffpp_tools.video.decode_limits import in_time
+from ffpp_tools.video.decode_limits import with_timeout
 
 
 def helpers():
@@ -19,7 +19,7 @@ def test_items_come_as_they_are_made_and_only_when_asked_for():
             made.append(threading.current_thread().name)
             yield i
 
-    found = in_time(items, 5, "x")
+    found = with_timeout(items, 5, "x")
     assert made == []
     assert next(found) == 0
     assert made == ["decoder"]
@@ -31,7 +31,7 @@ def test_errors_are_those_of_the_items():
         yield 1
         raise DecodeError("broken.mp4")
 
-    found = in_time(items, 5, "x")
+    found = with_timeout(items, 5, "x")
     assert next(found) == 1
     with pytest.raises(DecodeError, match=r"broken\.mp4"):
         next(found)
@@ -45,13 +45,13 @@ def test_what_takes_too_long_is_given_up_and_others_go_on():
         release.wait()
         yield 2
 
-    found = in_time(items, 0.2, "slow.mp4")
+    found = with_timeout(items, 0.2, "slow.mp4")
     assert next(found) == 1
     with pytest.raises(DecodeError, match=r"slow\.mp4: the decoder hung"):
         next(found)
-    assert list(in_time(lambda: "ab", 5, "x")) == ["a", "b"]
+    assert list(with_timeout(lambda: "ab", 5, "x")) == ["a", "b"]
     release.set()
-    assert list(in_time(lambda: "cd", 5, "x")) == ["c", "d"], "not what the slow one made late"
+    assert list(with_timeout(lambda: "cd", 5, "x")) == ["c", "d"], "not what the slow one made late"
 
 
 @pytest.mark.parametrize("end", ["finished", "failed", "left"])
@@ -61,10 +61,10 @@ def test_threads_are_used_again_however_their_last_use_ended(end):
         if end == "failed":
             raise DecodeError("x")
 
-    list(in_time(lambda: "ab", 5, "x"))
+    list(with_timeout(lambda: "ab", 5, "x"))
     before = helpers()
     for _ in range(5):
-        found = in_time(items, 5, "x")
+        found = with_timeout(items, 5, "x")
         next(found)
         if end == "left":
             found.close()
@@ -88,14 +88,14 @@ def test_an_interrupted_call_does_not_answer_the_next_one(monkeypatch):
         def get(self, *args, **kwargs):
             raise KeyboardInterrupt
 
-    found = in_time(items, 5, "x")
+    found = with_timeout(items, 5, "x")
     helper = decode_limits._idle[-1] if decode_limits._idle else None
     if helper is None:
-        list(in_time(lambda: "ab", 5, "x"))
+        list(with_timeout(lambda: "ab", 5, "x"))
         helper = decode_limits._idle[-1]
     monkeypatch.setattr(helper, "_made", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         next(found)
     release.set()
     assert helper not in decode_limits._idle
-    assert list(in_time(lambda: "cd", 5, "x")) == ["c", "d"]
+    assert list(with_timeout(lambda: "cd", 5, "x")) == ["c", "d"]

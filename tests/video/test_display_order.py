@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.extraction.clips import opened
+from ffpp_tools.extraction.clips import open_clip
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.video import decode, demux, display_order
 from ffpp_tools.video.decode_limits import Limits
@@ -276,7 +276,7 @@ def test_frames_are_those_of_a_full_decode(encoded, tmp_path, kind):
         path.write_bytes(patch(path.read_bytes()))
     reference = full_decode(path)
     assert len(reference) == expected or (expected is None and 20 <= len(reference) < FRAMES)
-    video = demux.probe(path)
+    video = demux.read_video(path)
     assert (video.n_frames, video.missing_frames) == (len(reference), 0)
     for wanted in (range(len(reference)), range(3, len(reference), 7)):
         kept = list(decode.frames(video, wanted))
@@ -293,7 +293,7 @@ def test_the_fast_way_decodes_nothing_to_count(encoded, tmp_path, monkeypatch):
     for codec, name in (("H.264", "a.mp4"), ("H.264", "a.ts"), ("HEVC", "a.mp4")):
         source, parts = encoded(codec)
         muxed(source, tmp_path / name, parts)
-        assert demux.probe(tmp_path / name).n_frames == FRAMES
+        assert demux.read_video(tmp_path / name).n_frames == FRAMES
 
 
 def test_times_are_those_of_the_container_or_of_the_decoder(encoded, tmp_path):
@@ -321,7 +321,7 @@ def test_times_are_those_of_the_container_or_of_the_decoder(encoded, tmp_path):
         muxed(source, path, choose(parts))
         if patch:
             path.write_bytes(patch(path.read_bytes()))
-        video = demux.probe(path)
+        video = demux.read_video(path)
         assert [video.time_s(i) for i in range(video.n_frames)] == pytest.approx(expected, abs=2e-3)
 
 
@@ -346,7 +346,7 @@ def test_a_file_that_was_cut_off_is_called_so(encoded, tmp_path, kind):
     with av.open(str(path)) as file:
         last = [packet.pos for packet in file.demux(video=0) if packet.size][25]
     path.write_bytes(path.read_bytes()[: last + 12])
-    video = demux.probe(path)
+    video = demux.read_video(path)
     assert 20 <= len(video.shown) <= 26
     assert video.n_frames == expected
     kept = list(decode.frames(video, range(video.n_frames)))
@@ -374,7 +374,7 @@ def test_a_damaged_packet_shifts_no_frame(encoded, tmp_path, codec, name, lost):
     broken = parts[lost].data[:5] + bytes(255 - byte for byte in parts[lost].data[5:])
     damaged = [*parts[:lost], replace(parts[lost], data=broken), *parts[lost + 1 :]]
     muxed(source, tmp_path / name, damaged)
-    video = demux.probe(tmp_path / name)
+    video = demux.read_video(tmp_path / name)
     kept = list(decode.frames(video, range(FRAMES)))
     assert (video.n_frames, video.missing_frames) == (FRAMES, 0)
     assert FRAMES - 2 * GOP <= len(kept) < FRAMES
@@ -387,7 +387,7 @@ def test_nothing_that_can_be_decoded_is_an_error(encoded, tmp_path):
     path = tmp_path / "a.mkv"
     muxed(source, path, parts[1:9])
     with pytest.raises(DecodeError, match=r"a\.mkv: no frame of its 8 packets can be decoded"):
-        demux.probe(path)
+        demux.read_video(path)
 
 
 def test_counting_may_take_long_as_long_as_it_goes_on(encoded, tmp_path, monkeypatch):
@@ -403,6 +403,6 @@ def test_counting_may_take_long_as_long_as_it_goes_on(encoded, tmp_path, monkeyp
 
     monkeypatch.setattr(display_order, "fed", slowly)
     clip = Clip("Youtube", "c23", "a", path)
-    video, frames = opened(clip, FramePlan(every=4), Limits(time_s=0.4))
+    video, frames = open_clip(clip, FramePlan(every=4), Limits(time_s=0.4))
     assert [frame.index for frame in frames] == [0, 4, 8]
     assert video.n_frames == 12

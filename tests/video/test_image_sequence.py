@@ -12,7 +12,7 @@ from tests.conftest import SETTINGS
 def written(clip, folder, indices=None):
     """A clip's frames as FF++'s own script writes them."""
     folder.mkdir(parents=True)
-    video = demux.probe(clip.path)
+    video = demux.read_video(clip.path)
     wanted = range(video.n_frames) if indices is None else indices
     for frame in decode.frames(video, list(wanted)):
         cv2.imwrite(str(folder / f"{frame.index:04d}.png"), frame.picture.image[..., ::-1])
@@ -45,24 +45,24 @@ def test_a_files_number_is_its_frames_index(ffpp, tmp_path):
     folder = written(clip, tmp_path / "000", [0, 10, 20])
     (folder / "0030.png").write_bytes(b"no image")
     (folder / "notes.png").write_bytes(b"no number")
-    video = image_sequence.probe(folder)
+    video = image_sequence.read_sequence(folder)
     assert video.n_frames == 31
     found = list(image_sequence.frames(video, [0, 5, 20, 30, 40]))
     assert [f.index for f in found] == [0, 20]
-    (whole,) = decode.frames(demux.probe(clip.path), [20])
+    (whole,) = decode.frames(demux.read_video(clip.path), [20])
     assert np.array_equal(found[1].picture.image, whole.picture.image)
 
 
 def test_a_folder_without_frames_is_an_error(tmp_path):
     with pytest.raises(DecodeError, match=r"0000\.png"):
-        image_sequence.probe(tmp_path)
+        image_sequence.read_sequence(tmp_path)
 
 
 def test_a_number_beyond_reason_is_refused_before_rows_are_made_for_it(tmp_path):
     for name in ("0000.png", "20260131120000.png"):
         (tmp_path / name).touch()
     with pytest.raises(DecodeError, match=r"20260131120000\.png: .* below 1,000,000"):
-        image_sequence.probe(tmp_path)
+        image_sequence.read_sequence(tmp_path)
 
 
 def test_frames_that_are_not_there_are_rows_that_say_so(ffpp, tmp_path):

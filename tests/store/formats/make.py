@@ -55,10 +55,10 @@ def dataset(root: Path) -> None:
     from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
     from ffpp_tools.extraction.settings import ClipSettings, StillSettings
     from ffpp_tools.faces.crop import CropSettings
-    from ffpp_tools.grouping.dedupe import clean
+    from ffpp_tools.grouping.dedupe import find_duplicates
     from ffpp_tools.grouping.identity import identify
     from ffpp_tools.sources.faceforensics import families, find_clips
-    from ffpp_tools.sources.official_lists import OF_FFPP, keep_lists
+    from ffpp_tools.sources.official_lists import OF_FFPP, copy_lists
     from ffpp_tools.sources.stills import find_stills
     from ffpp_tools.video.sampling import FramePlan
 
@@ -66,7 +66,7 @@ def dataset(root: Path) -> None:
     ffpp, folder = world / "FaceForensics++", root / "dataset"
     cropped = CropSettings(size="16x16", format="jpg")
     categories = ["Youtube", "Deepfakes"]
-    keep_lists(ffpp, folder, OF_FFPP)
+    copy_lists(ffpp, folder, OF_FFPP)
     extract_dataset(
         families(ffpp, find_clips(ffpp, categories)),
         folder,
@@ -74,7 +74,7 @@ def dataset(root: Path) -> None:
     )
     stills = find_stills(world / CAT, CAT, limit=6)
     extract_still_dataset(stills, folder, StillSettings(cropped))
-    clean(folder)
+    find_duplicates(folder)
     identify(folder, max_distance=0.001)  # drawn people look alike
     shutil.rmtree(world)
 
@@ -95,7 +95,7 @@ def manifests(root: Path) -> None:
     )
     made = make_manifest(root / "dataset", root / "manifest", SplitSettings(recipe=str(recipe)))
     samples = pd.concat([made.samples(s).assign(split=s) for s in SPLITS])
-    answers = shortcuts.probe(made.root, Dataset.read(made.root).faces, samples, 1)
+    answers = shortcuts.measure_shortcuts(made.root, Dataset.read(made.root).faces, samples, 1)
     shortcuts.write(made, answers)
 
 
@@ -104,7 +104,7 @@ def runs(root: Path) -> None:
     import keras
 
     from classify.evaluation.predict import score_split
-    from classify.evaluation.thresholds import operating
+    from classify.evaluation.thresholds import operating_point
     from classify.gan import train as gan
     from classify.gan.generate import generate
     from classify.gan.settings import GanSettings
@@ -121,7 +121,7 @@ def runs(root: Path) -> None:
     small()
     settings = TrainSettings(arch="small", size=32, batch_size=4, epochs=2, augment="flip")
     run = train(root / "manifest", root / "run", replace(settings, epochs=1))
-    operating(run)
+    operating_point(run)
     score_split(run, "test")
     make_report(run, "test", None, False, None, faces=False)
     cut(lambda: train(root / "manifest", root / "cut", settings, [StopAfter()]))

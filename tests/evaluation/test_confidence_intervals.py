@@ -5,11 +5,11 @@ import pytest
 from scipy.stats import beta, t
 
 from classify.evaluation import metrics
-from classify.evaluation.bootstrap import FEW_GROUPS, _strata, estimates
+from classify.evaluation.confidence_intervals import FEW_GROUPS, _strata, jackknife_estimates
 
 
 def share_of(hits):
-    return lambda weights: {"share": metrics.share(hits, weights)}
+    return lambda weights: {"share": metrics.weighted_mean(hits, weights)}
 
 
 def test_whole_groups_are_drawn_so_that_many_frames_of_few_people_do_not_narrow_the_interval():
@@ -18,7 +18,7 @@ def test_whole_groups_are_drawn_so_that_many_frames_of_few_people_do_not_narrow_
     widths = []
     for frames in (10, 1000):
         hits, groups = np.repeat(right, frames), np.repeat(np.arange(30), frames)
-        found = estimates(groups, "all", share_of(hits))["share"]
+        found = jackknife_estimates(groups, "all", share_of(hits))["share"]
         assert found.value == pytest.approx(2 / 3)
         assert found.groups == 30
         widths.append((found.low, found.high))
@@ -37,7 +37,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(people):
         skill = rng.beta(8, 4, people)  # 8 / 12 on average
         hits = rng.random((people, 20)) < skill[:, None]
         groups = np.repeat(np.arange(people), 20)
-        found = estimates(groups, "all", share_of(hits.ravel()))["share"]
+        found = jackknife_estimates(groups, "all", share_of(hits.ravel()))["share"]
         held += found.low <= 8 / 12 <= found.high
     assert held >= 0.93 * 200
 
@@ -51,24 +51,24 @@ def test_the_interval_by_hand():
     values = np.array([1.0, 2.0, 3.0, 6.0])
 
     def mean(weights):
-        return {"mean": metrics.share(values, weights)}
+        return {"mean": metrics.weighted_mean(values, weights)}
 
-    found = estimates(np.arange(4), "all", mean, losses=["mean"])["mean"]
+    found = jackknife_estimates(np.arange(4), "all", mean, losses=["mean"])["mean"]
     half = t.ppf(0.975, 3) * np.sqrt(7 / 6 + 3 / 2) / 3  # on the logarithmic scale
     assert found.low == pytest.approx(3 * np.exp(-half))
     assert found.high == pytest.approx(min(3 * np.exp(half), -np.log(1e-7)))
     shares = values / 10
 
     def share(weights):
-        return {"share": metrics.share(shares, weights)}
+        return {"share": metrics.weighted_mean(shares, weights)}
 
-    found = estimates(np.arange(4), "all", share)["share"]
+    found = jackknife_estimates(np.arange(4), "all", share)["share"]
     # 0.3 of 1: one more such person, and one of unknown outcome, 0.3 · 0.7 / 4².
     variance = (7 / 6 + 3 / 4) / 100 + 0.21 / 16
     half = t.ppf(0.975, 3) * np.sqrt(variance) / 0.21
     assert found.low == pytest.approx(1 / (1 + 7 / 3 * np.exp(half)))
     assert found.high == pytest.approx(1 / (1 + 7 / 3 * np.exp(-half)))
-    found = estimates(np.arange(4), "all", share, differences={"share": "share"})["share"]
+    found = jackknife_estimates(np.arange(4), "all", share, differences={"share": "share"})["share"]
     half = t.ppf(0.975, 3) * np.sqrt((7 / 6 + 3 / 4) / 100 + 0.21 / 16 / 4)
     assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half))
 
@@ -84,9 +84,9 @@ def test_strata_vary_by_themselves_and_have_the_degrees_of_freedom_of_their_part
     kinds = ["clip"] * 300 + ["still"] * 300
 
     def mean(weights):
-        return {"mean": metrics.share(values, weights)}
+        return {"mean": metrics.weighted_mean(values, weights)}
 
-    found = estimates(groups, kinds, mean, differences={"mean": "mean"})["mean"]
+    found = jackknife_estimates(groups, kinds, mean, differences={"mean": "mean"})["mean"]
     assert found.value == pytest.approx(0.75)
     assert found.groups == 6
     # Half of the weight is the clips': standard error 0.5 · s / √6 of six people, and the guard.
@@ -96,7 +96,7 @@ def test_strata_vary_by_themselves_and_have_the_degrees_of_freedom_of_their_part
     unknown = 0.75 * 0.25 / (2 * 6) ** 2
     half = t.ppf(0.975, 5) * np.sqrt((variance + guard) / 4 + unknown)
     assert found.high - found.low == pytest.approx(2 * half, rel=0.15)
-    one_stratum = estimates(groups, "all", mean, differences={"mean": "mean"})["mean"]
+    one_stratum = jackknife_estimates(groups, "all", mean, differences={"mean": "mean"})["mean"]
     assert one_stratum.high - one_stratum.low > found.high - found.low
 
 
@@ -105,18 +105,24 @@ def test_categories_that_share_people_are_one_stratum():
     groups = np.repeat(np.arange(30), 2)
     kinds = np.tile(["Youtube", "Deepfakes"], 30)
     hits = np.repeat(np.arange(30) % 2, 2)
-    joined = estimates(groups, kinds, share_of(hits), differences={"share": "share"})["share"]
-    alone = estimates(groups, "all", share_of(hits), differences={"share": "share"})["share"]
+    joined = jackknife_estimates(groups, kinds, share_of(hits), differences={"share": "share"})[
+        "share"
+    ]
+    alone = jackknife_estimates(groups, "all", share_of(hits), differences={"share": "share"})[
+        "share"
+    ]
     assert (joined.low, joined.high) == (alone.low, alone.high)
 
 
 def test_more_groups_than_blocks_have_about_the_interval_of_as_many_groups():
     rng = np.random.default_rng(2)
     hits = rng.random(3000) < 0.7
-    found = estimates(np.arange(3000), "all", share_of(hits))["share"]
+    found = jackknife_estimates(np.arange(3000), "all", share_of(hits))["share"]
     half = t.ppf(0.975, 199) * np.sqrt(hits.mean() * (1 - hits.mean()) / 3000)
     assert found.high - found.low == pytest.approx(2 * half, rel=0.2)
-    coarse = estimates(np.arange(3000), "all", share_of(hits), quantiles=["share"])["share"]
+    coarse = jackknife_estimates(np.arange(3000), "all", share_of(hits), quantiles=["share"])[
+        "share"
+    ]
     assert coarse.high - coarse.low == pytest.approx(2 * half, rel=0.4)
     assert (coarse.low, coarse.high) != (found.low, found.high)
 
@@ -129,16 +135,16 @@ def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
 
     def share(weights):
         seen.append(weights)
-        return {"share": metrics.share(groups % 3 > 0, weights)}
+        return {"share": metrics.weighted_mean(groups % 3 > 0, weights)}
 
-    estimates(groups, kinds, share)
+    jackknife_estimates(groups, kinds, share)
     assert sum(map(len, seen)) == 1 + 200 + 30
     left_out = seen[1].blocks == np.arange(len(seen[1]))[:, None]
     assert (left_out.sum(axis=0) == 1).all()  # everybody once
     assert set(left_out[:, :3000].sum(axis=1)) == {0, 15}
     assert set(left_out[:, 3000:].sum(axis=1)) == {0, 1}
     seen.clear()
-    estimates(groups, kinds, share, quantiles=["share"])
+    jackknife_estimates(groups, kinds, share, quantiles=["share"])
     assert sum(map(len, seen)) == 1 + 200 + 30 + 25 + 25
 
 
@@ -159,11 +165,11 @@ def test_one_person_of_another_category_leaves_an_interval():
     categories = np.append(np.full(30, "Youtube"), "CelebA")
 
     def mean(weights):
-        return {"mean": metrics.share(values, weights)}
+        return {"mean": metrics.weighted_mean(values, weights)}
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = estimates(groups, kinds, mean, categories=categories)["mean"]
+        found = jackknife_estimates(groups, kinds, mean, categories=categories)["mean"]
     assert 0.4 < found.low < found.value < found.high < 0.9
 
 
@@ -171,18 +177,18 @@ def test_a_difference_that_no_group_changes_has_no_interval():
     def none(weights):
         return {"gain": np.zeros(len(weights)), "other": np.full(len(weights), 0.5)}
 
-    found = estimates(np.arange(30), "all", none, differences={"gain": "other"})["gain"]
+    found = jackknife_estimates(np.arange(30), "all", none, differences={"gain": "other"})["gain"]
     assert (found.value, np.isnan(found.low), np.isnan(found.high)) == (0, True, True)
 
 
 def test_the_same_scores_have_the_same_interval_every_time():
     hits = np.arange(30) % 3 > 0
-    once, again = (estimates(np.arange(30), "all", share_of(hits)) for _ in range(2))
+    once, again = (jackknife_estimates(np.arange(30), "all", share_of(hits)) for _ in range(2))
     assert once == again
 
 
 def test_one_group_has_no_interval():
-    found = estimates(["a"] * 5, "all", share_of([1, 1, 0, 1, 1]))["share"]
+    found = jackknife_estimates(["a"] * 5, "all", share_of([1, 1, 0, 1, 1]))["share"]
     assert found.value == pytest.approx(0.8)
     assert np.isnan([found.low, found.high]).all()
     assert not found.trusted
@@ -192,10 +198,10 @@ def test_one_group_has_no_interval():
 def test_groups_that_all_agree_have_the_exact_bound_of_as_many_samples(frames):
     """Clopper and Pearson: 0.025 ** (1 / 40), however many frames each of forty people has."""
     groups = np.repeat(np.arange(40), frames)
-    found = estimates(groups, "all", share_of(np.ones(40 * frames)))["share"]
+    found = jackknife_estimates(groups, "all", share_of(np.ones(40 * frames)))["share"]
     assert (found.value, found.high) == (1, 1)
     assert found.low == pytest.approx(0.025 ** (1 / 40))
-    none = estimates(groups, "all", share_of(np.zeros(40 * frames)))["share"]
+    none = jackknife_estimates(groups, "all", share_of(np.zeros(40 * frames)))["share"]
     assert (none.low, none.high) == (0, pytest.approx(1 - 0.025 ** (1 / 40)))
 
 
@@ -203,7 +209,7 @@ def test_the_interval_widens_steadily_as_the_last_error_vanishes():
     """One wrong frame of 40 people of 1,000 frames each is no better known than none."""
     hits = np.ones(40_000)
     hits[0] = 0
-    one = estimates(np.repeat(np.arange(40), 1000), "all", share_of(hits))["share"]
+    one = jackknife_estimates(np.repeat(np.arange(40), 1000), "all", share_of(hits))["share"]
     assert one.low == pytest.approx(0.025 ** (1 / 40), abs=0.01)
     assert one.value < one.high <= 1
 
@@ -213,15 +219,17 @@ def test_an_interval_is_as_trustworthy_as_the_kind_with_the_fewest_groups():
     groups = [f"still {i}" for i in range(40)] + ["one", "two"] * 20
     kinds = ["still"] * 40 + ["clip"] * 40
     hits = np.arange(80) % 3 > 0
-    found = estimates(groups, kinds, share_of(hits))["share"]
+    found = jackknife_estimates(groups, kinds, share_of(hits))["share"]
     assert found.groups == 2
     assert not found.trusted
-    assert estimates(groups[:FEW_GROUPS], "all", share_of(hits[:FEW_GROUPS]))["share"].trusted
+    assert jackknife_estimates(groups[:FEW_GROUPS], "all", share_of(hits[:FEW_GROUPS]))[
+        "share"
+    ].trusted
 
 
 def test_a_kind_of_one_group_gives_no_interval_to_what_it_is_part_of():
     groups, kinds = np.arange(41), ["still"] * 40 + ["clip"]
-    found = estimates(groups, kinds, share_of(groups % 3 > 0))["share"]
+    found = jackknife_estimates(groups, kinds, share_of(groups % 3 > 0))["share"]
     assert found.groups == 1
     assert np.isnan([found.low, found.high]).all()
 
@@ -231,8 +239,8 @@ def test_a_measure_that_needs_some_group_has_no_interval():
     is_fake, p_fake = np.array([1, 0, 0, 0]), np.array([0.9, 0.4, 0.5, 0.1])
 
     def measure(weights):
-        return {"auc": metrics.auc(metrics.curve(is_fake, p_fake, weights))}
+        return {"auc": metrics.auc(metrics.threshold_curve(is_fake, p_fake, weights))}
 
-    found = estimates(["a", "b", "c", "d"], "all", measure)["auc"]
+    found = jackknife_estimates(["a", "b", "c", "d"], "all", measure)["auc"]
     assert found.value == 1
     assert np.isnan([found.low, found.high]).all()

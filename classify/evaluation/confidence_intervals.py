@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.backend import LEAST_PROBABILITY
-from classify.evaluation.jackknife import LeftOut
+from classify.evaluation.jackknife import JackknifeWeights
 from classify.evaluation.metrics import Floats, Ints, Weights
 
 SEED = 0  # the same scores give the same report
@@ -81,7 +81,7 @@ class _Spread:
         return float(stdtrit(self.freedom, (1 + LEVEL / 100) / 2))
 
 
-def estimates(
+def jackknife_estimates(
     groups: npt.ArrayLike,
     kinds: npt.ArrayLike,
     measures: Measures,
@@ -158,12 +158,12 @@ def _spreads(codes: Ints, strata: Ints, measures: Measures, most: int) -> dict[s
     Args:
         codes: (n,) the group of each sample.
         strata: (groups,) the stratum of each group.
-        measures: as in `estimates`.
+        measures: as in `jackknife_estimates`.
         most: how many.
     """
     blocks = _blocks(strata, most)
     stratum = pd.Series(strata).groupby(blocks).first().to_numpy()
-    found = measures(LeftOut(blocks[codes], int(blocks.max()) + 1))
+    found = measures(JackknifeWeights(blocks[codes], int(blocks.max()) + 1))
     return {name: _spread(v, stratum, np.bincount(strata)) for name, v in found.items()}
 
 
