@@ -217,7 +217,7 @@ def stills(
     if surveyed.identities:
         with folder_lock(out, "ffpp-stills"):
             copy_list(surveyed.identities, out, IDENTITIES)
-    said = list(surveyed.said(celeba_identities(out) or {}))
+    said = list(surveyed.summary_lines(celeba_identities(out) or {}))
     for line in said:
         print_line(line)
     summary = extract_still_dataset(

@@ -73,7 +73,7 @@ def extract_family(
             copies[original.compression] = kept
     for clip in todo:
         if clip not in originals and not done(clip):
-            mask = clip.mask if exists(clip.mask) else None
+            mask = clip.mask_path if exists(clip.mask_path) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
             relatives = RelatedData(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, limits, relatives)
