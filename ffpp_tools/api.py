@@ -306,7 +306,9 @@ def split_folds(
 
     Example:
         >>> import ffpp_tools
-        >>> manifests = ffpp_tools.split_folds("dataset", "data_manifests/cv", folds=3)
+        >>> manifests = ffpp_tools.split_folds(
+        ...     "dataset", "data_manifests/cv", folds=3, mode="videos"
+        ... )
         >>> len(manifests)
         3
     """

@@ -12,6 +12,7 @@ import classify
 import ffpp_tools
 from classify import api as classify_api
 from ffpp_tools import api as ffpp_api
+from ffpp_tools.console import console
 
 PACKAGES = (ffpp_tools, classify)
 FUNCTIONS = [
@@ -61,6 +62,7 @@ def test_the_version_is_that_of_the_installed_distribution():
 @pytest.mark.slow
 def test_the_examples_of_all_functions_run_in_order(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "quiet", True)
     (tmp_path / "data").symlink_to(world)
     video = min(world.glob("FaceForensics++/original_sequences/**/*.mp4"))
     shutil.copyfile(video, tmp_path / "video.mp4")
