@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
 from ffpp_tools.console import counted, print_json, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS
 
 
 def doctor(

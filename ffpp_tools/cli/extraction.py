@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.cli import printing
 from ffpp_tools.cli.options import (
     CPUS,
@@ -33,6 +32,7 @@ from ffpp_tools.cli.options import (
 )
 from ffpp_tools.console import log, print_json, print_line
 from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffpp_tools import MAX_PIXELS
 from ffpp_tools.extraction.clips import delete_stale_crops, extract_family
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_guard import Overwrite, check_folder, record_settings
 from ffpp_tools.extraction.stills import extract_stills
 from ffpp_tools.extraction.workers import Tally, TallyProgress, Task, Workers, run_tasks
 from ffpp_tools.files import path_within, sync_to_disk
+from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import Family
 from ffpp_tools.sources.stills import Still

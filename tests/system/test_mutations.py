@@ -13,8 +13,8 @@ from collections import Counter
 import av
 import pytest
 
-from ffpp_tools import MAX_PIXELS
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.video import container, decode, demux
 from ffpp_tools.video.decode_limits import with_timeout
 from tests.video.test_decode import drawn, encode, full_decode, remux
