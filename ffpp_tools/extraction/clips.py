@@ -247,7 +247,7 @@ def _planned(clip: Clip, index: int) -> FrameRow:
 
 def _missing(clip: Clip, video: demux.Video, index: int) -> FrameRow:
     """The row that stays if frame `index` never comes out of the decoder."""
-    present = len(video.shown)
+    present = len(video.packet_of_frame)
     row = replace(_planned(clip, index), time_s=video.time_s(index))
     if index >= present:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"
