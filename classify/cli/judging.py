@@ -154,7 +154,7 @@ def predict(
         log.keep(folder)
         for remark in remarks:
             print_line(remark)
-        for path in progress("looking")(media, len(media)):
+        for path in progress("predicting")(media, len(media)):
             one = classify_file(path, classifier)
             files.add(one)
             made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
