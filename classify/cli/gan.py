@@ -230,7 +230,7 @@ def report(
             panels.EVALUATION,
             about="Weights of EfficientNetB0 for the Fréchet distance: imagenet, or a file.",
             complete=values("imagenet"),
-            metavar="NAME|FILE",
+            metavar="NAME",
         ),
     ] = "imagenet",
     faces: ShowFaces = True,

@@ -48,7 +48,7 @@ def tune(
             about="Initial weights: imagenet, noisy-student, none (random) or a file.",
             default="imagenet if available",
             complete=WEIGHTS,
-            metavar="NAME|FILE",
+            metavar="NAME",
         ),
     ] = None,
     epochs: Annotated[

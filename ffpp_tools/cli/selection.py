@@ -94,7 +94,7 @@ def split(
             about="How samples are selected and split: grouped, holdout, paper, official, "
             "official-clean, 140k, dcgan, or a TOML file of your own.",
             complete=RECIPES,
-            metavar="NAME|FILE",
+            metavar="NAME",
         ),
     ] = "grouped",
     out: Annotated[

@@ -108,7 +108,7 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         (["classify", "export", "runs/none"], "classify train"),
         (["classify", "tune"], "ffpp-split"),
         (["classify", "tune", "--resume", "nowhere"], "no search"),
-        (["classify", "tune", "--resume", "t", "--arch", "vgg16"], "nothing but a folder"),
+        (["classify", "tune", "--resume", "t", "--arch", "vgg16"], "takes no other options"),
         (["classify", "tune", "--vary", "epochs"], "learning_rate"),
         (["classify", "gan", "train"], "--images"),
         (["classify", "gan", "train", "--images", "nowhere"], "ffpp-stills"),

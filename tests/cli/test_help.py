@@ -64,6 +64,7 @@ def test_every_option_has_a_help_text_and_stands_in_a_panel(words):
     assert len(own) <= MANY or len(set(own)) > 2
     for option in options:
         assert option.help[0].isalpha()
+        assert "|" not in (option.metavar or "")  # which would end a cell of the site's tables
         assert option.help.endswith(".")
 
 
