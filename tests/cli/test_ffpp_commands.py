@@ -242,7 +242,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_finishes(world, tmp_path
     while len(list(parts.rglob("*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)
-    assert "the same command goes on" in running.communicate(timeout=60)[1]
+    assert "run the same command again to resume" in running.communicate(timeout=60)[1]
     assert running.returncode == 130
     done = {p: p.stat().st_mtime_ns for p in parts.rglob("*.json")}
     assert 3 <= len(done) < 40
