@@ -37,7 +37,7 @@ def train(
         ClassifyError: the folder is in use, the weights do not fit, or the loss is not finite.
         TableError: no manifest there, or its dataset has changed.
 
-    Example:
+    Examples:
         >>> import classify
         >>> settings = classify.TrainSettings(arch="sepconv", size=32, epochs=1)
         >>> run = classify.train("data_manifests/videos", "runs/sepconv", settings)
@@ -64,7 +64,7 @@ def resume(run: str | Path | Run) -> Run:
         ClassifyError: no run there, or a damaged checkpoint.
         TableError: its manifest is missing or has changed.
 
-    Example:
+    Examples:
         >>> import classify
         >>> classify.resume("runs/sepconv")
         Traceback (most recent call last):
@@ -102,7 +102,7 @@ def evaluate(
         RunError: no epoch was finished, or the manifest has changed since training.
         PackError: a crop is missing.
 
-    Example:
+    Examples:
         >>> import classify
         >>> report = classify.evaluate("runs/sepconv")
         >>> [evaluation.unit for evaluation in report.evaluations]
@@ -139,7 +139,7 @@ def evaluate_predictions(
         ClassifyError: the file does not fit the manifest.
         TableError: no manifest there.
 
-    Example:
+    Examples:
         >>> import classify, ffpp_tools
         >>> manifest = ffpp_tools.Manifest.read("data_manifests/videos")
         >>> samples = manifest.samples("test")
@@ -171,7 +171,7 @@ def predict(
         ClassifyError: no images or videos there.
         RunError: no epoch was finished.
 
-    Example:
+    Examples:
         >>> import classify
         >>> (verdict,) = classify.predict("runs/sepconv", "video.mp4")
         >>> verdict.people[0].verdict in ("real", "fake")
@@ -195,7 +195,7 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     Raises:
         ClassifyError: two runs have the same name, or different test splits.
 
-    Example:
+    Examples:
         >>> import classify
         >>> settings = classify.TrainSettings(arch="sepconv", size=32, epochs=1, seed=1)
         >>> second = classify.train("data_manifests/videos", "runs/seed-1", settings)

@@ -75,7 +75,7 @@ def extract(
         SettingsError: the folder was made with other settings.
         FfppError: no clips in `data`, or `out` cannot be written.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> made = ffpp_tools.extract("data/FaceForensics++", "dataset", every=10, workers=2)
         >>> bool((made.frames["status"] == "ok").any())
@@ -135,7 +135,7 @@ def extract_stills(
         SettingsError: the folder was made with other settings.
         FfppError: no images in `data`, or `out` cannot be written.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> made = ffpp_tools.extract_stills("data/CelebA", "dataset", category="CelebA")
         >>> made.frames["category"].eq("CelebA").any()
@@ -173,7 +173,7 @@ def clean(dataset: str | Path = "dataset", *, workers: int = 1) -> pd.DataFrame:
     Raises:
         TableError: no dataset in the folder.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> found = ffpp_tools.clean("dataset")
         >>> {"item", "partner", "kind"} <= set(found.columns)
@@ -202,7 +202,7 @@ def identify(
     Raises:
         TableError: no dataset in the folder.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> found = ffpp_tools.identify("dataset", distance=0.05)
         >>> {"item", "partner", "distance"} <= set(found.table.columns)
@@ -251,7 +251,7 @@ def split(
         SplitError: a class would be empty or short in a split.
         TableError: `dataset` has no tables, or `out` holds other files.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> manifest = ffpp_tools.split(
         ...     "dataset", "data_manifests/videos", mode="videos", ratios=(60, 20, 20)
@@ -304,7 +304,7 @@ def split_folds(
         SplitError: a class would be empty or short in a split.
         TableError: `dataset` has no tables, or `out` holds other files.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> manifests = ffpp_tools.split_folds(
         ...     "dataset", "data_manifests/cv", folds=3, mode="videos"
@@ -330,7 +330,7 @@ def audit(manifest: str | Path | Manifest) -> Audit:
     Raises:
         TableError: no manifest there, or its dataset is missing.
 
-    Example:
+    Examples:
         >>> import ffpp_tools
         >>> ffpp_tools.audit("data_manifests/videos").leaks
         False

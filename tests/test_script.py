@@ -58,7 +58,7 @@ def test_a_mistake_of_ours_is_shown_and_logged_with_its_traceback(monkeypatch, c
         ffpp_script(broken, "")()
     assert stop.value.code == 1
     for text in (capsys.readouterr().err, (tmp_path / "log.txt").read_text()):
-        assert "ZeroDivisionError: ours\na mistake of ffpp-tools: please report" in text
+        assert "ZeroDivisionError: ours\nthis is a bug in ffpp-tools: please report" in text
 
 
 def test_a_folder_that_is_refused_gets_no_log(command, videos_manifest, tmp_path):

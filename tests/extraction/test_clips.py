@@ -231,7 +231,7 @@ def test_an_original_that_was_not_selected_is_looked_at_all_the_same(ffpp, tmp_p
 
 def test_without_twins_every_clip_is_searched_on_its_own(ffpp, tmp_path):
     target = find_clips(ffpp, ["Deepfakes"])[0].target_id
-    settings = replace(EVERY_10TH, paired=False)
+    settings = replace(EVERY_10TH, twins=False)
     for part in parts(family_of(ffpp, target), tmp_path, settings).values():
         assert {f.box_from for f in part.faces} <= {"detected", "followed"}
 

@@ -29,15 +29,9 @@ SUBSTITUTES = (
         "to the network drawn people look alike",
     ),
     (
-        'Path("runs/b0"))',
-        'Path("runs/b0"), TrainSettings(arch="sepconv", weights="none", size=32, epochs=1))',
+        '"runs/b0")',
+        '"runs/b0", classify.TrainSettings(arch="sepconv", size=32, epochs=1))',
         "no network, no time",
-    ),
-    (
-        "from classify.training.train import train",
-        "from classify.training.settings import TrainSettings\n"
-        "from classify.training.train import train",
-        "for the line above",
     ),
 )
 # What a block begins with that is not run, and why.

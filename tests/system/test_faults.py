@@ -82,7 +82,7 @@ def kill_worker(process):
 @pytest.mark.parametrize(
     ("fault", "status", "message"),
     [
-        (interrupt, 130, "the same command goes on"),
+        (interrupt, 130, "run the same command again"),
         (kill_parent, -signal.SIGKILL, None),
         (kill_worker, 1, "a worker process was killed"),
     ],
