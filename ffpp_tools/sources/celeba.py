@@ -32,7 +32,7 @@ PARTITIONS = {"0": "train", "1": "val", "2": "test"}
 
 @dataclass(frozen=True)
 class Numbering:
-    """CelebA's number of each image in a folder."""
+    """The CelebA numbers of the images in a folder."""
 
     numbers: Mapping[str, str] = field(default_factory=dict)  # stem → number, such as "000055"
     explanation: str = ""  # how the numbering was determined, or why it could not be
@@ -64,7 +64,7 @@ def by_number(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def numbering(category: str, folder: Path, stems: Sequence[str]) -> Numbering:
-    """Determine CelebA's number of each image of CelebA or CelebA-HQ from the file names.
+    """Determine the CelebA number of each image of CelebA or CelebA-HQ from the file names.
 
     CelebA-HQ is distributed with CelebA's numbering, or numbered from 0 or from 1. If the names fit
     more than one of these, no image gets a number, since no identity is better than a wrong one.
@@ -97,7 +97,7 @@ def numbering(category: str, folder: Path, stems: Sequence[str]) -> Numbering:
 
 
 def _celeba_numbers(six_digit: Mapping[str, int], note: str) -> Numbering:
-    """Take six-digit names as CelebA's numbers if all of them are in its range.
+    """Use six-digit names as CelebA's numbers if all of them are in its range.
 
     Args:
         six_digit: stem → number, of names with six digits.

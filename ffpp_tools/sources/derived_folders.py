@@ -28,7 +28,7 @@ SIZED = re.compile(r"(?P<stem>.*?)(?P<side>64|128|256|512|1024)(?P<square>x(?P=s
 
 
 def left_out(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return the subfolders that contain no photographs of their own: name → reason.
+    """Map the subfolders that contain no photographs of their own to the reason.
 
     Args:
         folder: the folder.

@@ -43,7 +43,7 @@ MANIPULATED_ROOTS = ("manipulated_sequences", "manipulate")
 DETECT_ON = ("c23", "c40", "raw")
 COMPRESSIONS = {"raw": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
 
-# Folders of a flat copy, such as Kaggle's FaceForensics++_C23, whose name contains the compression.
+# Folders of a flat copy such as Kaggle's FaceForensics++_C23, whose name has the compression.
 FLAT_FOLDERS = {
     "Youtube": ("original", "youtube"),
     "Actors": ("actors",),
@@ -237,7 +237,7 @@ def _nearby(root: Path) -> Iterator[Path]:
 
 
 def _check_present(what: str, asked: Sequence[str], present: Collection[str], root: Path) -> None:
-    """Raise an error if a requested category or compression has no clips."""
+    """Raise DataNotFoundError if a requested category or compression has no clips."""
     if absent := [a for a in asked if a not in present]:
         raise DataNotFoundError(
             f"no clips of {what} {', '.join(absent)} under {root}, which contains "
@@ -327,7 +327,7 @@ def _ffpp_clips(
 
 
 def _videos(root: Path, category: str, compression: str, flat: str) -> dict[str, Path]:
-    """Return clip name → video, or folder of frames if there is no video."""
+    """Map clip names to videos, or to folders of frames if there is no video."""
     roots = ORIGINAL_ROOTS if category in FFPP_ORIGINALS else MANIPULATED_ROOTS
     folder = FFPP_ORIGINALS.get(category, category)
     places = [

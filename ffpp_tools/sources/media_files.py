@@ -101,7 +101,7 @@ def find_files(
         try:
             state = folder.stat()
             if (first := visited.setdefault((state.st_dev, state.st_ino), folder)) != folder:
-                skipped.append(SkippedFile(folder, f"link to {first}, which is searched itself"))
+                skipped.append(SkippedFile(folder, f"a link to {first}, which is searched anyway"))
                 continue
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)

@@ -58,7 +58,7 @@ def find_list(root: Path, name: str) -> Path | None:
 
 
 def celeba_identities(dataset: Path) -> dict[str, str] | None:
-    """Return CelebA image number, such as "000055" → identity; None without the list."""
+    """Map CelebA image numbers, such as "000055", to identities; None if the list is missing."""
     path = dataset / FOLDER / IDENTITIES
     if not exists(path):
         return None
@@ -96,13 +96,13 @@ def _is_headline(first: str, *values: str) -> bool:
 
 
 def youtube_videos(dataset: Path) -> dict[str, str] | None:
-    """Return Youtube clip, such as "000" → ID of its YouTube video; None without the list."""
+    """Map Youtube clips, such as "000", to IDs of YouTube videos; None if the list is missing."""
     path = dataset / FOLDER / CONVERSION
     return _conversion(path) if exists(path) else None
 
 
 def official_splits(dataset: Path) -> dict[str, str] | None:
-    """Return Youtube clip → FF++'s official split; None unless all three lists exist.
+    """Map Youtube clips to FF++'s official splits; None unless all three lists exist.
 
     Raises:
         TableError: a list is damaged, or a clip is in two splits.
@@ -158,7 +158,7 @@ def _number(name: str, digits: int) -> str:
 
 
 def _conversion(path: Path) -> dict[str, str]:
-    """Read clip → YouTube video from {"000": "<video> <number of the clip in the video>", …}."""
+    """Map clips to YouTube videos, from {"000": "<video> <number of the clip in it>", …}."""
     data = _json(path)
     try:
         videos = {_number(clip, CLIP_DIGITS): v.rsplit(" ", 1)[0] for clip, v in data.items()}

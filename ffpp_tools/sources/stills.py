@@ -225,7 +225,7 @@ def _with_lists(root: Path, category: str, label: str, limit: int | None) -> Sur
 
 
 def _check_one_label(images: Photographs, label: str) -> None:
-    """Reject a folder of real and fake images, which cannot all have one label.
+    """Reject a folder that mixes real and fake images, since all of them would get one label.
 
     Raises:
         SettingsError: a folder contains subfolders named real and fake.
