@@ -45,7 +45,7 @@ class _Helper:
         threading.Thread(target=self._work, daemon=True, name="decoder").start()
 
     def call(self, function: Callable[[], T], limit_s: float) -> T:
-        """Return or raise what the function does; raise queue.Empty if it exceeds the limit."""
+        """Run a function in the thread and return its result; queue.Empty if it takes longer."""
         self.busy = True
         self._calls.put(function)
         result, error = self._results.get(timeout=limit_s)

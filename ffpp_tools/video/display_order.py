@@ -39,7 +39,7 @@ class Packet:
     hidden: bool  # not shown according to the container, because of an edit list
     key: bool  # decoding may start here according to the container
     disposable: bool = False  # certainly not a reference of any other frame
-    closed_gop_start: bool = False  # neither it nor any later packet refers to an earlier one
+    closed_gop_start: bool = False  # certainly, neither it nor later packets refer to earlier ones
     pictures: int | None = None  # number of pictures that start in it; None if unknown
     empty: bool = False  # certainly contains no displayed frame
     damaged: bool = False  # its structure is invalid
@@ -132,7 +132,7 @@ def by_decoding(
     if one_per_packet:  # packets that silently yield no frame are damaged too
         failed |= {i for i, packet in enumerate(packets) if not packet.empty}
     start = next((i for i, packet in enumerate(packets) if _may_start(packet)), 0)
-    if packets[start].open_gop_start:  # its first frames may not be shown
+    if packets[start].open_gop_start:  # frames before the decoder has recovered are not shown
         start = min(frame.position for frame in shown)
     timed = _increasing([packets[frame.position].pts for frame in shown]) is not None
     for position in sorted(failed - {frame.position for frame in shown}):
@@ -174,7 +174,7 @@ def _may_start(packet: Packet) -> bool:
 def _output(
     path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
 ) -> Generator[None, None, tuple[list[DisplayedFrame], set[int], bool]]:
-    """Decode all packets.
+    """Decode all packets, yielding after each.
 
     Returns:
         The frames that the decoder outputs, the positions of packets that fail, and whether every
