@@ -14,16 +14,12 @@ import pytest
 from ffpp_tools.console import console
 from ffpp_tools.demo import draw_world
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
-from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.sources.faceforensics import Family, families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.video.sampling import FramePlan
-
-PEOPLE = 8
-SETTINGS = ClipSettings(FramePlan(every=10))
+from tests.helpers.worlds import PEOPLE, SETTINGS
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from ffpp_tools import console as spoken
 from ffpp_tools.console import live_status, log, print_json, print_line, print_table
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script, read_options, restart_in_utf8
-from tests.cli.test_ffpp_commands import COMMANDS
-from tests.project.test_package import ROOT
+from tests.helpers.pages import OBEYED
+from tests.helpers.project import COMMANDS, ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
@@ -111,9 +111,6 @@ def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch,
             update("one")
             update("two")
         assert capsys.readouterr().out.splitlines() == lines
-
-
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(

@@ -14,30 +14,7 @@ import cv2
 import pytest
 
 from data_manifests import modes
-
-COMMANDS = [
-    ("ffpp-extract",),
-    ("ffpp-stills",),
-    ("ffpp-clean",),
-    ("ffpp-identify",),
-    ("ffpp-split",),
-    ("ffpp-audit",),
-    ("ffpp-demo",),
-    ("ffpp-doctor",),
-    ("classify",),
-    ("classify", "archs"),
-    ("classify", "train"),
-    ("classify", "report"),
-    ("classify", "predict"),
-    ("classify", "explain"),
-    ("classify", "compare"),
-    ("classify", "export"),
-    ("classify", "tune"),
-    ("classify", "gan", "train"),
-    ("classify", "gan", "generate"),
-    ("classify", "gan", "report"),
-    ("classify", "study", "backbones"),
-]
+from tests.helpers.project import COMMANDS
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,4 +1,3 @@
-import hashlib
 import json
 
 import cv2
@@ -10,19 +9,10 @@ from ffpp_tools.demo.manipulate import METHODS
 from ffpp_tools.errors import FfppError
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.sources.stills import find_stills
-from ffpp_tools.store import merge_stamps
 from ffpp_tools.video import decode, demux
-from tests.conftest import PEOPLE
-from tests.faces.test_detect import found_in
-
-
-def hashes(root):
-    """Of all files but merged.json, which holds stamps of others."""
-    return {
-        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(root.rglob("*"))
-        if p.is_file() and p.name != merge_stamps.FILE
-    }
+from tests.helpers.faces import found_in
+from tests.helpers.files import hashes
+from tests.helpers.worlds import PEOPLE
 
 
 def read(path, indices):

@@ -15,7 +15,7 @@ from ffpp_tools.sources.celeba import HQ_MAPPING
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import demux
 from ffpp_tools.video.sampling import FramePlan
-from tests.video.test_decode import shortened_with_index_first
+from tests.helpers.videos import shortened_with_index_first
 
 PLAN = FramePlan(every=10)
 

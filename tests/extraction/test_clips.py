@@ -25,8 +25,8 @@ from ffpp_tools.video import decode, demux
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Picture
 from ffpp_tools.video.sampling import FramePlan
-from tests.faces.test_detect import found_in, scene
-from tests.video.test_decode import full_decode, shortened_with_index_first, write
+from tests.helpers.faces import found_in, scene
+from tests.helpers.videos import full_decode, shortened_with_index_first, write
 
 EVERY_10TH = ClipSettings(FramePlan(every=10))
 

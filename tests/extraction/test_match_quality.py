@@ -10,8 +10,8 @@ from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.faces.detect import Box
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
-from tests.conftest import SETTINGS
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.worlds import SETTINGS
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from classify.training.runs import load_model
 from ffpp_tools.errors import LockedError
 from ffpp_tools.sources.stills import images_below
 from ffpp_tools.store.locks import folder_lock
-from tests.demo.test_world import hashes
-from tests.reporting.test_report import pictures_in
+from tests.helpers.files import hashes
+from tests.helpers.pages import pictures_in
 
 TINY = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=4, every=2)
 

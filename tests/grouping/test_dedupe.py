@@ -24,7 +24,7 @@ from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_duplicates, read_faces, read_frames
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 
 def stills(folder, dataset, category="Portraits", settings=StillSettings()):  # noqa: B008

@@ -20,7 +20,7 @@ from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.store.tables import DuplicateRow, read_frames, table_of
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.frame_hash import frame_hash, hash_bits
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 YOUTUBE, METHOD = "original_sequences/youtube/c23/videos", "manipulated_sequences/{}/c23/videos"
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ from classify.inference.gradcam_files import coloured, overlaid, write_explanati
 from classify.models import build
 from classify.reporting.formatting import face_uri
 from ffpp_tools.video.image import read_image
-from tests.reporting.test_report import Page, files_with_pictures, pictures_in
-from tests.training.test_train import train_tiny
+from tests.helpers.pages import Page, files_with_pictures, pictures_in
+from tests.helpers.runs import train_tiny
 
 SIDE = 64
 KINDS = (("sheet", "jpg"), ("mean", "png"))

@@ -44,8 +44,8 @@ from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.tables import read_faces
 from ffpp_tools.video.image import read_image
-from tests.reporting.test_report import Page, files_with_pictures, pictures_in
-from tests.video.test_decode import full_decode, shortened_with_index_first, write
+from tests.helpers.pages import Page, files_with_pictures, pictures_in
+from tests.helpers.videos import full_decode, shortened_with_index_first, write
 
 
 @pytest.fixture(scope="module")

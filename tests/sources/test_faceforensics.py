@@ -6,7 +6,7 @@ import pytest
 from ffpp_tools.errors import DataNotFoundError, SettingsError
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import families, find_clips, remarks
-from tests.conftest import PEOPLE
+from tests.helpers.worlds import PEOPLE
 
 
 def test_every_clip_of_the_tree_is_found_once(ffpp):

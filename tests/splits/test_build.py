@@ -13,7 +13,7 @@ from ffpp_tools.splits.group_assignment import _give_each_one, _give_the_rest, a
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
 
 VIDEOS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "Youtube")
 SEVEN = ("CelebA", "CelebA-HQ", *VIDEOS)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.paper_tables import face_rows, frame_rows
 from data_manifests import modes
 from ffpp_tools.errors import SplitError
 from ffpp_tools.grouping.dataset import Dataset
@@ -22,47 +21,7 @@ from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.overview import draw_overview
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
-
-METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-VIDEOS = (*METHODS, "Youtube")
-
-
-def constructed(folder, frames_of, *, pairs=12, stills=60):
-    """Tables of pairs of people at some compressions, and stills.
-
-    Args:
-        folder: where they go.
-        frames_of: (category, compression, number of the person) → frames with a face.
-        pairs: of people, each with two originals and two fakes of each method.
-        stills: of CelebA, three of a person, and as many of CelebA-HQ.
-    """
-    rows = [
-        (
-            category,
-            "real" if category == "Youtube" else "fake",
-            compression,
-            f"{i:03d}" if category == "Youtube" else f"{i:03d}_{i ^ 1:03d}",
-            f"{i:03d}",
-            "" if category == "Youtube" else f"{i ^ 1:03d}",
-            25 * frame,
-            "",
-        )
-        for compression in ("c23", "c40", "raw")
-        for i in range(2 * pairs)
-        for category in VIDEOS
-        for frame in range(frames_of(category, compression, i))
-    ]
-    rows += [
-        (c, "real", "still", f"{i:06d}", str(i // 3) if c == "CelebA" else "", "", 0, f"{i:06d}")
-        for c in ("CelebA", "CelebA-HQ")
-        for i in range(stills)
-    ]
-    columns = ["category", "label", "compression", "clip", "target_id", "source_id", "frame"]
-    frames = frame_rows(**pd.DataFrame(rows, columns=[*columns, "photo"]).to_dict("series"))
-    folder.mkdir(parents=True, exist_ok=True)
-    frames.to_parquet(folder / "frames.parquet")
-    face_rows(frames).to_parquet(folder / "faces.parquet")
-    return folder
+from tests.helpers.tables import METHODS, VIDEOS, constructed
 
 
 def samples_of(manifest):

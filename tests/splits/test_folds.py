@@ -12,7 +12,7 @@ from ffpp_tools.splits.apply_recipe import assign_splits, select_samples
 from ffpp_tools.splits.build import SplitSettings, _untested, make_manifests
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
-from tests.splits.test_compressions import METHODS, VIDEOS, constructed
+from tests.helpers.tables import METHODS, VIDEOS, constructed
 
 
 def uneven(category, compression, i):

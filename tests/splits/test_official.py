@@ -14,7 +14,7 @@ from ffpp_tools.splits.audit import audited
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.drawn_worlds import world
+from tests.helpers.tables import world
 
 PAIRS = {
     "train": [["000", "001"], ["002", "003"]],

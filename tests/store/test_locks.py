@@ -15,7 +15,7 @@ from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.files import HOLDER, LOCK, occupied, write_atomically
 from ffpp_tools.store.incomplete import MARK, has_foreign_files, is_incomplete, writing_folder
 from ffpp_tools.store.locks import SOFT, file_lock, folder_lock
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 HOLD = """
 import errno, fcntl, sys, time

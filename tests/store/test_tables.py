@@ -30,7 +30,7 @@ from ffpp_tools.store.tables import (
     sorted_order,
     table_of,
 )
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
 

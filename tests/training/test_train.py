@@ -21,16 +21,8 @@ from classify.training.train import train
 from ffpp_tools.errors import TableError
 from ffpp_tools.files import sha256
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from tests.data.test_batches import DATA, targets
-from tests.demo.test_world import hashes
-from tests.training.test_checkpoints import epochs, logged
-
-TINY = TrainSettings(arch="sepconv", size=48, batch_size=16, epochs=3)
-
-
-def train_tiny(manifest, folder, **changes):
-    """A short training of the small network, with these settings changed."""
-    return train(manifest, folder, dataclasses.replace(TINY, **changes))
+from tests.helpers.files import hashes
+from tests.helpers.runs import DATA, TINY, epochs, logged, targets, train_tiny
 
 
 @pytest.fixture(scope="module")
