@@ -107,8 +107,3 @@ def test_without_clips_there_is_nothing_to_be_like(tmp_path, world):
     extract_still_dataset(find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=2), tmp_path)
     with pytest.raises(SettingsError, match="extract Youtube first"):
         reference_faces(tmp_path, {})
-
-
-def test_whole_stills_cannot_be_harmonised():
-    with pytest.raises(SettingsError, match="no face is looked for"):
-        StillSettings(whole=True, harmonise=ReferenceFaces((("c23", 50),)))

@@ -3,7 +3,6 @@ import json
 import shutil
 
 import pandas as pd
-import pytest
 
 from benchmarks.paper_tables import face_rows
 from ffpp_tools.grouping.dataset import Dataset
@@ -173,24 +172,6 @@ def test_clips_whose_frames_were_not_recorded_are_not_compared(tmp_path):
 def test_what_is_whole_is_counted_and_not_said():
     whole = [Coverage("video", "Youtube", 4, 4), Coverage("person", "CelebA", 2, 2)]
     assert coverage_gaps(whole) == []
-
-
-@pytest.mark.parametrize("name", ["000", "00", "0"])
-def test_numbers_without_leading_zeros_name_the_same_clips(tmp_path, name):
-    folder = tmp_path / official_lists.FOLDER
-    folder.mkdir()
-    (folder / official_lists.CONVERSION).write_text(
-        json.dumps({name: "abc 0", "12": "abc 1", "7": " 0"})
-    )
-    assert official_lists.youtube_videos(tmp_path) == {"000": "abc", "012": "abc"}
-    for split, pair in (("train", [name, "1"]), ("val", ["2", "3"]), ("test", ["4", "5"])):
-        (folder / f"{split}.json").write_text(json.dumps([pair]))
-    sides = official_lists.official_splits(tmp_path)
-    assert sides is not None
-    assert sorted(sides) == ["000", "001", "002", "003", "004", "005"]
-    assert sides["000"] == "train"
-    (folder / official_lists.IDENTITIES).write_text("1.jpg 7\n000002.jpg 8\n")
-    assert official_lists.celeba_identities(tmp_path) == {"000001": "7", "000002": "8"}
 
 
 def test_the_counts_are_in_the_manifest_and_its_first_line_says_that_something_is_unknown(

@@ -5,6 +5,7 @@ import numpy as np
 
 from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.faces.detect import coarse_to_fine, load
+from ffpp_tools.grouping.similarity import unit_vectors
 from ffpp_tools.video.image import Picture
 
 HOG = load("hog")
@@ -28,3 +29,9 @@ def scene(height, width, faces):
         rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
         part[:] = part * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
     return frame
+
+
+def directions(n, seed):
+    """Unit vectors, about as similar to each other as the embeddings of different people."""
+    rng = np.random.default_rng(seed)
+    return unit_vectors(rng.normal(size=(n, 128)) + 0.35)

@@ -9,8 +9,6 @@ import classify
 import ffpp_tools
 
 ROOT = Path(__file__).parents[2]
-
-
 MODULES = sorted(
     module.name
     for package in (ffpp_tools, classify)
@@ -55,3 +53,6 @@ COMMANDS = [
     ("classify", "gan", "report"),
     ("classify", "study", "backbones"),
 ]
+
+
+BACKENDS = ("tensorflow", "torch", "jax")

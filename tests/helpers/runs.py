@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from classify.data.pack import Packed
-from classify.training.checkpoints import (
-    Epoch,
-)
+from classify.training.checkpoints import Epoch
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 

@@ -97,8 +97,6 @@ def _write_lists(folder: Path, people: list[str], rng: random.Random) -> None:
 
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-
-
 VIDEOS = (*METHODS, "Youtube")
 
 
@@ -138,3 +136,14 @@ def constructed(folder, frames_of, *, pairs=12, stills=60):
     frames.to_parquet(folder / "frames.parquet")
     face_rows(frames).to_parquet(folder / "faces.parquet")
     return folder
+
+
+def samples_with(**kinds):
+    """Samples of clips by (class, label, compression): how many, in each split."""
+    rows = [
+        (name, label, compression, split)
+        for split in SPLITS
+        for (name, label, compression), count in kinds["of"].items()
+        for _ in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["class", "label", "compression", "split"])

@@ -4,6 +4,9 @@ import av
 import cv2
 import numpy as np
 
+from ffpp_tools.demo.world import encode
+from ffpp_tools.video import decode, demux
+
 
 def full_decode(path):
     """Every frame of the video, by nothing but a plain loop."""
@@ -66,3 +69,21 @@ def audio_only(path):
         frame.rate = 8000
         file.mux(stream.encode(frame))
         file.mux(stream.encode())
+
+
+def written_again(path, target, crf=None, scale=1.0, container="mp4"):
+    """A video in another container, or compressed once more and scaled."""
+    if crf is None:
+        with av.open(str(path)) as source, av.open(str(target), "w", format=container) as copy:
+            stream = source.streams.video[0]
+            own = copy.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = own
+                    copy.mux(packet)
+        return
+    video = demux.read_video(path)
+    images = [f.picture.image for f in decode.frames(video, range(video.n_frames))]
+    size = [int(side * scale) // 2 * 2 for side in images[0].shape[1::-1]]
+    small = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
+    encode(target, small, round(1 / (video.time_s(1))), crf)

@@ -1,11 +1,8 @@
-"""The settings of the drawn world of `conftest.py`."""
-
-from __future__ import annotations
+"""How the drawn world of `conftest.py` is made and extracted."""
 
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.video.sampling import FramePlan
 
 PEOPLE = 8
-
-
-SETTINGS = ClipSettings(FramePlan(every=10))
+PLAN = FramePlan(every=10)
+SETTINGS = ClipSettings(PLAN)

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from ffpp_tools.demo.world import encode
-from ffpp_tools.errors import DecodeError, SizeError
+from ffpp_tools.errors import SizeError
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import container, decode, demux
 from tests.helpers.videos import (
-    audio_only,
     drawn,
     full_decode,
     gradient,
-    remux,
     shortened_with_index_first,
     write,
 )
@@ -206,38 +204,6 @@ def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
         assert 0 < len(kept) < number + 1
         for frame in kept:
             np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
-
-
-def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):
-    clip = find_clips(ffpp, categories=["Youtube"])[0]
-    path = tmp_path / "comment.mp4"
-    remux(clip.path, path, comment="commentary")
-    data = path.read_bytes()
-    assert b"commentary" in data
-    path.write_bytes(data.replace(b"commentary", b"comment\xe9\xff\xfe"))
-    assert demux.read_video(path).n_frames == demux.read_video(clip.path).n_frames
-
-
-def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
-    path = write(tmp_path / "odd.mp4", drawn(3))
-    path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
-    with pytest.raises(DecodeError, match=r"odd\.mp4"):
-        demux.read_video(path)
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "missing", "folder", "audio"])
-def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
-    path = tmp_path / "bad clip é.mp4"
-    if kind == "text":
-        path.write_text("this is not a video")
-    elif kind == "empty":
-        path.touch()
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "audio":
-        audio_only(path)
-    with pytest.raises(DecodeError, match=r"bad clip é\.mp4"):
-        demux.read_video(path)
 
 
 def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path):
