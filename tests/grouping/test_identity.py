@@ -17,6 +17,7 @@ from ffpp_tools.grouping.similarity import NormalisedEmbeddings, normalised, uni
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.store.tables import read_faces, read_identities
 from tests.helpers.faces import directions
+from tests.helpers.tables import not_known
 
 
 def at(*distances):
@@ -143,7 +144,7 @@ def test_clips_people_and_unknown_stills_are_compared_and_fakes_are_not(dataset)
     assert np.linalg.norm(np.stack(table["embedding"]), axis=1) == pytest.approx(1, abs=1e-5)
     read = Dataset.read(dataset)
     assert read_matching(read.identities) == found.matching
-    assert matching_limitation(read.identities) in read.unknown()
+    assert matching_limitation(read.identities) in not_known(read)
     (dataset / "identities.parquet").unlink()  # the dataset is shared between tests
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from benchmarks.paper_tables import face_rows, frame_rows
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.groups import identity_groups, nodes
+from ffpp_tools.grouping.identity_coverage import coverage, coverage_gaps
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.schema import SPLITS
 
@@ -147,3 +148,8 @@ def samples_with(**kinds):
         for _ in range(count)
     ]
     return pd.DataFrame(rows, columns=["class", "label", "compression", "split"])
+
+
+def not_known(tables: Dataset) -> list[str]:
+    """What an audit of the whole dataset would call unknown."""
+    return [*coverage_gaps(coverage(tables)), *tables.limits]

@@ -29,6 +29,7 @@ from ffpp_tools.store.tables import (
     sorted_order,
     table_of,
 )
+from tests.helpers.tables import not_known
 from tests.helpers.worlds import SETTINGS
 
 LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
@@ -117,7 +118,7 @@ def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_emp
     assert read.fingerprints == as_written  # manifests of that version are not outdated
     assert read.changed_since(as_written) == []
     assert find_duplicates(folder).empty
-    said = Dataset.read(folder).unknown()
+    said = not_known(Dataset.read(folder))
     assert any("their frames were not compared" in text for text in said)
 
 
