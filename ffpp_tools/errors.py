@@ -35,3 +35,13 @@ class FormatError(FfppError):
 
 class LockedError(FfppError):
     """Another process is writing to the folder."""
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Check that the value of a setting is one of its choices.
+
+    Raises:
+        SettingsError: it is not; the message names the setting, the value and the choices.
+    """
+    if value not in choices:
+        raise SettingsError(f"{name} ({value!r}) must be one of {', '.join(choices)}")
