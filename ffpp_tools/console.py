@@ -75,7 +75,7 @@ class Log:
     def __init__(self) -> None:
         """Start without a folder; lines are buffered."""
         self.folder: Path | None = None
-        self._held = ""
+        self._buffer = ""
         self._tables = Console(file=self, width=WIDTH, no_color=True, force_terminal=False)  # type: ignore[arg-type]
 
     def keep(self, folder: Path) -> None:
@@ -93,41 +93,41 @@ class Log:
 
     def write(self, text: str) -> None:
         """Add text."""
-        self._held += text
+        self._buffer += text
         self.flush()
 
     def flush(self) -> None:
         """Write buffered text to the file; write errors are ignored."""
         with suppress(OSError):
-            if self.folder and self._held and occupied(self.folder):
+            if self.folder and self._buffer and occupied(self.folder):
                 with regular_file(self.folder / LOG).open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 ) as file:
-                    file.write(self._held)
-                self._held = ""
+                    file.write(self._buffer)
+                self._buffer = ""
 
 
 log = Log()
 
 
-class _Answer:
+class _JsonOutput:
     """Whether `--json` was given."""
 
-    wanted = False
+    requested = False
 
-    def want(self) -> None:
+    def request(self) -> None:
         """Reserve standard output for the JSON object; all other output goes to standard error."""
-        self.wanted = True
+        self.requested = True
         console.file = sys.stderr
 
 
-_asked = _Answer()
-want_json = _asked.want
+_json_output = _JsonOutput()
+want_json = _json_output.request
 
 
 def print_json(values: Any) -> None:
     """Print values as one JSON object if `--json` was given."""
-    if _asked.wanted:
+    if _json_output.requested:
         text = json.dumps(jsonable(values), indent=2, ensure_ascii=False) + "\n"
         sys.stdout.write(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
         sys.stdout.flush()

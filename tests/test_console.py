@@ -38,7 +38,7 @@ def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
     evil = "a\x1b[31m \x9b2J \x07 \r \u202egnp \udcc3 [red] é"
     (tmp_path / "begun").touch()
     monkeypatch.setattr(sys, "argv", ["ffpp-evil"])
-    monkeypatch.setattr(spoken._asked, "wanted", True)
+    monkeypatch.setattr(spoken._json_output, "requested", True)
 
     def evil_names():
         log.keep(tmp_path)

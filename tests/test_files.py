@@ -18,7 +18,7 @@ from ffpp_tools.files import (
 )
 from ffpp_tools.script import read_options
 from ffpp_tools.sources import official_lists
-from ffpp_tools.sources.celeba import HQ_MAPPING, _mapped
+from ffpp_tools.sources.celeba import HQ_MAPPING, _read_mapping
 from ffpp_tools.splits import recipes
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
@@ -40,7 +40,7 @@ def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
         "000001": "7"
     }
     written(HQ_MAPPING, "idx orig_idx orig_file\n0 5 000006.jpg\n")
-    assert _mapped(tmp_path / HQ_MAPPING) == {0: "000006"}
+    assert _read_mapping(tmp_path / HQ_MAPPING) == {0: "000006"}
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path):

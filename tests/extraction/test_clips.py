@@ -42,7 +42,7 @@ def test_a_crop_is_the_square_round_the_largest_face_of_its_frame(ffpp, tmp_path
         image = reference[frame.frame]
         (found,) = found_in(image)
         box = Box(face.box_x, face.box_y, face.box_w, face.box_h)
-        assert box == found.box if face.box_from == "detected" else box.overlap(found.box) > 0.6
+        assert box == found.box if face.box_from == "detected" else box.iou(found.box) > 0.6
         assert face.crop_size == round(1.3 * box.side)
         rows = slice(face.crop_y, face.crop_y + face.crop_size)
         columns = slice(face.crop_x, face.crop_x + face.crop_size)

@@ -25,7 +25,7 @@ def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
             expected = packages_boxes(frame.picture.image)
             assert expected
             for box in expected:
-                assert max(box.overlap(other) for other in found) >= 0.5
+                assert max(box.iou(other) for other in found) >= 0.5
 
 
 def test_a_full_search_gives_exactly_the_packages_boxes(ffpp):
@@ -51,7 +51,7 @@ def test_the_convolutional_detector_is_the_packages_too():
     (face,) = find_faces(Picture(image), FindSettings("cnn", "full"))
     assert [face.box] == packages_boxes(image, "cnn")
     (fast,) = find_faces(Picture(image), FindSettings("cnn"))
-    assert fast.box.overlap(face.box) > 0.5
+    assert fast.box.iou(face.box) > 0.5
 
 
 def test_unknown_detectors_and_searches_are_refused():
@@ -66,7 +66,7 @@ def test_near_finds_a_face_in_the_surroundings_and_none_elsewhere():
     left = min(coarse_to_fine(picture, HOG), key=lambda f: f.box.x)
     moved = Box(left.box.x + 20, left.box.y - 15, left.box.width, left.box.height)
     (face,) = near(picture, moved, HOG)
-    assert face.box.overlap(left.box) > 0.6
+    assert face.box.iou(left.box) > 0.6
     assert face.box_from == "followed"
     assert near(picture, Box(600, 20, 120, 120), HOG) == []
 
@@ -75,7 +75,7 @@ def test_a_large_frame_is_scanned_small_and_its_box_scaled_back():
     frame = scene(1080, 1920, [(3, 900, 700, 100)])
     (face,) = found_in(frame)
     expected = Box(700 + 310, 100 + 280, 290, 330)  # the drawn face, brows to chin
-    assert face.box.overlap(expected) > 0.6
+    assert face.box.iou(expected) > 0.6
 
 
 def test_a_face_too_small_for_the_coarse_scan_is_found_by_a_finer_one():
@@ -83,7 +83,7 @@ def test_a_face_too_small_for_the_coarse_scan_is_found_by_a_finer_one():
     small = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
     assert not face_recognition.face_locations(small, number_of_times_to_upsample=0)
     (face,) = found_in(frame)
-    assert face.box.overlap(Box(800 + 90, 400 + 81, 84, 95)) > 0.5
+    assert face.box.iou(Box(800 + 90, 400 + 81, 84, 95)) > 0.5
 
 
 def test_no_face_in_an_empty_room():

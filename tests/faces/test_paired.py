@@ -35,7 +35,7 @@ def test_a_fakes_frames_show_what_its_originals_show(ffpp):
         twin = paired.match(fake, kept(own.image))
         (face,), (found,) = twin.faces, coarse_to_fine(fake, HOG)
         assert face.box_from == "twin"
-        assert face.box.overlap(found.box) > 0.5
+        assert face.box.iou(found.box) > 0.5
         assert twin.difference(face.box)[0] > 1, clip
         assert paired.match(fake, kept(others.image)) is None
         cut += fake.width < own.width

@@ -64,7 +64,7 @@ def test_the_demos_masks_cover_its_faces(ffpp):
             frame = frame_of(clip.path, 10)
             faces = found_in(frame)
             bystander = Face(Box(0, 0, 20, 20), 1.0, track=5)
-            mask = MaskVideo(clip.mask, [10], Limits())(10, Picture(frame))
+            mask = MaskVideo(clip.mask_path, [10], Limits())(10, Picture(frame))
             assert forged_face([bystander, *faces], mask, Picture(frame)) == faces[0]
             assert outside([bystander, *faces], mask, Picture(frame)) == {5}
 

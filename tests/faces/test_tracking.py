@@ -35,7 +35,7 @@ def test_a_face_is_followed_from_frame_to_frame(searches):
     for i, picture in enumerate(frames):
         (face,) = follower.find(picture, float(i))
         (found,) = coarse_to_fine(picture, HOG)
-        assert face.box.overlap(found.box) > 0.6
+        assert face.box.iou(found.box) > 0.6
         assert face.box_from == ("followed" if i else "detected")
         assert face.track == 0
     assert len(searches) == 1
@@ -72,7 +72,7 @@ def test_what_others_saw_is_where_it_goes_on(searches):
     frames = pictures(*([(3, 260, 100 + 9 * i, 40)] for i in range(3)))
     follower = FaceFinder(FindSettings())
     (face,) = coarse_to_fine(frames[0], HOG)
-    follower.saw([Face(face.box, 1.0, "twin", 4)], frames[0], 0.0)
+    follower.record([Face(face.box, 1.0, "twin", 4)], frames[0], 0.0)
     assert [f.track for f in follower.find(frames[1], 1.0)] == [4]
     assert [f.track for f in follower.find(frames[2], 2.0)] == [4]
 
@@ -97,7 +97,7 @@ def test_tracks_are_stable_when_two_people_cross(step):
             faces = find(*pictures(people), 0.2 * i)
             for seed, size, x, y in people:
                 drawn = Box(x + size // 4, y + size // 5, size // 2, size // 2)
-                here = [f for f in faces if f.box.overlap(drawn) > 0.35]
+                here = [f for f in faces if f.box.iou(drawn) > 0.35]
                 others = [o for o in people if o[0] != seed and abs(o[2] - x) < size // 2]
                 if len(here) == 1 and not others:
                     of_person.setdefault(seed, set()).add(here[0].track)
@@ -131,8 +131,8 @@ def test_somebody_new_never_gets_a_number_that_others_have_seen():
     follower = FaceFinder(FindSettings())
     both, other = pictures([(3, 260, 20, 40), (2, 230, 380, 60)], [(4, 260, 200, 40)])
     left, right = sorted(coarse_to_fine(both, HOG), key=lambda f: f.box.x)
-    follower.saw([Face(left.box, 1.0, "twin", 0), Face(right.box, 1.0, "twin", 1)], both, 0.0)
-    follower.saw([Face(left.box, 1.0, "twin", 0)], both, 1.0)
+    follower.record([Face(left.box, 1.0, "twin", 0), Face(right.box, 1.0, "twin", 1)], both, 0.0)
+    follower.record([Face(left.box, 1.0, "twin", 0)], both, 1.0)
     (face,) = follower.find(other, 2.0)
     assert face.track == 2
 
@@ -171,10 +171,10 @@ def test_faces_are_followed_only_where_each_is_surely_found(monkeypatch, last, n
     searched = []
     monkeypatch.setattr(detect, "load", lambda name: None)
     monkeypatch.setattr(detect, "near", lambda picture, box, detector: near[box.x])
-    monkeypatch.setattr(detect, "search", lambda *_: searched.append(1) or [])
+    monkeypatch.setattr(detect, "find_faces", lambda *_: searched.append(1) or [])
     (picture,) = pictures([])
     follower = FaceFinder(FindSettings())
     follower._searched_s = 0.0
-    follower.saw([replace(f, track=i) for i, f in enumerate(last)], picture, 0.0)
+    follower.record([replace(f, track=i) for i, f in enumerate(last)], picture, 0.0)
     assert len(follower.find(picture, 1.0)) == (len(last) if followed else 0)
     assert len(searched) == (not followed)

@@ -71,7 +71,7 @@ def test_celebas_lists_are_read_wherever_copies_have_them(tmp_path, folder, plac
         ("000003", "000003", "103", "val"),
         ("000009", "000009", "", ""),
     ]
-    assert next(found.said()) == (
+    assert next(found.summary_lines()) == (
         "CelebA: 4 photographs; known: identity of 3 (by identity_CelebA.txt), split of 3 (by "
         f"list_eval_partition.{kind}), number in CelebA of 4"
     )
@@ -116,7 +116,7 @@ def test_numbers_of_celeba_hq_are_read_only_where_they_can_mean_one_thing(tmp_pa
     found = survey(tmp_path, "CelebA-HQ")
     assert " ".join(sorted(s.photo for s in found.stills)).strip() == known
     assert [s.identity for s in found.stills] == [s.photo for s in found.stills]
-    assert f"number in CelebA of {len(known.split())}" in next(found.said())
+    assert f"number in CelebA of {len(known.split())}" in next(found.summary_lines())
     assert known or any("their names may be" in t or "not the numbers" in t for t in found.remarks)
 
 

@@ -32,7 +32,7 @@ def test_celeb_df_is_known_by_its_folders_names_and_list(celeb_df):
     fake = found["id0_id1_0000"]
     assert (fake.category, fake.label, fake.compression) == ("Celeb-synthesis", "fake", "native")
     assert (fake.target_id, fake.source_id) == ("id0", "id1")
-    assert fake.original == ("Celeb-real", "id0_0000")
+    assert fake.original_key == ("Celeb-real", "id0_0000")
     assert (found["id1_0001"].target_id, found["id1_0001"].source_id) == ("id1", "")
     assert {name: c.partition for name, c in found.items()} == {
         "id0_0000": "train",

@@ -92,7 +92,7 @@ def test_frames_written_as_images_are_clips_where_there_are_no_videos(tmp_path):
     ]
     (family,) = families(tmp_path, clips[:1])
     assert [c.path.name for c in family.originals] == ["000"]
-    assert clips[1].mask.name == "000.mp4"
+    assert clips[1].mask_path.name == "000.mp4"
 
 
 def touched(root, *names):

@@ -236,7 +236,7 @@ READERS = {
         "metadata.json",
         lambda path: celebdf_dfdc.find_celebdf_dfdc_clips(path.parent),
     ),
-    "Celeb-DF's list": (celebdf_dfdc.CELEB_DF_TEST, celebdf_dfdc._tested),
+    "Celeb-DF's list": (celebdf_dfdc.CELEB_DF_TEST, celebdf_dfdc._test_videos),
 }
 
 

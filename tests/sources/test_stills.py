@@ -160,14 +160,14 @@ def test_of_celebamask_hq_only_the_photographs_are_read(tmp_path, root):
     ]
     if not root.endswith("img"):
         assert len(passed(found)["segmentation masks"]) == 10
-        assert any("segmentation masks: 10 (" in line for line in found.said())
+        assert any("segmentation masks: 10 (" in line for line in found.summary_lines())
 
 
 def test_identities_that_the_dataset_has_kept_are_counted(tmp_path):
     images(tmp_path, "000005.jpg", "000009.jpg")
     found = survey(tmp_path, "CelebA-HQ")
-    assert "known: identity of 0, split of 0, number in CelebA of 2" in next(found.said())
-    assert "known: identity of 1, " in next(found.said({"000009": "7"}))
+    assert "known: identity of 0, split of 0, number in CelebA of 2" in next(found.summary_lines())
+    assert "known: identity of 1, " in next(found.summary_lines({"000009": "7"}))
 
 
 def test_of_two_sets_in_one_folder_the_one_of_the_category_is_read(tmp_path):
@@ -187,7 +187,7 @@ def test_linked_and_empty_class_folders_of_the_140k_set(tmp_path, empty):
     (root / "test/fake").symlink_to(tmp_path / "elsewhere")
     found = survey(tmp_path / "set")
     assert sorted(s.name for s in found.stills) == sorted(n.removesuffix(".jpg") for n in names)
-    assert any(line.endswith(f"{empty} holds no images") for line in found.said())
+    assert any(line.endswith(f"{empty} holds no images") for line in found.summary_lines())
     (root / empty).rmdir()
     assert len(find_stills(tmp_path / "set")) == 5
 

@@ -178,11 +178,13 @@ def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_pa
     whole = demux.read_video(original)
     cut.write_bytes(shortened_with_index_first(original, tmp_path))
     video = demux.read_video(cut)
-    assert 0 < len(video.shown) < video.n_frames == whole.n_frames
+    assert 0 < len(video.packet_of_frame) < video.n_frames == whole.n_frames
     assert np.isnan(video.time_s(video.n_frames - 1))
     reference = full_decode(original)
     kept = list(decode.frames(video, range(video.n_frames)))
-    assert len(kept) >= len(video.shown) - 4  # those that wait for the packet that is cut through
+    assert (
+        len(kept) >= len(video.packet_of_frame) - 4
+    )  # those that wait for the packet that is cut through
     for frame in kept:
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 

@@ -93,7 +93,7 @@ def test_an_interrupted_call_does_not_answer_the_next_one(monkeypatch):
     if helper is None:
         list(with_timeout(lambda: "ab", 5, "x"))
         helper = decode_limits._idle[-1]
-    monkeypatch.setattr(helper, "_made", Interrupted())
+    monkeypatch.setattr(helper, "_results", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         next(found)
     release.set()

@@ -347,10 +347,10 @@ def test_a_file_that_was_cut_off_is_called_so(encoded, tmp_path, kind):
         last = [packet.pos for packet in file.demux(video=0) if packet.size][25]
     path.write_bytes(path.read_bytes()[: last + 12])
     video = demux.read_video(path)
-    assert 20 <= len(video.shown) <= 26
+    assert 20 <= len(video.packet_of_frame) <= 26
     assert video.n_frames == expected
     kept = list(decode.frames(video, range(video.n_frames)))
-    assert len(kept) >= len(video.shown) - 4
+    assert len(kept) >= len(video.packet_of_frame) - 4
     for frame in kept:
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
@@ -394,14 +394,14 @@ def test_counting_may_take_long_as_long_as_it_goes_on(encoded, tmp_path, monkeyp
     source, parts = encoded("MPEG-4")
     path = tmp_path / "a.avi"
     muxed(source, path, parts[:12])
-    feed = display_order.fed
+    feed = display_order.decoded_frames
 
     def slowly(*args):
         for came in feed(*args):
             time.sleep(0.06)
             yield came
 
-    monkeypatch.setattr(display_order, "fed", slowly)
+    monkeypatch.setattr(display_order, "decoded_frames", slowly)
     clip = Clip("Youtube", "c23", "a", path)
     video, frames = open_clip(clip, FramePlan(every=4), Limits(time_s=0.4))
     assert [frame.index for frame in frames] == [0, 4, 8]
