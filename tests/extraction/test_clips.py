@@ -425,7 +425,7 @@ def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeyp
     assert {r.status for r in made["001"].frames} == {"ok"}
     (row,) = made["000"].frames
     assert row.status == "unreadable"
-    assert "000.mp4: the decoder hung" in row.error
+    assert "000.mp4: the decoder timed out" in row.error
 
 
 @pytest.mark.parametrize("smooth", [1, 5])
