@@ -83,9 +83,9 @@ def typed(
     def run(name: str, *args: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # which a command sets for good
-        monkeypatch.setattr("ffpp_tools.console._asked.wanted", False)
+        monkeypatch.setattr("ffpp_tools.console._json_output.requested", False)
         monkeypatch.setattr("ffpp_tools.console.log.folder", None)
-        monkeypatch.setattr("ffpp_tools.console.log._held", "")
+        monkeypatch.setattr("ffpp_tools.console.log._buffer", "")
         monkeypatch.setattr(console, "quiet", False)
         monkeypatch.setattr(console, "_file", None)
         capsys.readouterr()

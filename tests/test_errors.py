@@ -1,4 +1,4 @@
-"""The two families of errors, which commands turn into one line each."""
+"""The exception classes of the two packages, and the check of choices."""
 
 import inspect
 
@@ -14,7 +14,7 @@ from ffpp_tools.errors import SettingsError, check_choice
     [(of_ffpp, of_ffpp.FfppError), (of_classify, of_classify.ClassifyError)],
     ids=["ffpp_tools", "classify"],
 )
-def test_every_error_of_a_package_is_of_its_family_and_says_when_it_is_raised(module, base):
+def test_all_errors_of_a_package_have_its_base_class_and_a_docstring(module, base):
     kinds = [kind for _, kind in inspect.getmembers(module, inspect.isclass)]
     assert len(kinds) > 5
     for kind in kinds:
@@ -23,14 +23,14 @@ def test_every_error_of_a_package_is_of_its_family_and_says_when_it_is_raised(mo
         assert kind is base or kind.__doc__ != base.__doc__
 
 
-def test_who_catches_the_wider_error_catches_the_narrower_one():
+def test_specific_errors_are_subclasses_of_general_ones():
     assert issubclass(of_ffpp.SizeError, of_ffpp.DecodeError)
     assert issubclass(of_classify.DownloadError, of_classify.ModelError)
     assert issubclass(of_classify.RunEndedError, of_classify.RunError)
     assert issubclass(of_classify.ChangedError, of_classify.RunError)
 
 
-def test_a_value_that_is_no_choice_is_refused_with_the_setting_the_value_and_the_choices():
+def test_the_error_on_an_invalid_choice_names_setting_value_and_choices():
     check_choice("format", "png", ("png", "jpg"))
     for value, named in (("gif", "'gif'"), (None, "None"), (["png"], r"\['png'\]")):
         with pytest.raises(SettingsError, match=rf"^format \({named}\) must be one of png, jpg$"):

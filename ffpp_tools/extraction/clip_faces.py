@@ -87,7 +87,7 @@ def _found(
         original = like.get(frame.index)
         twin = paired.match(frame.picture, original) if original and original.faces else None
         if twin and settings.find.search == "fast":
-            follower.saw(twin.faces, frame.picture, frame.time_s)
+            follower.record(twin.faces, frame.picture, frame.time_s)
             yield FrameFaces(frame, twin.faces, twin)
         else:
             yield FrameFaces(frame, follower.find(frame.picture, frame.time_s), twin)

@@ -73,7 +73,7 @@ def extract_family(
             copies[original.compression] = kept
     for clip in todo:
         if clip not in originals and not done(clip):
-            mask = clip.mask if exists(clip.mask) else None
+            mask = clip.mask_path if exists(clip.mask_path) else None
             like = copies.get(clip.compression) or next(iter(copies.values()), {})
             relatives = RelatedData(mask, like, next(iter(lost), ""), None)
             yield clip, _extract(clip, settings, dataset, limits, relatives)
@@ -247,7 +247,7 @@ def _planned(clip: Clip, index: int) -> FrameRow:
 
 def _missing(clip: Clip, video: demux.Video, index: int) -> FrameRow:
     """The row that stays if frame `index` never comes out of the decoder."""
-    present = len(video.shown)
+    present = len(video.packet_of_frame)
     row = replace(_planned(clip, index), time_s=video.time_s(index))
     if index >= present:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"

@@ -116,7 +116,7 @@ def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:
     ordered = ordered.assign(key=number + " " + ordered["sha256"])
     clips = ordered.groupby(["category", "clip", "compression"])["key"].agg("\n".join).reset_index()
     shows = [
-        "/".join(Clip(row.category, "", row.clip, Path()).original)
+        "/".join(Clip(row.category, "", row.clip, Path()).original_key)
         if not row.category.startswith("DFDC")
         else ""
         for row in clips.itertuples()

@@ -40,7 +40,7 @@ SAMPLED = 8  # frames of each clip that are looked for in all others, evenly spr
 def original_node(category: str, clip: str, target_id: str) -> str:
     """The original whose frames a clip shows, by its name: "Youtube/183" of "Deepfakes/183_253"."""
     made_from = target_id if category.startswith("DFDC") else ""
-    return "/".join(Clip(category, "", clip, Path(), made_from).original)
+    return "/".join(Clip(category, "", clip, Path(), made_from).original_key)
 
 
 def near_clips(frames: pd.DataFrame) -> Iterator[DuplicateRow]:

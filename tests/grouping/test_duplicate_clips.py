@@ -223,9 +223,11 @@ def test_copies_under_other_names_are_found(planted):
         "Youtube/914",
     }
     shows = {
-        **dict.fromkeys(("FaceSwap/910_911", "Deepfakes/912_913", "Youtube/914"), fake.original),
-        "Deepfakes/916_917": other.original,
-        "Youtube/915": real.original,
+        **dict.fromkeys(
+            ("FaceSwap/910_911", "Deepfakes/912_913", "Youtube/914"), fake.original_key
+        ),
+        "Deepfakes/916_917": other.original_key,
+        "Youtube/915": real.original_key,
     }
     near = [(item, partner) for item, kind, partner in found if kind == "near"]
     assert "Deepfakes/916_917" in {name for pair in near for name in pair}

@@ -54,7 +54,7 @@ def test_a_crop_that_is_gone_has_no_numbers_until_it_is_back(dataset, tmp_path):
 
 def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
     faces = read_faces(dataset).head(3).assign(path="../../secret.png")
-    with pytest.raises(FfppError, match="leads out of"):
+    with pytest.raises(FfppError, match="points outside"):
         cached_features(tmp_path, faces, "brightness", brightness, 2, 1)
 
 

@@ -1,4 +1,4 @@
-"""Folders of photographs as CelebA and CelebAMask-HQ lay them out."""
+"""Folders of photographs in the layouts of CelebA and CelebAMask-HQ."""
 
 from ffpp_tools.sources.celeba import HQ_MAPPING
 
@@ -11,10 +11,10 @@ def images(folder, *names):
 
 
 def passed(found):
-    """What a survey has passed over: reason → names below its root."""
+    """The files that a survey skipped: reason → paths relative to its root."""
     reasons = {}
-    for one in found.passed_over:
-        reasons.setdefault(one.why, []).append(one.path.relative_to(found.root).as_posix())
+    for file in found.passed_over:
+        reasons.setdefault(file.why, []).append(file.path.relative_to(found.root).as_posix())
     return reasons
 
 

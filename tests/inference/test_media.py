@@ -245,8 +245,8 @@ def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, 
     assert [path.name for path in found[:3]] == ["a.jfif", "b.ts", "c.jpg"]
     assert len(found) == 3 + len(list(photograph.parent.glob("*.jpg")))
     assert remarks == [
-        f"{folder}: passed over as neither picture nor video: 1 (notes.txt)",
-        f"{folder}: passed over as a device, not a file: 1 (z.png)",
+        f"{folder}: skipped 1 (neither image nor video): notes.txt",
+        f"{folder}: skipped 1 (a device, not a file): z.png",
     ]
     looked = [classify_file(path, classifier) for path in found[:3]]
     assert [(v.kind, v.status) for v in looked] == [
@@ -257,7 +257,7 @@ def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, 
     named = classify_file(folder / "notes.txt", classifier)
     assert (named.status, named.error) == (
         "unreadable",
-        f"{folder / 'notes.txt'}: neither picture nor video",
+        f"{folder / 'notes.txt'}: neither image nor video",
     )
 
 

@@ -350,7 +350,7 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
         status, _, err = typed(*command)
         assert status == 1
         assert "caf" in err
-        assert "not UTF-8; rename it" in err
+        assert "not UTF-8; rename the file" in err
         assert not Path("new").exists()
 
 

@@ -63,7 +63,7 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         (["ffpp-extract", "nowhere"], "ffpp-demo"),
         (["ffpp-extract", "--category", "Deepfake"], "Deepfakes"),
         (["ffpp-extract", "--every", 25, "--frames-per-clip", 10], "not both"),
-        (["ffpp-stills", "nowhere", "--category", "CelebA"], "there is no such folder"),
+        (["ffpp-stills", "nowhere", "--category", "CelebA"], "nowhere does not exist"),
         (["ffpp-split"], "ffpp-extract"),
         (["ffpp-split", "--mode", "seven"], "multiclass"),
         (["classify", "train"], "ffpp-split"),

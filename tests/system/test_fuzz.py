@@ -210,7 +210,7 @@ def test_names_of_clips(name, category):
     assert clip.label in ("real", "fake")
     assert isinstance(clip.target_id, str)
     assert isinstance(clip.source_id, str)
-    assert clip.original[0] in VIDEO_CATEGORIES
+    assert clip.original_key[0] in VIDEO_CATEGORIES
 
 
 def test_what_is_nested_too_deeply_is_refused(tmp_path):

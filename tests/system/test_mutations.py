@@ -138,7 +138,7 @@ def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
         if wrong:
             silent = unreported(path, disposable)
             for frame in wrong:
-                position = video.shown[frame.index]
+                position = video.packet_of_frame[frame.index]
                 assert position in silent, (seed, kind, frame.index)
                 assert silent[position] in (None, fingerprint(frame.picture.image)), (seed, kind)
     assert threading.active_count() <= threads + 1
