@@ -22,7 +22,7 @@ def test_every_script_prints_its_version(command, name):
     assert (done.returncode, done.stdout) == (0, f"ffpp-tools {VERSION}\n")
 
 
-def test_json_is_the_only_standard_output(command):
+def test_with_json_nothing_else_is_on_standard_output(command):
     done = command("classify", "archs", "--json")
     assert done.returncode == 0
     output = json.loads(done.stdout)

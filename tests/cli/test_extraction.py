@@ -95,7 +95,7 @@ def test_after_ctrl_c_the_same_command_resumes_and_keeps_finished_clips(world, t
     assert all(p.stat().st_mtime_ns == mtime for p, mtime in done.items())
 
 
-def test_stills_can_be_uncropped_resized_and_jpeg(command, world, tmp_path):
+def test_stills_can_be_saved_uncropped_resized_and_as_jpeg(command, world, tmp_path):
     done = command(
         "ffpp-stills",
         world / "CelebA-HQ",

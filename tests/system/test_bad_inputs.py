@@ -412,7 +412,7 @@ def test_truncated_predictions_are_recomputed(place, typed):
         (("classify", "predict", "run", "dataset/faces/Youtube"), "run", "run"),
     ],
 )
-def test_a_file_without_permission_is_named(place, words, locked, named):
+def test_the_error_for_a_missing_permission_names_the_file(place, words, locked, named):
     locked = place / locked
     mode = locked.stat().st_mode
     locked.chmod(0o555 if locked.is_dir() else 0)

@@ -12,7 +12,7 @@ CLIPS_OF_FEW_FRAMES = World(frames=(2, 4))
 
 
 @pytest.mark.slow
-def test_jackknife_intervals_of_every_metric_cover_more_often_than_the_percentile_bootstrap():
+def test_jackknife_intervals_reach_95_percent_coverage_where_the_bootstrap_does_not():
     """With eight groups, bootstrap intervals cover the true value in 0.79 to 0.91 of 400 splits."""
     table, _ = coverage(CLIPS_OF_FEW_FRAMES, 8, "clip", tests=40)
     shown = table[table["jackknife_given"] > 0]

@@ -1,4 +1,4 @@
-"""A command killed at any rename can be repeated, and then gives the files of an undisturbed run."""
+"""A command killed at any rename can be repeated, with the files of an undisturbed run."""
 
 import os
 import subprocess
@@ -46,9 +46,7 @@ def test_a_killed_split_can_be_repeated(case, renames, max_kills, dataset, tmp_p
 
 
 @pytest.mark.parametrize("max_kills", [1, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_a_killed_retry_can_be_repeated_and_leaves_every_clip_with_its_crops(
-    max_kills, ffpp, tmp_path
-):
+def test_a_killed_retry_keeps_all_clips_and_can_be_repeated(max_kills, ffpp, tmp_path):
     assert renames_after_kills("retry", ffpp, tmp_path / "place", max_kills) > 10
 
 

@@ -102,11 +102,11 @@ def gc_frozen():
 @pytest.mark.slow
 @pytest.mark.usefixtures("gc_frozen")
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
-    whole = tmp_path / "whole.mp4"
-    encode(whole, drawn(60), 25, 23)
+def test_frames_that_ffmpeg_reports_as_damaged_are_never_returned(name, tmp_path):
+    intact = tmp_path / "whole.mp4"
+    encode(intact, drawn(60), 25, 23)
     source = tmp_path / f"source.{name}"
-    remux(whole, source, **CONTAINERS[name])
+    remux(intact, source, **CONTAINERS[name])
     data = source.read_bytes()
     expected = [fingerprint(image) for image in full_decode(source)]
     disposable = [packet.disposable for packet in demux.read_video(source).packets]

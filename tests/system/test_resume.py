@@ -131,7 +131,7 @@ def undisturbed(videos_manifest, tmp_path_factory):
 @pytest.mark.parametrize("missing", [(), ("config.toml",), ("config.toml", "environment.json")])
 @pytest.mark.parametrize("command", ["train", "resume"])
 def test_a_run_killed_in_its_first_epoch_starts_over(command, missing, videos_manifest, tmp_path):
-    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+    complete = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, cut, TINY, [StopAfter(0)])
@@ -146,19 +146,19 @@ def test_a_run_killed_in_its_first_epoch_starts_over(command, missing, videos_ma
         return
     else:
         resume(cut)
-    pd.testing.assert_frame_equal(measured(cut), measured(whole.folder))
-    assert {p.name for p in cut.iterdir()} == {p.name for p in whole.folder.iterdir()}
+    pd.testing.assert_frame_equal(measured(cut), measured(complete.folder))
+    assert {p.name for p in cut.iterdir()} == {p.name for p in complete.folder.iterdir()}
 
 
 def test_a_crash_between_saving_last_and_best_is_repaired(videos_manifest, tmp_path):
-    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+    complete = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, cut, TINY, [StopAfter(1)])
     (cut / "best.keras").write_bytes(b"of an epoch that no log knows")
     resume(cut)
     for ours, expected in zip(
-        weights_of(cut, "best.keras"), weights_of(whole.folder, "best.keras"), strict=True
+        weights_of(cut, "best.keras"), weights_of(complete.folder, "best.keras"), strict=True
     ):
         np.testing.assert_array_equal(ours, expected)
 
@@ -265,14 +265,13 @@ def test_a_refit_also_trains_on_validation_and_keeps_the_last_epoch(videos_manif
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_crops(videos_manifest, tmp_path):
     folder = tmp_path / "r"
     settings = dataclasses.replace(TINY, learning_rate=1e38, augment="none")
-    with pytest.raises(
-        ClassifyError, match=r"after batch \d+ of epoch 1, whose crops are"
-    ) as raised:
+    message = r"after batch \d+ of epoch 1, whose crops are"
+    with pytest.raises(ClassifyError, match=message) as error:
         train(videos_manifest.folder, folder, settings)
     names = (folder / "not-finite.txt").read_text().split()
     assert len(names) == TINY.batch_size
     assert set(names) <= set(videos_manifest.samples("train")["face_id"])
-    assert names[0] in str(raised.value)
+    assert names[0] in str(error.value)
     assert not (folder / "best.keras").exists()
     check_free(folder, COMMAND)  # no epoch was finished: the run may be started over
 
