@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from ffpp_tools.grouping.groups import identity_edges, node_categories
-from ffpp_tools.grouping.identity_coverage import coverage, coverage_gaps
 from ffpp_tools.grouping.match_rates import matching_limitation
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.tables import (
@@ -83,10 +82,6 @@ class Dataset:
         current = self.table_hashes
         names = [name for name in {**current, **hashes} if name.endswith(".parquet")]
         return [name for name in names if current.get(name) != hashes.get(name)]
-
-    def limitations(self) -> list[str]:
-        """Describe missing or stale inputs, and other limitations of leak detection."""
-        return [*coverage_gaps(coverage(self)), *self.matching_limitations]
 
     @property
     def matching_limitations(self) -> list[str]:

@@ -12,7 +12,7 @@ from ffpp_tools.splits.build import SplitSettings, default_name, make_manifest, 
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
 
 BINARY = {"fake": 4, "real": 3}
 
