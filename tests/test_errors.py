@@ -6,6 +6,7 @@ import pytest
 
 from classify import errors as of_classify
 from ffpp_tools import errors as of_ffpp
+from ffpp_tools.errors import SettingsError, check_choice
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,10 @@ def test_who_catches_the_wider_error_catches_the_narrower_one():
     assert issubclass(of_classify.DownloadError, of_classify.ModelError)
     assert issubclass(of_classify.RunEndedError, of_classify.RunError)
     assert issubclass(of_classify.ChangedError, of_classify.RunError)
+
+
+def test_a_value_that_is_no_choice_is_refused_with_the_setting_the_value_and_the_choices():
+    check_choice("format", "png", ("png", "jpg"))
+    for value, named in (("gif", "'gif'"), (None, "None"), (["png"], r"\['png'\]")):
+        with pytest.raises(SettingsError, match=rf"^format \({named}\) must be one of png, jpg$"):
+            check_choice("format", value, ("png", "jpg"))

@@ -39,7 +39,7 @@ from ffpp_tools.cli.options import (
     option,
 )
 from ffpp_tools.console import counted, log, print_json, print_line
-from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -322,8 +322,7 @@ def _team(
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.video.decode_limits import Limits
 
-    if backend not in ("local", "dask"):
-        raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
+    check_choice("backend", backend, ("local", "dask"))
     if (backend == "dask") != (scheduler is not None):
         raise SettingsError("--backend dask and --scheduler ADDRESS must be given together")
     return Workers(workers, scheduler, limits or Limits())

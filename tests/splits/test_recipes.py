@@ -333,6 +333,9 @@ def test_a_manifests_folder_is_named_after_what_it_is():
 def test_checks_hold_for_recipes_made_in_code():
     with pytest.raises(SettingsError, match="at least 3"):
         recipes.check(Recipe("mine", "grouped", folds=2))
+    for ratios in ((80, 20), (80, 20, 0), (80, 20, float("inf"))):
+        with pytest.raises(SettingsError, match=r"^ratios \(80, .*three numbers above 0"):
+            recipes.check(Recipe("mine", "grouped", ratios=ratios))
     with pytest.raises(SettingsError, match=r"unknown mode '.*binary$"):
         recipes.check(Recipe("mine", "grouped", mode="seven"))
     with pytest.raises(SettingsError, match="; --recipe 140k is a recipe"):
