@@ -76,7 +76,9 @@ def find_duplicates(dataset: Path, workers: int = 1) -> pd.DataFrame:
         *{(row.item, row.partner): row for row in reversed(identical)}.values(),
         *near_clips(frames[~nodes(frames).isin(repeated)]),
     ]
-    unreadable, near, n_pairs = _near(dataset, stills[~stills["item"].isin(repeated)], workers)
+    unreadable, near, n_pairs = _near_stills(
+        dataset, stills[~stills["item"].isin(repeated)], workers
+    )
     table = pd.concat([table_of(DuplicateRow, [*rows, *unreadable]), near])
     table = table.sort_values(["item", "partner", "path"], ignore_index=True)
     if n_pairs > len(near):
@@ -145,7 +147,7 @@ def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:
             yield row
 
 
-def _near(
+def _near_stills(
     dataset: Path, stills: pd.DataFrame, workers: int
 ) -> tuple[list[DuplicateRow], pd.DataFrame, int]:
     """Return unreadable crops, near-identical stills, and the number of near-identical pairs."""
