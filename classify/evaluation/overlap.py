@@ -42,7 +42,7 @@ def identity_overlap(run: Run, other: Manifest, split: str) -> IdentityOverlap:
         own = run.manifest
         seen = pd.concat([own.samples(part) for part in ("train", "val")])
         roots = dict.fromkeys((own.root, other.root))
-        tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
+        tied = pd.concat([dataset_at(root).edges for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
         return IdentityOverlap(0, 0, without_paths(error, other))
     samples = pd.concat([seen, judged], ignore_index=True)

@@ -133,9 +133,9 @@ def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _CurrentAudit:
     for unit in units.unique():
         if unit not in held:
             raise TableError(f"{manifest.root} does not hold {unit}")
-    there = {**tables.fingerprints, **official_lists.hashes(tables.folder)}
+    there = {**tables.table_hashes, **official_lists.hashes(tables.folder)}
     lost = tuple(name for name in manifest.info["tables"] if name not in there)
-    tied = edges_within(every, tables.ties)
+    tied = edges_within(every, tables.edges)
     if lost:  # the manifest still knows what the lost table said
         known = pd.DataFrame({"a": units, "b": "~group " + every["group"]}).drop_duplicates()
         tied = pd.concat([tied, known.assign(reason="several", detail="")], ignore_index=True)

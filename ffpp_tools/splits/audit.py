@@ -70,7 +70,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         samples: of all splits; columns of `ManifestRow` and `split`.
         tables: the dataset they come from.
     """
-    tied = edges_within(samples, tables.ties)
+    tied = edges_within(samples, tables.edges)
     covered = coverage(tables, samples)
     units = pd.DataFrame({"knot": nodes(samples), "split": samples["split"]}).drop_duplicates()
     found = [
@@ -92,7 +92,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        (*coverage_gaps(covered), *tables.limits),
+        (*coverage_gaps(covered), *tables.matching_limitations),
         tuple(covered),
         confounding.compression_confounding(samples),
         confounding.still_accuracy(samples),
@@ -111,7 +111,7 @@ def edges_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
         return tied
     own = nodes(samples).drop_duplicates()
     same = Graph.of(tied[tied["reason"].isin(SAME_CONTENT)], pd.concat([own, tied["a"][pairs]]))
-    here, there = np.split(same.asked, [len(own)])
+    here, there = np.split(same.query_components, [len(own)])
     gone = pairs.to_numpy().copy()
     gone[gone] = ~np.isin(there, here)
     return tied[~gone]
@@ -169,7 +169,7 @@ def _crossing(reason: str, units: pd.DataFrame, tied: pd.DataFrame) -> Crossing 
     """
     if reason in REASONS and tied.empty:
         return None
-    where = units.assign(component=Graph.of(tied, units["knot"]).asked)
+    where = units.assign(component=Graph.of(tied, units["knot"]).query_components)
     if reason not in (SAME_CLIP, SEVERAL):
         # A clip that is itself in several splits is counted once, as that.
         where = where[~where["knot"].duplicated(keep=False)]

@@ -248,7 +248,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
             f"first (ffpp-extract for videos, ffpp-stills for photographs){instead}."
         )
-    samples["group"] = identity_groups(samples, tables.ties)
+    samples["group"] = identity_groups(samples, tables.edges)
     return _with_classes(mode, samples, recipe)
 
 
@@ -299,7 +299,7 @@ def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str,
     A fake that is not among them ties nobody.
     """
     every = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
-    tied = audit.edges_within(every, tables.ties)
+    tied = audit.edges_within(every, tables.edges)
     group = identity_groups(every, tied)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
 
@@ -334,7 +334,7 @@ def _info(
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: group_counts(rows) for s, rows in splits.items()},
         **about,
-        "tables": {**tables.fingerprints, **official_lists.hashes(tables.folder)},
+        "tables": {**tables.table_hashes, **official_lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
     }
     return audit.with_audit(info, audit.audited(every, tables))

@@ -76,7 +76,7 @@ def assign_official_splits(
         side, gone, removed = found.side, found.gone, found.removed
         # What is gone ties nobody any more.
         left = samples[~(gone | unlisted)]
-        group = identity_groups(left, edges_within(left, tables.ties))
+        group = identity_groups(left, edges_within(left, tables.edges))
         samples = samples.assign(group=group.reindex(samples.index).fillna(samples["group"]))
     side = _with_val(samples, side, seed)
     return OfficialSplits(
@@ -120,9 +120,9 @@ def _cleaned(
     units["rank"] = (
         units["side"].map({name: i for i, name in enumerate(SPLIT_PRIORITY)}).fillna(_OPEN)
     )
-    pairs = tables.ties["reason"] == "pair"
-    lasting = tables.ties[~pairs]
-    shown = _shown(units, tables.ties[pairs], lasting)
+    pairs = tables.edges["reason"] == "pair"
+    lasting = tables.edges[~pairs]
+    shown = _shown(units, tables.edges[pairs], lasting)
     rank, stays = _claimed(units["rank"].to_numpy(int), shown)
     units["rank"] = np.where(stays, rank, units["rank"])
     removed = _removed(units, stays, shown, lasting)
@@ -159,16 +159,16 @@ def _shown(units: pd.DataFrame, pairs: pd.DataFrame, lasting: pd.DataFrame) -> p
             "unit": np.arange(n),
             "name": units["knot"].to_numpy(),
             "pair": False,
-            "people": people.asked[:n],
+            "people": people.query_components[:n],
         }
     )
-    content = pd.DataFrame({"unit": np.arange(n), "content": same.asked[:n]})
+    content = pd.DataFrame({"unit": np.arange(n), "content": same.query_components[:n]})
     named = pd.DataFrame(
         {
             "fake": pairs["a"].to_numpy(),
             "person": pairs["b"].to_numpy(),
-            "people": people.asked[n:],
-            "content": same.asked[n:],
+            "people": people.query_components[n:],
+            "content": same.query_components[n:],
         }
     )
     by_name = content.merge(named, on="content")

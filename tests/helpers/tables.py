@@ -55,7 +55,7 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
     )
     samples = frames[[rng.random() < 0.9 for _ in items]].reset_index(drop=True)
     samples.index += 100
-    return samples.assign(group=identity_groups(samples, tables.ties), **{"class": "x"}), tables
+    return samples.assign(group=identity_groups(samples, tables.edges), **{"class": "x"}), tables
 
 
 def _celeb_df(rng: random.Random) -> list[tuple[str, ...]]:
@@ -151,5 +151,5 @@ def samples_with(**kinds):
 
 
 def not_known(tables: Dataset) -> list[str]:
-    """The limitations that an audit of the whole dataset reports."""
-    return [*coverage_gaps(coverage(tables)), *tables.limits]
+    """The limitations that an audit of the whole dataset would report."""
+    return [*coverage_gaps(coverage(tables)), *tables.matching_limitations]
