@@ -1,3 +1,3 @@
-"""Trains classifiers of face manipulation and judges them honestly."""
+"""Train classifiers of face manipulation and evaluate them without data leakage."""
 
-import ffpp_tools  # noqa: F401 (limits what OpenCV decodes, which has to be said before it is loaded)
+import ffpp_tools  # noqa: F401 (sets OpenCV's decoding limits, which must happen before cv2 is imported)
