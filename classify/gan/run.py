@@ -76,7 +76,7 @@ class GanRun:
         except (OSError, ValueError, KeyError, TypeError, ClassifyError) as error:
             raise RunError(f"{path}: not of a DCGAN, or damaged ({error!r})") from error
 
-    def kept(self, epochs: int) -> Path:
+    def saved_generator(self, epochs: int) -> Path:
         """Return the file of the generator saved after this number of epochs."""
         return self.folder / "checkpoints" / f"generator-{epochs:04d}.keras"
 
@@ -86,7 +86,7 @@ class GanRun:
         Raises:
             RunError: the file does not exist.
         """
-        path = self.folder / "generator.keras" if epochs is None else self.kept(epochs)
+        path = self.folder / "generator.keras" if epochs is None else self.saved_generator(epochs)
         if not path.is_file():
             saved = ", ".join(map(str, self.kept_epochs)) or "none"
             raise RunError(f"{path} is missing; generators are saved for the epochs {saved}")

@@ -173,7 +173,7 @@ class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
         """Update the generators and log.csv from last.keras, which is written first."""
         folder, done = self._run.folder, len(self.epochs)
         checkpoints.save(folder / "generator.keras", self._gan.generator)
-        numbered = self._run.kept(done)
+        numbered = self._run.saved_generator(done)
         due = done % self._run.settings.every == 0 or done == self._run.settings.epochs
         if due and not numbered.exists():
             checkpoints.save(numbered, self._gan.generator)
