@@ -54,7 +54,7 @@ class Warp:
 
 @dataclass(frozen=True)
 class Degradation:
-    """Random degradations as on the web, each applied independently with the same probability."""
+    """Random degradations typical of the web, each applied independently."""
 
     chance: float = 0.3  # probability of each degradation
     downscale: float = 0.5  # resize to at least this fraction of the side, and back

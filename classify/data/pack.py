@@ -71,7 +71,7 @@ class Share:
         return np.sort(np.concatenate(chosen))
 
 
-# From a description to a function that wraps an iterable of known length and shows its progress.
+# Takes a description; returns a function that adds a progress bar to an iterable of known length.
 ProgressFactory = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
 
 

@@ -12,7 +12,7 @@ from classify.reporting.formatting import decimals, percent
 
 WATCHED = 64  # generated images, always from the same noise, and as many real ones
 COLLAPSED = 0.5  # mode collapse below this fraction of the diversity of real images
-UNFOOLED = 0.99  # the generator gets no useful gradient above this accuracy on both kinds
+UNFOOLED = 0.99  # discriminator accuracy above which the generator gets no useful gradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""Fréchet distance of generated from real faces, in features of an unrelated network.
+"""Fréchet distance between generated and real faces, in features of an unrelated network.
 
 The Fréchet Inception distance (Heusel et al., 2017) fits a normal distribution to the Inception
-features of each set and computes the distance of the two. Here the features are EfficientNetB0's,
+features of each set and computes the distance between them. Here the features are EfficientNetB0's,
 whose weights this project uses anyway: the values are not FIDs and not comparable to published
 ones.
 """

@@ -84,7 +84,7 @@ def _stages(size: int) -> int:
 
 
 def _initialised() -> dict[str, Any]:
-    """Return options with a new initializer; a shared one would start all layers alike."""
+    """Return layer options with a new initializer: a shared one would repeat the same weights."""
     import keras
 
     return {"kernel_initializer": keras.initializers.RandomNormal(stddev=WEIGHT_DEVIATION)}

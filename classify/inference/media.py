@@ -75,9 +75,7 @@ class Verdict:
     frames_searched: int  # number of frames searched for faces
     threshold: float  # of P(fake)
     frames: pd.DataFrame  # a row per face: `FRAME_COLUMNS`, p_fake, and p_<class> of every class
-    faces: Sequence[tuple[int, Image]] = field(
-        default=(), repr=False
-    )  # row position and image of some faces
+    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # some rows and faces
     error: str = ""  # why the file could not be read, or not completely
 
     @property

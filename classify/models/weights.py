@@ -68,7 +68,7 @@ def fetch(arch: str, weights: str) -> Path:
     """Return the file that `weights` names: a path, or an EfficientNet's noisy-student weights.
 
     Noisy-student weights (Xie et al., 2020) are published by the `efficientnet` package. Its
-    networks equal those of Keras except for the normalisation, so the weights fit these, too.
+    networks equal those of Keras except for the normalisation, so the weights also fit Keras's.
 
     Raises:
         ModelError: the file does not exist, or there are no such weights for this network.
@@ -246,7 +246,7 @@ def _unfolded(
 
 
 def _ranked_name(name: str, names: Iterable[str], layers: list[keras.Layer]) -> str:
-    """Replace the number in a name by Keras, such as conv2d_94 in a second network, by its rank.
+    """Renumber a name given by Keras from 0: a second network may start at conv2d_94.
 
     >>> import keras
     >>> _ranked_name("conv2d_94", ["conv2d_95", "stem", "conv2d_94"], [keras.layers.Conv2D(1, 1)])

@@ -206,7 +206,7 @@ def _tuner(
     search: Search,
     objective: Callable[[Mapping[str, Any], str], float],
 ) -> keras_tuner.engine.base_tuner.BaseTuner:
-    """Return a tuner with an oracle of Keras-tuner whose trials are runs.
+    """Return a tuner with one of keras-tuner's oracles, whose trials are runs.
 
     The oracle's own state is reset each time: its draws follow from the seed and the metrics of
     the trials, and finished trials are not trained again.

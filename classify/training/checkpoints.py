@@ -24,7 +24,7 @@ from ffpp_tools.files import atomic_replacement, write_atomically
 
 # Metrics of an epoch, by their names in the logs of Keras's callbacks.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
-Row = TypeVar("Row", bound=Any)  # a dataclass: the log's row of an epoch
+Row = TypeVar("Row", bound=Any)  # dataclass of a row of the log
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def read_log(folder: Path) -> pd.DataFrame:
 def restore_log(folder: Path) -> None:
     """Rewrite log.csv, with a message, if it differs from the log in last.keras.
 
-    The last epoch may be missing: it was being written when the run was killed.
+    log.csv may lack the last epoch, which was being written when the run was killed.
     """
     path = folder / LOG
     try:

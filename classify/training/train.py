@@ -35,7 +35,7 @@ from ffpp_tools.store.locks import folder_lock
 COMMAND = "classify train"
 # Files written before the first epoch has finished; until then, a folder may be started over.
 BEGINNING = ("environment.json", "faces.json", "config.toml", "not-finite.txt", "tensorboard")
-# From settings to a context manager that gives the callback showing their training run.
+# Takes settings; returns a context manager that gives the callback displaying their training run.
 DisplayFactory = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
 
 
