@@ -149,7 +149,7 @@ def classify_file(path: Path, classifier: Classifier) -> Verdict:
     try:
         if kind not in (PICTURE, VIDEO):
             raise DecodeError(f"{path}: {kind}")
-        for crops in _looks(path, is_video, classifier):
+        for crops in _frame_crops(path, is_video, classifier):
             frames_searched += 1
             for face in crops.faces:
                 box = face.box
@@ -206,7 +206,7 @@ class _FaceSampler:
         return sorted(faces, key=lambda face: face[0])
 
 
-def _looks(path: Path, is_video: bool, classifier: Classifier) -> Iterator[FrameCrops]:
+def _frame_crops(path: Path, is_video: bool, classifier: Classifier) -> Iterator[FrameCrops]:
     if is_video:
         limits = Limits(pixels=classifier.max_pixels or MAX_FRAME_PIXELS)
         yield from faces_in_video(path, classifier.clips, limits)

@@ -14,7 +14,7 @@ def batches_of(run):
 
 
 def batch(settings, seed=0):
-    """Pictures, noise and what is to be said of them."""
+    """Images, noise and the targets of the discriminator."""
     rng = np.random.default_rng(seed)
     pictures = rng.integers(0, 256, (8, settings.size, settings.size, 3), np.uint8)
     noise = rng.standard_normal((8, settings.latent), np.float32)

@@ -1,4 +1,4 @@
-"""Short trainings, small packs and made-up logs."""
+"""Short training runs, small packed splits and synthetic logs."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ TINY = TrainSettings(arch="sepconv", size=48, batch_size=16, epochs=3)
 
 
 def train_tiny(manifest, folder, **changes):
-    """A short training of the small network, with these settings changed."""
+    """A short training run of the small network, with these settings changed."""
     return train(manifest, folder, dataclasses.replace(TINY, **changes))
 
 
 def packed(clips):
-    """Crops of 8 pixels whose values say which they are; `clips`: (class, clip, crops)."""
+    """Crops of 8 pixels whose values are their positions; `clips`: (class, clip, crops)."""
     rows = [
         {
             "face_id": f"{name}/c40/{clip}/{i:06}",
