@@ -28,7 +28,7 @@ ARRAY = "pictures.npy"  # in the run folder
 LEAST = 16  # images; fewer do not represent a distribution
 
 
-def find_pictures(source: Path) -> list[Path]:
+def find_images(source: Path) -> list[Path]:
     """Return the images under a folder, sorted; of a manifest, the real ones of its train split.
 
     Raises:

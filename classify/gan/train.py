@@ -18,7 +18,7 @@ from classify.gan import figures
 from classify.gan.collapse import WATCHED, GanEpoch, diversity
 from classify.gan.dcgan import Dcgan, build_dcgan, compile_for_here
 from classify.gan.generate import generated_images
-from classify.gan.real_faces import ARRAY, GanBatches, find_pictures, load, packed
+from classify.gan.real_faces import ARRAY, GanBatches, find_images, load, packed
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
 from classify.training import checkpoints, curves
@@ -63,7 +63,7 @@ def train(
             loss is not finite.
     """
     check_free(folder, COMMAND)
-    paths = find_pictures(source)
+    paths = find_images(source)
     with folder_lock(folder, COMMAND):
         check_free(folder, COMMAND)  # another process may have been faster
         mark(folder, COMMAND, BEGINNING)

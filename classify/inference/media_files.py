@@ -57,7 +57,7 @@ class VerdictFiles:
             for old in (folder / "verdicts.jsonl", *(folder / "videos").glob("*.html")):
                 old.unlink(missing_ok=True)
         for name, columns in self._columns.items():
-            with _opened(folder / name, "w") as file:
+            with _open_for_rows(folder / name, "w") as file:
                 csv.writer(file, lineterminator="\n").writerow(columns)
 
     def add(self, verdict: Verdict) -> None:
@@ -67,14 +67,14 @@ class VerdictFiles:
         if verdict.kind == "video" and verdict.people:
             values["page"] = f"videos/{self._page_name(verdict.path.stem[:LONGEST_STEM])}.html"
             write_atomically(self._folder / values["page"], self._page(verdict).encode())
-        with _opened(self._folder / "verdicts.jsonl", "a") as file:
+        with _open_for_rows(self._folder / "verdicts.jsonl", "a") as file:
             file.write(json.dumps(values, ensure_ascii=False) + "\n")
         faces = verdict.frames.assign(path=str(verdict.path)).to_dict("records")
         self._append("verdicts.csv", _people(values))
         self._append("frames.csv", faces)
 
     def _append(self, name: str, rows: list[dict[str, Any]]) -> None:
-        with _opened(self._folder / name, "a") as file:
+        with _open_for_rows(self._folder / name, "a") as file:
             csv.DictWriter(file, self._columns[name], lineterminator="\n").writerows(rows)
 
     def _page_name(self, stem: str) -> str:
@@ -98,7 +98,7 @@ class VerdictFiles:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[IO[str]]:
+def _open_for_rows(path: Path, mode: str) -> Iterator[IO[str]]:
     with wrap_write_errors(path), path.open(mode, encoding="utf-8", newline="") as file:
         yield file
 

@@ -111,7 +111,7 @@ def load(network: keras.Model, path: Path) -> None:
     """
     layers = [layer for layer in network.layers if layer.weights]
     try:
-        with _opened(path) as file:
+        with _open_arrays(path) as file:
             _fill(network, layers, file)
     except ModelError as error:
         raise ModelError(f"{path} does not fit: {error}") from error
@@ -120,7 +120,7 @@ def load(network: keras.Model, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _open_arrays(path: Path) -> Iterator[h5py.File]:
     """Open the arrays of a file; those of a `.keras` file in memory."""
     import h5py
 
@@ -186,8 +186,8 @@ def _saved_layers(
 def _read_legacy(file: h5py.File, group: h5py.Group) -> list[SavedLayer]:
     """Read Keras 2's layout: layers by name, in the network's order."""
     saved = []
-    for name in _texts(group, "layer_names"):
-        names = _texts(group[name], "weight_names")
+    for name in _name_list(group, "layer_names"):
+        names = _name_list(group[name], "weight_names")
         if names:
             saved.append(
                 SavedLayer(name, [array(file, group[name], weight) for weight in names], names)
@@ -201,13 +201,13 @@ def _without_head(
     """Select the layers of a whole model that belong to the network."""
     inner = max(saved, key=lambda layer: len(layer.arrays), default=SavedLayer("", []))
     if len(inner.arrays) > max(len(layer.weights) for layer in layers):
-        return _unfolded(inner, network, layers)
+        return _nested_layers(inner, network, layers)
     if len(saved) > len(layers) and all(map(_shapes_match, layers, saved)):
         return saved[: len(layers)]
     return saved
 
 
-def _unfolded(
+def _nested_layers(
     inner: SavedLayer, network: keras.Model, layers: list[keras.Layer]
 ) -> list[SavedLayer]:
     """Return the layers of a model nested in another, which stores its weights as one list.
@@ -266,7 +266,7 @@ def _kind(layer: keras.Layer) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _texts(group: h5py.Group, attribute: str) -> list[str]:
+def _name_list(group: h5py.Group, attribute: str) -> list[str]:
     """Return a list of names, which HDF5 may have split into several attributes."""
     pieces = sorted(
         (key for key in group.attrs if re.fullmatch(rf"{attribute}\d*", key)),

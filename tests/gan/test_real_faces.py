@@ -9,7 +9,7 @@ import pytest
 
 from classify.errors import PackError
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL
-from classify.gan.real_faces import ARRAY, GanBatches, find_pictures
+from classify.gan.real_faces import ARRAY, GanBatches, find_images
 from classify.gan.train import train
 from ffpp_tools.sources.stills import images_below
 from tests.helpers.gans import TINY_GAN, batches_of
@@ -17,7 +17,7 @@ from tests.helpers.gans import TINY_GAN, batches_of
 
 def test_images_are_cropped_to_their_centre_square(run, faces):
     images = np.load(run.folder / ARRAY)
-    first = cv2.imread(str(find_pictures(faces)[0]))[..., ::-1]
+    first = cv2.imread(str(find_images(faces)[0]))[..., ::-1]
     side = min(first.shape[:2])
     top, left = (n // 2 - side // 2 for n in first.shape[:2])
     square = first[top : top + side, left : left + side]
@@ -28,7 +28,7 @@ def test_images_are_cropped_to_their_centre_square(run, faces):
 def test_a_manifest_gives_only_the_real_faces_of_train(videos_manifest):
     samples = videos_manifest.samples("train")
     real = samples[samples["label"] == "real"]
-    found = find_pictures(videos_manifest.folder)
+    found = find_images(videos_manifest.folder)
     assert [p.relative_to(videos_manifest.root).as_posix() for p in found] == list(real["path"])
     assert 0 < len(found) < len(samples)
 

@@ -10,7 +10,7 @@ LOG = pd.DataFrame({"epoch": [0, 1, 2], "loss": [3.0, 2.0, 1.0], "accuracy": [0.
 
 def test_epochs_count_from_one_and_the_selected_epoch_is_marked():
     both = LOG.assign(val_loss=[3.0, 2.5, 2.7], val_accuracy=0.4)
-    panels = learning(both, kept=2).axes
+    panels = learning(both, selected=2).axes
     assert [axes.get_ylabel() for axes in panels] == ["loss", "accuracy"]
     train, validation, kept = panels[0].lines
     assert list(train.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3]
@@ -19,7 +19,7 @@ def test_epochs_count_from_one_and_the_selected_epoch_is_marked():
 
 
 def test_a_refit_has_no_validation_curve():
-    for axes in learning(LOG, kept=3).axes:
+    for axes in learning(LOG, selected=3).axes:
         assert [line.get_label() for line in axes.lines] == ["train", "kept"]
 
 
