@@ -64,7 +64,7 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
             shown = (number(p.p_fake), between, percent(p.frames_above), p.frames)
             _row(table, v.path, p.person, p.verdict + note, *shown)
         if not v.people:
-            _row(table, v.path, "", v.status, "", "", "", f"0 of {v.looked}")
+            _row(table, v.path, "", v.status, "", "", "", f"0 of {v.frames_searched}")
     print_table(table)
 
 

@@ -191,7 +191,7 @@ def test_a_changed_log_is_made_anew_from_the_checkpoint(judged, run, capsys):
     path = run.folder / "log.csv"
     pd.read_csv(path).assign(val_log_loss=0.01, val_accuracy=1.0).to_csv(path, index=False)
     pd.testing.assert_frame_equal(run.log, judged.log)
-    assert "log.csv was made anew" in capsys.readouterr().out
+    assert "log.csv was restored" in capsys.readouterr().out
     path.write_text(path.read_text().splitlines()[0] + "\n")  # its one epoch was being written
     assert len(run.log) == 0
 

@@ -1,4 +1,4 @@
-"""A finished run, each of whose files is read once."""
+"""A finished run whose files are each read only once."""
 
 import dataclasses
 import json
@@ -19,13 +19,13 @@ def loaded(manifest):
     return LoadedManifest(manifest.folder, manifest.info, manifest.sha256)
 
 
-def test_samples_are_read_once_and_what_is_written_to_them_stays_with_the_writer(
+def test_samples_are_read_once_and_changes_to_them_stay_with_the_caller(
     videos_manifest, monkeypatch
 ):
     manifest = loaded(videos_manifest)
     first = manifest.samples("test")
     pd.testing.assert_frame_equal(first, videos_manifest.samples("test"))
-    monkeypatch.setattr(Path, "read_bytes", None)  # from here on nothing can be read
+    monkeypatch.setattr(Path, "read_bytes", None)  # no file can be read from here on
     first["label"] = "changed"
     again = manifest.samples("test", ["label", "path"])
     assert list(again) == ["label", "path"]
@@ -34,12 +34,12 @@ def test_samples_are_read_once_and_what_is_written_to_them_stays_with_the_writer
 
 @pytest.fixture
 def run(videos_manifest, tmp_path):
-    made = Run.of(tmp_path, TINY, videos_manifest)
+    plain = Run.of(tmp_path, TINY, videos_manifest)
     (tmp_path / "best.keras").write_bytes(b"a checkpoint")
-    return LoadedRun(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
+    return LoadedRun(**{f.name: getattr(plain, f.name) for f in dataclasses.fields(plain)})
 
 
-def test_a_loaded_runs_checkpoint_is_hashed_once_and_that_of_a_run_every_time(run):
+def test_the_checkpoint_of_a_loaded_run_is_hashed_once_and_that_of_a_run_every_time(run):
     before = sha256(run.folder / "best.keras")
     assert run.checkpoint_sha256 == before
     (run.folder / "best.keras").write_bytes(b"another")
@@ -48,7 +48,7 @@ def test_a_loaded_runs_checkpoint_is_hashed_once_and_that_of_a_run_every_time(ru
     assert other.checkpoint_sha256 == sha256(run.folder / "best.keras") != before
 
 
-def test_a_loaded_runs_manifest_is_its_own_and_always_the_same(run, videos_manifest):
+def test_a_loaded_run_always_returns_the_same_manifest(run, videos_manifest):
     assert run.manifest is run.manifest
     assert run.manifest.info == videos_manifest.info
     assert isinstance(run.manifest, LoadedManifest)
