@@ -80,9 +80,9 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
         names = rows.names(scores.table[missing])
         kind = "faces" if rows.unit == "face" else "clips"
         raise ClassifyError(
-            f"{path}: {len(names)} of the {len(scores)} {kind} of {manifest.folder}/{split}.csv "
-            f"are missing, such as {', '.join(names[:3])}. Give each of them a probability: "
-            f"dropping hard samples would overestimate performance."
+            f"{path}: no probability for {len(names)} of the {len(scores)} {kind} of "
+            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Give each of them "
+            f"one: dropping hard samples would overestimate performance."
         )
     if split == "val":
         return scores, None
