@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 TWO := --numprocesses 2 --dist loadfile
+PROSE := .ci .github *.cff *.md *.toml *.yml Makefile benchmarks classify data_manifests docs ffpp_tools tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint types docs build clean
+.PHONY: help install demo test test-slow coverage lint hooks types docs build clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,9 +39,16 @@ test: install  ## run the test suite
 test-slow: install  ## run what takes long: full-size networks, the whole way on a drawn world
 	$(BIN)/python -m pytest $(TWO) -m slow
 
-lint: install  ## check style and formatting
+coverage: install  ## run the test suite and measure the lines it reaches, subprocesses included
+	$(BIN)/python -m pytest $(TWO) --cov --cov-report=term
+
+lint: install  ## check style, formatting and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $(PROSE)
+
+hooks: install  ## run the checks of `make lint types` on every commit
+	$(BIN)/pre-commit install
 
 types: install  ## check types
 	$(BIN)/mypy
@@ -54,4 +62,4 @@ build: install  ## build wheel and sdist into dist/
 
 clean:  ## delete what was built, the demo included
 	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
-	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -1,3 +1,57 @@
-"""Trains classifiers of face manipulation and judges them honestly."""
+"""Train classifiers of face manipulation on the manifests of `ffpp_tools`, and evaluate them.
 
-import ffpp_tools  # noqa: F401 (limits what OpenCV decodes, which has to be said before it is loaded)
+Each command is a function: `train`, `resume`, `evaluate`, `evaluate_predictions`, `predict` and
+`compare`. They are imported when first used, so that `import classify` does not load Keras.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ffpp_tools  # limits what OpenCV decodes, which has to be set before OpenCV is loaded
+
+if TYPE_CHECKING:
+    from classify.api import compare, evaluate, evaluate_predictions, predict, resume, train
+    from classify.errors import ClassifyError
+    from classify.reporting.report_data import Report
+    from classify.training.runs import Run
+    from classify.training.settings import TrainSettings
+
+    __version__: str
+
+__all__ = [
+    "ClassifyError",
+    "Report",
+    "Run",
+    "TrainSettings",
+    "__version__",
+    "compare",
+    "evaluate",
+    "evaluate_predictions",
+    "predict",
+    "resume",
+    "train",
+]
+_MODULES = {
+    "ClassifyError": "errors",
+    "Report": "reporting.report_data",
+    "Run": "training.runs",
+    "TrainSettings": "training.settings",
+}
+
+if not TYPE_CHECKING:  # type checkers would take it for a module of any attributes
+
+    def __getattr__(name: str) -> Any:
+        """Import an exported name when it is first used (PEP 562)."""
+        if name == "__version__":
+            return ffpp_tools.__version__
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -7,7 +7,6 @@ modules are made from the code at each build.
 
 from __future__ import annotations
 
-import ast
 import logging
 import pkgutil
 import re
@@ -120,7 +119,7 @@ def _modules(package: str) -> list[str]:
 
 
 def _architecture(package: str) -> list[str]:
-    """The modules in the first column of a package's table, such as `clip` or `demo/`."""
+    """The modules in the first column of a package's table, such as `video.decode` or `gan/`."""
     text = (ROOT / "docs/architecture.md").read_text()
     section = text.partition(f"## `{package}`")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
@@ -128,7 +127,7 @@ def _architecture(package: str) -> list[str]:
 
 
 def _place(package: str, name: str, listed: list[str]) -> int | None:
-    """Where a module stands; a folder's row speaks for all in it, and none for the package."""
+    """Where a module stands; a folder without a row stands before its first module."""
     below = name.removeprefix(package).removeprefix(".")
     if not below:
         return -1
@@ -136,25 +135,22 @@ def _place(package: str, name: str, listed: list[str]) -> int | None:
     for row in (below, top, f"{top}/"):
         if row in listed:
             return listed.index(row)
-    return None
+    return next((i for i, row in enumerate(listed) if row.startswith(f"{below}.")), None)
 
 
 def from_python() -> str:
-    """What README's example imports, each with its first line and a link to the rest."""
-    readme = (ROOT / "README.md").read_text()
-    example = readme.partition("## From Python")[2].partition("```python\n")[2].partition("```")[0]
+    """The exported names of the packages, each with its first line and a link to the rest."""
     rows = []
-    for node in ast.walk(ast.parse(example)):
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(PACKAGES):
-            module = griffe.load(str(node.module), search_paths=[ROOT])
-            for name in (alias.name for alias in node.names):
-                docstring = module[name].docstring
-                about = docstring.value.split("\n")[0] if docstring else ""
-                rows.append((f"[`{node.module}.{name}`][{node.module}.{name}]", about))
+    for package in map(import_module, ("ffpp_tools", "classify")):
+        for name in package.__all__:
+            exported = getattr(package, name)
+            if where := getattr(exported, "__module__", None):
+                about = exported.__doc__.split("\n")[0]
+                rows.append((f"[`{package.__name__}.{name}`][{where}.{name}]", _escaped(about)))
     parts = [
-        "# From Python",
-        "Every command is one typed function. The overview's example uses:",
-        _table(("function", "what it does"), rows),
+        "# Reference",
+        "[From Python](../docs/python.md) is the introduction. The packages export:",
+        _table(("name", "what it is"), rows),
         "Everything, module by module:",
         "\n".join(f"- [{package}]({package}.md)" for package in PACKAGES),
     ]

@@ -1,10 +1,80 @@
-"""Builds face datasets with no identity known to be in two splits, of FF++ videos and stills."""
+"""Build face datasets of FaceForensics++ videos and stills, with no identity in two splits.
 
-import os
+Each command is a function: `extract`, `extract_stills`, `clean`, `identify`, `split`, `split_folds`
+and `audit`. They are imported when first used, so that `import ffpp_tools` costs nothing.
+"""
 
-# A file that declares more pixels is refused before memory is taken for it. A photograph: more than
-# any full-frame camera takes (61 million). OpenCV reads its limit when it is loaded.
-MAX_PIXELS = 8192 * 8192
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-# A frame of a video, of which a decoder holds up to a score: 8K, in cinema's format too.
-MAX_FRAME_PIXELS = 8192 * 4320
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ffpp_tools import pixel_limits  # noqa: F401 (before OpenCV is loaded)
+
+if TYPE_CHECKING:
+    from ffpp_tools.api import (
+        audit,
+        clean,
+        extract,
+        extract_stills,
+        identify,
+        split,
+        split_folds,
+    )
+    from ffpp_tools.errors import FfppError
+    from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+    from ffpp_tools.extraction.workers import Workers
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
+    from ffpp_tools.splits.manifest import Manifest
+    from ffpp_tools.video.sampling import FramePlan
+
+    __version__: str
+
+__all__ = [
+    "ClipSettings",
+    "CropSettings",
+    "FfppError",
+    "FindSettings",
+    "FramePlan",
+    "Manifest",
+    "StillSettings",
+    "Workers",
+    "__version__",
+    "audit",
+    "clean",
+    "extract",
+    "extract_stills",
+    "identify",
+    "split",
+    "split_folds",
+]
+_MODULES = {
+    "ClipSettings": "extraction.settings",
+    "CropSettings": "faces.crop",
+    "FfppError": "errors",
+    "FindSettings": "faces.detect",
+    "FramePlan": "video.sampling",
+    "Manifest": "splits.manifest",
+    "StillSettings": "extraction.settings",
+    "Workers": "extraction.workers",
+}
+
+
+if not TYPE_CHECKING:  # type checkers would take it for a module of any attributes
+
+    def __getattr__(name: str) -> Any:
+        """Import an exported name when it is first used (PEP 562)."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("ffpp-tools")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

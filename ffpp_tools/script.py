@@ -1,4 +1,4 @@
-"""What every console script has: common options, one-line errors, exit statuses, a log."""
+"""What every console script has: common options, completion, one-line errors, statuses, a log."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from ffpp_tools.console import Console, console, in_a_line, log, want_json
 from ffpp_tools.errors import FfppError, SettingsError
@@ -23,16 +24,66 @@ from ffpp_tools.files import read_toml
 
 PACKAGE = "ffpp-tools"
 FAILED, INTERRUPTED = 1, 130  # exit statuses; 2 is for a command line that makes no sense
+STOPPING, MACHINE, OUTPUT = "Checkpoints and stopping", "Machine", "Output"
+COMMON_OPTIONS = "Common options"
+LAST_PANELS = (STOPPING, MACHINE, OUTPUT, COMMON_OPTIONS)  # of a command's help, in this order
+OF_TYPER = {  # the common options that Typer adds itself → their help
+    "help": "Show this message and exit.",
+    "install_completion": "Install completion for this shell.",
+    "show_completion": "Print the completion script.",
+}
+START = "Main steps: ffpp-extract → ffpp-split → classify train → classify report"
 
 
-def _say_version(given: bool) -> None:
-    if given:
+def _as_shown(params: Any) -> Any:
+    """Parameters as the help shows them: flags without a type, the last panels at the end."""
+
+    def rank(parameter: Any) -> int:
+        panel = getattr(parameter, "rich_help_panel", None)
+        return LAST_PANELS.index(panel) if panel in LAST_PANELS else -1
+
+    for parameter in params:
+        if parameter.name in OF_TYPER:
+            parameter.rich_help_panel = COMMON_OPTIONS
+            parameter.help = OF_TYPER[parameter.name]
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return sorted(params, key=rank)
+
+
+class Command(TyperCommand):
+    """A command whose help ends with the panels that all commands have."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        """As Typer's, with each paragraph of the help in one line, which the terminal wraps."""
+        super().__init__(*args, **given)
+        paragraphs = (self.help or "").split("\n\n")
+        self.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+
+    def get_params(self, ctx: Any) -> Any:
+        """All parameters, in the order of the help."""
+        return _as_shown(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose help ends with the panel that all commands have."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """All parameters, in the order of the help."""
+        return _as_shown(super().get_params(ctx))
+
+
+# `resilient_parsing` is set while a shell completes a line: nothing is done or printed then.
+
+
+def _say_version(context: typer.Context, given: bool) -> None:
+    if given and not context.resilient_parsing:
         sys.stdout.write(f"{PACKAGE} {version(PACKAGE)}\n")
         raise typer.Exit
 
 
-def _answer_as_json(given: bool) -> None:
-    if given:
+def _answer_as_json(context: typer.Context, given: bool) -> None:
+    if given and not context.resilient_parsing:
         want_json()
 
 
@@ -41,19 +92,31 @@ def _be_quiet(given: bool) -> None:
 
 
 def _read_config(context: typer.Context, path: Path | None) -> None:
-    if path is not None:
+    if path is not None and not context.resilient_parsing:
         context.default_map = read_options(path, _names(context))
 
 
-def _switch(name: str, what: Callable[[bool], None], about: str) -> Any:
-    return typer.Option(name, callback=what, is_eager=True, expose_value=False, help=about)
+def _switch(name: str, what: Callable[..., None], about: str) -> Any:
+    return typer.Option(
+        name,
+        callback=what,
+        is_eager=True,
+        expose_value=False,
+        help=about,
+        rich_help_panel=COMMON_OPTIONS,
+    )
 
 
-Version = Annotated[bool, _switch("--version", _say_version, "Say which this is, and stop.")]
+Version = Annotated[bool, _switch("--version", _say_version, "Print the version and exit.")]
 Json = Annotated[
-    bool, _switch("--json", _answer_as_json, "Print one JSON object; the rest to standard error.")
+    bool,
+    _switch(
+        "--json",
+        _answer_as_json,
+        "Print one JSON object to standard output, all other messages to standard error.",
+    ),
 ]
-Quiet = Annotated[bool, _switch("--quiet", _be_quiet, "Say nothing but errors.")]
+Quiet = Annotated[bool, _switch("--quiet", _be_quiet, "Print nothing but errors.")]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -61,7 +124,8 @@ Config = Annotated[
         callback=_read_config,
         is_eager=True,
         expose_value=False,
-        help="TOML file with values for these options; the command line's come first.",
+        help="TOML file with values for these options; the command line overrides it.",
+        rich_help_panel=COMMON_OPTIONS,
     ),
 ]
 COMMON: dict[str, tuple[Any, object]] = {"json": (Json, False), "quiet": (Quiet, False)}
@@ -71,7 +135,7 @@ OF_FFPP = {"config": (Config, None), **COMMON, "version": (Version, False)}
 def with_options(
     function: Callable[..., None], options: Mapping[str, tuple[Any, object]] = COMMON
 ) -> Callable[..., None]:
-    """A command with further options, which it is told nothing of.
+    """A command with further options, which are not passed to it.
 
     Args:
         function: as Typer takes it.
@@ -161,13 +225,13 @@ class Script:
             return in_a_line(f"error: {where}{error.strerror}")
         if isinstance(error, MemoryError):
             return "error: there is not enough memory"
-        return f"{traceback.format_exc()}a mistake of {PACKAGE}: please report all of the above"
+        return f"{traceback.format_exc()}this is a bug in {PACKAGE}: please report all of the above"
 
 
 def ffpp_script(function: Callable[..., None], interrupted: str) -> Script:
     """The console script of one ffpp-* command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(with_options(function, OF_FFPP))
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command(cls=Command, epilog=START)(with_options(function, OF_FFPP))
     return Script(app, (FfppError,), lambda words: interrupted)
 
 

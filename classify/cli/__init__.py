@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import typer
 
+from classify.cli.evaluation import compare, explain, export, predict, report
 from classify.cli.gan import gan_app
-from classify.cli.judging import compare, explain, export, predict, report
 from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
 from classify.errors import ClassifyError
 from ffpp_tools.console import log
 from ffpp_tools.errors import FfppError
-from ffpp_tools.script import Script, Version, with_options
+from ffpp_tools.script import START, Command, Group, Script, Version, with_options
+
+START_HERE = "Start here"
+TRAINED = "Use a trained network"
+SEARCH = "Compare and search"
+GENERATE = "Generate"
+REFERENCE = "Reference"
+
+
+class _Group(Group):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands in the order of the help; Typer puts groups last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: name == "archs")
+
 
 typer_app = typer.Typer(
-    help="Train classifiers of face manipulation and judge them honestly.",
-    add_completion=False,
+    help="Train classifiers that detect face manipulation, and evaluate them.",
+    epilog=START,
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -28,10 +44,16 @@ def _classify(version: Version = False) -> None:
     pass
 
 
-for _command in (archs, train, report, predict, explain, compare, export, tune):
-    typer_app.command()(with_options(_command))
-typer_app.add_typer(gan_app, name="gan")
-typer_app.add_typer(study_app, name="study")
+for _panel, _commands in (
+    (START_HERE, (train, report)),
+    (TRAINED, (predict, explain, export)),
+    (SEARCH, (compare, tune)),
+    (REFERENCE, (archs,)),
+):
+    for _command in _commands:
+        typer_app.command(cls=Command, rich_help_panel=_panel)(with_options(_command))
+typer_app.add_typer(study_app, name="study", rich_help_panel=SEARCH)
+typer_app.add_typer(gan_app, name="gan", rich_help_panel=GENERATE)
 
 
 def _interrupted(words: list[str]) -> str:
@@ -39,12 +61,10 @@ def _interrupted(words: list[str]) -> str:
     if command in ("train", "gan train", "tune"):
         if not log.folder or not list(log.folder.glob("*.toml")):  # a run's, or a search's
             return "nothing was trained yet"
-        return (
-            f"it goes on where it was: classify {command} --resume {shlex.quote(str(log.folder))}"
-        )
+        return f"to resume: classify {command} --resume {shlex.quote(str(log.folder))}"
     if command in ("study backbones", "gan generate"):
-        return "the same command goes on where it was"
-    return "what was written before stands there"
+        return "run the same command again to resume"
+    return "files written so far are kept"
 
 
 app = Script(typer_app, (ClassifyError, FfppError), _interrupted)

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from classify.cli.options import option
+from classify.cli.options import AUGMENTATIONS, Jit, MixedPrecision, RunFolder
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.cli.options import ShowFaces
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import values, values_of
+from ffpp_tools.cli.options import ShowFaces, option
 from ffpp_tools.console import counted, log, print_json, print_line, print_table, progress
-from ffpp_tools.script import with_options
+from ffpp_tools.script import Command, Group, with_options
 
 MEASURES = (
     *("generator_loss", "real_loss", "generated_loss"),
@@ -21,55 +23,113 @@ MEASURES = (
 )
 
 gan_app = typer.Typer(
-    help="Train a DCGAN and generate faces, to train and test detectors on.", no_args_is_help=True
+    help="Train a DCGAN and generate faces, to train and test detectors on.",
+    no_args_is_help=True,
+    cls=Group,
 )
 
 
 def train(
     images: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of face pictures, or a manifest, of which train's real ones are taken."
+        option(
+            panels.DATA,
+            about="Folder of face images, or a manifest, whose real training images are used.",
         ),
     ] = None,
-    out: Annotated[Path | None, option("Run folder", "runs/dcgan, or the next")] = None,
+    out: Annotated[
+        Path | None,
+        option(panels.OUTPUT, about="Run folder.", default="runs/dcgan, numbered if taken"),
+    ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with this run; with --epochs, to so many in all."),
+        option(
+            panels.STOPPING,
+            about="Run folder of a training to resume. Only --epochs can be given with it.",
+        ),
     ] = None,
     size: Annotated[
         int | None,
-        option("Side of the pictures: 16, 32, 64, 128 or 256 pixels", "128"),
+        option(
+            panels.NETWORK,
+            about="Side of the images, in pixels: 16, 32, 64, 128 or 256.",
+            default="128",
+            complete=values_of("classify.gan.settings:SIZES"),
+            metavar="N",
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="How many in all.", show_default="60")
+        int | None,
+        option(
+            panels.TRAINING,
+            about="Total number of epochs, including those before --resume.",
+            default="60",
+            metavar="N",
+            min=1,
+        ),
     ] = None,
-    batch_size: Annotated[int | None, option("Pictures per step", "64")] = None,
+    batch_size: Annotated[
+        int | None,
+        option(panels.TRAINING, about="Images per training step.", default="64", metavar="N"),
+    ] = None,
     learning_rate: Annotated[
         float | None,
-        option("Of Adam, for both networks; the DCGAN study has 0.002", "0.0002"),
+        option(
+            panels.TRAINING,
+            about="Learning rate of Adam, for both networks. The DCGAN study uses 0.002.",
+            default="0.0002",
+            metavar="X",
+        ),
     ] = None,
-    beta_1: Annotated[float | None, option("Of Adam", "0.5")] = None,
+    beta_1: Annotated[
+        float | None,
+        option(panels.TRAINING, about="β₁ of Adam.", default="0.5", metavar="X"),
+    ] = None,
     filters: Annotated[
         int | None,
-        option("Of the layers next to the picture; deeper ones have more", "64"),
+        option(
+            panels.NETWORK,
+            about="Filters of the layers next to the image. Deeper layers have more.",
+            default="64",
+            metavar="N",
+        ),
     ] = None,
-    latent: Annotated[int | None, option("Numbers a picture is made from", "100")] = None,
+    latent: Annotated[
+        int | None,
+        option(panels.NETWORK, about="Dimension of the latent vector.", default="100", metavar="N"),
+    ] = None,
     augment: Annotated[
         str | None,
-        option("What happens to real pictures: flip, none or another preset of train", "flip"),
+        option(
+            panels.AUGMENTATION,
+            about="Augmentation of the real images: flip, none or another preset of train.",
+            default="flip",
+            complete=AUGMENTATIONS,
+            metavar="NAME",
+        ),
     ] = None,
-    every: Annotated[int | None, option("Keep the generator every so many epochs", "10")] = None,
-    mixed_precision: Annotated[
-        bool | None, typer.Option(help="Compute in half precision: for GPUs.")
+    every: Annotated[
+        int | None,
+        option(
+            panels.STOPPING,
+            about="Save the generator every N epochs.",
+            default="10",
+            metavar="N",
+        ),
     ] = None,
-    jit: Annotated[
-        str | None,
-        option("Compile the training step: auto, on or off", "auto"),
+    mixed_precision: MixedPrecision = None,
+    jit: Jit = None,
+    seed: Annotated[
+        int | None,
+        option(
+            panels.TRAINING,
+            about="Random seed of weights, order, noise and flips.",
+            default="0",
+            metavar="N",
+        ),
     ] = None,
-    seed: Annotated[int | None, option("Of weights, order, noise and flips", "0")] = None,
 ) -> None:
-    """Train a DCGAN: every epoch five samples and the losses, every tenth a generator to keep.
+    """Train a DCGAN: five samples and the losses per epoch, a saved generator every tenth epoch.
 
     Example: classify gan train --images dataset/faces/CelebA --out runs/dcgan
 
@@ -84,10 +144,12 @@ def train(
     given = {name: options[name] for name in fields if options[name] is not None}
     if resume:
         if images or out or given.keys() - {"epochs"}:
-            raise ClassifyError("--resume keeps the run's own settings; it goes with --epochs only")
+            raise ClassifyError(
+                "--resume keeps the run's own settings and can be given with --epochs only"
+            )
         folder = resume
     elif images is None:
-        raise ClassifyError("name a folder of face pictures with --images, or --resume RUN")
+        raise ClassifyError("give a folder of face images with --images, or --resume RUN")
     else:
         folder = out or new_folder(Path("runs"), "dcgan")
     settings = GanRun.read(resume).settings if resume else replace(GanSettings(), **given)
@@ -113,20 +175,35 @@ def train(
 
 
 def generate(
-    run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
-    count: Annotated[int, typer.Option(min=1, help="How many faces are to be there.")] = 64,
+    run: RunFolder,
+    count: Annotated[
+        int,
+        option(
+            panels.OUTPUT,
+            about="Total number of faces, including those already in the folder.",
+            metavar="N",
+            min=1,
+        ),
+    ] = 64,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to.", show_default="<run>/generated")
+        Path | None, option(panels.OUTPUT, about="Folder to write to.", default="<run>/generated")
     ] = None,
     epoch: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="The generator kept after so many epochs.", show_default="the last"
+        option(
+            panels.NETWORK,
+            about="Epoch whose saved generator to use.",
+            default="the last",
+            metavar="N",
+            min=1,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other faces.")] = 0,
+    seed: Annotated[
+        int,
+        option(panels.NETWORK, about="Random seed of the latent vectors.", metavar="N", min=0),
+    ] = 0,
 ) -> None:
-    """Write generated faces as PNG files. The same command goes on where it was stopped.
+    """Write generated faces as PNG files. Run the same command again to resume.
 
     Example: classify gan generate runs/dcgan --count 29500 --out generated
     """
@@ -146,16 +223,19 @@ def generate(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder of a DCGAN.")],
+    run: RunFolder,
     weights: Annotated[
         str,
-        typer.Option(
-            help="Of EfficientNetB0, for the distance to real faces: imagenet, or a file."
+        option(
+            panels.EVALUATION,
+            about="Weights of EfficientNetB0 for the Fréchet distance: imagenet, or a file.",
+            complete=values("imagenet"),
+            metavar="NAME",
         ),
     ] = "imagenet",
     faces: ShowFaces = True,
 ) -> None:
-    """Judge every generator that was kept: its faces, their diversity, their distance to real ones.
+    """Evaluate every saved generator: sample faces, their diversity, and distance to real faces.
 
     Example: classify gan report runs/dcgan
     """
@@ -174,7 +254,7 @@ def report(
     table = Table("epochs", "diversity ÷ real", "Fréchet distance (EfficientNetB0)")
     for kept in made.kept:
         table.add_row(str(kept.epochs), number(kept.diversity), number(kept.distance))
-    table.add_row("real pictures", "1", number(made.floor))
+    table.add_row("real images", "1", number(made.floor))
     print_table(table)
     log.keep(run / "report")
     print_line(f"report: {run / 'report/report.html'}")
@@ -182,4 +262,4 @@ def report(
 
 
 for _command in (train, generate, report):
-    gan_app.command()(with_options(_command))
+    gan_app.command(cls=Command)(with_options(_command))

@@ -1,21 +1,55 @@
-"""Command line options that several commands declare alike."""
+"""Options and completions that several `classify` commands declare alike.
+
+An option that is None where it is not given is told from one that was given: a configuration, or
+what `--resume` reads, goes between. Its default is described, not set.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import SPLITS, values, values_of
+from ffpp_tools.cli.options import option
+
+ARCHS = values_of("classify.models:ARCHITECTURES")
+BACKBONES = values_of("classify.models.backbones:BACKBONES")
+AUGMENTATIONS = values_of("classify.data.augment:PRESETS")
+JIT = values_of("classify.training.settings:JIT")
+WEIGHTS = values("imagenet", "noisy-student", "none")
+
+RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
 ManifestFolder = Annotated[
     Path | None,
-    typer.Option(help="Folder that ffpp-split wrote.", show_default="data_manifests/multiclass"),
+    option(
+        panels.DATA,
+        about="Manifest folder, written by ffpp-split.",
+        default="data_manifests/multiclass",
+    ),
 ]
-
-
-def option(about: str, default: object) -> Any:
-    """An option that is None where it is not given, and what then stands in its place.
-
-    So it is told from one that was given: a configuration, or what `--resume` reads, goes between.
-    """
-    return typer.Option(help=f"{about}.", show_default=str(default))
+Split = Annotated[
+    str,
+    option(
+        panels.DATA,
+        about="Split to evaluate on: test, val or train.",
+        complete=SPLITS,
+        metavar="SPLIT",
+    ),
+]
+MixedPrecision = Annotated[
+    bool | None,
+    option(panels.MACHINE, about="Compute in half precision. Faster on GPUs, slower on CPUs."),
+]
+Jit = Annotated[
+    str | None,
+    option(
+        panels.MACHINE,
+        about="Compile the training step: auto, on or off.",
+        default="auto",
+        complete=JIT,
+        metavar="WHEN",
+    ),
+]

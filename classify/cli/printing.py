@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def report(made: Report) -> None:
-    """What a detector is worth, most important first."""
+    """How well a detector performs, most important first."""
     from classify.reporting.formatting import number, percent, rounded
 
     print_line(made.provenance, style="bold")
@@ -33,15 +33,15 @@ def report(made: Report) -> None:
     for j in made.evaluations:
         _judgement(j)
         shares = j.in_paper_order.map(rounded)
-        _print("confusion, in per cent of each row", "actual ╲ predicted", shares)
+        _print("confusion matrix, in percent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
             shares = (f"{percent(v)} % of {name}" for name, v in j.per_class["recall"].items())
-            print_line(f"right: {', '.join(shares)}")
-        _print("counts at the threshold", "actual ╲ called", j.binary_confusion)
+            print_line(f"correct: {', '.join(shares)}")
+        _print("counts at the decision threshold", "actual ╲ predicted", j.binary_confusion)
         per_class = j.per_class.astype(object)
         for name in ("precision", "recall", "f1", "auc"):
             per_class[name] = j.per_class[name].map(number)
-        _print("per class; AUC against the rest", "class", per_class)
+        _print("per class; AUC of each class against the rest", "class", per_class)
     if made.robustness:
         losses = made.robustness.losses.map(number)
         _print("loss of AUC against originals", "damage", losses)
@@ -49,12 +49,12 @@ def report(made: Report) -> None:
 
 
 def verdicts(made: Sequence[Verdict], said: str) -> None:
-    """Everybody in some files."""
+    """The verdict on each person in some files."""
     from classify.reporting.formatting import number, percent
 
     print_line(said, style="bold")
     above = sorted({f"{number(v.threshold)} ({v.kind}s)" for v in made})
-    title = f"called fake above {', '.join(above)}"
+    title = f"predicted fake above {', '.join(above)}"
     columns = ("P(fake)", "80 % of frames", "frames above, %", "frames")
     table = _table(title, "file", "person", "verdict", *columns)
     for v in made:
@@ -89,9 +89,7 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        print_line(
-            f"on test, the first minus the second by {found.ordered_by} (the same people): {gains}"
-        )
+        print_line(f"on test, first minus second run by {found.ordered_by} (same people): {gains}")
 
 
 def tuned(found: SearchResult) -> None:
@@ -99,17 +97,16 @@ def tuned(found: SearchResult) -> None:
     from classify.search.tune import BEST, SHOWN, TRIALS
 
     names = [c for c in found.trials.columns if c != "seconds"]
-    table = _table("the best trials, by the log loss on validation", *names)
+    table = _table("best trials, by log loss on validation", *names)
     for row in found.trials.head(SHOWN).to_dict("records"):
         cells = (row[name] for name in names)
         _row(table, *(f"{c:.4g}" if isinstance(c, float) else c for c in cells))
     print_table(table)
     print_line(
-        f"{counted(len(found.trials), 'trial')}: {found.folder / TRIALS}. The lowest of so many is "
-        f"lower than that network's would be on other people; `classify report` on the test split "
-        f"tells."
+        f"{counted(len(found.trials), 'trial')}: {found.folder / TRIALS}. The best validation "
+        f"loss of several trials is optimistic; `classify report` measures on the test split."
     )
-    print_line(f"the best settings: classify train --config {found.folder / BEST}")
+    print_line(f"train with the best settings: classify train --config {found.folder / BEST}")
 
 
 def matrix(found: CrossManifestMatrix) -> None:
@@ -123,18 +120,20 @@ def matrix(found: CrossManifestMatrix) -> None:
     values = found.leaks.to_numpy()
     if (values == "yes").any():
         print_line(
-            f"{MARKS['yes']} trained or validated on people of that split: it flatters", "yellow"
+            f"{MARKS['yes']} trained or validated on people in that split: too optimistic", "yellow"
         )
     if (values == "unknown").any():
-        print_line(f"{MARKS['unknown']} whether it was is not known: a dataset is gone", "yellow")
+        print_line(
+            f"{MARKS['unknown']} unknown whether it was: a dataset folder is missing", "yellow"
+        )
 
 
 def _judgement(j: Evaluation) -> None:
     from classify.reporting.formatting import percent, title, with_interval
 
-    behind = counted(j.groups, "group")
+    behind = counted(j.groups, "identity group")
     print_line("")
-    print_line(f"per {j.unit}: {counted(j.samples, j.unit)} of {behind} of people", style="bold")
+    print_line(f"per {j.unit}: {counted(j.samples, j.unit)} from {behind}", style="bold")
     for name in ("accuracy", "auc_against_originals", "auc"):
         print_line(f"  {title(name)}: {with_interval(j.measures[name])}")
     if j.manipulations:

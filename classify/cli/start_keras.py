@@ -1,4 +1,4 @@
-"""Keras, started for a command: it says in one line what it runs on."""
+"""Start Keras for a command and print one line about its devices."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ffpp_tools.doctor.machine import keras_home
 
 
 def start_keras() -> None:
-    """Import Keras and say what it runs on, in one line instead of TensorFlow's ten.
+    """Import Keras and print its devices, in one line instead of TensorFlow's ten.
 
-    With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own words come through.
+    With TF_CPP_MIN_LOG_LEVEL set, TensorFlow's own messages are printed.
 
     Raises:
         ClassifyError: the backend is not installed.

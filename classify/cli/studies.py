@@ -8,45 +8,124 @@ from typing import Annotated, Any
 import typer
 
 from classify.cli import printing
-from classify.cli.options import ManifestFolder, option
+from classify.cli.options import ARCHS, BACKBONES, WEIGHTS, ManifestFolder
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import values
+from ffpp_tools.cli.options import option
 from ffpp_tools.console import log, print_json, print_line, progress
-from ffpp_tools.script import with_options
+from ffpp_tools.script import Command, Group, with_options
 
-study_app = typer.Typer(help="Train many networks by one recipe.", no_args_is_help=True)
+study_app = typer.Typer(
+    help="Train many networks with one recipe and compare them.", no_args_is_help=True, cls=Group
+)
 
 
 def tune(
     manifest: ManifestFolder = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with settings that are not varied, as config.toml of a run."),
+        option(
+            panels.DATA,
+            about="TOML file with the settings that are not varied, such as a run's config.toml.",
+        ),
     ] = None,
-    arch: Annotated[str | None, option("Network", "efficientnetb0")] = None,
-    weights: Annotated[str | None, option("As in train", "imagenet where there is one")] = None,
-    epochs: Annotated[int | None, option("The most that a trial is trained", "10")] = None,
-    size: Annotated[int | None, option("Side of the input in pixels", "the network's")] = None,
-    method: Annotated[str | None, option("random, or hyperband", "random")] = None,
+    arch: Annotated[
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Network architecture; `classify archs` lists them.",
+            default="efficientnetb0",
+            complete=ARCHS,
+            metavar="NAME",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Initial weights: imagenet, noisy-student, none (random) or a file.",
+            default="imagenet if available",
+            complete=WEIGHTS,
+            metavar="NAME",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        option(
+            panels.SEARCH,
+            about="Maximum number of epochs per trial.",
+            default="10",
+            metavar="N",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        option(
+            panels.NETWORK,
+            about="Side of the input, in pixels.",
+            default="the network's own",
+            metavar="N",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        option(
+            panels.SEARCH,
+            about="Search method: random or hyperband.",
+            default="random",
+            complete=values("random", "hyperband"),
+            metavar="NAME",
+        ),
+    ] = None,
     trials: Annotated[
-        int | None, option("Of a random search; hyperband has its own number", "20")
+        int | None,
+        option(
+            panels.SEARCH,
+            about="Number of trials of a random search. Hyperband sets its own number.",
+            default="20",
+            metavar="N",
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,
         option(
-            "A setting to search: learning_rate, augment, head, dropout, freeze; repeat it",
-            "all that the network has",
+            panels.SEARCH,
+            about="Setting to search: learning_rate, augment, head, dropout or freeze. Can be "
+            "repeated.",
+            default="all that apply to the network",
+            complete=values("learning_rate", "augment", "head", "dropout", "freeze"),
+            metavar="NAME",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of what is drawn.", show_default="0")
+        int | None,
+        option(
+            panels.SEARCH,
+            about="Random seed of the sampled settings.",
+            default="0",
+            metavar="N",
+            min=0,
+        ),
     ] = None,
-    out: Annotated[Path | None, option("Folder", "runs/tune-<arch>, or the next")] = None,
+    out: Annotated[
+        Path | None,
+        option(
+            panels.OUTPUT,
+            about="Folder of the search.",
+            default="runs/tune-<arch>, numbered if taken",
+        ),
+    ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this search, which was interrupted.")
+        Path | None,
+        option(
+            panels.STOPPING,
+            about="Folder of an interrupted search to resume. Takes no other settings.",
+        ),
     ] = None,
 ) -> None:
-    """Search for better settings, on validation alone: a run per trial, a table, best.toml.
+    """Search for better settings on the validation split: a run per trial, a table and best.toml.
 
     Example: classify tune --manifest data_manifests/videos --arch efficientnetb0 --trials 20
 
@@ -63,9 +142,7 @@ def tune(
     searched: dict[str, Any] = {"method": method, "trials": trials, "vary": vary, "seed": seed}
     others = (manifest, config, out, *given.values(), *searched.values())
     if resume and any(value is not None for value in others):
-        raise ClassifyError(
-            "--resume keeps the search's own settings: give it nothing but a folder"
-        )
+        raise ClassifyError("--resume keeps the search's own settings and takes no other options")
     searched["vary"] = tuple(vary or VARIED)
     search = Search(**{name: value for name, value in searched.items() if value is not None})
     folder = resume or out or new_folder(Path("runs"), f"tune-{base.arch}")
@@ -90,34 +167,64 @@ def tune(
 
 
 def backbones(
-    manifest: Annotated[Path, typer.Option(help="Folder that ffpp-split wrote.")],
+    manifest: Annotated[Path, option(panels.DATA, about="Manifest folder, written by ffpp-split.")],
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="A backbone; repeat it for more.", show_default="all 28"),
+        option(
+            panels.NETWORK,
+            about="Backbone to train. Can be repeated.",
+            default="all 28",
+            complete=BACKBONES,
+            metavar="NAME",
+        ),
     ] = None,
     fraction: Annotated[
-        float, typer.Option(help="Share of every class to train and validate on.")
+        float,
+        option(
+            panels.DATA,
+            about="Fraction of each class to train and validate on.",
+            metavar="X",
+        ),
     ] = 0.1,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of weights files, called as Keras calls them. What cannot be had "
-            "either way keeps random weights.",
-            show_default="downloaded",
+        option(
+            panels.NETWORK,
+            about="Folder of weights files, named as Keras names them. A backbone whose weights "
+            "are neither there nor downloadable gets random weights.",
+            default="downloaded",
         ),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the input in pixels.")] = 256,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 256,
-    epochs: Annotated[int, typer.Option(help="At most so many.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder; the same command goes on in it.")] = Path(
-        "runs/backbones"
-    ),
+    size: Annotated[
+        int, option(panels.NETWORK, about="Side of the input, in pixels.", metavar="N")
+    ] = 256,
+    batch_size: Annotated[
+        int, option(panels.TRAINING, about="Images per training step.", metavar="N")
+    ] = 256,
+    epochs: Annotated[
+        int, option(panels.TRAINING, about="Maximum number of epochs.", metavar="N")
+    ] = 10,
+    seed: Annotated[
+        int,
+        option(
+            panels.TRAINING,
+            about="Random seed of weights, order and augmentation.",
+            metavar="N",
+            min=0,
+        ),
+    ] = 0,
+    out: Annotated[
+        Path,
+        option(
+            panels.OUTPUT,
+            about="Folder of the study. Run the same command again to resume.",
+        ),
+    ] = Path("runs/backbones"),
 ) -> None:
     """Compare backbones by the recipe of the 2022 study: frozen, one head, a tenth of the data.
 
-    Adam 0.0009, head flatten-758-512-256, augmentation rotate-shift, patience 3. Each is a run in
-    OUT/<arch>, and OUT/comparison compares them.
+    The recipe is Adam 0.0009, head flatten-758-512-256, augmentation rotate-shift and patience 3.
+    Each backbone is a run in OUT/<arch>; OUT/comparison compares them.
 
     Example: classify study backbones --manifest data_manifests/140k --arch mobilenet --arch vgg16
     """
@@ -137,9 +244,7 @@ def backbones(
     found = study_backbones(manifest, out, arch or (), recipe, weights, training_display, progress)
     if found.untrained:
         names = ", ".join(found.untrained)
-        print_line(
-            f"no pretrained weights could be had for {names}: random features", style="yellow"
-        )
+        print_line(f"no pretrained weights for {names}: they stay random", style="yellow")
     for name, why in found.failed.items():
         print_line(f"{name} could not be trained: {why}", style="yellow")
     if found.comparison:
@@ -148,4 +253,4 @@ def backbones(
     print_json({"folder": out, "untrained": found.untrained, "failed": found.failed})
 
 
-study_app.command()(with_options(backbones))
+study_app.command(cls=Command)(with_options(backbones))

@@ -7,20 +7,29 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.table import Column, Table
 
-from classify.cli.options import ManifestFolder, option
+from classify.cli.options import (
+    ARCHS,
+    AUGMENTATIONS,
+    WEIGHTS,
+    Jit,
+    ManifestFolder,
+    MixedPrecision,
+)
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.console import log, print_json, print_line, print_table, progress
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import values, values_of
+from ffpp_tools.cli.options import option
+from ffpp_tools.console import counted, log, print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
     import keras
 
 
 def archs() -> None:
-    """List the networks that can be trained, and the heads to put on them.
+    """List the networks that can be trained, and the heads for backbones.
 
     Example: classify archs
     """
@@ -47,102 +56,256 @@ def train(
     manifest: ManifestFolder = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with settings, as config.toml of a run; options override it."),
+        option(
+            panels.DATA,
+            about="TOML file with settings, such as a run's config.toml. Options override it.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Run folder.", show_default="runs/<arch>-<mode>, or the next"),
+        option(panels.OUTPUT, about="Run folder.", default="runs/<arch>-<mode>, numbered if taken"),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run, which was interrupted.")
+        Path | None,
+        option(
+            panels.STOPPING,
+            about="Run folder of an interrupted training to resume. Takes no other settings.",
+        ),
     ] = None,
     arch: Annotated[
-        str | None, option("Network; `classify archs` lists them", "efficientnetb0")
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Network architecture; `classify archs` lists them.",
+            default="efficientnetb0",
+            complete=ARCHS,
+            metavar="NAME",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            help="imagenet, noisy-student, none or a file.",
-            show_default="imagenet where there is one",
+        option(
+            panels.NETWORK,
+            about="Initial weights: imagenet, noisy-student, none (random) or a file.",
+            default="imagenet if available",
+            complete=WEIGHTS,
+            metavar="NAME",
         ),
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(
-            help="Layers on top of a backbone; `classify archs` lists them.",
-            show_default="the network's",
+        option(
+            panels.NETWORK,
+            about="Layers on top of a backbone; `classify archs` lists them.",
+            default="the network's own",
+            complete=values_of("classify.models.heads:HEADS"),
+            metavar="NAME",
         ),
     ] = None,
-    output: Annotated[str | None, option("softmax, or sigmoid for two classes", "softmax")] = None,
-    channels: Annotated[str | None, option("rgb, or one of r, g, b", "rgb")] = None,
+    output: Annotated[
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Output layer: softmax, or sigmoid for two classes.",
+            default="softmax",
+            complete=values_of("classify.models:OUTPUTS"),
+            metavar="NAME",
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Colour channels of the input: rgb, r, g or b.",
+            default="rgb",
+            complete=values_of("classify.models:CHANNELS"),
+            metavar="NAME",
+        ),
+    ] = None,
     dropout: Annotated[
-        float | None, typer.Option(help="Dropout rate, instead of the head's own.")
+        float | None,
+        option(
+            panels.NETWORK,
+            about="Dropout rate of the head, from 0 to below 1.",
+            default="the head's own",
+            metavar="X",
+        ),
     ] = None,
     activation: Annotated[
-        str | None, option("Activation of the baseline's hidden layers: linear or relu", "linear")
+        str | None,
+        option(
+            panels.NETWORK,
+            about="Activation of the baseline network's hidden layers: linear or relu.",
+            default="linear",
+            complete=values_of("classify.models:ACTIVATIONS"),
+            metavar="NAME",
+        ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels.", show_default="the network's")
+        int | None,
+        option(
+            panels.NETWORK,
+            about="Side of the input, in pixels.",
+            default="the network's own",
+            metavar="N",
+        ),
     ] = None,
     freeze: Annotated[
         str | None,
-        option("Freeze all, none or the first N layers of the backbone; -N: all but N", "none"),
+        option(
+            panels.FINE_TUNING,
+            about="Backbone layers to freeze: all, none, the first N, or -N for all but the last "
+            "N.",
+            default="none",
+            complete=values("all", "none"),
+            metavar="LAYERS",
+        ),
     ] = None,
     freeze_batch_norm: Annotated[
-        bool | None, typer.Option(help="Keep the backbone's batch normalisation as it is.")
+        bool | None,
+        option(
+            panels.FINE_TUNING, about="Keep the backbone's batch normalization in inference mode."
+        ),
     ] = None,
     head_epochs: Annotated[
-        int | None, option("Train the head alone so many epochs first, then as --freeze says", 0)
+        int | None,
+        option(
+            panels.FINE_TUNING,
+            about="Number of first epochs that train the head only. --freeze applies after them.",
+            default="0",
+            metavar="N",
+        ),
     ] = None,
     fine_tuning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="Learning rate after --head-epochs.", show_default="a tenth of --learning-rate"
+        option(
+            panels.FINE_TUNING,
+            about="Learning rate after --head-epochs.",
+            default="a tenth of --learning-rate",
+            metavar="X",
         ),
     ] = None,
-    epochs: Annotated[int | None, option("At most so many, the head's included", 10)] = None,
-    batch_size: Annotated[int | None, option("Images per step, over all devices", 64)] = None,
-    learning_rate: Annotated[float | None, option("Learning rate of Adam", 0.001)] = None,
+    epochs: Annotated[
+        int | None,
+        option(
+            panels.TRAINING,
+            about="Maximum number of epochs, including --head-epochs.",
+            default="10",
+            metavar="N",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        option(
+            panels.TRAINING,
+            about="Images per training step, over all devices.",
+            default="64",
+            metavar="N",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        option(panels.TRAINING, about="Learning rate of Adam.", default="0.001", metavar="X"),
+    ] = None,
     schedule: Annotated[
-        str | None, option("Course of the learning rate: constant, cosine or plateau", "constant")
+        str | None,
+        option(
+            panels.TRAINING,
+            about="Learning rate schedule: constant, cosine or plateau.",
+            default="constant",
+            complete=values_of("classify.training.settings:SCHEDULES"),
+            metavar="NAME",
+        ),
     ] = None,
     warmup_epochs: Annotated[
-        float | None, option("Epochs in which the rate rises from zero, for cosine", 0)
+        float | None,
+        option(
+            panels.TRAINING,
+            about="Epochs of linear warm-up from zero, for --schedule cosine.",
+            default="0",
+            metavar="X",
+        ),
     ] = None,
     patience: Annotated[
-        int | None, option("Epochs without a lower --monitor before stopping", 5)
+        int | None,
+        option(
+            panels.STOPPING,
+            about="Early stopping: number of epochs without a lower --monitor.",
+            default="5",
+            metavar="N",
+        ),
     ] = None,
     monitor: Annotated[
         str | None,
         option(
-            "What chooses the epoch and stops: val_log_loss, or val_loss with its penalties",
-            "val_log_loss",
+            panels.STOPPING,
+            about="Metric for early stopping and the best checkpoint: val_log_loss, or val_loss, "
+            "which includes the weight penalties.",
+            default="val_log_loss",
+            complete=values_of("classify.training.settings:MONITORS"),
+            metavar="NAME",
         ),
     ] = None,
     augment: Annotated[
-        str | None, option("paper, paper-text, rotate-shift, flip, robust or none", "paper")
+        str | None,
+        option(
+            panels.AUGMENTATION,
+            about="Augmentation preset: paper, paper-text, rotate-shift, flip, robust or none.",
+            default="paper",
+            complete=AUGMENTATIONS,
+            metavar="NAME",
+        ),
     ] = None,
     class_weights: Annotated[
-        bool | None, typer.Option(help="Weigh the loss so that every class counts the same.")
+        bool | None,
+        option(
+            panels.TRAINING,
+            about="Class balancing: weight the loss so that every class counts the same.",
+        ),
     ] = None,
     fraction: Annotated[
-        float | None, option("Share of every class to train and validate on", 1.0)
+        float | None,
+        option(
+            panels.DATA,
+            about="Fraction of each class to train and validate on, above 0 and up to 1.",
+            default="1.0",
+            metavar="X",
+        ),
     ] = None,
     sampling: Annotated[
-        str | None, option("all, or balanced: by class, then clip, then crop", "all")
+        str | None,
+        option(
+            panels.DATA,
+            about="Crops per epoch: all, or balanced (sampled by class, then clip, then crop).",
+            default="all",
+            complete=values_of("classify.training.settings:SAMPLINGS"),
+            metavar="HOW",
+        ),
     ] = None,
     refit: Annotated[
-        bool | None, typer.Option(help="Train on val too and keep the last epoch.")
+        bool | None,
+        option(
+            panels.STOPPING, about="Train on the train and val splits, and keep the last epoch."
+        ),
     ] = None,
-    mixed_precision: Annotated[
-        bool | None, typer.Option(help="Compute in half precision: for GPUs.")
-    ] = None,
-    jit: Annotated[str | None, option("Compile the training step: auto, on or off", "auto")] = None,
+    mixed_precision: MixedPrecision = None,
+    jit: Jit = None,
     seed: Annotated[
-        int | None, option("Seed of weights, order, dropout and augmentation", 0)
+        int | None,
+        option(
+            panels.TRAINING,
+            about="Random seed of weights, order, dropout and augmentation.",
+            default="0",
+            metavar="N",
+        ),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard into the run folder.")
+        bool,
+        option(
+            panels.OUTPUT,
+            "--tensorboard",
+            about="Write TensorBoard logs to the run folder.",
+        ),
     ] = False,
 ) -> None:
     """Train a network on a manifest.
@@ -161,7 +324,7 @@ def train(
     given = {name: options[name] for name in fields if options[name] is not None}
     if resume:
         if given or manifest or config or out:
-            raise ClassifyError("--resume keeps the run's own settings: give it nothing but a run")
+            raise ClassifyError("--resume keeps the run's own settings and takes no other options")
         settings, folder, manifest = Run.read(resume).settings, resume, None
     else:
         settings, named = read_config(config) if config else (TrainSettings(), None)
@@ -182,7 +345,9 @@ def train(
     callbacks: list[keras.callbacks.Callback] = []
     if tensorboard:
         if find_spec("tensorboard") is None:
-            raise ClassifyError("--tensorboard needs the package tensorboard: pip install it")
+            raise ClassifyError(
+                "--tensorboard needs the package tensorboard: pip install tensorboard"
+            )
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     if manifest is not None:
         check_free(folder, training.COMMAND)
@@ -206,10 +371,13 @@ def train(
 
 
 def _ended_early(epochs: int, asked: int, monitor: str, patience: int) -> str:
-    """Why there are fewer epochs than were asked for.
+    """Why training stopped before the last epoch.
 
     >>> _ended_early(6, 30, "val_log_loss", 5)
-    'ended after 6 of 30 epochs, since val_log_loss had not fallen for 5 (--patience)'
+    'early stopping after 6 of 30 epochs: no lower val_log_loss for 5 epochs (--patience)'
     """
-    since = f"since {monitor} had not fallen for {max(patience, 1)} (--patience)"
-    return f"ended after {epochs} of {asked} epochs, {since}"
+    epochs_without = counted(max(patience, 1), "epoch")
+    return (
+        f"early stopping after {epochs} of {asked} epochs: no lower {monitor} for "
+        f"{epochs_without} (--patience)"
+    )

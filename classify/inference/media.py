@@ -19,11 +19,11 @@ from classify.evaluation.scores import PREFIX, p_fake
 from classify.evaluation.thresholds import OperatingPoint, operating_point_or_default
 from classify.reporting.formatting import FACE_SIDE
 from classify.training.runs import Run
-from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.extraction.any_media import FrameCrops, faces_in_image, faces_in_video
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.files import checked_paths, special_file_kind
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.sources.media_files import PICTURE, VIDEO, file_kind, find_files, summary
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Image

@@ -120,13 +120,14 @@ class Run:
         return read_environment(self.folder)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: str | Path) -> Self:
         """The run in `folder`.
 
         Raises:
             RunError: no run there, or its configuration is damaged.
             FormatError: a newer release wrote it.
         """
+        folder = Path(folder)
         path = folder / "config.toml"
         if not path.is_file():
             raise RunError(f"no run at {folder} (no config.toml); `classify train` makes one")

@@ -6,13 +6,13 @@ from ffpp_tools.cli.extraction import extract, stills
 from ffpp_tools.cli.selection import audit, clean, identify, split
 from ffpp_tools.script import ffpp_script
 
-_GOES_ON = "the same command goes on where this stopped"
+_RESUMES = "run the same command again to resume"
 _AGAIN = "run the same command again"
 
-extract_app = ffpp_script(extract, _GOES_ON)
-stills_app = ffpp_script(stills, _GOES_ON)
-clean_app = ffpp_script(clean, _GOES_ON)
-identify_app = ffpp_script(identify, _GOES_ON)
+extract_app = ffpp_script(extract, _RESUMES)
+stills_app = ffpp_script(stills, _RESUMES)
+clean_app = ffpp_script(clean, _RESUMES)
+identify_app = ffpp_script(identify, _RESUMES)
 audit_app = ffpp_script(audit, _AGAIN)
 split_app = ffpp_script(split, _AGAIN)
 doctor_app = ffpp_script(doctor, _AGAIN)

@@ -5,23 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ffpp_tools.cli.options import CPUS, Processes
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import COMPRESSIONS
+from ffpp_tools.cli.options import CPUS, Processes, option
 from ffpp_tools.console import console, log, print_json, print_line
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("demo"),
-    people: Annotated[int, typer.Option(min=6, help="How many people; even.")] = 20,
-    seconds: Annotated[float, typer.Option(min=1, help="About how long a clip lasts.")] = 4.0,
+    out: Annotated[Path, option(panels.OUTPUT, about="Folder to write to, new or empty.")] = Path(
+        "demo"
+    ),
+    people: Annotated[
+        int,
+        option(panels.DATA, about="Number of people to draw, even.", metavar="N", min=6),
+    ] = 20,
+    seconds: Annotated[
+        float,
+        option(
+            panels.DATA,
+            about="Approximate length of a clip, in seconds.",
+            metavar="SECONDS",
+            min=1,
+        ),
+    ] = 4.0,
     compression: Annotated[
-        list[str] | None, typer.Option(help="raw, c23 or c40; may be repeated.", show_default="c23")
+        list[str] | None,
+        option(
+            panels.DATA,
+            about="Compression of the clips: raw, c23 or c40. Can be repeated.",
+            default="c23",
+            complete=COMPRESSIONS,
+            metavar="NAME",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
+    seed: Annotated[
+        int,
+        option(panels.DATA, about="Random seed of what is drawn.", metavar="N", min=0),
+    ] = 0,
     workers: Processes = CPUS,
 ) -> None:
-    """Draw a small FF++-shaped world, with fakes, masks and stills. Needs no data.
+    """Draw a small dataset in FF++'s folder layout, with fakes, masks and stills. Needs no data.
 
     Example: ffpp-demo --out demo
     """

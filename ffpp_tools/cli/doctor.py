@@ -7,34 +7,43 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ffpp_tools import MAX_FRAME_PIXELS
-from ffpp_tools.cli import printing
-from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes
+from ffpp_tools.cli import panels, printing
+from ffpp_tools.cli.options import CPUS, Data, MaxPixels, Processes, option
 from ffpp_tools.console import counted, print_json, progress
 from ffpp_tools.errors import DataNotFoundError, FfppError
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS
 
 
 def doctor(
     data: Data = None,
     stills: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A folder of photographs; may be repeated.",
-            show_default="CelebA and CelebA-HQ beside DATA, if they are there",
+        option(
+            panels.DATA,
+            about="Folder of photographs. Can be repeated.",
+            metavar="PATH",
+            default="CelebA and CelebA-HQ beside DATA, if they exist",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Dataset folder, as it is, or as it will be.")] = Path(
+    out: Annotated[Path, option(panels.DATA, about="Dataset folder, existing or new.")] = Path(
         "dataset"
     ),
-    every: Annotated[int, typer.Option(min=1, help="Reckon the space for every Nth frame.")] = 25,
+    every: Annotated[
+        int,
+        option(
+            panels.DATA,
+            about="Estimate the disk space for every Nth frame.",
+            metavar="N",
+            min=1,
+        ),
+    ] = 25,
     workers: Processes = CPUS,
     max_pixels: MaxPixels = MAX_FRAME_PIXELS,
 ) -> None:
-    """Look over machine and data, and say what to do about what is wrong; status 1 on a problem.
+    """Check the machine and the data, and say how to fix problems; exit status 1 if there are any.
 
-    Reads every clip's packets; decodes those that do not tell their frames. Nothing is written.
+    Reads the packets of every clip and decodes clips whose packets do not give the frames. Writes
+    nothing.
 
     Example: ffpp-doctor
 
@@ -74,4 +83,4 @@ def doctor(
         }
     )
     if problems := sum(f.state == PROBLEM for f in findings):
-        raise FfppError(f"{counted(problems, 'problem')}; the remedies stand above, after →")
+        raise FfppError(f"{counted(problems, 'problem')}; remedies are listed above, after →")

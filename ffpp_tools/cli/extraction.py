@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ffpp_tools import MAX_FRAME_PIXELS, MAX_PIXELS
-from ffpp_tools.cli import printing
+from ffpp_tools.cli import panels, printing
+from ffpp_tools.cli.completion import (
+    CATEGORIES,
+    COMPRESSIONS,
+    VIDEO_CATEGORIES,
+    values,
+    values_of,
+)
 from ffpp_tools.cli.options import (
     CPUS,
     Align,
@@ -30,9 +36,11 @@ from ffpp_tools.cli.options import (
     Shape,
     Size,
     Verify,
+    option,
 )
-from ffpp_tools.console import log, print_json, print_line
-from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.console import counted, log, print_json, print_line
+from ffpp_tools.errors import FfppError, SettingsError, check_choice
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary
@@ -45,20 +53,53 @@ def extract(
     out: Out = Path("dataset"),
     every: Annotated[
         int | None,
-        typer.Option(min=1, help="Take every Nth frame from frame 0.", show_default="25"),
+        option(
+            panels.EXTRACT,
+            about="Take every Nth frame of a clip, from frame 0.",
+            default="25",
+            metavar="N",
+            min=1,
+        ),
     ] = None,
     frames_per_clip: Annotated[
-        int | None, typer.Option(min=1, help="Take so many frames, spread evenly, instead.")
+        int | None,
+        option(
+            panels.EXTRACT,
+            about="Take N frames of each clip, evenly spaced, instead of --every.",
+            metavar="N",
+            min=1,
+        ),
     ] = None,
     category: Annotated[
-        list[str] | None, typer.Option(help="Only this category; may be repeated.")
+        list[str] | None,
+        option(
+            panels.EXTRACT,
+            about="Category of clips to extract, such as Deepfakes. Can be repeated.",
+            default="all",
+            complete=VIDEO_CATEGORIES,
+            metavar="NAME",
+        ),
     ] = None,
     compression: Annotated[
-        list[str] | None, typer.Option(help="Only raw, c23 or c40; may be repeated.")
+        list[str] | None,
+        option(
+            panels.EXTRACT,
+            about="Compression of clips to extract: raw, c23 or c40. Can be repeated.",
+            default="all",
+            complete=COMPRESSIONS,
+            metavar="NAME",
+        ),
     ] = None,
     limit: Limit = None,
     faces: Annotated[
-        str, typer.Option(help="largest (or the forged one, by its mask), tracked, or all.")
+        str,
+        option(
+            panels.FACES,
+            about="Faces to crop in each frame: largest (in a fake with a mask, the manipulated "
+            "face), tracked, or all.",
+            complete=values_of("ffpp_tools.extraction.settings:FACES"),
+            metavar="WHICH",
+        ),
     ] = "largest",
     margin: Margin = 1.3,
     shape: Shape = "square",
@@ -67,47 +108,63 @@ def extract(
     size: Size = "",
     format_: Format = "png",
     smooth: Annotated[
-        int, typer.Option(min=1, help="Mean of the boxes of so many frames; an odd number.")
+        int,
+        option(
+            panels.FACES,
+            about="Average the face box over N frames, N odd. 1 does not smooth.",
+            metavar="N",
+            min=1,
+        ),
     ] = 1,
     detector: DetectorName = "hog",
     search: Search = "fast",
     twins: Annotated[
-        bool, typer.Option(help="Compare fakes with their originals and reuse their boxes.")
+        bool,
+        option(
+            panels.FACES,
+            about="Compare each fake with its original and reuse the original's face boxes.",
+        ),
     ] = True,
     keep_unchanged: Annotated[
         bool,
-        typer.Option("--keep-unchanged", help="Keep crops of fakes that show no manipulation."),
+        option(
+            panels.FACES,
+            "--keep-unchanged",
+            about="Keep crops of fakes that show no manipulation; by default they are left out.",
+        ),
     ] = False,
     workers: Processes = CPUS,
     backend: Backend = "local",
     scheduler: Scheduler = None,
     timeout: Annotated[
-        float, typer.Option(help="Seconds a decoder may take to the next wanted frame.")
+        float,
+        option(
+            panels.MACHINE,
+            about="Maximum time to decode up to the next wanted frame, in seconds.",
+            metavar="SECONDS",
+        ),
     ] = 120.0,
     max_pixels: MaxPixels = MAX_FRAME_PIXELS,
     retry: Retry = None,
     overwrite: Overwrite = False,
     verify: Verify = False,
 ) -> None:
-    """Crop the faces of FaceForensics++ videos, or of Celeb-DF's or DFDC's.
+    """Crop the faces in videos of FaceForensics++, Celeb-DF or DFDC.
 
-    The same command goes on where an earlier run stopped.
+    After an interruption, run the same command again to resume.
 
     Example: ffpp-extract data/FaceForensics++ --compression c23 --every 25 --workers 8
     """
     if verify:
         _verify(out)
         return
-    from ffpp_tools.extraction.pipeline import extract_dataset
+    from ffpp_tools.extraction.pipeline import extract_clips
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
-    from ffpp_tools.sources.clip import NATIVE
-    from ffpp_tools.sources.faceforensics import default_ffpp_root, families, find_clips, remarks
-    from ffpp_tools.sources.official_lists import OF_FFPP, copy_lists
-    from ffpp_tools.store.locks import folder_lock
+    from ffpp_tools.sources.faceforensics import default_ffpp_root, find_clips, remarks
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
 
@@ -129,33 +186,47 @@ def extract(
     log.keep(out)
     retry_failed = _retry(retry)
     progress = tally_progress("clips", len(clips))
-    found = families(root, clips)
     check_folder(out)
     said = remarks(root, clips)
     for line in said:
         print_line(line)
-    if clips[0].compression != NATIVE:
-        with folder_lock(out, "ffpp-extract"):
-            copy_lists(root, out, OF_FFPP)
-    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    summary = extract_clips(root, clips, out, settings, team, retry_failed, overwrite, progress)
     _told(summary, said)
 
 
 def stills(
     data: Annotated[
-        Path, typer.Argument(help="CelebA, CelebA-HQ, the 140k set or any folder of images.")
+        Path,
+        typer.Argument(help="Folder of CelebA, CelebA-HQ, the 140k set, or any other images."),
     ],
     category: Annotated[
         str | None,
-        typer.Option(help="What they are recorded as, such as CelebA; the 140k set has its own."),
+        option(
+            panels.EXTRACT,
+            about="Category to record the images as, such as CelebA. The 140k set needs none.",
+            complete=CATEGORIES,
+            metavar="NAME",
+        ),
     ] = None,
     out: Out = Path("dataset"),
     label: Annotated[
-        str | None, typer.Option(help="real or fake; needed only for a category of your own.")
+        str | None,
+        option(
+            panels.EXTRACT,
+            about="Label of the images: real or fake. Needed only for a category of your own.",
+            complete=values("real", "fake"),
+            metavar="LABEL",
+        ),
     ] = None,
     limit: Limit = None,
     crop: Annotated[
-        str, typer.Option(help="face, by the videos' rules; none: the photograph as it is.")
+        str,
+        option(
+            panels.FACES,
+            about="face: crop the face as in videos. none: keep the whole image.",
+            complete=values("face", "none"),
+            metavar="HOW",
+        ),
     ] = "face",
     margin: Margin = 1.3,
     shape: Shape = "square",
@@ -165,8 +236,10 @@ def stills(
     format_: Format = "png",
     harmonise: Annotated[
         bool,
-        typer.Option(
-            "--harmonise", help="Make faces as large, and compressed as hard, as the clips'."
+        option(
+            panels.FACES,
+            "--harmonise",
+            about="Match the face size and the compression of the extracted clips.",
         ),
     ] = False,
     detector: DetectorName = "hog",
@@ -178,23 +251,21 @@ def stills(
     retry: Retry = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Crop the faces of photographs, by the same rules as the videos'.
+    """Crop the faces in photographs, by the same rules as in videos.
 
-    The same command goes on where an earlier run stopped.
+    After an interruption, run the same command again to resume.
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
     from ffpp_tools.extraction.match_quality import other_stills, reference_faces
-    from ffpp_tools.extraction.pipeline import extract_still_dataset
+    from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
-    from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
-    from ffpp_tools.sources.official_lists import IDENTITIES, celeba_identities, copy_list
+    from ffpp_tools.sources.official_lists import celeba_identities
     from ffpp_tools.sources.stills import survey
-    from ffpp_tools.store.locks import folder_lock
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
@@ -213,10 +284,7 @@ def stills(
     log.keep(out)
     retry_failed = _retry(retry)
     progress = tally_progress("stills", len(found))
-    check_folder(out)
-    if surveyed.identities:
-        with folder_lock(out, "ffpp-stills"):
-            copy_list(surveyed.identities, out, IDENTITIES)
+    copy_identities(surveyed, out)
     said = list(surveyed.said(celeba_identities(out) or {}))
     for line in said:
         print_line(line)
@@ -243,7 +311,9 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
     crops = len(summary.faces)
     print_json({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
     if summary.faces.empty:
-        raise FfppError(f"not a single crop was made; {summary.dataset}/frames.parquet says why")
+        raise FfppError(
+            f"not a single crop was made; {summary.dataset}/frames.parquet lists the reasons"
+        )
 
 
 def _team(
@@ -252,10 +322,9 @@ def _team(
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.video.decode_limits import Limits
 
-    if backend not in ("local", "dask"):
-        raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
+    check_choice("backend", backend, ("local", "dask"))
     if (backend == "dask") != (scheduler is not None):
-        raise SettingsError("--backend dask and --scheduler ADDRESS belong together")
+        raise SettingsError("--backend dask and --scheduler ADDRESS must be given together")
     return Workers(workers, scheduler, limits or Limits())
 
 
@@ -266,7 +335,7 @@ def _retry(what: str | None) -> bool:
 
 
 def _verify(dataset: Path) -> None:
-    """Say what is wrong with a dataset folder; exit status 1 if anything is."""
+    """Print what is wrong with a dataset folder; exit status 1 if anything is."""
     from ffpp_tools.store.ledger import verify
 
     problems = []
@@ -275,5 +344,5 @@ def _verify(dataset: Path) -> None:
         problems.append(problem)
     print_json({"folder": dataset, "problems": problems})
     if problems:
-        raise FfppError(f"{dataset}: {len(problems)} files or tables are not as they should be")
-    print_line(f"{dataset}: every crop is as recorded, and nothing else is there")
+        raise FfppError(f"{dataset}: {counted(len(problems), 'problem')} with files or tables")
+    print_line(f"{dataset}: all crops match the tables, and there are no other files")

@@ -4,55 +4,191 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import Completer, values, values_of
+
 CPUS = os.cpu_count() or 1
+
+
+def option(
+    panel: str,
+    *names: str,
+    about: str,
+    default: bool | str = True,
+    complete: Completer | None = None,
+    metavar: str | None = None,
+    **limits: Any,
+) -> Any:
+    """An option of a panel of the help.
+
+    Args:
+        panel: a name from `panels`.
+        names: where they are not the parameter's.
+        about: what the value is, and its unit.
+        default: a description of the default; True shows the value itself.
+        complete: the values that a shell offers.
+        metavar: what the help shows for the value, instead of its type.
+        limits: `min` and `max` of a number.
+    """
+    return typer.Option(
+        *names,
+        help=about,
+        show_default=default,
+        autocompletion=complete,
+        metavar=metavar,
+        rich_help_panel=panel,
+        **limits,
+    )
+
 
 Data = Annotated[
     Path | None,
     typer.Argument(
-        help="Folder of FF++, Celeb-DF or DFDC.",
+        help="Folder of FaceForensics++, Celeb-DF or DFDC.",
         show_default="$FFPP_DATA, else ./data/FaceForensics++",
     ),
 ]
-ShowFaces = Annotated[bool, typer.Option(help="Show faces on the pages that are written.")]
-Processes = Annotated[int, typer.Option("--workers", min=1, help="Processes side by side.")]
-Out = Annotated[Path, typer.Option(help="Dataset folder; several sources may share one.")]
-Margin = Annotated[float, typer.Option(help="Side of the crop, in longer sides of the face box.")]
-Shape = Annotated[str, typer.Option(help="square, or box (with --margin 1.0 the bare face box).")]
-MinFace = Annotated[int, typer.Option(min=0, help="Leave out faces below so many pixels.")]
+ShowFaces = Annotated[bool, option(panels.OUTPUT, about="Show face images on the pages it writes.")]
+Processes = Annotated[
+    int,
+    option(panels.MACHINE, "--workers", about="Number of worker processes.", metavar="N", min=1),
+]
+Out = Annotated[
+    Path, option(panels.OUTPUT, about="Dataset folder. Several sources can share one folder.")
+]
+Margin = Annotated[
+    float,
+    option(
+        panels.FACES,
+        about="Side of the crop, as a multiple of the face box's longer side.",
+        metavar="X",
+    ),
+]
+Shape = Annotated[
+    str,
+    option(
+        panels.FACES,
+        about="Shape of the crop: square, or box. box with --margin 1.0 is the bare face box.",
+        complete=values_of("ffpp_tools.faces.crop:SHAPES"),
+        metavar="SHAPE",
+    ),
+]
+MinFace = Annotated[
+    int,
+    option(
+        panels.FACES,
+        about="Minimum face size: the longer side of the face box, in pixels.",
+        metavar="N",
+        min=0,
+    ),
+]
 Align = Annotated[
-    bool, typer.Option("--align", help="Turn and scale to fixed eyes, 256 pixels square.")
+    bool,
+    option(
+        panels.FACES,
+        "--align",
+        about="Rotate and scale each face so that its eyes are at fixed positions in a crop of "
+        "256 × 256 pixels.",
+    ),
 ]
 Size = Annotated[
-    str, typer.Option(help="Scale every crop, such as to 480x320.", show_default="as it is")
+    str,
+    option(
+        panels.FACES,
+        about="Resize every crop to WIDTHxHEIGHT pixels, such as 480x320.",
+        default="original size",
+        metavar="WxH",
+    ),
 ]
-Format = Annotated[str, typer.Option("--format", help="png, or jpg.")]
-DetectorName = Annotated[str, typer.Option(help="hog, or cnn (finds turned faces; wants a GPU).")]
+Format = Annotated[
+    str,
+    option(
+        panels.FACES,
+        "--format",
+        about="Image format of the crops: png or jpg.",
+        complete=values_of("ffpp_tools.faces.crop:FORMATS"),
+        metavar="FORMAT",
+    ),
+]
+DetectorName = Annotated[
+    str,
+    option(
+        panels.FACES,
+        about="Face detector: hog, or cnn. cnn also finds turned faces and is slow without a GPU.",
+        complete=values_of("ffpp_tools.faces.detect:DETECTORS"),
+        metavar="NAME",
+    ),
+]
 Search = Annotated[
-    str, typer.Option(help="fast, or full: exactly the boxes of face_recognition, 20 times slower.")
+    str,
+    option(
+        panels.FACES,
+        about="How the detector searches a frame: fast, or full. full gives exactly the boxes of "
+        "face_recognition and is 20 times slower.",
+        complete=values_of("ffpp_tools.faces.detect:SEARCHES"),
+        metavar="NAME",
+    ),
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="At most so many of each category and compression.")
+    int | None,
+    option(
+        panels.EXTRACT,
+        about="Maximum number of files per category and compression.",
+        default="no limit",
+        metavar="N",
+        min=1,
+    ),
 ]
 Backend = Annotated[
-    str, typer.Option(help="local: processes of this machine; dask: a cluster's workers.")
+    str,
+    option(
+        panels.MACHINE,
+        about="Where workers run: local (processes on this machine) or dask (a cluster).",
+        complete=values("local", "dask"),
+        metavar="NAME",
+    ),
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of the Dask scheduler, such as tcp://10.0.0.1:8786.")
+    str | None,
+    option(
+        panels.MACHINE,
+        about="Address of the Dask scheduler, such as tcp://10.0.0.1:8786.",
+        metavar="ADDRESS",
+    ),
 ]
 MaxPixels = Annotated[
     int,
-    typer.Option(min=1, help="Refuse what declares more pixels: width times height of a frame."),
+    option(
+        panels.MACHINE,
+        about="Maximum frame size, width times height in pixels. Larger files are rejected.",
+        metavar="N",
+        min=1,
+    ),
 ]
 Retry = Annotated[
-    str | None, typer.Option(help="failed: try again what could not be read the last time.")
+    str | None,
+    option(
+        panels.OUTPUT,
+        about="failed: retry what could not be read in an earlier run.",
+        complete=values("failed"),
+        metavar="WHAT",
+    ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Delete what this command has made before.")
+    bool,
+    option(
+        panels.OUTPUT, "--overwrite", about="Delete what this command wrote before and start anew."
+    ),
 ]
 Verify = Annotated[
-    bool, typer.Option("--verify", help="Only check the dataset folder's files and tables.")
+    bool,
+    option(
+        panels.OUTPUT,
+        "--verify",
+        about="Only check the dataset folder's files and tables; extract nothing.",
+    ),
 ]

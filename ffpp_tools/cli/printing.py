@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ffpp_tools.splits.shortcuts import ProbeResult
     from ffpp_tools.store.missing_crops import MissingCrops
 
-SHOWN = 20  # rows of a table that has more in a file
-FAR_OFF = 0.05  # of all samples in a split, from what was asked, that is worth a word
+SHOWN = 20  # rows printed of a longer table
+FAR_OFF = 0.05  # deviation of a split's share of all samples that is reported
 
 
 def _add(table: Table, *cells: object) -> None:
@@ -48,8 +48,8 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
         print_table(table)
     if more := found.attrs.get("not_listed"):
         print_line(
-            f"  {more:,} more pairs of near-identical stills are not listed: each still is listed "
-            f"with its {MOST_LISTED} nearest, and with what else ties it to others"
+            f"  {more:,} more pairs of near-identical stills are not listed: the table has the "
+            f"{MOST_LISTED} nearest of each still, and the pairs that connect its group"
         )
     wrong = mislabelled_pairs(found, read_frames(dataset))
     for row in wrong.head(SHOWN).itertuples():
@@ -62,12 +62,12 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
         print_line(f"  and {len(wrong) - SHOWN} more such pairs", "yellow")
     if lost := find_missing_crops(dataset, read_faces(dataset)["path"]):
         print_line(f"  {lost}; manifests made now leave these crops out", "yellow")
-    what = "every one of them, with its partner" if len(found) else "nothing is there twice"
+    what = "all duplicates" if len(found) else "no duplicates"
     print_line(f"{what}: {dataset}/duplicates.parquet")
 
 
 def identities(found: Identities, dataset: Path) -> None:
-    """Who looks like whom, and how often that is wrong."""
+    """Who matches whom, and how often a match is wrong."""
     from ffpp_tools.grouping.match_rates import (
         expected_false_matches_text,
         false_match_rate_text,
@@ -80,14 +80,14 @@ def identities(found: Identities, dataset: Path) -> None:
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
     if len(tied):
         print_table(table)
-    print_line(f"{len(tied)} of {len(found.table)} clips, people and stills look like another one")
+    print_line(f"{len(tied)} of {len(found.table)} clips, people and stills match another one")
     for said in (miss_rate_text, false_match_rate_text, expected_false_matches_text):
         print_line(f"  {said(found.matching)}")
-    print_line(f"all of it: {dataset}/identities.parquet")
+    print_line(f"full table: {dataset}/identities.parquet")
 
 
 def manifest(made: Manifest) -> None:
-    """How many samples and groups of people each split has, and what was left out."""
+    """How many samples and identity groups each split has, and what was left out."""
     info = made.info
     table = Table("class", "label", *info["counts"], "available")
     for name, label in made.classes.items():
@@ -95,24 +95,24 @@ def manifest(made: Manifest) -> None:
         _add(table, name, label, *counts, str(info.get("available", {}).get(name, "")))
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
-        _add(table, f"groups of people behind {kind}", "", *counts, "")
+        _add(table, f"identity groups of {kind}", "", *counts, "")
     print_table(table)
     _ratios(info)
     if unused := info.get("unused"):
         listed = ", ".join(f"{name} ({counted(n, 'frame')})" for name, n in unused.items())
-        print_line(f"  in the dataset, and not in this mode: {listed}; --include takes them in")
+        print_line(f"  in the dataset but not in this mode: {listed}; --include adds them")
     _compressions(info)
     if (untested := info.get("untested")) and untested["groups"]:
         some = ", ".join((untested["with_clips"] + untested["of_stills"])[:3])
         print_line(
-            f"  {untested['groups']} identity groups are in no fold's test split, which holds as "
-            f"many of every class as the scarcest has: {some}{', …' * (untested['groups'] > 3)}",
+            f"  {untested['groups']} identity groups are in no fold's test split, where the "
+            f"smallest class limits the size of all: {some}{', …' * (untested['groups'] > 3)}",
             "yellow",
         )
         if only_others := untested["without_test_samples"]:
             print_line(
-                f"  of them, {only_others} are only in fakes of other methods than "
-                f"{info['settings']['leave_out']}, which no test split holds",
+                f"  {only_others} of them appear only in fakes of methods other than "
+                f"{info['settings']['leave_out']}, which are in no test split",
                 "yellow",
             )
     for gone in info["removed"][:SHOWN]:
@@ -121,10 +121,11 @@ def manifest(made: Manifest) -> None:
             f"{gone['reason']}, {gone['because_of']} is in {gone['kept']}"
         )
     if len(info["removed"]) > SHOWN:
-        print_line(f"  and {len(info['removed']) - SHOWN} more: manifest.json names them")
+        print_line(f"  and {len(info['removed']) - SHOWN} more: manifest.json lists them")
     if info.get("unlisted"):
         print_line(
-            f"  {info['unlisted']} samples of clips on none of the lists were left out", "yellow"
+            f"  {info['unlisted']} samples were left out: their clips are in no official list",
+            "yellow",
         )
     doubtful = info["audit"]["leaks"] or info["audit"].get("confounded")
     print_line(info["summary"], "yellow" if doubtful else None)
@@ -146,13 +147,13 @@ def _compressions(info: dict[str, Any]) -> None:
         print_line(f"  {split}: {each}")
     if (accuracy := info["audit"].get("still_accuracy", 0.5)) > 0.5:
         print_line(
-            f"  whether it is a photograph or of a video tells fake from real with {accuracy:.0%} "
+            f"  telling photographs from video frames separates fake from real with {accuracy:.0%} "
             f"accuracy (chance: 50%)"
         )
     for compression, gone in info.get("unused_compressions", {}).items():
         print_line(
             f"  {compression} was left out ({counted(gone['samples'], 'sample')}): "
-            f"{' and '.join(gone['lacking'])} has none of it, which would tell the classes apart",
+            f"{' and '.join(gone['lacking'])} has none of it, so it would reveal the class",
             "yellow",
         )
     if free := info.get("unbalanced"):
@@ -167,7 +168,7 @@ def _compressions(info: dict[str, Any]) -> None:
 
 
 def _ratios(info: dict[str, Any]) -> None:
-    """A word where whole groups of people could not be divided as was asked."""
+    """Say where whole identity groups could not be split by the ratios."""
     settings, counts = info["settings"], info["counts"]
     asked = settings.get("ratios")
     whole = not (settings.get("leave_out") or settings.get("folds"))
@@ -178,14 +179,14 @@ def _ratios(info: dict[str, Any]) -> None:
     if max(abs(share - wish) for share, wish in zip(shares, asked, strict=True)) > FAR_OFF:
         got, wanted = ("/".join(f"{100 * x:.0f}" for x in xs) for xs in (shares, asked))
         print_line(
-            f"  divided {got}, not {wanted}: people stay together, and they are few; "
-            f"--folds N tests on everybody in turn",
+            f"  split {got}, not {wanted}: identity groups stay whole, and there are few of them; "
+            f"--folds N tests on every group in turn",
             "yellow",
         )
 
 
 def audit(found: Audit, lost: MissingCrops) -> None:
-    """What is in several splits, and what is missing."""
+    """Leaks between splits, and missing crops."""
     from ffpp_tools.splits.audit import ALL_REASONS
 
     if found.crossings:
@@ -195,7 +196,7 @@ def audit(found: Audit, lost: MissingCrops) -> None:
             _add(table, ALL_REASONS[c.reason], str(c.count), splits, " and ".join(c.example))
         print_table(table)
     for split in found.unequal:
-        print_line(f"  {split}: its classes are not equally large", "yellow")
+        print_line(f"  {split}: its classes differ in size", "yellow")
     if lost:
         print_line(f"  {lost}", "yellow")
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in found.miss_rates.items())
@@ -203,20 +204,20 @@ def audit(found: Audit, lost: MissingCrops) -> None:
 
 
 def shortcut_table(answers: list[ProbeResult]) -> None:
-    """What cheap properties alone reach."""
+    """How well cheap properties alone predict the class."""
     headings = ("cheap properties alone tell", "AUC", "AUC at 128 px", "groups", "samples")
     table = Table(*headings, "most by")
     for a in answers:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
         _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     print_table(table)
-    print_line("a network's figure means little until it is well above these")
+    print_line("a network's result means something only if it is well above these")
 
 
 def identity_path(
     tables: Dataset, tied: pd.DataFrame, a: str, b: str
 ) -> list[tuple[str, str, str, str]]:
-    """The chain of ties between two samples, clips or stills, by a manifest's own ties.
+    """The chain of edges between two samples, clips or stills, by a manifest's own edges.
 
     Returns:
         The path, as `groups.shortest_path` returns it; empty if none is in the manifest.
@@ -228,18 +229,18 @@ def identity_path(
     chain = found_by(tied, one, other)
     outside = [] if chain else found_by(tables.ties, one, other)
     if one == other:
-        print_line(f"{a} and {b} are both of {one}")
+        print_line(f"{a} and {b} both belong to {one}")
     elif not chain:
-        print_line(f"nothing that is known ties {one} to {other} in this manifest")
+        print_line(f"no known link between {one} and {other} in this manifest")
     if outside:
-        print_line("in the dataset, by way of fakes that the manifest does not hold:")
+        print_line("in the dataset, linked by fakes that are not in the manifest:")
     for start, end, reason, detail in chain or outside:
         print_line(f"{start} - {end}: {REASONS[reason]}{f' ({detail})' if detail else ''}")
     return chain
 
 
 def findings(found: Sequence[Finding]) -> None:
-    """What was looked at, and below it what to do."""
+    """Each finding, and below it how to fix it."""
     styles = {"ok": "green", "note": "yellow", "problem": "bold red"}
     table = Table("", "what", "found", show_header=False, box=None)
     for f in found:
@@ -265,15 +266,15 @@ def extraction(summary: Summary) -> None:
     for error in failed["error"].unique()[:10]:
         print_line(f"  {error}", style="yellow")
     if len(failed):
-        what = "could not be read, or came without original or mask"
+        what = "could not be read, or lack their original or mask"
         frames = counted(len(failed), "frame")
-        print_line(f"  {frames} {what}; `--retry failed` tries again", "yellow")
+        print_line(f"  {frames} {what}; `--retry failed` retries them", "yellow")
     unchanged = summary.frames[summary.frames["status"] == "unchanged_fake"]
     for by, rows in unchanged.groupby("unchanged_by"):
         why = {
-            "mask": "their masks are empty, or on somebody else",
+            "mask": "their masks are empty or cover another person",
             "pixels": "their faces differ from their originals' by no more than compression noise",
-        }.get(str(by), "an older version found so")
+        }.get(str(by), "found by an older version")
         clips = nodes(rows).value_counts()
         some = ", ".join(f"{name} ({n})" for name, n in clips.head(3).items())
         print_line(
@@ -284,5 +285,5 @@ def extraction(summary: Summary) -> None:
         print_line(f"  {warning}", style="yellow")
     print_line(
         f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; "
-        f"{summary.dataset}/frames.parquet lists every planned frame and what became of it"
+        f"{summary.dataset}/frames.parquet lists every planned frame and its outcome"
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ffpp_tools.cli import printing
-from ffpp_tools.cli.options import CPUS, Processes, ShowFaces
+from ffpp_tools.cli import panels, printing
+from ffpp_tools.cli.completion import CATEGORIES, COMPRESSIONS, METHODS, MODES, RECIPES
+from ffpp_tools.cli.options import CPUS, Processes, ShowFaces, option
 from ffpp_tools.console import log, print_json, print_line
 from ffpp_tools.errors import FfppError
 
@@ -18,18 +18,16 @@ def clean(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     workers: Processes = CPUS,
 ) -> None:
-    """Find unreadable, identical and near-identical stills and clips; nothing is deleted.
+    """Find unreadable files, duplicates and near-duplicates of stills and clips; delete nothing.
 
-    Manifests that are made afterwards leave out what is there twice in one category, and keep the
-    rest in one split.
+    Manifests made afterwards leave out duplicates within a category and keep other duplicates in
+    one split.
 
     Example: ffpp-clean dataset
     """
-    from ffpp_tools.grouping.dedupe import find_duplicates as find
-    from ffpp_tools.store.locks import folder_lock
+    from ffpp_tools.api import clean as find_duplicates
 
-    with folder_lock(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
-        found = find(dataset, workers)
+    found = find_duplicates(dataset, workers=workers)
     log.keep(dataset)
     printing.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
@@ -41,26 +39,29 @@ def identify(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     distance: Annotated[
         float | None,
-        typer.Option(help="Maximum distance of a same-person match.", show_default="0.52"),
+        option(
+            panels.DATA,
+            about="Maximum embedding distance for a same-person match.",
+            default="0.52",
+            metavar="X",
+        ),
     ] = None,
     workers: Processes = CPUS,
 ) -> None:
-    """Find people who are in several clips or stills, by face embeddings.
+    """Find people who appear in several clips or stills, by face embeddings.
 
-    Manifests that are made afterwards keep them in one split. Some people are missed, and some
-    different people matched: how many is measured on people whom an identity file names.
+    Manifests made afterwards keep each person in one split. Some matches are missed and some are
+    false; both rates are measured on people named in an identity file.
 
     Example: ffpp-identify dataset --workers 8
     """
     import dataclasses
 
+    from ffpp_tools.api import identify as match_identities
     from ffpp_tools.grouping.identity import MAX_DISTANCE
-    from ffpp_tools.grouping.identity import identify as find
-    from ffpp_tools.store.locks import folder_lock
 
     chosen = MAX_DISTANCE if distance is None else distance
-    with folder_lock(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
-        found = find(dataset, workers, chosen)
+    found = match_identities(dataset, distance=chosen, workers=workers)
     log.keep(dataset)
     printing.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())
@@ -73,49 +74,104 @@ def split(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")] = Path("dataset"),
     mode: Annotated[
         str | None,
-        typer.Option(
-            help="Label space: multiclass (7), videos (5) or binary.", show_default="multiclass"
+        option(
+            panels.SPLITS,
+            about="Classes to tell apart: multiclass (7), videos (5) or binary.",
+            default="multiclass",
+            complete=MODES,
+            metavar="NAME",
         ),
     ] = None,
     recipe: Annotated[
         str,
-        typer.Option(
-            help="Rule of selection: grouped, holdout, paper, official, official-clean, 140k, "
-            "dcgan, or a TOML file of your own."
+        option(
+            panels.SPLITS,
+            about="How samples are selected and split: grouped, holdout, paper, official, "
+            "official-clean, 140k, dcgan, or a TOML file of your own.",
+            complete=RECIPES,
+            metavar="NAME",
         ),
     ] = "grouped",
     out: Annotated[
         Path | None,
-        typer.Option(help="Manifest folder.", show_default="in data_manifests, by mode and recipe"),
+        option(
+            panels.OUTPUT,
+            about="Manifest folder.",
+            default="in data_manifests, named after mode and recipe",
+        ),
     ] = None,
     ratios: Annotated[
         str | None,
-        typer.Option(help="train/val/test.", show_default="80/5/15 for binary, else 84/4/12"),
+        option(
+            panels.SPLITS,
+            about="Ratios of train/val/test.",
+            default="80/5/15 for binary, else 84/4/12",
+            metavar="A/B/C",
+        ),
     ] = None,
     per_class: Annotated[
-        int | None, typer.Option(min=3, help="So many samples of each class in all.")
+        int | None,
+        option(
+            panels.SPLITS,
+            about="Number of samples per class, over all splits.",
+            default="set by the recipe",
+            metavar="N",
+            min=3,
+        ),
     ] = None,
     include: Annotated[
-        list[str] | None, typer.Option(help="A further category, such as FaceShifter.")
+        list[str] | None,
+        option(
+            panels.DATA,
+            about="Further category to include, such as FaceShifter. Can be repeated.",
+            complete=CATEGORIES,
+            metavar="NAME",
+        ),
     ] = None,
     compression: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Only clips of this compression, such as c40; may be repeated.",
-            show_default="all that every class has",
+        option(
+            panels.DATA,
+            about="Compression of clips to use, such as c40. Can be repeated.",
+            default="all that every class has",
+            complete=COMPRESSIONS,
+            metavar="NAME",
         ),
     ] = None,
     leave_out: Annotated[
-        str | None, typer.Option(help="Train on the other methods and test on this one (binary).")
+        str | None,
+        option(
+            panels.SPLITS,
+            about="Method to hold out: test on it and train on the other methods (binary only).",
+            complete=METHODS,
+            metavar="METHOD",
+        ),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=3, help="So many manifests, each testing on other people.")
+        int | None,
+        option(
+            panels.SPLITS,
+            about="Number of cross-validation folds, each a manifest that tests on other people.",
+            metavar="N",
+            min=3,
+        ),
     ] = None,
     shrink: Annotated[
-        bool, typer.Option("--shrink", help="Scale all classes down to what the data can fill.")
+        bool,
+        option(
+            panels.SPLITS,
+            "--shrink",
+            about="Reduce all classes to the size that the data can fill.",
+        ),
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Another seed, other people in val and test.")
+        int,
+        option(
+            panels.SPLITS,
+            about="Random seed of which people are in val and test.",
+            metavar="N",
+            min=0,
+        ),
     ] = 0,
     faces: ShowFaces = True,
 ) -> None:
@@ -151,16 +207,25 @@ def audit(
     manifest: Annotated[Path, typer.Argument(help="Manifest folder.")],
     why: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Say what ties two samples, clips or stills, and stop."),
+        option(
+            panels.EVALUATION,
+            about="Print how two samples, clips or stills are linked in the group graph, and exit.",
+            metavar="A B",
+        ),
     ] = None,
     probe: Annotated[
-        bool, typer.Option(help="Also measure what cheap properties give away; reads the crops.")
+        bool,
+        option(
+            panels.EVALUATION,
+            about="Also measure how well simple image properties predict the class; reads the "
+            "crops.",
+        ),
     ] = True,
     workers: Processes = CPUS,
 ) -> None:
-    """Look for people in several splits, lost crops, and shortcuts; status 1 on the first two.
+    """Check a manifest for leaks, missing crops and shortcuts; exit status 1 on the first two.
 
-    Duplicates and identities that were found since the manifest was made count as well.
+    Includes duplicates and identities that were found after the manifest was made.
 
     Example: ffpp-audit data_manifests/videos
 
@@ -216,5 +281,7 @@ def _parse_ratios(text: str | None) -> tuple[float, float, float] | None:
     try:
         train, val, test = (float(part) for part in text.split("/"))
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not like 80/5/15", param_hint="--ratios") from error
+        raise typer.BadParameter(
+            f"{text!r} is not of the form 80/5/15", param_hint="--ratios"
+        ) from error
     return train, val, test

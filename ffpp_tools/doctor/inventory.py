@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.errors import DecodeError, FfppError, SizeError
 from ffpp_tools.files import exists, special_file_kind
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS
 from ffpp_tools.sources import official_lists
 from ffpp_tools.sources.clip import FFPP_YOUTUBE, Clip
 from ffpp_tools.sources.faceforensics import find_clips

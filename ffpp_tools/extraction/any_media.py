@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ffpp_tools import MAX_PIXELS
 from ffpp_tools.errors import DecodeError, SettingsError, TableError
 from ffpp_tools.extraction.clip_faces import RelatedData, faces_by_frame
 from ffpp_tools.extraction.clips import open_clip
@@ -16,6 +15,7 @@ from ffpp_tools.extraction.stills import read_still
 from ffpp_tools.faces import crop, detect
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import Box, Face, FindSettings
+from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.sources.clip import NATIVE, Clip
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Image, Picture

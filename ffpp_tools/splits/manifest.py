@@ -108,13 +108,14 @@ class Manifest:
     sha256: str = ""  # of manifest.json as it was read, which holds the hashes of the CSV files
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: str | Path) -> Manifest:
         """The manifest in `folder`.
 
         Raises:
             TableError: none there, or manifest.json is damaged.
             FormatError: a newer release wrote it.
         """
+        folder = Path(folder)
         path = folder / "manifest.json"
         try:
             data = regular_file(path).read_bytes()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.errors import DecodeError, SettingsError
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffpp_tools import MAX_FRAME_PIXELS
 from ffpp_tools.errors import DecodeError
+from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS
 from ffpp_tools.video import bitstream, display_order, truncation
 from ffpp_tools.video.container import ffmpeg_message, open_container, video_stream
 from ffpp_tools.video.display_order import Packet

@@ -1,26 +1,20 @@
 """The packages as a whole: what importing costs, what is declared, what is shipped."""
 
+import ast
 import importlib
-import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
 import classify
 import data_manifests
 import ffpp_tools
-
-ROOT = Path(__file__).parents[2]
-MODULES = sorted(
-    module.name
-    for package in (ffpp_tools, classify)
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-)
+from tests.helpers.project import MODULES, ROOT
 
 
 def imported_by(statement):
@@ -64,6 +58,32 @@ def test_the_lock_file_holds_every_declared_dependency():
     declared = [*project["dependencies"], *extras["dev"], *extras["docs"]]
     locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
     assert {re.split(r"[><=\[]", d)[0] for d in declared} <= locked
+
+
+def imported(folder):
+    """The distributions whose modules the code of a folder imports, looks for or loads."""
+    names = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "find_spec":
+                names |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+    owners = packages_distributions()
+    known = {n for name in names for n in owners.get(name.split(".")[0], ())}
+    return {name.lower().replace("_", "-") for name in known}
+
+
+def test_every_dependency_is_declared_and_every_declared_one_is_used():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[><=\[]", d)[0] for d in project["dependencies"]}
+    used = imported("ffpp_tools") | imported("classify") | imported("data_manifests")
+    optional = {"ai-edge-litert", "distributed", "jax", "tensorboard", "torch"}  # extras, backends
+    # face-recognition brings dlib and its models; setuptools is there for the models' own import.
+    assert used - declared - optional <= {"ffpp-tools", "dlib-bin", "face-recognition-models"}
+    assert declared - used == {"face-recognition", "setuptools"}
 
 
 def test_what_is_not_code_is_shipped_too():

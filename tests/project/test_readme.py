@@ -11,8 +11,7 @@ from typing import NamedTuple
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.project.test_distribution import copied_tree
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT, copied_tree
 
 pytestmark = pytest.mark.slow
 
@@ -29,15 +28,9 @@ SUBSTITUTES = (
         "to the network drawn people look alike",
     ),
     (
-        'Path("runs/b0"))',
-        'Path("runs/b0"), TrainSettings(arch="sepconv", weights="none", size=32, epochs=1))',
+        '"runs/b0")',
+        '"runs/b0", classify.TrainSettings(arch="sepconv", size=32, epochs=1))',
         "no network, no time",
-    ),
-    (
-        "from classify.training.train import train",
-        "from classify.training.settings import TrainSettings\n"
-        "from classify.training.train import train",
-        "for the line above",
     ),
 )
 # What a block begins with that is not run, and why.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.project.test_package import MODULES, ROOT
+from tests.helpers.project import MODULES, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +141,7 @@ def test_comments_and_doctests_are_shown_as_what_they_are(site):
     assert "<blockquote>" not in text
 
 
-def test_the_readmes_python_names_lead_to_the_reference(site):
+def test_exported_names_lead_to_the_reference(site):
     text = page(site, "reference/index.html")
-    assert 'href="classify.html#classify.training.train.train"' in text
-    assert 'href="ffpp_tools.html#ffpp_tools.extraction.pipeline.extract_dataset"' in text
+    assert 'href="classify.html#classify.api.train"' in text
+    assert 'href="ffpp_tools.html#ffpp_tools.splits.manifest.Manifest"' in text

@@ -1,4 +1,4 @@
-"""What is said of runs, and of files by them: parse, call one function, print."""
+"""The commands that evaluate and use trained networks: parse, call one function, print."""
 
 from __future__ import annotations
 
@@ -9,43 +9,58 @@ from typing import Annotated
 import typer
 
 from classify.cli import printing
+from classify.cli.options import RunFolder, Split
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
-from ffpp_tools.cli.options import ShowFaces
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import values
+from ffpp_tools.cli.options import ShowFaces, option
 from ffpp_tools.console import counted, log, print_json, print_line, progress
 from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
 
 
 def report(
     run: Annotated[
-        Path | None, typer.Argument(help="Run folder.", show_default="none: --predictions")
+        Path | None,
+        typer.Argument(help="Run folder.", show_default="none with --predictions"),
     ] = None,
-    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    split: Split = "test",
     manifest: Annotated[
         Path | None,
-        typer.Option(
-            help="Judge on this manifest: other compression, other data.",
-            show_default="the run's own",
+        option(
+            panels.DATA,
+            about="Manifest to evaluate on instead, such as one of another compression or dataset.",
+            default="the run's own",
         ),
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            help="Judge a CSV file of anybody's detector instead of a run: face_id or path of each "
-            "crop, or clip of whole clips, and p_fake or p_<class> for every class of --manifest."
+        option(
+            panels.DATA,
+            about="CSV file with the predictions of any detector, to evaluate instead of a run. "
+            "Columns: face_id or path of each crop, or clip for whole clips; and p_fake, or "
+            "p_<class> for every class of --manifest.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --predictions: where to.", show_default="<file>-report beside it"),
+        option(
+            panels.OUTPUT,
+            about="Folder to write to; only with --predictions.",
+            default="<file>-report, beside the file",
+        ),
     ] = None,
     robustness: Annotated[
         bool,
-        typer.Option("--robustness", help="Also on the same crops, compressed, blurred, noisy."),
+        option(
+            panels.EVALUATION,
+            "--robustness",
+            about="Also evaluate on compressed, blurred and noisy versions of the crops.",
+        ),
     ] = False,
     faces: ShowFaces = True,
 ) -> None:
-    """Judge a run, or anybody's predictions: per manipulation, per frame and per clip.
+    """Evaluate a run, or any detector's predictions: per manipulation, per frame and per clip.
 
     Example: classify report runs/b0
 
@@ -62,17 +77,19 @@ def report(
     if predictions:
         if run or robustness:
             raise ClassifyError(
-                "--predictions takes no run folder and no --robustness: leave those out"
+                "--predictions cannot be combined with a run folder or --robustness"
             )
         if other is None:
             raise ClassifyError(
-                "--predictions needs --manifest, which says what each face or clip is"
+                "--predictions needs --manifest, which gives the class of each face or clip"
             )
         made = report_on_file(predictions, other, split, out, faces=faces)
     elif run is None:
         raise ClassifyError("name a run folder, or --predictions FILE")
     elif out:
-        raise ClassifyError("--out goes with --predictions: a run's report lies in its folder")
+        raise ClassifyError(
+            "--out works only with --predictions: a run's report is in its run folder"
+        )
     else:
         found = LoadedRun.read(run)
         start_keras()
@@ -83,30 +100,36 @@ def report(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of them.")],
+    run: RunFolder,
+    paths: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of them.")],
     every: Annotated[
         int | None,
-        typer.Option(
-            help="Look at every so many frames of a video.",
-            show_default="as in the data it was trained on",
+        option(
+            panels.DATA,
+            about="Use every Nth frame of a video.",
+            default="as in the training data",
+            metavar="N",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.", show_default="<run>/predicted, or the next"),
+        option(
+            panels.OUTPUT, about="Folder to write to.", default="<run>/predicted, numbered if taken"
+        ),
     ] = None,
     max_pixels: Annotated[
         int | None,
-        typer.Option(
+        option(
+            panels.MACHINE,
+            about="Maximum size of an image or frame, in pixels. Larger files are rejected.",
+            default="8192 × 8192 for an image, 8192 × 4320 for a video",
+            metavar="N",
             min=1,
-            help="Refuse pictures and videos that declare more pixels a frame.",
-            show_default="8192 × 8192 of a picture, 8192 × 4320 of a video",
         ),
     ] = None,
     faces: ShowFaces = True,
 ) -> None:
-    """Say of pictures and videos whether the faces in them are fake, person by person.
+    """Predict for each person in images and videos whether the face is fake.
 
     Example: classify predict runs/b0 video.mp4 photographs/
     """
@@ -131,7 +154,7 @@ def predict(
         log.keep(folder)
         for remark in remarks:
             print_line(remark)
-        for path in progress("looking")(media, len(media)):
+        for path in progress("predicting")(media, len(media)):
             one = classify_file(path, classifier)
             files.add(one)
             made.append(replace(one, faces=(), frames=one.frames[:0]))  # no more than is printed
@@ -140,7 +163,7 @@ def predict(
     verdicts = [as_dict(one) for one in made]
     print_json({"folder": folder, "about": said, "verdicts": verdicts, "remarks": remarks})
     if failed := [v for v in made if v.status == "unreadable"]:
-        others = f"; {folder}/verdicts.jsonl says why of the others" if len(failed) > 1 else ""
+        others = f"; {folder}/verdicts.jsonl lists the others" if len(failed) > 1 else ""
         raise ClassifyError(
             f"{len(failed)} of {counted(len(made), 'file')} could not be read: "
             f"{failed[0].error}{others}"
@@ -148,8 +171,8 @@ def predict(
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    run: RunFolder,
+    split: Split = "test",
     faces: ShowFaces = True,
 ) -> None:
     """Show where a network looks: Grad-CAM maps of faces of every class, and their means.
@@ -178,16 +201,19 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     on: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--matrix", help="A manifest to judge every run on; say it again for every further one."
+        option(
+            panels.DATA,
+            "--matrix",
+            metavar="PATH",
+            about="Manifest to evaluate every run on. Repeat it for a table of runs by manifests.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.", show_default="comparison, or the next"),
+        option(panels.OUTPUT, about="Folder to write to.", default="comparison, numbered if taken"),
     ] = None,
 ) -> None:
-    """Put runs beside each other: accuracy, recall, AUC, size, speed; or runs by manifests.
+    """Compare runs by accuracy, recall, AUC, size and speed, or by their AUC on several manifests.
 
     Example: classify compare runs/b0 runs/xception
 
@@ -220,16 +246,25 @@ def compare(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: RunFolder,
     kind: Annotated[
-        str, typer.Option("--format", help="saved-model (TensorFlow) or litert (small devices).")
+        str,
+        option(
+            panels.OUTPUT,
+            "--format",
+            about="File format: saved-model (TensorFlow) or litert (mobile and embedded devices).",
+            complete=values("saved-model", "litert"),
+            metavar="NAME",
+        ),
     ] = "saved-model",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to.", show_default="<run>/<format>, or the next"),
+        option(
+            panels.OUTPUT, about="Folder to write to.", default="<run>/<format>, numbered if taken"
+        ),
     ] = None,
 ) -> None:
-    """Write a network for other programs, and check it in its own runtime.
+    """Export a network for other programs, and check the file in its own runtime.
 
     Example: classify export runs/b0 --format litert
     """
