@@ -181,9 +181,9 @@ def remarks(
         category, groups = evaluation.fewest
         if groups < FEW_GROUPS:
             texts.append(
-                f"{category} has only {counted(groups, 'identity group')} in this split, the "
-                f"fewest of all categories. With fewer than {FEW_GROUPS}, intervals are "
-                f"unreliable, and results on other people could be very different."
+                f"The split has only {counted(groups, 'independent identity group')} of "
+                f"{category}, the fewest of all categories. With fewer than {FEW_GROUPS}, "
+                f"intervals are unreliable, and results on other people could be very different."
             )
         texts += _bias_remarks(evaluation)
     if limitations := manifest.info["audit"]["not_known"]:
