@@ -83,8 +83,8 @@ def compare(runs: Sequence[Run], progress: ProgressFactory | None = None) -> Com
     """Evaluate runs on the test splits of their manifests and time their networks.
 
     Runs are ordered by AUC on their own validation splits, so that the first two, whose difference
-    on test is reported, are not selected on test. Runs without validation come last. Only if no
-    run has a validation split, the order is that of AUC on test, and the first note says so.
+    on test is reported, are not selected on test. Runs without a validation split come last. If no
+    run has one, the order is by AUC on test, and the first note says so.
 
     Args:
         runs: two or more runs.
@@ -155,14 +155,14 @@ def _order_notes(table: pd.DataFrame, validation: Mapping[str, Scores | None]) -
     without = [name for name, auc in table[["run", "val_auc"]].to_numpy() if math.isnan(auc)]
     if len(without) == len(table):
         return [
-            "NO RUN HAS A VALIDATION SPLIT, so the order is that of AUC on test: the first run is "
+            "NO RUN HAS A VALIDATION SPLIT, so the order is by AUC on test: the first run is "
             "selected on test, and its lead over the others is inflated."
         ]
     notes = []
     if without:
         notes.append(
             f"{', '.join(without)}: no AUC on validation (a refit was trained on that split, or it "
-            f"lacks fakes or reals). These runs come last, whatever their performance."
+            f"lacks fakes or reals). These runs come last, regardless of their performance."
         )
     first = str(table["run"][0])
     others = [

@@ -101,13 +101,13 @@ def jackknife_estimates(
     Args:
         groups: (n,) identity group of each sample.
         kinds: (n,) kind of each sample, or one kind for all. The kind with the fewest groups
-            decides whether an interval is reliable: stills of forty people with the video of one
-            person are no more reliable than one person.
+            decides whether an interval is reliable: stills of forty people and video of one person
+            give no more reliable an interval than one person.
         measures: computes the metrics; they are from 0 to 1 unless named below.
         categories: (n,) category of each sample, from which the strata are formed; `kinds` by
             default.
         losses: names of metrics from 0 to the log loss of `backend.LEAST_PROBABILITY`.
-        differences: name of a metric that may be negative → name of one of the two metrics
+        differences: names of metrics that are differences and may be negative → name of the metric
             subtracted, which is from 0 to 1.
         quantiles: names of metrics at a threshold that depends on the samples' scores.
     """

@@ -39,15 +39,15 @@ FALSE_POSITIVE_RATES = (0.01, 0.05)
 # 1 %, 200 at 5 %. With fewer groups, the threshold depends on the few highest-scoring reals of the
 # same split and recall is overestimated: for simulated clips with recall 0.49 at 5 %, by 0.040,
 # 0.024 and 0.003 with 30, 60 and 120 groups. The false positives themselves must come from at least
-# half as many groups, so that stills, if none of them scores high, do not make up for few clips.
+# half as many groups, so that stills that all score low do not make up for too few clips.
 RESOLVING_GROUPS = 10
 MEASURES = {
     "accuracy": "share of samples whose most probable class is the actual class",
     "balanced_accuracy": "mean recall over the classes",
-    "auc": "probability that a fake scores above a real; all fakes against all reals",
+    "auc": "probability that a fake scores above a real; all reals",
     "auc_against_originals": "mean over the manipulations of the AUC of each against its originals",
-    "average_precision": "area under the precision-recall curve; all fakes against all reals",
-    "eer": "error rate at which fakes and reals are missed equally; all fakes against all reals",
+    "average_precision": "area under the precision-recall curve; all reals",
+    "eer": "error rate at the threshold where it is equal for fakes and reals; all reals",
     "recall_at_1_percent": "share of fakes classified as fake if at most 1 % of all reals are",
     "recall_at_5_percent": "the same at 5 %",
     "log_loss": "mean of -log of the probability of the actual class",

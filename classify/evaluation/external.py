@@ -81,8 +81,8 @@ def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores
         kind = "faces" if rows.unit == "face" else "clips"
         raise ClassifyError(
             f"{path}: no probability for {len(names)} of the {len(scores)} {kind} of "
-            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Give each of them "
-            f"one: dropping hard samples would overestimate performance."
+            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Add them: "
+            f"dropping hard samples would overestimate performance."
         )
     if split == "val":
         return scores, None
@@ -132,8 +132,8 @@ def _read(path: Path, manifest: Manifest, expected: pd.DataFrame) -> pd.DataFram
         fields, values = (next(csv.reader([x], delimiter=separator), []) for x in (header, first))
         if any(values[len(fields) :]):
             raise ClassifyError(
-                f"{path}, line 2 has {len(values)} fields, but the header {len(fields)}. If the "
-                f"file has decimal commas, use decimal points, or separate columns by ;"
+                f"{path}, line 2 has {len(values)} fields, but the header has "
+                f"{len(fields)}. If it has decimal commas, use points, or separate columns by ;"
             )
         names = _column_names([*fields, *values[len(fields) :]], manifest, expected)
         if repeated := sorted({name for name in names if name and names.count(name) > 1}):

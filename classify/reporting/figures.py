@@ -22,7 +22,7 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#b
 
 
 def cost(table: pd.DataFrame) -> Figure:
-    """Plot accuracy of runs over time per image; the area of a disc is the number of parameters."""
+    """Plot accuracy of runs over time per image; discs grow with the number of parameters."""
     drawing, axes = figure(7, 4.6)
     time_ms = 1000 / table["images_per_second"]
     sizes = 30 + 600 * table["parameters"] / table["parameters"].max()

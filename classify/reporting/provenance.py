@@ -43,10 +43,10 @@ MONITORED = {
     "val_log_loss": "validation log loss",
     "val_loss": "validation loss (including the regularisation of the head)",
 }
-NEARLY_NONE = 0.02  # up to this share of samples, a label counts as nearly never given
-GIVES_AWAY = 0.8  # from this AUC on, low-level features at the network's scale are remarked upon
-UPSIDE_DOWN = 0.3  # below this AUC, scores without an interval may be probabilities of real
-NEVER_MORE = 0.02  # below this range of scores, a detector does not discriminate
+NEARLY_NONE = 0.02  # a label given to at most this share of the samples is remarked upon
+GIVES_AWAY = 0.8  # an AUC of low-level features, at the network's scale, that warrants a remark
+UPSIDE_DOWN = 0.3  # a lower AUC, if it has no interval, suggests that the scores are P(real)
+NEVER_MORE = 0.02  # a detector whose scores have a smaller range does not discriminate
 
 
 def of_run(run: Run, manifest: Manifest, split: str, operating_point: OperatingPoint) -> str:

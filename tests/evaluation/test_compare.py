@@ -121,7 +121,7 @@ def test_the_first_note_says_if_the_order_is_by_test(runs, monkeypatch, tmp_path
     found = compare([refitted(run) for run in runs[:2]])
     assert found.table["run"].tolist() == ["long", "short"]
     assert found.ordered_by == "test"
-    assert "the order is that of AUC on test" in found.notes[0]
+    assert "the order is by AUC on test" in found.notes[0]
     write_comparison(tmp_path, found)
     assert json.loads((tmp_path / "comparison.json").read_text())["ordered_by"] == "test"
     html = (tmp_path / "comparison.html").read_text()

@@ -295,7 +295,7 @@ def test_invalid_scores_per_clip_are_rejected(change, words, videos_manifest, tm
 
 def test_decimal_commas_between_commas_are_rejected(videos_manifest, tmp_path):
     (tmp_path / "p.csv").write_bytes(as_text(detector(videos_manifest, spread), comma=True))
-    with pytest.raises(ClassifyError, match="line 2 has 3 fields, but the header 2"):
+    with pytest.raises(ClassifyError, match="line 2 has 3 fields, but the header has 2"):
         read_predictions(tmp_path / "p.csv", videos_manifest, "test")
 
 
