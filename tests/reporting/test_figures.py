@@ -29,7 +29,7 @@ def test_a_roc_curve_is_drawn_for_each_manipulation_and_for_all():
 def test_calibration_is_shown_before_and_after_the_temperature():
     (axes,) = figures.calibration(judged(), 2.0).axes
     found = lines(axes)
-    assert list(found) == ["as they are", "temperature 2.000"]
+    assert list(found) == ["uncalibrated", "temperature 2.000"]
     before, after = (np.array(x) for x, _ in found.values())
     assert max(before) > max(after)  # a temperature above 1 brings probabilities nearer to half
 

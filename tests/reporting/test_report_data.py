@@ -29,7 +29,7 @@ def test_a_report_on_external_predictions_needs_neither_run_nor_validation(monke
     assert said[:2] == ["the provenance", "  a remark"]
     assert said[-1] == "report: theirs.csv-report/report.html"
     (frames, clips) = (x for x in said if x.startswith("per ") and "identity group" in x)
-    assert frames.startswith("per frame: 7 frames of ")
+    assert frames.startswith("per frame: 7 frames from ")
     assert clips.startswith("per clip: ")
 
 
