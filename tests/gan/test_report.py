@@ -50,7 +50,7 @@ def test_generated_faces_are_left_out_on_request(run, monkeypatch):
     assert len(faces) == sum(len(kept.faces) for kept in found.kept)
     reporting.make_report(run, "imagenet", faces=False)
     assert pictures_in(page) == [course]
-    assert "Faces were left out" in page.read_text()
+    assert "Faces are omitted" in page.read_text()
 
 
 def _means():

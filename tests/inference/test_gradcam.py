@@ -154,7 +154,7 @@ def test_explanations_without_faces_show_mean_maps_alone(run, tmp_path):
     assert pictures_in(tmp_path / "explain.html") == [
         base64.b64decode(face_uri(heat).partition("base64,")[2]) for heat in maps
     ]
-    assert "Faces were left out" in (tmp_path / "explain.html").read_text()
+    assert "Faces are omitted" in (tmp_path / "explain.html").read_text()
 
 
 def test_an_unknown_split_is_refused(run):
