@@ -8,18 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ffpp_tools.extraction.pipeline import Summary, extract_dataset, extract_still_dataset
+from ffpp_tools.extraction.pipeline import (
+    Summary,
+    copy_identities,
+    extract_clips,
+    extract_still_dataset,
+)
 from ffpp_tools.extraction.progress import tally_progress
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_guard import check_folder
 from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.identity import MAX_DISTANCE, Identities
 from ffpp_tools.grouping.identity import identify as match_identities
-from ffpp_tools.sources.clip import NATIVE
-from ffpp_tools.sources.faceforensics import families, find_clips
-from ffpp_tools.sources.official_lists import IDENTITIES, OF_FFPP, copy_list, copy_lists
+from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.sources.stills import survey
 from ffpp_tools.splits.audit import Audit, audited
 from ffpp_tools.splits.build import SplitSettings, make_manifest, make_manifests
@@ -84,15 +86,12 @@ def extract(
     settings = settings or ClipSettings()
     if every is not None or frames_per_clip is not None:
         settings = replace(settings, plan=FramePlan(every, frames_per_clip))
-    root, folder = Path(data), Path(out)
+    root = Path(data)
     clips = find_clips(root, categories, compressions, limit)
-    check_folder(folder)
-    if clips[0].compression != NATIVE:
-        with folder_lock(folder, "ffpp-extract"):
-            copy_lists(root, folder, OF_FFPP)
-    return extract_dataset(
-        families(root, clips),
-        folder,
+    return extract_clips(
+        root,
+        clips,
+        Path(out),
         settings,
         _workers(workers),
         retry,
@@ -143,10 +142,7 @@ def extract_stills(
     """
     folder = Path(out)
     surveyed = survey(Path(data), category, label, limit)
-    check_folder(folder)
-    if surveyed.identities:
-        with folder_lock(folder, "ffpp-stills"):
-            copy_list(surveyed.identities, folder, IDENTITIES)
+    copy_identities(surveyed, folder)
     return extract_still_dataset(
         surveyed.stills,
         folder,

@@ -35,3 +35,13 @@ class FormatError(FfppError):
 
 class LockedError(FfppError):
     """Another process is writing to a folder."""
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a value of the setting `name` that is not among its choices.
+
+    Raises:
+        SettingsError: naming the setting, the value and the choices.
+    """
+    if value not in choices:
+        raise SettingsError(f"{name} ({value!r}) must be one of {', '.join(choices)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,16 +15,13 @@ import pytest
 from ffpp_tools.console import console
 from ffpp_tools.demo import draw_world
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
-from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.sources.faceforensics import Family, families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.video.sampling import FramePlan
-
-PEOPLE = 8
-SETTINGS = ClipSettings(FramePlan(every=10))
+from tests.helpers.videos import shortened_with_index_first
+from tests.helpers.worlds import PEOPLE, SETTINGS
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +115,25 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def copy(ffpp: Path, tmp_path: Path) -> Path:
+    """A copy of the drawn originals and Deepfakes, which are given one fault of each kind."""
+    root = tmp_path / "FaceForensics++"
+    for category in ("original_sequences/youtube", "manipulated_sequences/Deepfakes"):
+        shutil.copytree(ffpp / category, root / category)
+    shutil.copytree(ffpp / "splits", root / "splits")
+    videos = root / "original_sequences/youtube/c23/videos"
+    (videos / "000.mp4").write_bytes(b"")
+    (videos / "001.mp4").write_bytes(shortened_with_index_first(videos / "001.mp4", tmp_path))
+    (videos / "002.mp4").unlink()
+    (videos / "003.mp4.part").write_bytes(b"half")
+    shutil.copy(videos / "004.mp4", videos / "my favourite.mp4")
+    return root
+
+
+@pytest.fixture
+def clip(ffpp: Path) -> Path:
+    """A drawn original, as a video file."""
+    return find_clips(ffpp, categories=["Youtube"])[0].path

@@ -7,14 +7,11 @@ import sys
 import tomllib
 
 import pytest
-from rich.table import Table
 
-from ffpp_tools import console as spoken
-from ffpp_tools.console import live_status, log, print_json, print_line, print_table
+from ffpp_tools.console import log
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script, read_options, restart_in_utf8
-from tests.cli.test_ffpp_commands import COMMANDS
-from tests.project.test_package import ROOT
+from tests.helpers.project import COMMANDS, ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
@@ -93,59 +90,6 @@ def test_a_file_of_options_names_parameters_by_their_options(tmp_path):
         read_options(path, {"min-face": "min_face"})
     with pytest.raises(SettingsError, match=r"gone\.toml"):
         read_options(tmp_path / "gone.toml", {})
-
-
-def test_no_color_is_respected(command):
-    words = ("ffpp-doctor", "nowhere")
-    coloured = command(*words, FORCE_COLOR="1").stdout
-    plain = command(*words, FORCE_COLOR="1", NO_COLOR="1").stdout
-    colour = re.compile(r"\x1b\[[\d;]*3[1-7]m")
-    assert colour.search(coloured)
-    assert not colour.search(plain)
-
-
-def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
-    for every, lines in ((0, ["one", "two"]), (60, [])):
-        monkeypatch.setattr("ffpp_tools.console.LINE_S", every)
-        with live_status("none") as update:
-            update("one")
-            update("two")
-        assert capsys.readouterr().out.splitlines() == lines
-
-
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
-    monkeypatch, capsys, tmp_path
-):
-    evil = "a\x1b[31m \x9b2J \x07 \r \u202egnp \udcc3 [red] é"
-    (tmp_path / "begun").touch()
-    monkeypatch.setattr(sys, "argv", ["ffpp-evil"])
-    monkeypatch.setattr(spoken._asked, "wanted", True)
-
-    def evil_names():
-        log.keep(tmp_path)
-        print_line(f"{evil}\n2026-01-01 00:00:00  forged")
-        table = Table(evil)
-        table.add_row(evil.replace("[red]", ""))
-        print_table(table)
-        with live_status(evil) as update:
-            update(f"{evil} again")
-        print_json({evil: evil})
-        raise SettingsError(f"{evil}: no such thing")
-
-    with pytest.raises(SystemExit):
-        ffpp_script(evil_names, "")()
-    out, err = capsys.readouterr()
-    kept = (tmp_path / "log.txt").read_text()
-    for text in (out, err, kept):
-        assert not OBEYED.search(text)
-        assert "a\\x1b[31m \\x9b2J \\x07 \\r \\u202egnp \\udcc3" in text or text is out
-    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in out
-    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in kept
-    assert json.loads(out[out.index("{") :]) == {evil: evil}
-    assert err.endswith("[red] é: no such thing\n")
 
 
 def test_a_locale_that_knows_no_umlauts_is_no_hindrance(command, dataset, tmp_path):

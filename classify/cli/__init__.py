@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
+from classify.cli.evaluation import compare, explain, export, predict, report
 from classify.cli.gan import gan_app
-from classify.cli.judging import compare, explain, export, predict, report
 from classify.cli.studies import study_app, tune
 from classify.cli.training import archs, train
 from classify.errors import ClassifyError

@@ -39,7 +39,7 @@ from ffpp_tools.cli.options import (
     option,
 )
 from ffpp_tools.console import counted, log, print_json, print_line
-from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -158,16 +158,13 @@ def extract(
     if verify:
         _verify(out)
         return
-    from ffpp_tools.extraction.pipeline import extract_dataset
+    from ffpp_tools.extraction.pipeline import extract_clips
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
-    from ffpp_tools.sources.clip import NATIVE
-    from ffpp_tools.sources.faceforensics import default_ffpp_root, families, find_clips, remarks
-    from ffpp_tools.sources.official_lists import OF_FFPP, copy_lists
-    from ffpp_tools.store.locks import folder_lock
+    from ffpp_tools.sources.faceforensics import default_ffpp_root, find_clips, remarks
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
 
@@ -189,15 +186,11 @@ def extract(
     log.keep(out)
     retry_failed = _retry(retry)
     progress = tally_progress("clips", len(clips))
-    found = families(root, clips)
     check_folder(out)
     said = remarks(root, clips)
     for line in said:
         print_line(line)
-    if clips[0].compression != NATIVE:
-        with folder_lock(out, "ffpp-extract"):
-            copy_lists(root, out, OF_FFPP)
-    summary = extract_dataset(found, out, settings, team, retry_failed, overwrite, progress)
+    summary = extract_clips(root, clips, out, settings, team, retry_failed, overwrite, progress)
     _told(summary, said)
 
 
@@ -265,16 +258,14 @@ def stills(
     Example: ffpp-stills data/CelebA --category CelebA
     """
     from ffpp_tools.extraction.match_quality import other_stills, reference_faces
-    from ffpp_tools.extraction.pipeline import extract_still_dataset
+    from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
-    from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
-    from ffpp_tools.sources.official_lists import IDENTITIES, celeba_identities, copy_list
+    from ffpp_tools.sources.official_lists import celeba_identities
     from ffpp_tools.sources.stills import survey
-    from ffpp_tools.store.locks import folder_lock
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
@@ -293,10 +284,7 @@ def stills(
     log.keep(out)
     retry_failed = _retry(retry)
     progress = tally_progress("stills", len(found))
-    check_folder(out)
-    if surveyed.identities:
-        with folder_lock(out, "ffpp-stills"):
-            copy_list(surveyed.identities, out, IDENTITIES)
+    copy_identities(surveyed, out)
     said = list(surveyed.said(celeba_identities(out) or {}))
     for line in said:
         print_line(line)
@@ -334,8 +322,7 @@ def _team(
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.video.decode_limits import Limits
 
-    if backend not in ("local", "dask"):
-        raise SettingsError(f"backend ({backend!r}) must be one of local, dask")
+    check_choice("backend", backend, ("local", "dask"))
     if (backend == "dask") != (scheduler is not None):
         raise SettingsError("--backend dask and --scheduler ADDRESS must be given together")
     return Workers(workers, scheduler, limits or Limits())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +25,9 @@ def clean(
 
     Example: ffpp-clean dataset
     """
-    from ffpp_tools.grouping.dedupe import find_duplicates as find
-    from ffpp_tools.store.locks import folder_lock
+    from ffpp_tools.api import clean as find_duplicates
 
-    with folder_lock(dataset, "ffpp-clean") if dataset.is_dir() else nullcontext():
-        found = find(dataset, workers)
+    found = find_duplicates(dataset, workers=workers)
     log.keep(dataset)
     printing.duplicates(found, dataset)
     kinds = found["kind"].value_counts().to_dict()
@@ -60,13 +57,11 @@ def identify(
     """
     import dataclasses
 
+    from ffpp_tools.api import identify as match_identities
     from ffpp_tools.grouping.identity import MAX_DISTANCE
-    from ffpp_tools.grouping.identity import identify as find
-    from ffpp_tools.store.locks import folder_lock
 
     chosen = MAX_DISTANCE if distance is None else distance
-    with folder_lock(dataset, "ffpp-identify") if dataset.is_dir() else nullcontext():
-        found = find(dataset, workers, chosen)
+    found = match_identities(dataset, distance=chosen, workers=workers)
     log.keep(dataset)
     printing.identities(found, dataset)
     tied = int((found.table["partner"] != "").sum())

@@ -16,9 +16,10 @@ from ffpp_tools.extraction.stills import extract_stills
 from ffpp_tools.extraction.workers import Tally, TallyProgress, Task, Workers, run_tasks
 from ffpp_tools.files import path_within, sync_to_disk
 from ffpp_tools.pixel_limits import MAX_PIXELS
-from ffpp_tools.sources.clip import Clip
-from ffpp_tools.sources.faceforensics import Family
-from ffpp_tools.sources.stills import Still
+from ffpp_tools.sources.clip import NATIVE, Clip
+from ffpp_tools.sources.faceforensics import Family, families
+from ffpp_tools.sources.official_lists import IDENTITIES, OF_FFPP, copy_list, copy_lists
+from ffpp_tools.sources.stills import Still, Survey
 from ffpp_tools.store.locks import folder_lock
 from ffpp_tools.store.schema import FAILURES, STILL, Part, part_path
 from ffpp_tools.video.decode_limits import Limits
@@ -38,6 +39,29 @@ class Summary:
     dataset: Path
     frames: pd.DataFrame
     faces: pd.DataFrame
+
+
+def extract_clips(
+    root: Path,
+    clips: Sequence[Clip],
+    dataset: Path,
+    settings: ClipSettings = ClipSettings(),  # noqa: B008 (frozen)
+    workers: Workers = Workers(),  # noqa: B008 (frozen)
+    retry: bool = False,
+    overwrite: bool = False,
+    progress: TallyProgress | None = None,
+) -> Summary:
+    """Extract clips of one tree, and copy FF++'s official lists from it to the dataset folder.
+
+    `clips` are what `find_clips` found in `root`, at least one. The other arguments and the errors
+    are those of `extract_dataset`.
+    """
+    grouped = families(root, clips)
+    check_folder(dataset)
+    if clips[0].compression != NATIVE:
+        with folder_lock(dataset, "ffpp-extract"):
+            copy_lists(root, dataset, OF_FFPP)
+    return extract_dataset(grouped, dataset, settings, workers, retry, overwrite, progress)
 
 
 def extract_dataset(
@@ -116,6 +140,19 @@ def extract_still_dataset(
                 details = (todo, settings, name, retry, max_pixels)
                 tasks.append(Task(_commit_stills, tally, details))
         return _run(tasks, dataset, workers, progress)
+
+
+def copy_identities(survey: Survey, dataset: Path) -> None:
+    """Copy CelebA's identity list, if it was found with the stills, to the dataset folder.
+
+    Raises:
+        SettingsError: the folder holds something else than a dataset.
+        LockedError: another process writes to the folder.
+    """
+    check_folder(dataset)
+    if survey.identities:
+        with folder_lock(dataset, "ffpp-stills"):
+            copy_list(survey.identities, dataset, IDENTITIES)
 
 
 def _run(

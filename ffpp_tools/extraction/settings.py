@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ffpp_tools.errors import SettingsError
+from ffpp_tools.errors import SettingsError, check_choice
 from ffpp_tools.extraction.match_quality import ReferenceFaces
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
@@ -48,7 +48,6 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is not there."""
-        if self.faces not in FACES:
-            raise SettingsError(f"faces ({self.faces!r}) must be one of {', '.join(FACES)}")
+        check_choice("faces", self.faces, FACES)
         if self.smooth < 1 or self.smooth % 2 == 0:
             raise SettingsError(f"smooth ({self.smooth}) must be an odd number of frames")

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ffpp_tools.errors import FfppError, SettingsError
+from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.faces.detect import Box, landmark_model
 from ffpp_tools.video.image import Image, Picture, through_jpeg
 
@@ -51,16 +51,14 @@ class CropSettings:
         """Refuse what makes no crop."""
         if not 0.5 <= self.margin <= 5:
             raise SettingsError(f"margin ({self.margin}) must be between 0.5 and 5")
-        if self.shape not in SHAPES:
-            raise SettingsError(f"shape ({self.shape!r}) must be one of {', '.join(SHAPES)}")
+        check_choice("shape", self.shape, SHAPES)
         if self.min_face < 0:
             raise SettingsError(f"min_face ({self.min_face}) must not be negative")
         if self.align and self.shape != "square":
             raise SettingsError("aligned crops are square: leave out either `align` or `shape`")
         if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
             raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
-        if self.format not in FORMATS:
-            raise SettingsError(f"format ({self.format!r}) must be one of {', '.join(FORMATS)}")
+        check_choice("format", self.format, FORMATS)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from ffpp_tools.errors import SettingsError
+from ffpp_tools.errors import check_choice
 from ffpp_tools.video.image import Image, Picture
 
 # An image this large shows every face that is of use in FF++; finer scans are kept for
@@ -156,12 +156,8 @@ class FindSettings:
 
     def __post_init__(self) -> None:
         """Refuse what is not there."""
-        for name, value, known in (
-            ("detector", self.detector, tuple(DETECTORS)),
-            ("search", self.search, SEARCHES),
-        ):
-            if value not in known:
-                raise SettingsError(f"{name} ({value!r}) must be one of {', '.join(known)}")
+        check_choice("detector", self.detector, tuple(DETECTORS))
+        check_choice("search", self.search, SEARCHES)
 
 
 @cache

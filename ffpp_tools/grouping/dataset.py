@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from ffpp_tools.grouping.groups import identity_edges, node_categories
-from ffpp_tools.grouping.identity_coverage import coverage, coverage_gaps
 from ffpp_tools.grouping.match_rates import matching_limitation
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.tables import (
@@ -82,10 +81,6 @@ class Dataset:
         now = self.fingerprints
         names = [name for name in {**now, **fingerprints} if name.endswith(".parquet")]
         return [name for name in names if now.get(name) != fingerprints.get(name)]
-
-    def unknown(self) -> list[str]:
-        """What would tell more of its clips and stills, and is not there, not whole or outdated."""
-        return [*coverage_gaps(coverage(self)), *self.limits]
 
     @property
     def limits(self) -> list[str]:

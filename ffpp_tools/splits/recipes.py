@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -88,9 +88,7 @@ def check(recipe: Recipe) -> None:
         raise SettingsError(
             f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}{meant}"
         )
-    if recipe.ratios is not None and (
-        len(recipe.ratios) != 3 or not all(0 < r < math.inf for r in recipe.ratios)
-    ):
+    if recipe.ratios is not None and not _are_ratios(recipe.ratios):
         raise SettingsError(
             f"ratios {recipe.ratios} must be three numbers above 0: train, val, test"
         )
@@ -155,6 +153,14 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_ratios(values: Sequence[float]) -> bool:
+    return len(values) == 3 and all(0 < ratio < math.inf for ratio in values)
+
+
 def _is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
@@ -188,14 +194,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "about": (lambda v: isinstance(v, str), "text"),
     "mode": (lambda v: isinstance(v, str) and v in modes(), "one of the modes"),
     "ratios": (
-        lambda v: (
-            isinstance(v, list)
-            and len(v) == 3
-            and all(
-                isinstance(r, int | float) and not isinstance(r, bool) and 0 < r < math.inf
-                for r in v
-            )
-        ),
+        lambda v: isinstance(v, list) and all(map(_is_number, v)) and _are_ratios(v),
         "three numbers above 0: train, val, test",
     ),
     "counts": (_are_counts, "a table of modes, each with train, val and test"),

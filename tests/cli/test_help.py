@@ -12,7 +12,7 @@ import typer
 from classify.search.tune import METHODS, VARIED
 from ffpp_tools.cli import panels
 from ffpp_tools.script import COMMON_OPTIONS, LAST_PANELS, START
-from tests.cli.test_ffpp_commands import COMMANDS
+from tests.helpers.project import COMMANDS
 
 SCRIPTS = sorted({words[0] for words in COMMANDS})
 PANELS = {value for name, value in vars(panels).items() if name.isupper()} | {COMMON_OPTIONS}

@@ -1,43 +1,14 @@
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from classify.data.augment import PRESETS
 from classify.data.batches import IN_ORDER, Batches, class_balanced_weights
 from classify.data.pack import Packed
 from classify.errors import ClassifyError
+from tests.helpers.runs import DATA, packed, targets
 
 RNG = np.random.default_rng(0)
-
-
-def packed(clips):
-    """Crops of 8 pixels whose values say which they are; `clips`: (class, clip, crops)."""
-    rows = [
-        {
-            "face_id": f"{name}/c40/{clip}/{i:06}",
-            "class": name,
-            "category": name,
-            "compression": "c40",
-            "clip": clip,
-        }
-        for name, clip, crops in clips
-        for i in range(crops)
-    ]
-    samples = pd.DataFrame(rows)
-    names = sorted(set(samples["class"]))
-    labels = samples["class"].map(names.index).to_numpy()
-    images = np.broadcast_to(
-        np.arange(len(rows), dtype=np.uint8)[:, None, None, None], (len(rows), 8, 8, 3)
-    )
-    return Packed(images, labels, samples)
-
-
-DATA = packed([("A", "1", 2), ("A", "2", 20), ("B", "1", 5)])
-
-
-def targets(data):
-    return np.eye(data.labels.max() + 1, dtype=np.float32)[data.labels]
 
 
 def shown(batches):

@@ -1,75 +1,18 @@
 """ffpp-doctor: what it finds, and what it says to do."""
 
-import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
-
 from ffpp_tools.doctor import checks, machine
-from ffpp_tools.doctor.inventory import CROP_BYTES, ClipCheck, ClipSet, check_clips
+from ffpp_tools.doctor.inventory import ClipSet, check_clips
 from ffpp_tools.doctor.machine import NOTE, OK, PROBLEM
 from ffpp_tools.sources.celeba import HQ_MAPPING
-from ffpp_tools.sources.faceforensics import find_clips
-from ffpp_tools.video import demux
-from ffpp_tools.video.sampling import FramePlan
-from tests.video.test_decode import shortened_with_index_first
-
-PLAN = FramePlan(every=10)
-
-
-@pytest.fixture
-def copy(ffpp, tmp_path):
-    """A copy of the drawn originals and Deepfakes, which are given one fault of each kind."""
-    root = tmp_path / "FaceForensics++"
-    for category in ("original_sequences/youtube", "manipulated_sequences/Deepfakes"):
-        shutil.copytree(ffpp / category, root / category)
-    shutil.copytree(ffpp / "splits", root / "splits")
-    videos = root / "original_sequences/youtube/c23/videos"
-    (videos / "000.mp4").write_bytes(b"")
-    (videos / "001.mp4").write_bytes(shortened_with_index_first(videos / "001.mp4", tmp_path))
-    (videos / "002.mp4").unlink()
-    (videos / "003.mp4.part").write_bytes(b"half")
-    shutil.copy(videos / "004.mp4", videos / "my favourite.mp4")
-    return root
+from tests.helpers.worlds import PLAN
 
 
 def by_what(findings):
     return {(f.what, f.state): f for f in findings}
-
-
-def test_a_copy_of_ffpp_is_compared_with_what_ffpp_has(copy):
-    sources = {s.category: s for s in check_clips(copy, PLAN, workers=2)}
-    youtube, fakes = sources["Youtube"], sources["Deepfakes"]
-    assert (youtube.expected, len(youtube.clips)) == (1000, 8)
-    assert "002" in youtube.missing
-    assert "003" not in youtube.missing
-    assert len(youtube.missing) == 1000 - 7
-    assert [c.clip.name for c in youtube.empty] == ["000"]
-    (short,) = youtube.damaged
-    assert short.clip.name == "001"
-    assert "ends after" in short.error
-    assert [p.name for p in youtube.unknown] == ["my favourite.mp4", "003.mp4.part"]
-    assert (fakes.missing, fakes.unknown, fakes.empty, fakes.damaged) == ((), (), [], [])
-
-
-def test_a_fake_that_the_official_splits_name_is_missed(copy):
-    (gone,) = sorted((copy / "manipulated_sequences/Deepfakes/c23/videos").glob("000_*.mp4"))
-    gone.unlink()
-    sources = {s.category: s for s in check_clips(copy, PLAN)}
-    assert sources["Deepfakes"].missing == (gone.stem,)
-
-
-def test_planned_frames_and_their_space_follow_from_the_packets(ffpp):
-    sources = check_clips(ffpp, PLAN)
-    clip = find_clips(ffpp, ["Youtube"])[0]
-    looked = next(c for s in sources for c in s.clips if c.clip == clip)
-    assert looked.planned == len(range(0, demux.read_video(clip.path).n_frames, 10))
-    assert looked.size == clip.path.stat().st_size
-    c40 = ClipSet("Youtube", "c40", (ClipCheck(clip, 1, 7),), 1000, (), ())
-    assert c40.crops_size == 7 * CROP_BYTES["c40"]
 
 
 def test_clips_beyond_the_limit_of_size_are_no_damaged_ones(ffpp):
@@ -101,15 +44,6 @@ def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
     assert next(checks.of_clips([few])).found.endswith("; missing, among others: 481_469")
     one = ClipSet("Deepfakes", "c40", (), 1, ("481_469",), ())
     assert next(checks.of_clips([one])).found.endswith("; missing: 481_469")
-
-
-def test_a_backend_that_is_slow_to_start_is_no_problem(monkeypatch):
-    def late(command, **options):
-        raise subprocess.TimeoutExpired(command, options["timeout"])
-
-    monkeypatch.setattr(subprocess, "run", late)
-    found = machine._backend("tensorflow", False, "")
-    assert (found.state, "again" in found.remedy) == (NOTE, True)
 
 
 def test_too_little_space_is_a_problem(copy, tmp_path, monkeypatch):
@@ -162,38 +96,6 @@ def test_a_fifo_among_the_clips_is_a_problem_and_not_waited_for(tmp_path):
     assert "000.mp4: not a readable video (a FIFO, not a file)" in problem.found
 
 
-def test_this_machine_can_find_a_face_and_read_h264():
-    assert machine.python().state == OK
-    assert [f.state for f in machine.packages()] == [OK]
-    assert machine.detector().state == OK
-    assert "h264" in machine.codecs().found
-
-
-def test_a_backend_that_cannot_be_imported_is_a_problem_with_its_last_word(monkeypatch):
-    monkeypatch.setattr(machine, "ASK", {"json": "1/0"})
-    found = machine._backend("json", card=False, mark="")
-    assert found.state == PROBLEM
-    assert found.found.endswith("ZeroDivisionError: division by zero")
-
-
-def test_the_backend_of_the_environment_has_to_be_installed(monkeypatch):
-    monkeypatch.setattr(machine, "BACKENDS", ())
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    (found,) = machine.backends()
-    assert (found.state, "torch is chosen" in found.found) == (PROBLEM, True)
-
-
-def test_the_command_answers_as_json_and_status_1_is_a_problem(command, copy, tmp_path):
-    done = command("ffpp-doctor", copy, "--json", "--every", 10)
-    assert done.returncode == 1
-    answer = json.loads(done.stdout)
-    youtube = next(s for s in answer["sources"] if s["category"] == "Youtube")
-    assert set(youtube["unreadable"]) == {"000", "001"}
-    assert "problem" in done.stderr
-    assert {f["state"] for f in answer["findings"]} == {OK, NOTE, PROBLEM}
-    assert not (tmp_path / "dataset").exists()
-
-
 def test_a_user_without_a_home_has_keras_in_tmp(monkeypatch):
     """A container's user who is in no list of users, without HOME."""
     for name in ("HOME", "KERAS_HOME", "KERAS_BACKEND"):
@@ -204,11 +106,3 @@ def test_a_user_without_a_home_has_keras_in_tmp(monkeypatch):
     assert machine.chosen_backend()
     monkeypatch.setenv("KERAS_HOME", "/elsewhere")
     assert machine.keras_home() == Path("/elsewhere")
-
-
-def test_a_backend_that_this_user_may_not_start_is_a_finding(monkeypatch, tmp_path):
-    (tmp_path / "python").touch()
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    found = machine._backend("tensorflow", False, "")
-    assert (found.state, found.what) == (PROBLEM, "tensorflow")
-    assert "Permission denied" in found.found

@@ -13,8 +13,8 @@ from classify.reporting.compare_files import cells, write_comparison, write_matr
 from classify.reporting.report import make_report
 from ffpp_tools.errors import TableError
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from tests.reporting.test_report import Page
-from tests.training.test_train import train_tiny
+from tests.helpers.pages import Page
+from tests.helpers.runs import train_tiny
 
 
 @pytest.fixture(scope="module")

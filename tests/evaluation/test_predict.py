@@ -15,7 +15,7 @@ from classify.reporting.report import make_report
 from classify.training.runs import Run
 from ffpp_tools.errors import TableError
 from ffpp_tools.splits import shortcuts
-from tests.training.test_train import train_tiny
+from tests.helpers.runs import train_tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

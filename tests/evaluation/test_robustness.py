@@ -13,7 +13,7 @@ from classify.evaluation.robustness import (
 )
 from classify.reporting.report import make_report
 from ffpp_tools.video.image import through_jpeg
-from tests.training.test_train import train_tiny
+from tests.helpers.runs import train_tiny
 
 
 def textured(height=61, width=70):

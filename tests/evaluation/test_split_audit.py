@@ -16,7 +16,7 @@ from ffpp_tools.files import sha256
 from ffpp_tools.sources import official_lists
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
-from tests.training.test_train import train_tiny
+from tests.helpers.runs import train_tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 CLEAN, LEAKS = "No identity group is known to be in two splits", "PEOPLE APPEAR IN SEVERAL SPLITS"

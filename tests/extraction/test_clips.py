@@ -2,31 +2,26 @@ import os
 import shutil
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from ffpp_tools.extraction.clip_faces import RelatedData, faces_by_frame
 from ffpp_tools.extraction.clips import extract_family
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.stills import extract_stills, read_still
-from ffpp_tools.faces import paired
+from ffpp_tools.extraction.stills import extract_stills
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import Box, FindSettings
-from ffpp_tools.faces.unchanged_fakes import ChangeDetector
 from ffpp_tools.files import sha256
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import Family, families, find_clips
-from ffpp_tools.sources.stills import Still, find_stills
+from ffpp_tools.sources.stills import Still
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.decode_limits import Limits
-from ffpp_tools.video.image import Picture
 from ffpp_tools.video.sampling import FramePlan
-from tests.faces.test_detect import found_in, scene
-from tests.video.test_decode import full_decode, shortened_with_index_first, write
+from tests.helpers.faces import found_in, scene
+from tests.helpers.videos import full_decode, shortened_with_index_first, write
 
 EVERY_10TH = ClipSettings(FramePlan(every=10))
 
@@ -124,24 +119,6 @@ def test_the_limit_of_size_is_an_option(ffpp, tmp_path, typed):
         assert "more than the limit of 999" in " ".join((out + err).split())
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
-    tmp_path, monkeypatch, suffix
-):
-    path = tmp_path / f"a.{suffix}"
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned
-    Image.fromarray(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(path, exif=exif)
-    usual, *_ = read_still(path)
-    image, status, error = read_still(path, 64 * 48 - 1)
-    assert (image, status) == (None, "unreadable")
-    assert "64 × 48 = 3,072 pixels, more than the limit of 3,071" in error
-    monkeypatch.setattr("ffpp_tools.extraction.stills.MAX_PIXELS", 64 * 48 - 1)
-    raised, status, _ = read_still(path, 64 * 48)
-    assert (usual.shape, status) == ((64, 48, 3), "ok")
-    np.testing.assert_allclose(raised.astype(int), usual, atol=2)
-
-
 def test_a_frame_without_a_face_and_one_too_small_leave_rows_and_no_crops(ffpp, tmp_path):
     clip = find_clips(ffpp, categories=["Youtube"])[0]
     settings = ClipSettings(FramePlan(every=10), CropSettings(min_face=200))
@@ -154,28 +131,6 @@ def test_a_frame_without_a_face_and_one_too_small_leave_rows_and_no_crops(ffpp, 
     empty = extract_stills([Still("CelebA", "real", "blank", blank, "")], StillSettings(), tmp_path)
     assert [(r.status, r.width, r.height) for r in empty.frames] == [("no_face", 120, 120)]
     assert not (tmp_path / "faces").exists()
-
-
-def test_stills_are_cropped_by_the_clips_rules(world, tmp_path):
-    stills = find_stills(world / "CelebA", "CelebA", limit=3)
-    part = extract_stills(stills, StillSettings(), tmp_path)
-    for still, row, face in zip(stills, part.frames, part.faces, strict=True):
-        assert row.frame_id == f"CelebA/still/{still.name}/000000"
-        assert (row.target_id, row.source_id, row.frame) == (still.identity, "", 0)
-        assert face.path == f"faces/CelebA/still/{still.name}.png"
-        assert face.crop_size == min(round(1.3 * max(face.box_w, face.box_h)), 178)
-
-
-def test_broken_images_are_rows(tmp_path):
-    (tmp_path / "text.jpg").write_text("no image")
-    (tmp_path / "empty.jpg").touch()
-    stills = [
-        Still("CelebA", "real", p.stem, p, "")
-        for p in (tmp_path / "text.jpg", tmp_path / "empty.jpg", tmp_path / "gone.jpg")
-    ]
-    part = extract_stills(stills, StillSettings(), tmp_path)
-    assert [r.status for r in part.frames] == ["unreadable"] * 3
-    assert all(str(s.path) in r.error for s, r in zip(stills, part.frames, strict=True))
 
 
 def family_of(ffpp, target, **selected):
@@ -490,54 +445,3 @@ def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monk
     assert [r.status for r in part.frames[:2]] == ["ok", "ok"]
     assert {r.status for r in part.frames[2:]} == {"decode_error"}
     assert all("hung" in r.error for r in part.frames[2:])
-
-
-def test_a_frame_size_that_changes_on_the_way_is_no_trouble(tmp_path):
-    """What a stream may do; here by frames of two sizes from one decoder."""
-    large = [scene(360, 640, [(3, 300, 330, 40)])] * 2
-    small = [scene(180, 320, [(3, 170, 5, 5)])] * 2
-    frames = [decode.Frame(i, float(i), Picture(im)) for i, im in enumerate([*large, *small])]
-    clip = Clip("Youtube", "c23", "000", tmp_path / "000.mp4")
-    settings = ClipSettings(smooth=3)
-    relatives = RelatedData(None, {}, "", None)
-    found = list(faces_by_frame(clip, iter(frames), settings, relatives))
-    assert [len(s.faces) for s in found] == [1, 1, 1, 1]
-    for sight in found[2:]:
-        assert sight.faces[0].box.x + sight.faces[0].box.width <= 320
-
-
-def sight_of(picture, like, mask=None):
-    """What is seen in one frame of a fake."""
-    clip = Clip("Deepfakes", "c23", "000_001", Path("000_001.mp4"))
-    relatives = RelatedData(None, {0: like} if like else {}, "", None)
-    frames = iter([decode.Frame(0, 0.0, picture)])
-    (found,) = faces_by_frame(clip, frames, ClipSettings(), relatives, mask, ChangeDetector(clip))
-    return found
-
-
-def test_a_fake_is_about_whom_its_original_is_about_unless_its_own_mask_tells():
-    picture = Picture(scene(360, 640, [(3, 320, 10, 20), (2, 230, 380, 90)]))
-    large, small = sorted(found_in(picture.image), key=lambda face: face.box.x)
-    assert large.box.area > small.box.area
-    known = [replace(large, track=0), replace(small, track=1)]
-    like = paired.reduce_original(picture, known, 1, "c23")
-    assert sight_of(picture, like).chosen == 1
-    assert sight_of(picture, like, lambda index, picture: None).chosen == 1  # it could not be read
-    mask = np.zeros((360, 640), np.uint8)
-    mask[large.box.y : large.box.y + 100, large.box.x : large.box.x + 100] = 255
-    assert sight_of(picture, like, lambda index, picture: mask).chosen == 0
-
-
-def test_an_originals_mask_is_not_read_where_there_is_one_face_alone():
-    frames = iter([decode.Frame(0, 0.0, Picture(scene(360, 640, [(3, 320, 10, 20)])))])
-    clip, alone = Clip("Youtube", "c23", "000", Path("000.mp4")), RelatedData(None, {}, "", None)
-    (found,) = faces_by_frame(
-        clip, frames, ClipSettings(), alone, lambda index, picture: pytest.fail("read")
-    )
-    assert found.chosen == 0
-
-
-def test_where_the_original_shows_nobody_the_fake_is_searched_itself():
-    picture = Picture(scene(360, 640, [(3, 320, 10, 20)]))
-    found = sight_of(picture, paired.reduce_original(picture, [], None, "c23"))
-    assert [face.box_from for face in found.faces] == ["detected"]

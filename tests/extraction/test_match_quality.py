@@ -10,8 +10,8 @@ from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.faces.detect import Box
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
-from tests.conftest import SETTINGS
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.worlds import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,3 @@ def test_without_clips_there_is_nothing_to_be_like(tmp_path, world):
     extract_still_dataset(find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=2), tmp_path)
     with pytest.raises(SettingsError, match="extract Youtube first"):
         reference_faces(tmp_path, {})
-
-
-def test_whole_stills_cannot_be_harmonised():
-    with pytest.raises(SettingsError, match="no face is looked for"):
-        StillSettings(whole=True, harmonise=ReferenceFaces((("c23", 50),)))

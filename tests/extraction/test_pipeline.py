@@ -13,8 +13,8 @@ from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.store.ledger import status_counts
 from ffpp_tools.store.schema import STATUSES
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.conftest import SETTINGS
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.worlds import SETTINGS
 
 
 def found(root):

@@ -11,8 +11,8 @@ from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.store.ledger import verify
 from ffpp_tools.store.tables import read_frames
 from ffpp_tools.video.sampling import FramePlan
-from tests.conftest import SETTINGS
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.worlds import SETTINGS
 
 
 @pytest.mark.parametrize(

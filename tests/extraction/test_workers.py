@@ -13,8 +13,8 @@ from ffpp_tools.extraction.workers import Tally, Workers
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.video.decode_limits import Limits
-from tests.conftest import SETTINGS
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.worlds import SETTINGS
 
 
 def test_same_bytes_for_any_number_of_workers_and_order_of_work(few, tmp_path):

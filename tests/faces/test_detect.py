@@ -1,20 +1,13 @@
 import cv2
 import face_recognition
-import numpy as np
 import pytest
 
-from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, find_faces, load, near
+from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, find_faces, near
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.image import Picture
-
-HOG = load("hog")
-
-
-def found_in(image):
-    return coarse_to_fine(Picture(image), HOG)
+from tests.helpers.faces import HOG, found_in, scene
 
 
 def packages_boxes(image, model="hog"):
@@ -23,22 +16,6 @@ def packages_boxes(image, model="hog"):
         Box(left, top, right - left, bottom - top)
         for top, right, bottom, left in face_recognition.face_locations(image, model=model)
     ]
-
-
-def scene(height, width, faces):
-    """A grey frame with drawn people: faces of `size` canvas pixels at (x, y)."""
-    frame = np.full((height, width, 3), 128, np.uint8)
-    for seed, size, x, y in faces:
-        portrait = Portrait(Person.drawn(seed), 320)
-        image = cv2.resize(
-            portrait.render(Expression()), (size, size), interpolation=cv2.INTER_AREA
-        )
-        alpha = cv2.resize(portrait.alpha, (size, size), interpolation=cv2.INTER_AREA)[..., None]
-        top, left = max(-y, 0), max(-x, 0)  # what the frame's edge cuts off
-        part = frame[max(y, 0) : y + size, max(x, 0) : x + size]
-        rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
-        part[:] = part * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
-    return frame
 
 
 def test_a_fast_search_finds_what_face_recognition_finds(ffpp):

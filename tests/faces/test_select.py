@@ -8,8 +8,8 @@ from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Picture
-from tests.faces.test_detect import found_in
-from tests.video.test_decode import write
+from tests.helpers.faces import found_in
+from tests.helpers.videos import write
 
 
 def test_largest_is_by_area_and_settles_ties_by_place():

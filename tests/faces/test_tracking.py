@@ -6,7 +6,7 @@ from ffpp_tools.faces import detect, tracking
 from ffpp_tools.faces.detect import Box, Face, FindSettings, coarse_to_fine, load
 from ffpp_tools.faces.tracking import FaceFinder, Tracker, smoothed
 from ffpp_tools.video.image import Picture
-from tests.faces.test_detect import scene
+from tests.helpers.faces import scene
 
 HOG = load("hog")
 

@@ -11,8 +11,8 @@ from ffpp_tools.faces.unchanged_fakes import ChangeDetector
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video.image import Picture
-from tests.faces.test_paired import HOG
-from tests.video.test_decode import full_decode, write
+from tests.helpers.faces import HOG
+from tests.helpers.videos import full_decode, write
 
 
 def clip_of(category="FaceSwap", compression="c40"):

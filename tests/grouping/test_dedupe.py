@@ -1,30 +1,24 @@
 import shutil
 import tracemalloc
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from ffpp_tools.cli import printing
-from ffpp_tools.errors import FfppError
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.grouping import dedupe, hamming_pairs
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.dedupe import find_duplicates
-from ffpp_tools.grouping.hamming_pairs import near_pairs
-from ffpp_tools.grouping.phash import BITS, perceptual_hash
+from ffpp_tools.grouping.phash import BITS
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_duplicates, read_faces, read_frames
-from tests.conftest import SETTINGS
+from tests.helpers.tables import not_known
+from tests.helpers.worlds import SETTINGS
 
 
 def stills(folder, dataset, category="Portraits", settings=StillSettings()):  # noqa: B008
@@ -75,11 +69,13 @@ def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs,
 
 def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
     stills(photographs[0], tmp_path)
-    assert any("ffpp-clean was not run" in text for text in Dataset.read(tmp_path).unknown())
+    assert any("ffpp-clean was not run" in text for text in not_known(Dataset.read(tmp_path)))
     find_duplicates(tmp_path)
-    assert not any("clean" in text for text in Dataset.read(tmp_path).unknown())
+    assert not any("clean" in text for text in not_known(Dataset.read(tmp_path)))
     stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
-    assert any("made since ffpp-clean was run" in text for text in Dataset.read(tmp_path).unknown())
+    assert any(
+        "made since ffpp-clean was run" in text for text in not_known(Dataset.read(tmp_path))
+    )
 
 
 def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
@@ -130,45 +126,6 @@ def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
     expected = {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in small & large}
     assert len(expected) == 8
     assert len(expected & found) >= 4  # drawn faces differ more than photographs
-
-
-@pytest.mark.parametrize("what", ["missing", "empty"])
-def test_crops_that_are_gone_are_named_and_in_no_manifest(
-    dataset, tmp_path, monkeypatch, capsys, what
-):
-    folder = tmp_path / "dataset"
-    shutil.copytree(dataset, folder)
-    clips = read_frames(folder).query("category == 'FaceSwap' and status == 'ok'")["frame_id"]
-    faces = read_faces(folder).set_index("frame_id")
-    gone = [faces["path"][name] for name in clips[:3]] + ["faces/CelebA/still/000003.png"]
-    for path in gone:
-        (folder / path).unlink()
-        if what == "empty":
-            (folder / path).touch()
-    lost = find_missing_crops(folder, faces["path"])
-    assert (lost.missing if what == "missing" else lost.empty) == tuple(sorted(gone))
-    assert not (lost.empty if what == "missing" else lost.missing)
-    monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read to find that out
-    assert find_missing_crops(folder, faces["path"]) == lost
-    monkeypatch.undo()
-    found = find_duplicates(folder)
-    assert set(found.query("kind == 'unreadable'")["path"]) == set(gone)
-    printing.duplicates(found, folder)
-    assert "4 crops" in "".join(capsys.readouterr())
-    printing.duplicates(found.iloc[:0], folder)
-    assert "no duplicates" in "".join(capsys.readouterr())
-    assert f"--verify --out {folder}" in str(lost)
-    settings = SplitSettings("multiclass", ratios=(50, 25, 25))
-    manifest = make_manifest(folder, tmp_path / "m", settings)
-    assert not set(gone) & {p for s in SPLITS for p in manifest.samples(s)["path"]}
-
-
-def test_nothing_is_lost_of_a_whole_dataset(dataset, tmp_path):
-    paths = read_faces(dataset)["path"]
-    assert not find_missing_crops(dataset, paths)
-    assert find_missing_crops(tmp_path, paths).missing == tuple(sorted(paths))
-    with pytest.raises(FfppError, match="leads out"):
-        find_missing_crops(dataset, ["../elsewhere.png"])
 
 
 def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, tmp_path):
@@ -285,37 +242,6 @@ def test_near_are_hashes_that_faces_confirm_and_whole_stills_by_the_hash_alone(
     assert pairs == len(found)
 
 
-def test_of_many_that_are_alike_the_nearest_are_listed_and_all_that_ties(monkeypatch):
-    monkeypatch.setattr(hamming_pairs, "BLOCK", 500)  # several blocks, and sorted out several times
-    rng = np.random.default_rng(0)
-    bits = rng.integers(0, 2, (90, BITS), np.uint8)
-    for start, count in ((0, 30), (30, 25)):  # two clusters, and a chain from the one to the other
-        bits[start : start + count] = bits[start]
-        for row in bits[start : start + count]:
-            row[rng.choice(BITS, 8, replace=False)] ^= 1
-    for i in range(55, 63):
-        bits[i] = np.where(np.arange(BITS) < (i - 54) * 32, bits[30], bits[0])
-    apart = (bits[:, None] != bits[None]).sum(axis=2)
-    every = [(i, j) for i, j in np.argwhere(apart <= 40).tolist() if i < j]
-    (first, second, distance), total = hamming_pairs.sparsify_pairs(
-        hamming_pairs.near_pairs(bits, 40), 90, 3
-    )
-    assert total == len(every) > 700
-    assert len(set(zip(first, second, strict=True))) == len(first) < 3 * 90 + 90
-    assert (distance == apart[first, second]).all()
-
-    def tied(pairs):
-        edges = coo_array((np.ones(len(pairs)), np.transpose(pairs)), (90, 90))
-        return connected_components(edges, directed=False)[1]
-
-    assert (tied(list(zip(first, second, strict=True))) == tied(every)).all()
-    for j in range(90):
-        nearest = sorted((apart[i, other], i) for i, other in every if other == j)[:3]
-        assert {(j, i) for _, i in nearest} <= set(zip(second, first, strict=True))
-    whole, total = hamming_pairs.sparsify_pairs(hamming_pairs.near_pairs(bits, 40), 90, 90)
-    assert sorted(zip(*whole[:2], strict=True)) == every
-
-
 def test_thousands_of_stills_that_are_alike_take_memory_for_each_not_for_each_pair(
     monkeypatch, tmp_path
 ):
@@ -355,36 +281,6 @@ def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_
     sides = {clip: s for s in SPLITS for clip in manifest.samples(s)["clip"]}
     assert not {"900001", "900002"} & set(sides)
     assert not manifest.info["audit"]["leaks"]
-
-
-@pytest.mark.parametrize("n", [1, 2, 700, 1300])
-def test_every_near_pair_is_found_and_no_other(n):
-    rng = np.random.default_rng(n)
-    bits = rng.integers(0, 2, (n, BITS), dtype=np.uint8)
-    for i in range(0, n - 1, 7):
-        flipped = rng.choice(BITS, rng.integers(0, 80), replace=False)
-        bits[i + 1] = bits[i]
-        bits[i + 1, flipped] ^= 1
-    apart = (bits[:, None] != bits[None]).sum(axis=2)
-    expected = {(i, j, apart[i, j]) for i, j in np.argwhere(apart <= 40).tolist() if i < j}
-    found = [zip(*map(np.ndarray.tolist, block), strict=True) for block in near_pairs(bits, 40)]
-    assert {pair for block in found for pair in block} == expected
-    assert n < 7 or expected
-
-
-def test_the_hash_hardly_depends_on_size_or_on_the_box(world):
-    image = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[0]))[..., ::-1]
-    side = image.shape[0]
-    box = {"box_x": side // 4, "box_y": side // 4, "box_w": side // 2, "box_h": side // 2}
-    row = {**box, "crop_x": 0, "crop_y": 0, "crop_size": side, "detector": "hog"}
-    own = perceptual_hash(np.ascontiguousarray(image), row)
-    small = cv2.resize(image, (side // 3, side // 3), interpolation=cv2.INTER_AREA)
-    third = {k: v // 3 if isinstance(v, int) else v for k, v in row.items()}
-    shifted = {**row, "box_x": row["box_x"] + side // 40, "box_w": row["box_w"] + side // 40}
-    assert (perceptual_hash(small, third) != own).sum() < 40
-    assert (perceptual_hash(np.ascontiguousarray(image), shifted) != own).sum() < 40
-    other = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[1]))[..., ::-1]
-    assert (perceptual_hash(np.ascontiguousarray(other), row) != own).sum() > 56
 
 
 def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_path):

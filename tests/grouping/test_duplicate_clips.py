@@ -1,13 +1,12 @@
 import dataclasses
 import shutil
 
-import av
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from ffpp_tools.demo.world import Scene, _composed, encode
+from ffpp_tools.demo.world import Scene, _composed
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.duplicate_clips import (
@@ -18,9 +17,9 @@ from ffpp_tools.grouping.duplicate_clips import (
 )
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.store.tables import DuplicateRow, read_frames, table_of
-from ffpp_tools.video import decode, demux
 from ffpp_tools.video.frame_hash import frame_hash, hash_bits
-from tests.conftest import SETTINGS
+from tests.helpers.videos import written_again
+from tests.helpers.worlds import SETTINGS
 
 YOUTUBE, METHOD = "original_sequences/youtube/c23/videos", "manipulated_sequences/{}/c23/videos"
 RNG = np.random.default_rng(0)
@@ -185,24 +184,6 @@ def test_two_people_before_one_still_background_are_not_tied():
     assert near == []
 
 
-def written_again(path, target, crf=None, scale=1.0, container="mp4"):
-    """A video in another container, or compressed once more and scaled."""
-    if crf is None:
-        with av.open(str(path)) as source, av.open(str(target), "w", format=container) as copy:
-            stream = source.streams.video[0]
-            own = copy.add_stream_from_template(stream)
-            for packet in source.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = own
-                    copy.mux(packet)
-        return
-    video = demux.read_video(path)
-    images = [f.picture.image for f in decode.frames(video, range(video.n_frames))]
-    size = [int(side * scale) // 2 * 2 for side in images[0].shape[1::-1]]
-    small = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
-    encode(target, small, round(1 / (video.time_s(1))), crf)
-
-
 @pytest.fixture(scope="module")
 def planted(ffpp, tmp_path_factory):
     """Two families of the drawn world, and copies of their clips under other names."""
@@ -280,15 +261,6 @@ def test_two_originals_and_a_fake_of_nobody_known_contradict_nothing():
     table = pd.DataFrame(pairs, columns=["item", "partner"]).assign(kind="near")
     assert list(mislabelled_pairs(table, frames)["partner"]) == ["Deepfakes/002_003"]
     assert mislabelled_pairs(table.assign(kind="unreadable"), frames).empty
-
-
-@pytest.mark.parametrize("container", ["matroska", "mpegts"])
-def test_a_video_has_one_hash_in_every_container(ffpp, tmp_path, container):
-    path = find_clips(ffpp, ["Youtube"])[0].path
-    written_again(path, tmp_path / "copy", container=container)
-    assert demux.read_video(tmp_path / "copy").sha256 == demux.read_video(path).sha256
-    written_again(path, tmp_path / "other.mp4", crf=30)
-    assert demux.read_video(tmp_path / "other.mp4").sha256 != demux.read_video(path).sha256
 
 
 def test_every_decoded_frame_has_a_hash_and_every_clip_one(planted):

@@ -3,7 +3,6 @@ import json
 import shutil
 
 import pandas as pd
-import pytest
 
 from benchmarks.paper_tables import face_rows
 from ffpp_tools.grouping.dataset import Dataset
@@ -11,6 +10,7 @@ from ffpp_tools.grouping.identity_coverage import Coverage, coverage, coverage_g
 from ffpp_tools.sources import official_lists
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.tables import content_hash, coverage_by_category, read_frames, write_table
+from tests.helpers.tables import not_known
 
 REAL = ("Youtube", "DFDC-real", "CelebA", "Celeb-real")
 
@@ -53,14 +53,14 @@ FFPP = [
 def test_a_partial_list_of_videos_says_how_much_it_covers(tmp_path):
     tables = tables_of(tmp_path, *FFPP, videos={"000": "a", "001": "a", "002": "b"})
     assert known(tables, "video") == {"Youtube": (3, 4)}
-    (said,) = [text for text in tables.unknown() if "conversion_dict" in text]
+    (said,) = [text for text in not_known(tables) if "conversion_dict" in text]
     assert said.startswith("the YouTube video of 1 of 4 Youtube clips, such as 003")
     nothing = tables_of(tmp_path, *FFPP, videos={})
     assert known(nothing, "video") == {"Youtube": (0, 4)}
     absent = tables_of(tmp_path, *FFPP)
     assert known(absent, "no video list") == {"Youtube": (0, 4)}
     whole = tables_of(tmp_path, *FFPP, videos=dict.fromkeys(("000", "001", "002", "003"), "a"))
-    assert not any("YouTube" in text for text in whole.unknown())
+    assert not any("YouTube" in text for text in not_known(whole))
 
 
 def test_who_only_lends_a_face_counts_among_youtubes_clips(tmp_path):
@@ -72,7 +72,7 @@ def test_fakes_without_a_named_original_are_counted_first(tmp_path):
     rows = [("DFDC-real", "a", "a", ""), ("DFDC-fake", "f", "f", ""), ("DFDC-fake", "g", "a", "")]
     tables = tables_of(tmp_path, *rows)
     assert known(tables, "unnamed original") == {"DFDC-fake": (1, 2)}
-    assert tables.unknown()[0].startswith("the original of 1 of 2 DFDC-fake clips")
+    assert not_known(tables)[0].startswith("the original of 1 of 2 DFDC-fake clips")
     found = tables_of(tmp_path, *rows, duplicates=copies(("DFDC-real/a", "DFDC-fake/f")))
     assert known(found, "unnamed original") == {"DFDC-fake": (2, 2)}
     among_fakes = tables_of(tmp_path, *rows, duplicates=copies(("DFDC-fake/h", "DFDC-fake/f")))
@@ -85,7 +85,7 @@ RENAMED = [("Youtube", "0000", "0000", ""), *FFPP[1:]]
 def test_an_original_whose_name_fits_no_fake_is_missed_by_name(tmp_path):
     tables = tables_of(tmp_path, *RENAMED)
     assert known(tables, "original") == {"Deepfakes": (1, 2)}
-    said = [text for text in tables.unknown() if "is called" in text]
+    said = [text for text in not_known(tables) if "is called" in text]
     assert said[0].startswith("the original of 1 of 2 Deepfakes clips")
     assert "called 000," in said[0]
     found = tables_of(tmp_path, *RENAMED, duplicates=copies(("Youtube/0000", "Deepfakes/000_001")))
@@ -97,7 +97,9 @@ def test_the_other_person_of_a_fake_is_missed_too_and_not_found_by_another_fake(
     tables = tables_of(tmp_path, *rows)
     assert known(tables, "original") == {"Deepfakes": (2, 2)}
     assert known(tables, "source") == {"Deepfakes": (1, 2)}
-    assert any(text.startswith("the other person in 1 of 2 Deepfakes") for text in tables.unknown())
+    assert any(
+        text.startswith("the other person in 1 of 2 Deepfakes") for text in not_known(tables)
+    )
 
 
 def test_fakes_of_clips_that_were_not_extracted_are_no_gap(tmp_path):
@@ -120,7 +122,7 @@ def test_an_identity_file_that_covers_a_part_says_so(tmp_path):
     rows = [("CelebA", f"{i:06d}", "", "") for i in range(5)]
     tables = tables_of(tmp_path, *rows, people={"000000": "7", "000001": "7"})
     assert known(tables, "person") == {"CelebA": (2, 5)}
-    assert "who is on 3 of 5 photographs of CelebA" in tables.unknown()
+    assert "who is on 3 of 5 photographs of CelebA" in not_known(tables)
 
 
 def run_on(tables, faces):
@@ -138,7 +140,7 @@ def test_a_run_on_fewer_crops_covers_what_it_looked_at(tmp_path):
     tables = tables_of(tmp_path, *FFPP, ("CelebA", "000001", "", ""))
     full = dataclasses.replace(tables, duplicates=run_on(tables, tables.faces))
     assert known(full, "ffpp-clean") == {"CelebA": (1, 1), "Deepfakes": (2, 2), "Youtube": (4, 4)}
-    assert not any("since ffpp-clean" in text for text in full.unknown())
+    assert not any("since ffpp-clean" in text for text in not_known(full))
     some = tables.faces[~tables.faces["face_id"].str.contains("CelebA|Youtube/c23/003")]
     partial = dataclasses.replace(tables, duplicates=run_on(tables, some))
     assert known(partial, "ffpp-clean") == {
@@ -146,7 +148,7 @@ def test_a_run_on_fewer_crops_covers_what_it_looked_at(tmp_path):
         "Deepfakes": (2, 2),
         "Youtube": (3, 4),
     }
-    (said,) = [text for text in partial.unknown() if "since ffpp-clean" in text]
+    (said,) = [text for text in not_known(partial) if "since ffpp-clean" in text]
     assert "1 of 1 CelebA, 1 of 4 Youtube" in said
     other = tables.faces.assign(sha256=tables.faces["sha256"].where(tables.faces.index != 0, "z"))
     anew = dataclasses.replace(tables, duplicates=run_on(tables, other))
@@ -173,24 +175,6 @@ def test_clips_whose_frames_were_not_recorded_are_not_compared(tmp_path):
 def test_what_is_whole_is_counted_and_not_said():
     whole = [Coverage("video", "Youtube", 4, 4), Coverage("person", "CelebA", 2, 2)]
     assert coverage_gaps(whole) == []
-
-
-@pytest.mark.parametrize("name", ["000", "00", "0"])
-def test_numbers_without_leading_zeros_name_the_same_clips(tmp_path, name):
-    folder = tmp_path / official_lists.FOLDER
-    folder.mkdir()
-    (folder / official_lists.CONVERSION).write_text(
-        json.dumps({name: "abc 0", "12": "abc 1", "7": " 0"})
-    )
-    assert official_lists.youtube_videos(tmp_path) == {"000": "abc", "012": "abc"}
-    for split, pair in (("train", [name, "1"]), ("val", ["2", "3"]), ("test", ["4", "5"])):
-        (folder / f"{split}.json").write_text(json.dumps([pair]))
-    sides = official_lists.official_splits(tmp_path)
-    assert sides is not None
-    assert sorted(sides) == ["000", "001", "002", "003", "004", "005"]
-    assert sides["000"] == "train"
-    (folder / official_lists.IDENTITIES).write_text("1.jpg 7\n000002.jpg 8\n")
-    assert official_lists.celeba_identities(tmp_path) == {"000001": "7", "000002": "8"}
 
 
 def test_the_counts_are_in_the_manifest_and_its_first_line_says_that_something_is_unknown(

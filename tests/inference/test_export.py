@@ -8,7 +8,7 @@ from classify.evaluation.predict import score_split
 from classify.inference.export import BOUND, KINDS, export
 from classify.training.settings import TrainSettings
 from classify.training.train import train
-from tests.training.test_train import train_tiny
+from tests.helpers.runs import train_tiny
 
 
 @pytest.fixture(scope="module")

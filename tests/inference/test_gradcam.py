@@ -8,12 +8,12 @@ import pytest
 from classify.errors import ClassifyError, ModelError
 from classify.evaluation.predict import predict_probabilities
 from classify.inference.gradcam import cams, explain
-from classify.inference.gradcam_files import coloured, overlaid, write_explanations
+from classify.inference.gradcam_files import coloured, write_explanations
 from classify.models import build
 from classify.reporting.formatting import face_uri
 from ffpp_tools.video.image import read_image
-from tests.reporting.test_report import Page, files_with_pictures, pictures_in
-from tests.training.test_train import train_tiny
+from tests.helpers.pages import Page, files_with_pictures, pictures_in
+from tests.helpers.runs import train_tiny
 
 SIDE = 64
 KINDS = (("sheet", "jpg"), ("mean", "png"))
@@ -165,12 +165,3 @@ def test_a_network_without_convolutions_has_no_maps():
     x = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
     with pytest.raises(ModelError, match="no convolution"):
         cams(keras.Model(inputs, x, name="flat"), np.zeros((1, 8, 8, 3), np.uint8))
-
-
-def test_where_the_map_is_1_a_face_turns_red_and_where_it_is_0_blue():
-    face = np.full((4, 4, 3), 100, np.uint8)
-    heat = np.zeros((4, 4), np.float32)
-    heat[0, 0] = 0.95
-    mixed = overlaid(face, heat)
-    assert mixed[0, 0, 0] > mixed[0, 0, 2]
-    assert mixed[3, 3, 2] > mixed[0, 0, 2]

@@ -33,19 +33,13 @@ from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.any_media import (
     FaceCrop,
     FrameCrops,
-    faces_in_image,
-    faces_in_video,
-    read_settings,
 )
-from ffpp_tools.extraction.settings import StillSettings
-from ffpp_tools.faces.crop import CropSettings, save
 from ffpp_tools.faces.detect import Box
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.tables import read_faces
-from ffpp_tools.video.image import read_image
-from tests.reporting.test_report import Page, files_with_pictures, pictures_in
-from tests.video.test_decode import full_decode, shortened_with_index_first, write
+from tests.helpers.pages import Page, files_with_pictures, pictures_in
+from tests.helpers.videos import full_decode, shortened_with_index_first, write
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +52,6 @@ def run(videos_manifest, tmp_path_factory):
 @pytest.fixture(scope="module")
 def classifier(run):
     return classifier_of(run)
-
-
-@pytest.fixture
-def clip(ffpp):
-    return find_clips(ffpp, categories=["Youtube"])[0].path
 
 
 def beside(*pictures):
@@ -343,20 +332,6 @@ def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classi
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 1
 
 
-def test_stills_that_were_taken_whole_are_judged_whole(world):
-    photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
-    look = faces_in_image(photograph, StillSettings(whole=True))
-    assert np.array_equal(look.faces[0].image, read_image(photograph))
-
-
-def test_faces_below_the_smallest_are_not_judged(clip, dataset):
-    clips, _ = read_settings(dataset / "settings.json")
-    huge = dataclasses.replace(clips, crop=CropSettings(min_face=1000))
-    looks = list(faces_in_video(clip, huge))
-    assert len(looks) > 2
-    assert all(look.faces == () for look in looks)
-
-
 def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is():
     seen = _FaceSampler()
     face = np.zeros((8, 8, 3), np.uint8)
@@ -368,18 +343,6 @@ def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is(
         assert FACES_KEPT / 2 <= len(kept) <= FACES_KEPT
         assert len(set(np.diff(kept))) == 1
     assert seen.faces[-1][0] == 5000
-
-
-def test_faces_are_judged_as_a_dataset_of_their_format_would_hold_them(clip, dataset, tmp_path):
-    clips, _ = read_settings(dataset / "settings.json")
-    as_jpeg = dataclasses.replace(clips, crop=CropSettings(format="jpg"))
-    plain, lossy = (
-        next(faces_in_video(clip, clips)).faces[0],
-        next(faces_in_video(clip, as_jpeg)).faces[0],
-    )
-    save(tmp_path / "x.jpg", plain.image)
-    assert np.array_equal(lossy.image, read_image(tmp_path / "x.jpg"))
-    assert not np.array_equal(lossy.image, plain.image)
 
 
 def test_what_is_settled_for_stills_counts_only_for_a_network_that_has_seen_some(

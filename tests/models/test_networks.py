@@ -4,8 +4,6 @@ import pytest
 
 from classify.errors import ModelError
 from classify.models import ARCHITECTURES, backbone_of, build, freeze
-from classify.models.backbones import BACKBONES
-from classify.models.heads import HEADS
 
 OWN = [name for name, arch in ARCHITECTURES.items() if not arch.pretrained]
 
@@ -89,75 +87,6 @@ def test_the_small_networks_have_the_parameters_that_the_list_says():
     assert ARCHITECTURES["sepconv"].parameters < 30_000
 
 
-def test_all_28_backbones_are_there():
-    families = {
-        "efficientnetb": 8,
-        "efficientnetv2b": 4,
-        "inception": 2,
-        "mobilenet": 2,
-        "vgg": 2,
-        "xception": 1,
-        "resnet": 6,
-        "densenet": 3,
-    }
-    for family, number in families.items():
-        assert len([name for name in BACKBONES if name.startswith(family)]) == number
-    assert len(BACKBONES) == sum(families.values()) == 28
-
-
-def test_the_papers_own_package_counts_the_same_backbone():
-    # It builds on tensorflow.keras, so it serves the TensorFlow backend only.
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the efficientnet package needs the TensorFlow backend")
-    from efficientnet.tfkeras import EfficientNetB0
-
-    theirs = EfficientNetB0(weights=None, input_shape=(128, 128, 3), include_top=False)
-    assert theirs.count_params() == 4_049_564
-
-
-def head_of(model):
-    backbone = backbone_of(model)
-    return model.layers[model.layers.index(backbone) + 1 :]
-
-
-def test_b0_has_the_papers_head():
-    pooling, *head, last = head_of(build("efficientnetb0", 7))
-    assert isinstance(pooling, keras.layers.GlobalMaxPooling2D)
-    assert [type(x).__name__ for x in head] == ["Dense", "Dropout", "Dense", "Dropout"]
-    assert [x.rate for x in head[1::2]] == [0.2, 0.2]
-    for dense in head[::2]:
-        assert dense.units == 300
-        assert dense.activation.__name__ == "relu"
-        penalty = dense.kernel_regularizer
-        assert (float(penalty.l1), float(penalty.l2)) == pytest.approx((0.001, 0.001))
-    assert (last.units, last.activation.__name__) == (7, "softmax")
-
-
-@pytest.mark.parametrize(
-    ("head", "units", "rates"),
-    [
-        ("flatten-758-512-256", [758, 512, 256, 2], [0.5, 0.3]),
-        ("flatten-1024", [1024, 2], []),
-        ("flatten", [2], []),
-        ("gap", [2], []),
-    ],
-)
-def test_heads_are_what_their_names_say(head, units, rates):
-    layers = head_of(build("mobilenetv2", 2, size=32, head=head))
-    first = keras.layers.GlobalAveragePooling2D if head == "gap" else keras.layers.Flatten
-    assert isinstance(layers[0], first)
-    assert [x.units for x in layers if isinstance(x, keras.layers.Dense)] == units
-    assert [x.rate for x in layers if isinstance(x, keras.layers.Dropout)] == rates
-
-
-@pytest.mark.parametrize("head", HEADS)
-def test_dropout_replaces_every_rate_of_a_head(head):
-    layers = head_of(build("mobilenetv2", 2, size=32, head=head, dropout=0.4))
-    rates = [x.rate for x in layers if isinstance(x, keras.layers.Dropout)]
-    assert rates
-    assert set(rates) == {0.4}
-
-
 @pytest.mark.parametrize("arch", [*OWN, "efficientnetb0"])
 @pytest.mark.parametrize("classes", [2, 7])
 def test_every_network_gives_probabilities_for_raw_pixels(arch, classes):
@@ -176,29 +105,6 @@ def test_one_sigmoid_is_one_probability():
     model = build("sepconv", 2, size=48, output="sigmoid")
     assert model.output_shape == (None, 1)
     assert model.layers[-1].activation.__name__ == "sigmoid"
-
-
-@pytest.mark.parametrize(
-    ("arch", "expected"),
-    [
-        ("mobilenetv2", lambda rgb: rgb / 127.5 - 1),
-        ("vgg16", lambda rgb: rgb[::-1] - [103.939, 116.779, 123.68]),  # blue first
-        ("densenet121", lambda rgb: (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
-    ],
-)
-def test_backbones_see_pixels_scaled_as_they_were_trained(arch, expected):
-    model = build(arch, 2, size=32, head="gap")
-    seen = keras.Model(model.input, backbone_input(model))
-    rgb = np.array([200.0, 100.0, 50.0], np.float32)
-    image = np.broadcast_to(rgb, (1, 32, 32, 3))
-    found = keras.ops.convert_to_numpy(seen(image))[0, 5, 5]
-    np.testing.assert_allclose(found, expected(rgb), rtol=1e-5, atol=1e-5)
-
-
-def backbone_input(model):
-    """The tensor that a network gives to its backbone."""
-    (node,) = [n for n in backbone_of(model)._inbound_nodes if n.output_tensors[0] is not None][-1:]
-    return node.input_tensors[0]
 
 
 @pytest.mark.parametrize(("channel", "position"), [("r", 0), ("g", 1), ("b", 2)])

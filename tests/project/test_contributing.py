@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT
 
 pytestmark = pytest.mark.slow
 

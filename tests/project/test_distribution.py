@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT, copied_tree
 
 PACKAGES = ("classify", "data_manifests", "ffpp_tools")
 NOT_CODE = {
@@ -37,20 +37,6 @@ PRIVATE = (
     "tests/__pycache__/x.pyc",
 )
 NO_NETWORK = "NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError"
-
-
-def copied_tree(folder: Path) -> Path:
-    """What git tracks, or would, as it stands here; in an unpacked sdist everything."""
-    ls_files = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    done = subprocess.run(ls_files, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        ignored = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache")
-        return Path(shutil.copytree(ROOT, folder, ignore=ignored))
-    for name in filter(None, done.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    return folder
 
 
 def built(tree: Path, out: Path) -> tuple[Path, Path]:

@@ -2,27 +2,19 @@
 
 import ast
 import importlib
-import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
 import classify
 import data_manifests
 import ffpp_tools
-
-ROOT = Path(__file__).parents[2]
-MODULES = sorted(
-    module.name
-    for package in (ffpp_tools, classify)
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-)
+from tests.helpers.project import MODULES, ROOT
 
 
 def imported_by(statement):

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.project.test_distribution import copied_tree
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT, copied_tree
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,7 @@ import pytest
 
 from classify.training.settings import TrainSettings
 from classify.training.train import train
-from tests.cli.test_ffpp_commands import COMMANDS
-from tests.project.test_package import ROOT
+from tests.helpers.project import COMMANDS, ROOT
 
 ROW = re.compile(r"^\| `((?:ffpp|classify).*?)` \| (.*) \|$", re.MULTILINE)
 SAID = dict(ROW.findall((ROOT / "docs/scripting.md").read_text()))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.project.test_package import MODULES, ROOT
+from tests.helpers.project import MODULES, ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ffpp_tools.console import console
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from tests.project.test_package import ROOT
+from tests.helpers.project import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -9,7 +9,16 @@ import pytest
 
 import classify
 from classify.evaluation.confidence_intervals import Estimate
-from classify.reporting.formatting import cell, decimals, number, percent, rounded, with_interval
+from classify.reporting.formatting import (
+    cell,
+    decimals,
+    number,
+    percent,
+    rounded,
+    starred,
+    with_interval,
+)
+from tests.helpers.scores import CLASSES, judged
 
 
 @pytest.mark.parametrize(
@@ -75,3 +84,18 @@ def test_no_other_code_rounds_measures_for_display():
         if re.search(r"[:%]\.[0-9][f%]", line)
     ]
     assert found == []
+
+
+def test_reals_come_first_in_the_papers_tables():
+    order = list(judged().in_paper_order.index)
+    assert order == ["CelebA", "Youtube", "Deepfakes", "FaceSwap"]
+    assert list(judged().confusion.index) == list(CLASSES)
+    assert [starred(v) for v in (9.99, 10, float("nan"))] == ["*", "10", "*"]
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [(0, "N/A"), (float("nan"), "N/A"), (100, "100"), (98.8, "98.8"), (0.05, "0.05"), (8.0, "8")],
+)
+def test_cells_are_printed_as_in_the_papers_tables(value, printed):
+    assert cell(value) == printed

@@ -1,9 +1,7 @@
-import base64
 import dataclasses
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -22,7 +20,8 @@ from classify.training.settings import TrainSettings
 from classify.training.train import train
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import MANIFEST_COLUMNS, Manifest
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
+from tests.helpers.pages import Page, files_with_pictures, pictures_in
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +106,6 @@ def test_an_unknown_split_is_refused(report):
         make_report(report.run, "holdout")
 
 
-class Page(HTMLParser):
-    """Collects what a page would fetch, its tables' headers and its pictures' texts."""
-
-    def __init__(self):
-        super().__init__()
-        self.fetched, self.headers, self.alts, self.pictures = [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.fetched += [attrs[name] for name in ("src", "href") if name in attrs]
-        if tag == "th":
-            self.headers.append(attrs.get("scope"))
-        if tag == "img":
-            self.alts.append(attrs.get("alt"))
-            self.pictures.append(attrs["src"])
-
-
 def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
     html = (report.folder / "report.html").read_text()
     page = Page()
@@ -134,19 +116,6 @@ def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
     assert len(page.alts) >= 4 + 4 + 1 + 1  # figures per frame and per clip, over time, learning
     assert all(page.alts)
     assert html.count("<table>") == html.count("<caption>") == 12
-
-
-def pictures_in(path):
-    """What the pictures of a page hold."""
-    page = Page()
-    page.feed(path.read_text())
-    return [base64.b64decode(address.partition("base64,")[2]) for address in page.pictures]
-
-
-def files_with_pictures(folder):
-    """The names of all files below a folder that are pictures, by what is in them."""
-    known = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM")
-    return {p.name for p in folder.rglob("*") if p.is_file() and p.read_bytes().startswith(known)}
 
 
 def test_a_report_for_others_holds_its_figures_and_no_other_picture(report):

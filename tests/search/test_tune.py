@@ -20,7 +20,7 @@ from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
 from classify.training.train import train, train_or_resume
 from ffpp_tools.errors import TableError
-from tests.training.test_train import TINY
+from tests.helpers.runs import TINY
 
 BASE = dataclasses.replace(TINY, epochs=2)
 THREE = Search(trials=3)

@@ -5,7 +5,7 @@ import pytest
 from ffpp_tools.errors import DataNotFoundError, SettingsError
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.sources.faceforensics import families, find_clips, remarks
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 
 def touched(root, *names):

@@ -4,9 +4,8 @@ from collections import Counter
 import pytest
 
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.sources.clip import Clip
 from ffpp_tools.sources.faceforensics import families, find_clips, remarks
-from tests.conftest import PEOPLE
+from tests.helpers.worlds import PEOPLE
 
 
 def test_every_clip_of_the_tree_is_found_once(ffpp):
@@ -34,20 +33,6 @@ def test_the_other_spelling_of_the_roots_and_of_raw_is_understood(tmp_path):
         path.touch()
     found = [(c.category, c.compression, c.name) for c in find_clips(tmp_path)]
     assert found == [("FaceSwap", "raw", "000_003"), ("Youtube", "raw", "000")]
-
-
-@pytest.mark.parametrize(
-    ("category", "name", "target", "source", "label"),
-    [
-        ("Youtube", "183", "183", "", "real"),
-        ("Deepfakes", "183_253", "183", "253", "fake"),
-        ("Actors", "13__walking_down_indoor_hall_disgust", "13", "", "real"),
-        ("DeepFakeDetection", "01_02__kitchen_pan__YCSEBZO4", "01", "02", "fake"),
-    ],
-)
-def test_names_tell_target_and_source(tmp_path, category, name, target, source, label):
-    clip = Clip(category, "c40", name, tmp_path)
-    assert (clip.target_id, clip.source_id, clip.label) == (target, source, label)
 
 
 def test_missing_data_says_what_was_looked_for_and_what_to_do(tmp_path):

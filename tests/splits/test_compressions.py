@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.paper_tables import face_rows, frame_rows
 from data_manifests import modes
 from ffpp_tools.errors import SplitError
 from ffpp_tools.grouping.dataset import Dataset
@@ -17,52 +16,12 @@ from ffpp_tools.splits.apply_recipe import select_samples
 from ffpp_tools.splits.audit import audited, with_audit
 from ffpp_tools.splits.build import SplitSettings, default_name, make_manifest, make_manifests
 from ffpp_tools.splits.compressions import drop_unshared_compressions
-from ffpp_tools.splits.confounding import MAX_DISTANCE, compression_confounding, still_accuracy
+from ffpp_tools.splits.confounding import MAX_DISTANCE
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.overview import draw_overview
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
-
-METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-VIDEOS = (*METHODS, "Youtube")
-
-
-def constructed(folder, frames_of, *, pairs=12, stills=60):
-    """Tables of pairs of people at some compressions, and stills.
-
-    Args:
-        folder: where they go.
-        frames_of: (category, compression, number of the person) → frames with a face.
-        pairs: of people, each with two originals and two fakes of each method.
-        stills: of CelebA, three of a person, and as many of CelebA-HQ.
-    """
-    rows = [
-        (
-            category,
-            "real" if category == "Youtube" else "fake",
-            compression,
-            f"{i:03d}" if category == "Youtube" else f"{i:03d}_{i ^ 1:03d}",
-            f"{i:03d}",
-            "" if category == "Youtube" else f"{i ^ 1:03d}",
-            25 * frame,
-            "",
-        )
-        for compression in ("c23", "c40", "raw")
-        for i in range(2 * pairs)
-        for category in VIDEOS
-        for frame in range(frames_of(category, compression, i))
-    ]
-    rows += [
-        (c, "real", "still", f"{i:06d}", str(i // 3) if c == "CelebA" else "", "", 0, f"{i:06d}")
-        for c in ("CelebA", "CelebA-HQ")
-        for i in range(stills)
-    ]
-    columns = ["category", "label", "compression", "clip", "target_id", "source_id", "frame"]
-    frames = frame_rows(**pd.DataFrame(rows, columns=[*columns, "photo"]).to_dict("series"))
-    folder.mkdir(parents=True, exist_ok=True)
-    frames.to_parquet(folder / "frames.parquet")
-    face_rows(frames).to_parquet(folder / "faces.parquet")
-    return folder
+from tests.helpers.tables import METHODS, VIDEOS, constructed, samples_with
 
 
 def samples_of(manifest):
@@ -369,77 +328,6 @@ def test_no_drawn_world_is_confounded_without_a_word(frames, mode, asked, seed, 
             event("alike")
             found = manifest.info["audit"]["compression"]
             assert found is None or found["excess"] <= MAX_DISTANCE
-
-
-def samples_with(**kinds):
-    """Samples of clips by (class, label, compression): how many, in each split."""
-    rows = [
-        (name, label, compression, split)
-        for split in SPLITS
-        for (name, label, compression), count in kinds["of"].items()
-        for _ in range(count)
-    ]
-    return pd.DataFrame(rows, columns=["class", "label", "compression", "split"])
-
-
-def test_what_was_seen_is_named():
-    """Youtube has 41 of 127 samples at c23, the fakes 13 to 19."""
-    c23 = {"Deepfakes": 13, "Face2Face": 15, "FaceSwap": 19, "NeuralTextures": 16, "Youtube": 41}
-    samples = samples_with(
-        of={
-            (name, "real" if name == "Youtube" else "fake", c): n if c == "c23" else 127 - n
-            for name, n in c23.items()
-            for c in ("c23", "c40")
-        }
-    )
-    found = compression_confounding(samples)
-    assert found.matters
-    assert (found.classes, found.compression) == (("Deepfakes", "Youtube"), "c23")
-    assert found.shares == (round(13 / 127, 4), round(41 / 127, 4))
-    assert found.accuracy == pytest.approx((1 + 28 / 127) / 2, abs=1e-4)
-    assert found.label_accuracy == pytest.approx((1 + 41 / 127 - 63 / 508) / 2, abs=1e-4)
-    assert found.counts["train"]["Youtube"] == {"c23": 41, "c40": 86}
-    pooled = np.array([[n, 127 - n] for n in c23.values()]) * 3
-    expected = pooled.sum(1, keepdims=True) * pooled.sum(0) / pooled.sum()
-    chi2 = ((pooled - expected) ** 2 / expected).sum()
-    assert found.cramers_v == pytest.approx(np.sqrt(chi2 / pooled.sum()), abs=1e-4)
-
-
-def test_the_worst_split_is_named():
-    samples = samples_with(
-        of={("fake", "fake", c): 50 for c in ("c23", "c40")}
-        | {("real", "real", c): 50 for c in ("c23", "c40")}
-    )
-    moved = (samples["split"] == "val") & (samples["label"] == "real")
-    samples.loc[samples[moved].index[:30], "compression"] = "c40"
-    found = compression_confounding(samples)
-    assert (found.split, found.compression) == ("val", "c23")
-    assert found.accuracy == 0.65
-
-
-def test_a_sample_more_or_less_is_no_confounding():
-    few = {("fake", "fake", "c23"): 5, ("fake", "fake", "c40"): 5, ("real", "real", "c23"): 4}
-    assert not compression_confounding(samples_with(of={**few, ("real", "real", "c40"): 3})).matters
-    assert compression_confounding(samples_with(of={**few, ("real", "real", "c40"): 0})).matters
-
-
-def test_one_compression_or_one_class_of_clips_confounds_nothing():
-    one = {("fake", "fake", "c23"): 5, ("real", "real", "c23"): 5, ("real", "real", "still"): 9}
-    assert compression_confounding(samples_with(of=one)) is None
-    stills = {("a", "real", "still"): 5, ("b", "fake", "c23"): 5, ("b", "fake", "c40"): 5}
-    assert compression_confounding(samples_with(of=stills)) is None
-
-
-def test_photographs_are_reals_is_measured():
-    """Two thirds of the reals are photographs: five of six samples are told apart by that."""
-    kinds = {
-        ("fake", "fake", "c23"): 30,
-        ("real", "real", "c23"): 10,
-        ("real", "real", "still"): 20,
-    }
-    assert still_accuracy(samples_with(of=kinds)) == pytest.approx(5 / 6, abs=1e-4)
-    clips = {("fake", "fake", "c23"): 30, ("real", "real", "c40"): 10}
-    assert still_accuracy(samples_with(of=clips)) == 0.5
 
 
 def test_an_audit_finds_it_in_a_manifest_that_was_made_otherwise(both, tmp_path):

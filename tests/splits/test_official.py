@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.paper_tables import face_rows, frame_rows
-from ffpp_tools.errors import SettingsError, SplitError, TableError
+from ffpp_tools.errors import SettingsError, SplitError
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
@@ -14,7 +14,7 @@ from ffpp_tools.splits.audit import audited
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.drawn_worlds import world
+from tests.helpers.tables import world
 
 PAIRS = {
     "train": [["000", "001"], ["002", "003"]],
@@ -292,50 +292,6 @@ def test_without_any_list_there_is_no_official_split(dataset, tmp_path):
         make_manifest(
             dataset, tmp_path / "m", SplitSettings("videos", "official", ratios=(1, 1, 1))
         )
-
-
-def test_lists_are_kept_with_the_dataset(tmp_path):
-    for name, place in (("train.json", "splits"), (official_lists.CONVERSION, "dataset")):
-        (tmp_path / "data" / place).mkdir(parents=True)
-        text = '{"000": "a-b 0"}' if name == official_lists.CONVERSION else '[["000", "003"]]'
-        (tmp_path / "data" / place / name).write_text(text)
-    for _ in range(2):
-        official_lists.copy_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
-    assert official_lists.youtube_videos(tmp_path / "dataset") == {"000": "a-b"}
-    assert official_lists.official_splits(tmp_path / "dataset") is None  # val and test are missing
-    assert set(official_lists.hashes(tmp_path / "dataset")) == {
-        "lists/train.json",
-        "lists/conversion_dict.json",
-    }
-    (tmp_path / "data/splits/train.json").write_text('[["001", "002"]]')
-    with pytest.raises(TableError, match="is not what"):
-        official_lists.copy_lists(tmp_path / "data", tmp_path / "dataset", official_lists.OF_FFPP)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("train.json", "{"),
-        ("train.json", '[["000"]]'),
-        ("train.json", "[[0, 1]]"),
-        ("train.json", "3"),
-        (official_lists.CONVERSION, "[]"),
-        (official_lists.CONVERSION, '{"000": 3}'),
-    ],
-)
-def test_damaged_lists_are_named(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(TableError, match=name):
-        official_lists.copy_lists(tmp_path, tmp_path / "dataset", official_lists.OF_FFPP)
-    assert not (tmp_path / "dataset").exists()
-
-
-def test_a_clip_on_two_lists_is_refused(tmp_path):
-    (tmp_path / official_lists.FOLDER).mkdir()
-    for split in SPLITS:
-        (tmp_path / official_lists.FOLDER / f"{split}.json").write_text('[["000", "001"]]')
-    with pytest.raises(TableError, match="000 is in train as well"):
-        official_lists.official_splits(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -12,7 +12,7 @@ from ffpp_tools.splits.build import SplitSettings, default_name, make_manifest, 
 from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
 
 BINARY = {"fake": 4, "real": 3}
 
@@ -333,6 +333,9 @@ def test_a_manifests_folder_is_named_after_what_it_is():
 def test_checks_hold_for_recipes_made_in_code():
     with pytest.raises(SettingsError, match="at least 3"):
         recipes.check(Recipe("mine", "grouped", folds=2))
+    for ratios in ((80, 20), (80, 20, 0), (80, 20, float("inf"))):
+        with pytest.raises(SettingsError, match=r"^ratios \(80, .*three numbers above 0"):
+            recipes.check(Recipe("mine", "grouped", ratios=ratios))
     with pytest.raises(SettingsError, match=r"unknown mode '.*binary$"):
         recipes.check(Recipe("mine", "grouped", mode="seven"))
     with pytest.raises(SettingsError, match="; --recipe 140k is a recipe"):

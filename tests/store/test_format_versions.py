@@ -260,17 +260,3 @@ def test_a_setting_of_training_that_comes_later_is_as_it_was_before(old, monkeyp
     assert Run.read(old / "run").settings.smoothing == 0.0
     (old / "mine.toml").write_text('[training]\narch = "small"\n')
     assert settings.read_config(old / "mine.toml")[0].smoothing == 0.1
-
-
-def test_every_column_has_a_default_but_the_first_ones():
-    """A column without a default would refuse every table that there is."""
-    first = {
-        FrameRow: 14,
-        schema.FaceRow: 16,
-        tables.DuplicateRow: 5,
-        tables.IdentityRow: 6,
-        manifest.ManifestRow: 12,
-    }
-    for row_type, count in first.items():
-        names = [f.name for f in fields(row_type) if f.name not in schema.FIRST_COLUMNS]
-        assert len(names) - len(schema.later_columns(row_type)) == count, row_type

@@ -13,7 +13,6 @@ from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.groups import nodes
-from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store import tables
 from ffpp_tools.store.ledger import verify
 from ffpp_tools.store.schema import FaceRow, FrameRow, Part, later_columns
@@ -30,7 +29,8 @@ from ffpp_tools.store.tables import (
     sorted_order,
     table_of,
 )
-from tests.conftest import SETTINGS
+from tests.helpers.tables import not_known
+from tests.helpers.worlds import SETTINGS
 
 LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
 
@@ -118,20 +118,8 @@ def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_emp
     assert read.fingerprints == as_written  # manifests of that version are not outdated
     assert read.changed_since(as_written) == []
     assert find_duplicates(folder).empty
-    said = Dataset.read(folder).unknown()
+    said = not_known(Dataset.read(folder))
     assert any("their frames were not compared" in text for text in said)
-
-
-def test_a_manifest_of_an_earlier_version_is_not_said_to_be_outdated(dataset, tmp_path):
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    shutil.copy(dataset / "faces.parquet", folder)
-    frames = read_frames(dataset).drop(columns=["source_sha256", "frame_hash"])
-    frames.to_parquet(folder / "frames.parquet")
-    manifest = make_manifest(folder, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
-    assert manifest.info["tables"]["frames.parquet"] == content_hash(frames)
-    known = read_frames(dataset)
-    assert content_hash(known) != content_hash(frames)
 
 
 def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):

@@ -26,7 +26,7 @@ from ffpp_tools.splits.build import SplitSettings, make_manifests
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import merge_stamps
 from ffpp_tools.store.schema import Part
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 KILLED, REFUSED = 77, 78
 Act = Callable[[Path], object]

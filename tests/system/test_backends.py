@@ -7,17 +7,13 @@ comes with the project; the others are tried where they are installed.
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import classify
-
-BACKENDS = ("tensorflow", "torch", "jax")
+from tests.helpers.project import BACKENDS
 
 TRAIN = """
 import sys, json
@@ -167,11 +163,3 @@ def test_two_devices_train_the_network_of_one(backend, videos_manifest, tmp_path
     for name in ("val_loss", "val_log_loss"):
         np.testing.assert_allclose(one_log[name], two_log[name], rtol=1e-4)
     np.testing.assert_allclose(one_log["val_accuracy"], two_log["val_accuracy"], atol=1e-6)
-
-
-def test_nothing_in_classify_but_the_backend_module_imports_a_backend():
-    for path in Path(classify.__file__).parent.rglob("*.py"):
-        text = path.read_text()
-        for name in BACKENDS:
-            found = re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
-            assert path.name == "backend.py" or not found, path

@@ -22,9 +22,8 @@ from classify.training.runs import load_model
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 from ffpp_tools.console import console
-from tests.demo.test_world import hashes
-from tests.system.test_faults import without_privileges
-from tests.test_script import OBEYED
+from tests.helpers.files import hashes, without_privileges
+from tests.helpers.pages import OBEYED
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What happens to a run when something is killed, full, unreadable or gone; all of it for real."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -15,10 +14,8 @@ import pytest
 from ffpp_tools.console import LOG
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.store.tables import read_frames
-from tests.demo.test_world import hashes
-from tests.video.test_decode import audio_only
-
-PR_CAPBSET_DROP = 24
+from tests.helpers.files import hashes, without_privileges
+from tests.helpers.videos import audio_only
 
 
 def extract(root, out, *options, **kwargs):
@@ -198,14 +195,6 @@ def test_every_kind_of_broken_file_is_a_row_and_the_others_are_extracted(ffpp, t
     assert all(f"{clip}.mp4: " in error for clip, error in errors.itertuples(index=False))
     assert "8 frames could not be read" in printed
     assert "008.mp4: not a readable video (a FIFO, not a file)" in printed
-
-
-def without_privileges():
-    """Give up root's right to read and write what its permissions forbid."""
-    libc, capabilities = ctypes.CDLL(None, use_errno=True), (1, 2)  # DAC_OVERRIDE, DAC_READ_SEARCH
-    for capability in capabilities if os.geteuid() == 0 else ():
-        if libc.prctl(PR_CAPBSET_DROP, capability):
-            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def test_what_may_not_be_read_or_written_is_named(ffpp, tmp_path):

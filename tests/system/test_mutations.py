@@ -13,11 +13,12 @@ from collections import Counter
 import av
 import pytest
 
+from ffpp_tools.demo.world import encode
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.video import container, decode, demux
 from ffpp_tools.video.decode_limits import with_timeout
-from tests.video.test_decode import drawn, encode, full_decode, remux
+from tests.helpers.videos import drawn, full_decode, remux
 
 CONTAINERS = {"mp4": {}, "index-first.mp4": {"movflags": "faststart"}}
 MUTATIONS_OF_EACH = 1100

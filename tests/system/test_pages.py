@@ -16,8 +16,8 @@ from classify.inference.media_files import VerdictFiles
 from classify.reporting.compare_files import write_comparison, write_matrix
 from classify.reporting.report import make_report
 from ffpp_tools.sources.faceforensics import find_clips
-from tests.reporting.test_report import Page
-from tests.training.test_train import train_tiny
+from tests.helpers.pages import Page
+from tests.helpers.runs import train_tiny
 
 pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

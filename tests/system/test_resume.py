@@ -22,7 +22,7 @@ from classify.training.runs import Run, load_model
 from classify.training.settings import TrainSettings
 from classify.training.train import COMMAND, resume, train
 from ffpp_tools.errors import LockedError
-from tests.training.test_train import TINY, train_tiny
+from tests.helpers.runs import TINY, train_tiny
 
 # Dropout, batch norm, shuffling and every kind of augmentation take part.
 SETTINGS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.test_world import hashes
+from tests.helpers.files import hashes
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "Youtube"}

@@ -17,26 +17,7 @@ from classify.training.checkpoints import (
     write_log,
 )
 from ffpp_tools.errors import FfppError
-
-
-def logged(number, val_loss, val_log_loss=None):
-    """An epoch with this validation loss; None without validation."""
-    return Epoch(
-        epoch=number,
-        loss=1.0,
-        accuracy=0.5,
-        val_loss=val_loss,
-        val_log_loss=val_loss if val_log_loss is None else val_log_loss,
-        val_accuracy=None if val_loss is None else 0.5,
-        learning_rate=0.001,
-        images_per_second=20.0,
-        seconds=3.0,
-    )
-
-
-def epochs(*losses):
-    """Epochs with these validation losses; None without validation."""
-    return [logged(i, loss) for i, loss in enumerate(losses)]
+from tests.helpers.runs import epochs, logged
 
 
 def bests(*losses):

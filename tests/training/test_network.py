@@ -8,7 +8,7 @@ from classify.evaluation.metrics import log_loss
 from classify.training.network import LogLoss, with_arch_defaults
 from classify.training.settings import TrainSettings
 from classify.training.train import train
-from tests.training.test_train import train_tiny
+from tests.helpers.runs import train_tiny
 
 
 def test_the_defaults_are_the_papers_but_for_what_is_monitored():

@@ -6,27 +6,21 @@ import numpy as np
 import pytest
 
 from ffpp_tools.demo.world import encode
-from ffpp_tools.errors import DecodeError, SizeError
+from ffpp_tools.errors import SizeError
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import container, decode, demux
-
-
-def full_decode(path):
-    """Every frame of the video, by nothing but a plain loop."""
-    with av.open(str(path)) as file:
-        return [f.to_ndarray(format="rgb24") for f in file.decode(video=0)]
+from tests.helpers.videos import (
+    drawn,
+    full_decode,
+    gradient,
+    shortened_with_index_first,
+    write,
+)
 
 
 def picture_types(path):
     with av.open(str(path)) as file:
         return {av.video.frame.PictureType(f.pict_type).name for f in file.decode(video=0)}
-
-
-def gradient(index, width=64, height=48):
-    """A frame that tells its index in its grey level."""
-    image = np.full((height, width, 3), (index * 5) % 250, np.uint8)
-    image[:, : width // 2] += 3
-    return image
 
 
 @pytest.mark.parametrize("step", [1, 7, 25])
@@ -87,29 +81,6 @@ def test_index_and_time_are_right_when_the_frame_rate_varies(tmp_path):
     assert [f.time_s for f in kept] == pytest.approx([0, 0.10, 0.40, 1.0], abs=1e-3)
     for frame in kept:
         assert abs(int(frame.picture.image[20, 60, 0]) - int(gradient(frame.index)[20, 60, 0])) <= 3
-
-
-def drawn(count, width=128, height=96):
-    """A scene that moves past the camera: every frame differs, and predicts from others well."""
-    noise = np.random.default_rng(0).integers(0, 256, (height, width + 3 * count, 3))
-    scene = cv2.GaussianBlur(noise.astype(np.uint8), (0, 0), 2)
-    return [scene[:, 3 * i : 3 * i + width] for i in range(count)]
-
-
-def write(path, images, codec="libx264", pixels="yuv420p", first=0, turn=None, **options):
-    """Encode images at 25 frames a second; `turn`: degrees, hflip, vflip to show them by."""
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=25, options=options)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = pixels
-        if turn:
-            stream.set_display_rotation(*turn)
-        for i, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = first + i
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
-    return path
 
 
 X264 = {"b-pyramid": "normal", "bf": "5", "refs": "4", "g": "30"}
@@ -216,24 +187,6 @@ def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_pa
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
-def remux(path, target, comment="", **options):
-    """The same packets in a new file."""
-    with av.open(str(path)) as source, av.open(str(target), "w", options=options) as sink:
-        sink.metadata["comment"] = comment
-        stream = sink.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                sink.mux(packet)
-
-
-def shortened_with_index_first(path, folder):
-    """Two thirds of the bytes of the clip, after moving its index to the front."""
-    remux(path, folder / "faststart.mp4", movflags="faststart")
-    data = (folder / "faststart.mp4").read_bytes()
-    return data[: len(data) * 2 // 3]
-
-
 def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
     path = tmp_path / "a.mp4"
     encode(path, drawn(80), 25, 23)
@@ -251,47 +204,6 @@ def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
         assert 0 < len(kept) < number + 1
         for frame in kept:
             np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
-
-
-def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):
-    clip = find_clips(ffpp, categories=["Youtube"])[0]
-    path = tmp_path / "comment.mp4"
-    remux(clip.path, path, comment="commentary")
-    data = path.read_bytes()
-    assert b"commentary" in data
-    path.write_bytes(data.replace(b"commentary", b"comment\xe9\xff\xfe"))
-    assert demux.read_video(path).n_frames == demux.read_video(clip.path).n_frames
-
-
-def audio_only(path):
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("aac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-        frame.rate = 8000
-        file.mux(stream.encode(frame))
-        file.mux(stream.encode())
-
-
-def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
-    path = write(tmp_path / "odd.mp4", drawn(3))
-    path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
-    with pytest.raises(DecodeError, match=r"odd\.mp4"):
-        demux.read_video(path)
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "missing", "folder", "audio"])
-def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
-    path = tmp_path / "bad clip é.mp4"
-    if kind == "text":
-        path.write_text("this is not a video")
-    elif kind == "empty":
-        path.touch()
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "audio":
-        audio_only(path)
-    with pytest.raises(DecodeError, match=r"bad clip é\.mp4"):
-        demux.read_video(path)
 
 
 def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path):

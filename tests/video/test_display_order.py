@@ -17,7 +17,7 @@ from ffpp_tools.sources.clip import Clip
 from ffpp_tools.video import decode, demux, display_order
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.sampling import FramePlan
-from tests.video.test_decode import drawn, full_decode, write
+from tests.helpers.videos import drawn, full_decode, write
 
 FRAMES, GOP, MS = 40, 10, 40  # milliseconds a frame
 H264 = {"preset": "ultrafast", "bf": "2", "g": str(GOP), "b_strategy": "0"}

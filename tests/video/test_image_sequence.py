@@ -6,7 +6,7 @@ from ffpp_tools.errors import DecodeError
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.video import decode, demux, image_sequence
-from tests.conftest import SETTINGS
+from tests.helpers.worlds import SETTINGS
 
 
 def written(clip, folder, indices=None):

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.paper_tables import frame_rows
+from benchmarks.paper_tables import face_rows, frame_rows
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.groups import identity_groups, nodes
+from ffpp_tools.grouping.identity_coverage import coverage, coverage_gaps
 from ffpp_tools.sources import official_lists
 from ffpp_tools.store.schema import SPLITS
 
-COLUMNS = [
+_COLUMNS = [
     *("category", "label", "compression", "clip"),
     *("target_id", "source_id", "photo", "partition"),
 ]
-METHODS = ("Deepfakes", "FaceSwap", "Face2Face")
+_METHODS = ("Deepfakes", "FaceSwap", "Face2Face")
 
 
 def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
@@ -28,9 +29,9 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
     rows = [("Youtube", "real", "c23", p, p, "", "", "") for p in people if rng.random() < 0.95]
     for _ in range(rng.randint(3, 25)):
         a, b = rng.sample(people, 2)
-        rows.append((rng.choice(METHODS), "fake", "c23", f"{a}_{b}", a, b, "", ""))
+        rows.append((rng.choice(_METHODS), "fake", "c23", f"{a}_{b}", a, b, "", ""))
     rows += _celeb_df(rng) + _photographs(rng)
-    table = pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(["category", "clip"])
+    table = pd.DataFrame(rows, columns=_COLUMNS).drop_duplicates(["category", "clip"])
     table = table.reset_index(drop=True).astype("str")
     partition = table.pop("partition")
     frames = frame_rows(**table.assign(frame=0).to_dict("series")).assign(partition=partition)
@@ -94,3 +95,61 @@ def _write_lists(folder: Path, people: list[str], rng: random.Random) -> None:
         even = own + own[:1] if len(own) % 2 else own
         pairs = list(zip(even[::2], even[1::2], strict=True))
         (folder / official_lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
+
+
+METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+VIDEOS = (*METHODS, "Youtube")
+
+
+def constructed(folder, frames_of, *, pairs=12, stills=60):
+    """Tables of pairs of people at some compressions, and stills.
+
+    Args:
+        folder: where they go.
+        frames_of: (category, compression, number of the person) → frames with a face.
+        pairs: of people, each with two originals and two fakes of each method.
+        stills: of CelebA, three of a person, and as many of CelebA-HQ.
+    """
+    rows = [
+        (
+            category,
+            "real" if category == "Youtube" else "fake",
+            compression,
+            f"{i:03d}" if category == "Youtube" else f"{i:03d}_{i ^ 1:03d}",
+            f"{i:03d}",
+            "" if category == "Youtube" else f"{i ^ 1:03d}",
+            25 * frame,
+            "",
+        )
+        for compression in ("c23", "c40", "raw")
+        for i in range(2 * pairs)
+        for category in VIDEOS
+        for frame in range(frames_of(category, compression, i))
+    ]
+    rows += [
+        (c, "real", "still", f"{i:06d}", str(i // 3) if c == "CelebA" else "", "", 0, f"{i:06d}")
+        for c in ("CelebA", "CelebA-HQ")
+        for i in range(stills)
+    ]
+    columns = ["category", "label", "compression", "clip", "target_id", "source_id", "frame"]
+    frames = frame_rows(**pd.DataFrame(rows, columns=[*columns, "photo"]).to_dict("series"))
+    folder.mkdir(parents=True, exist_ok=True)
+    frames.to_parquet(folder / "frames.parquet")
+    face_rows(frames).to_parquet(folder / "faces.parquet")
+    return folder
+
+
+def samples_with(**kinds):
+    """Samples of clips by (class, label, compression): how many, in each split."""
+    rows = [
+        (name, label, compression, split)
+        for split in SPLITS
+        for (name, label, compression), count in kinds["of"].items()
+        for _ in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["class", "label", "compression", "split"])
+
+
+def not_known(tables: Dataset) -> list[str]:
+    """What an audit of the whole dataset would call unknown."""
+    return [*coverage_gaps(coverage(tables)), *tables.limits]

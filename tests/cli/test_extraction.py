@@ -1,0 +1,113 @@
+"""ffpp-extract and ffpp-stills on the command line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+
+
+def test_a_run_without_a_single_crop_fails(command, tmp_path):
+    videos = tmp_path / "ffpp/original_sequences/youtube/c23/videos"
+    videos.mkdir(parents=True)
+    for number in range(12):
+        (videos / f"{number:03d}.mp4").write_text("no video")
+    done = command("ffpp-extract", "ffpp")
+    assert done.returncode == 1
+    assert "not a single crop" in done.stderr
+    assert "12 frames could not be read" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backend", "dask"], "--scheduler"),
+        (["--scheduler", "tcp://127.0.0.1:8786"], "--backend dask"),
+        (["--backend", "spark"], "local, dask"),
+        (["--retry", "everything"], "failed"),
+        (["--detector", "mtcnn"], "hog, cnn"),
+        (["--search", "slow"], "fast, full"),
+        (["--faces", "smallest"], "largest, tracked, all"),
+        (["--smooth", "2"], "odd"),
+        (["--align", "--shape", "box"], "square"),
+        (["--timeout", "0"], "more than 0"),
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused_before_anything_is_written(
+    typed, world, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = typed("ffpp-extract", world / "FaceForensics++", *options)
+    assert status == 1
+    assert message in err
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_dataset_is_verified_and_made_anew(command, world, tmp_path):
+    words = ["ffpp-extract", world / "FaceForensics++", "--category", "Youtube", "--limit", 2]
+    done = command(*words, "--quiet")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert command("ffpp-extract", "--verify").returncode == 0
+    crop = next((tmp_path / "dataset/faces").rglob("*.png"))
+    crop.write_bytes(b"")
+    done = command("ffpp-extract", "--verify")
+    assert done.returncode == 1
+    assert f"{crop.name} was changed" in done.stdout
+    assert command(*words, "--margin", 1.5).returncode == 1
+    done = command(*words, "--margin", 1.5, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert command("ffpp-extract", "--verify").returncode == 0
+
+
+def test_in_a_log_file_progress_is_plain_lines(command, world):
+    done = command("ffpp-extract", world / "FaceForensics++", "--limit", 1)
+    first, *lines = done.stdout.splitlines()
+    assert first == "clips: 0/5"
+    assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", lines[0])
+    assert "\x1b" not in done.stdout
+    done = command("ffpp-extract", world / "FaceForensics++", "--limit", 2)
+    assert done.stdout.startswith("clips: 5 of 10 were done before\nclips: 0/5\n")
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_finishes(world, tmp_path):
+    script = Path(sys.executable).parent / "ffpp-extract"
+    words = [str(script), str(world / "FaceForensics++"), "--every", "1", "--workers", "2"]
+    running = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    parts = tmp_path / "dataset/parts"
+    deadline = time.monotonic() + 120
+    while len(list(parts.rglob("*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    assert "run the same command again to resume" in running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    done = {p: p.stat().st_mtime_ns for p in parts.rglob("*.json")}
+    assert 3 <= len(done) < 40
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    assert len(list(parts.rglob("*.json"))) == 40
+    assert all(p.stat().st_mtime_ns == written for p, written in done.items())
+
+
+def test_stills_may_be_taken_whole_scaled_and_as_jpeg(command, world, tmp_path):
+    done = command(
+        "ffpp-stills",
+        world / "CelebA-HQ",
+        *("--category", "CelebA-HQ", "--crop", "none", "--size", "480x320", "--format", "jpg"),
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = list((tmp_path / "dataset/faces").rglob("*.jpg"))
+    assert len(pictures) == len(list((world / "CelebA-HQ").glob("*.jpg")))
+    assert cv2.imread(str(pictures[0])).shape == (320, 480, 3)
+    for option, value in (("--crop", "ear"), ("--size", "480"), ("--format", "gif")):
+        wrong = command(
+            "ffpp-stills", world / "CelebA-HQ", "--category", "CelebA-HQ", option, value
+        )
+        assert wrong.returncode == 1
+        assert value in wrong.stderr

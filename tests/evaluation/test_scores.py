@@ -1,0 +1,25 @@
+"""Scores of samples and their classes."""
+
+import pandas as pd
+import pytest
+
+from classify.evaluation.scores import classes_of
+from tests.helpers.scores import CLASSES, SCORES
+
+
+def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
+    clips = SCORES.clips().table.set_index(["category", "compression", "clip"])
+    assert len(clips) == 5
+    assert not (clips.index.get_level_values("compression") == "still").any()
+    means = clips.loc[("Deepfakes", "c40", "000_003"), [f"p_{c}" for c in CLASSES]]
+    assert means.tolist() == pytest.approx([0.0, 0.4, 0.2, 0.4])
+    assert clips.loc[("FaceSwap", "c40", "000_003"), "p_FaceSwap"] == 0.8
+
+
+def test_a_manifests_own_class_goes_before_the_category():
+    """Such as a manifest whose class Deepfakes holds FaceSwap's crops too."""
+    samples = pd.DataFrame({"category": ["FaceSwap", "Youtube"], "label": ["fake", "real"]})
+    for own, expected in (("Deepfakes", "Deepfakes"), ("swaps", "FaceSwap")):
+        table = samples.assign(**{"class": [own, "Youtube"]})
+        assert classes_of(table, CLASSES).tolist() == [expected, "Youtube"]
+    assert classes_of(samples, {"fake": "fake", "real": "real"}).tolist() == ["fake", "real"]

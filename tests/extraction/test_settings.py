@@ -1,0 +1,12 @@
+"""Settings of an extraction."""
+
+import pytest
+
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.extraction.match_quality import ReferenceFaces
+from ffpp_tools.extraction.settings import StillSettings
+
+
+def test_whole_stills_cannot_be_harmonised():
+    with pytest.raises(SettingsError, match="no face is looked for"):
+        StillSettings(whole=True, harmonise=ReferenceFaces((("c23", 50),)))

@@ -1,0 +1,30 @@
+"""A DCGAN run folder."""
+
+import dataclasses
+
+import pytest
+
+from classify.errors import RunError
+from classify.gan.collapse import GanEpoch
+from classify.gan.run import GanRun
+from classify.training.checkpoints import write_log
+from tests.helpers.gans import TINY_GAN
+
+
+def test_what_is_wrong_is_said_of_the_epoch_that_is_asked_about(tmp_path):
+    healthy = dict.fromkeys(("real_accuracy", "generated_accuracy", "diversity"), 0.8)
+    rest = ("generator_loss", "discriminator_loss", "images_per_second", "seconds")
+    rows = [GanEpoch(epoch=i, **healthy, **dict.fromkeys(rest, 1.0)) for i in range(3)]
+    rows[1] = dataclasses.replace(rows[1], diversity=0.1)
+    write_log(tmp_path, rows)
+    run = GanRun(tmp_path, TINY_GAN, "faces", 60)
+    assert [len(run.remarks(n)) for n in (1, 2, 3, None)] == [0, 1, 0, 0]
+    assert run.remarks(2)[0].startswith("COLLAPSED: after epoch 2")
+
+
+def test_a_folder_that_is_no_dcgans_is_refused(tmp_path):
+    with pytest.raises(RunError, match="no run at"):
+        GanRun.read(tmp_path)
+    (tmp_path / "config.toml").write_text("[training]\narch = 'sepconv'\n")
+    with pytest.raises(RunError, match="not of a DCGAN"):
+        GanRun.read(tmp_path)

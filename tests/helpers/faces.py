@@ -1,0 +1,37 @@
+"""Frames with drawn faces, and the detector that finds them."""
+
+import cv2
+import numpy as np
+
+from ffpp_tools.demo.face import Expression, Person, Portrait
+from ffpp_tools.faces.detect import coarse_to_fine, load
+from ffpp_tools.grouping.similarity import unit_vectors
+from ffpp_tools.video.image import Picture
+
+HOG = load("hog")
+
+
+def found_in(image):
+    return coarse_to_fine(Picture(image), HOG)
+
+
+def scene(height, width, faces):
+    """A grey frame with drawn people: faces of `size` canvas pixels at (x, y)."""
+    frame = np.full((height, width, 3), 128, np.uint8)
+    for seed, size, x, y in faces:
+        portrait = Portrait(Person.drawn(seed), 320)
+        image = cv2.resize(
+            portrait.render(Expression()), (size, size), interpolation=cv2.INTER_AREA
+        )
+        alpha = cv2.resize(portrait.alpha, (size, size), interpolation=cv2.INTER_AREA)[..., None]
+        top, left = max(-y, 0), max(-x, 0)  # what the frame's edge cuts off
+        part = frame[max(y, 0) : y + size, max(x, 0) : x + size]
+        rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+        part[:] = part * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
+    return frame
+
+
+def directions(n, seed):
+    """Unit vectors, about as similar to each other as the embeddings of different people."""
+    rng = np.random.default_rng(seed)
+    return unit_vectors(rng.normal(size=(n, 128)) + 0.35)
