@@ -32,7 +32,8 @@ images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 val = score_split(run, "val")
 losses = [run.kept_row["val_log_loss"],
     float(log_loss(val.actual, val.probabilities, np.ones((1, len(val))))[0])]
-print(json.dumps([keras.backend.backend(), predict_probabilities(run.best_model(), images).tolist(), losses]))
+probabilities = predict_probabilities(run.best_model(), images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, losses]))
 """
 
 PREDICT = """
@@ -45,7 +46,8 @@ from classify.training.runs import load_model
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 model = load_model(Path(sys.argv[1]))
 maps, _ = cams(model, images)
-print(json.dumps([keras.backend.backend(), predict_probabilities(model, images).tolist(), maps.tolist()]))
+probabilities = predict_probabilities(model, images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, maps.tolist()]))
 """
 
 # From the same weights, with plain gradient descent: Adam would amplify rounding errors.
