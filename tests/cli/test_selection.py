@@ -19,8 +19,11 @@ def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp
     identified = command("ffpp-identify", folder, "--distance", 0.1)
     assert identified.returncode == 0, identified.stderr
     said = " ".join(identified.stdout.split())
-    assert "at distance 0.1 cannot be measured here, where 20 people are known" in said
-    assert "false matches cannot be measured here, where 20 people are known (190 pairs" in said
+    assert (
+        "at distance 0.1 cannot be measured on this dataset, which has 20 labelled people" in said
+    )
+    assert "false match rate cannot be measured on this dataset, which has 20 labelled" in said
+    assert "(190 pairs" in said
     split = command("ffpp-split", folder, "--mode", "binary", "--ratios", "50/25/25")
     assert split.returncode == 0, split.stderr
     manifest = tmp_path / "data_manifests/binary"
@@ -63,7 +66,7 @@ def test_deleted_crops_are_status_1_of_the_audit(typed, dataset, tmp_path):
     assert status == 1
     assert gone["missing"] > 0
     assert gone["empty"] == 0
-    assert f"{gone['missing']} crops named by faces.parquet but missing" in errors
+    assert f"{gone['missing']} crops listed in faces.parquet but missing" in errors
     status, printed, _ = typed("ffpp-clean", folder, "--json")
     assert status == 0  # manifests made now leave them out
     assert json.loads(printed)["found"]["unreadable"] >= gone["missing"]
