@@ -137,7 +137,9 @@ def _checked(clip: Clip, plan: FramePlan, max_pixels: int) -> ClipCheck:
         return ClipCheck(clip, size, 0, str(error), isinstance(error, SizeError))
     truncation = ""
     if video.missing_frames:
-        truncation = f"{clip.path}: ends after {len(video.shown)} of {video.n_frames} frames"
+        truncation = (
+            f"{clip.path}: ends after {len(video.packet_of_frame)} of {video.n_frames} frames"
+        )
     return ClipCheck(clip, size, len(plan.wanted(video.n_frames)), truncation)
 
 

@@ -70,7 +70,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         samples: samples of all splits; columns of `ManifestRow` and `split`.
         tables: the dataset that the samples come from.
     """
-    edges = edges_within(samples, tables.ties)
+    edges = edges_within(samples, tables.edges)
     covered = coverage(tables, samples)
     units = pd.DataFrame({"node": nodes(samples), "split": samples["split"]}).drop_duplicates()
     by_reason = (
@@ -93,7 +93,7 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
         tuple(crossings),
         tuple(unequal),
         {str(c): round(float(r), 4) for c, r in (missed / searched).items()},
-        (*coverage_gaps(covered), *tables.limits),
+        (*coverage_gaps(covered), *tables.matching_limitations),
         tuple(covered),
         confounding.compression_confounding(samples),
         confounding.still_accuracy(samples),
@@ -114,7 +114,7 @@ def edges_within(samples: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     same = Graph.of(
         edges[edges["reason"].isin(SAME_CONTENT)], pd.concat([sample_nodes, edges["a"][pairs]])
     )
-    sample_content, fake_content = np.split(same.asked, [len(sample_nodes)])
+    sample_content, fake_content = np.split(same.query_components, [len(sample_nodes)])
     absent = pairs.to_numpy().copy()
     absent[absent] = ~np.isin(fake_content, sample_content)
     return edges[~absent]
@@ -173,7 +173,7 @@ def _crossing(reason: str, units: pd.DataFrame, edges: pd.DataFrame) -> Crossing
     """
     if reason in REASONS and edges.empty:
         return None
-    components = units.assign(component=Graph.of(edges, units["node"]).asked)
+    components = units.assign(component=Graph.of(edges, units["node"]).query_components)
     if reason not in (SAME_CLIP, SEVERAL):
         # A clip that is itself in several splits is counted as `SAME_CLIP` only.
         components = components[~components["node"].duplicated(keep=False)]

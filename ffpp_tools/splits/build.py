@@ -257,7 +257,7 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
             f"mode {mode.name}: the dataset has no crops of {', '.join(missing)}. Extract them "
             f"first (ffpp-extract for videos, ffpp-stills for photographs){alternative}."
         )
-    samples["group"] = identity_groups(samples, tables.ties)
+    samples["group"] = identity_groups(samples, tables.edges)
     return _with_classes(mode, samples, recipe)
 
 
@@ -315,7 +315,7 @@ def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str,
     A fake that was not selected does not connect its people.
     """
     samples = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
-    edges = audit.edges_within(samples, tables.ties)
+    edges = audit.edges_within(samples, tables.edges)
     group = identity_groups(samples, edges)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
 
@@ -351,7 +351,7 @@ def _info(
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: group_counts(rows) for s, rows in splits.items()},
         **about,
-        "tables": {**tables.fingerprints, **official_lists.hashes(tables.folder)},
+        "tables": {**tables.table_hashes, **official_lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
     }
     return audit.with_audit(info, audit.audited(samples, tables))

@@ -80,7 +80,7 @@ def assign_official_splits(
         split, excluded, removed = cleaned.split, cleaned.excluded, cleaned.removed
         # Excluded samples no longer connect others, so that groups may be smaller.
         remaining = samples[~(excluded | unlisted)]
-        group = identity_groups(remaining, edges_within(remaining, tables.ties))
+        group = identity_groups(remaining, edges_within(remaining, tables.edges))
         samples = samples.assign(group=group.reindex(samples.index).fillna(samples["group"]))
     split = _with_val(samples, split, seed)
     return OfficialSplits(
@@ -125,9 +125,9 @@ def _cleaned(
     units = rows.groupby(["node", "split"], sort=True).size().rename("samples").reset_index()
     ranks = {name: i for i, name in enumerate(SPLIT_PRIORITY)}
     units["rank"] = units["split"].map(ranks).fillna(_UNASSIGNED)
-    is_pair = tables.ties["reason"] == "pair"
-    other_edges = tables.ties[~is_pair]
-    appearances = _appearances(units, tables.ties[is_pair], other_edges)
+    is_pair = tables.edges["reason"] == "pair"
+    other_edges = tables.edges[~is_pair]
+    appearances = _appearances(units, tables.edges[is_pair], other_edges)
     rank, stays = _claimed(units["rank"].to_numpy(int), appearances)
     units["rank"] = np.where(stays, rank, units["rank"])
     removed = _removed(units, stays, appearances, other_edges)
@@ -167,16 +167,16 @@ def _appearances(
             "unit": np.arange(n),
             "name": units["node"].to_numpy(),
             "pair": False,
-            "people": people.asked[:n],
+            "people": people.query_components[:n],
         }
     )
-    content = pd.DataFrame({"unit": np.arange(n), "content": same.asked[:n]})
+    content = pd.DataFrame({"unit": np.arange(n), "content": same.query_components[:n]})
     pair_people = pd.DataFrame(
         {
             "fake": pairs["a"].to_numpy(),
             "person": pairs["b"].to_numpy(),
-            "people": people.asked[n:],
-            "content": same.asked[n:],
+            "people": people.query_components[n:],
+            "content": same.query_components[n:],
         }
     )
     # A clip with the same content as a fake shows the fake's people too.

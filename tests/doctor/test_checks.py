@@ -76,12 +76,12 @@ def test_what_lies_among_stills_is_named(tmp_path):
     found = checks.of_stills(folder)
     assert (found.state, found.what) == (OK, "CelebAMask-HQ")
     assert found.found.startswith(
-        "1 of 30,000 images; CelebA-HQ: 1 photograph; known: identity of 0"
+        "1 of 30,000 images; CelebA-HQ: 1 photograph; identity known for 0"
     )
-    assert "passed over as segmentation masks: 1 (CelebAMask-HQ-mask-anno/0/000" in found.found
+    assert "skipped 1 (segmentation masks): CelebAMask-HQ-mask-anno/0/000" in found.found
     os.mkfifo(folder / "CelebA-HQ-img/1.jpg")
     found = checks.of_stills(folder)
-    assert (found.state, "a FIFO, not a file: 1 (CelebA" in found.found) == (NOTE, True)
+    assert (found.state, "skipped 1 (a FIFO, not a file): CelebA" in found.found) == (NOTE, True)
     (folder / HQ_MAPPING).unlink()
     assert HQ_MAPPING in checks.of_stills(folder).remedy
 

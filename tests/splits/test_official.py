@@ -203,7 +203,7 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     frames.to_parquet(listed / "frames.parquet")
     make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
     tables = Dataset.read(listed)
-    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    samples = frames.assign(group=identity_groups(frames, tables.edges))
     found = official.assign_official_splits(samples, tables, 0, clean=False)
     assert found.split[unlisted] == "test"  # where the same person's other photographs are
     assert found.unlisted == 0
@@ -357,7 +357,7 @@ def test_copies_of_clips_in_test_leave_the_other_lists(tmp_path, copies, gone, r
     )
     found_twice = pd.DataFrame(copies, columns=["item", "partner", "kind"]).assign(distance=0.0)
     tables = Dataset(tmp_path, frames, frames, found_twice, None, None, None)
-    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    samples = frames.assign(group=identity_groups(frames, tables.edges))
     found = official.assign_official_splits(samples, tables, 0, clean=True)
     left = found.split == ""
     shown = frames["target_id"].isin(gone) | frames["source_id"].isin(gone)
