@@ -163,7 +163,7 @@ def disagreements(boxes: Path, dataset: Path) -> dict[str, int]:
         theirs = [Box(left, top, right - left, low - top) for top, right, low, left in locations]
         if not ours[frame_id]:
             result["none of ours"] += 1
-        elif not any(a.overlap(b) >= 0.5 for a in ours[frame_id] for b in theirs):
+        elif not any(a.iou(b) >= 0.5 for a in ours[frame_id] for b in theirs):
             result["ours elsewhere"] += 1
     return result
 

@@ -120,7 +120,7 @@ def training(data: Packed, classes: int, batch_size: int, options: argparse.Name
         lambda: model.fit(constant, epochs=epochs, verbose=0, shuffle=False),
         options.repeat,
     )
-    sizes = (real.shown * epochs, len(real[0][0]) * len(real) * epochs)
+    sizes = (real.crops_per_epoch * epochs, len(real[0][0]) * len(real) * epochs)
     print_pair(f"training, batch {batch_size}", "a constant batch", ours, plain, sizes)
     images = np.array(data.images[: 4 * batch_size])
     ours, plain = alternately(

@@ -1,14 +1,14 @@
-"""Build face datasets of FaceForensics++ videos and stills, with no identity in two splits.
+"""Build face datasets from FaceForensics++ videos and stills; no known identity is in two splits.
 
 Each command is a function: `extract`, `extract_stills`, `clean`, `identify`, `split`, `split_folds`
-and `audit`. They are imported when first used, so that `import ffpp_tools` costs nothing.
+and `audit`. Their modules are imported on first use, so that `import ffpp_tools` is fast.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ffpp_tools import pixel_limits  # noqa: F401 (before OpenCV is loaded)
+from ffpp_tools import pixel_limits  # noqa: F401 (before OpenCV is imported)
 
 if TYPE_CHECKING:
     from ffpp_tools.api import (
@@ -60,10 +60,10 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # type checkers would take it for a module of any attributes
+if not TYPE_CHECKING:  # otherwise type checkers would accept any attribute of the module
 
     def __getattr__(name: str) -> Any:
-        """Import an exported name when it is first used (PEP 562)."""
+        """Import an exported name on first use (PEP 562)."""
         if name == "__version__":
             from importlib.metadata import version
 

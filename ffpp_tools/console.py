@@ -1,4 +1,4 @@
-"""What a command says: on the terminal, in the log of the folder it writes to, and as JSON."""
+"""Output of commands: on the terminal, in log.txt of the output folder, and as JSON."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from rich.text import Text
 from ffpp_tools.files import occupied, regular_file
 
 LOG = "log.txt"
-LINE_S = 10.0  # between two lines of progress where there is no terminal
-WIDTH = 160  # of lines in a file, which has no edge to wrap at
+LINE_S = 10.0  # seconds between two lines of progress if the output is not a terminal
+WIDTH = 160  # columns of a table in a file, which has no terminal width
 
-# What a terminal obeys instead of showing it: control characters but tab and newline, what turns
-# the direction of writing, separators of lines; and halves of characters, which no file can hold.
-OBEYED = re.compile(
+# Characters that a terminal interprets: control characters except tab and newline, bidirectional
+# controls, and line separators; also lone surrogates, which cannot be encoded in a file.
+CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def escape_controls(text: str) -> str:
-    r"""A text whose control characters are written out: names of files may hold any.
+    r"""Escape control characters, which file names may contain.
 
-    >>> print(visible(chr(27) + "[31mred"))
+    >>> print(escape_controls(chr(27) + "[31mred"))
     \x1b[31mred
     """
-    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def in_a_line(text: object) -> str:
-    r"""The same, newlines too.
+    r"""Escape control characters and newlines.
 
     >>> print(in_a_line("one" + chr(10) + "other"))
     one\nother
@@ -51,11 +51,11 @@ def in_a_line(text: object) -> str:
 
 
 class Console(rich.console.Console):
-    """A console that shows control characters of whatever it is given, and obeys none."""
+    """A console that escapes control characters in everything it prints."""
 
-    def render(self, *args: Any, **given: Any) -> Iterable[Segment]:
-        """As Rich does: everything that is printed passes here, its own colours come later."""
-        for segment in super().render(*args, **given):
+    def render(self, *args: Any, **options: Any) -> Iterable[Segment]:
+        """Render as Rich does, with escapes; Rich adds its own colour codes after this step."""
+        for segment in super().render(*args, **options):
             yield (
                 segment if segment.control else segment._replace(text=escape_controls(segment.text))
             )
@@ -67,24 +67,24 @@ if not console.is_terminal and "COLUMNS" not in os.environ:
 
 
 class Log:
-    """What a command has said so far, and goes on to say, in log.txt of a folder.
+    """The output of a command, written to log.txt in a folder.
 
-    The file is never what makes a folder: until something else lies there, lines are held back.
+    The log never creates the folder: lines are buffered until the folder contains another file.
     """
 
     def __init__(self) -> None:
-        """Belongs to no folder yet."""
+        """Start without a folder; lines are buffered."""
         self.folder: Path | None = None
-        self._held = ""
+        self._buffer = ""
         self._tables = Console(file=self, width=WIDTH, no_color=True, force_terminal=False)  # type: ignore[arg-type]
 
     def keep(self, folder: Path) -> None:
-        """Write to this folder, what was said before included."""
+        """Write to this folder from now on, buffered lines included."""
         self.folder = folder
         self.flush()
 
     def line(self, text: str) -> None:
-        """Add a line with the time; more than one where it is a traceback."""
+        """Add a line with the time; a traceback may span several lines."""
         self.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {escape_controls(text)}\n")
 
     def table(self, table: Table) -> None:
@@ -93,57 +93,57 @@ class Log:
 
     def write(self, text: str) -> None:
         """Add text."""
-        self._held += text
+        self._buffer += text
         self.flush()
 
     def flush(self) -> None:
-        """Bring what is held to the file; a log that cannot be written stops nothing."""
+        """Write buffered text to the file; write errors are ignored."""
         with suppress(OSError):
-            if self.folder and self._held and occupied(self.folder):
+            if self.folder and self._buffer and occupied(self.folder):
                 with regular_file(self.folder / LOG).open(
                     "a", encoding="utf-8", errors="backslashreplace"
                 ) as file:
-                    file.write(self._held)
-                self._held = ""
+                    file.write(self._buffer)
+                self._buffer = ""
 
 
 log = Log()
 
 
-class _Answer:
-    """The one JSON object that `--json` asks for."""
+class _JsonOutput:
+    """Whether `--json` was given."""
 
-    wanted = False
+    requested = False
 
-    def want(self) -> None:
-        """Leave standard output to the answer: everything else goes to standard error."""
-        self.wanted = True
+    def request(self) -> None:
+        """Reserve standard output for the JSON object; all other output goes to standard error."""
+        self.requested = True
         console.file = sys.stderr
 
 
-_asked = _Answer()
-want_json = _asked.want
+_json_output = _JsonOutput()
+want_json = _json_output.request
 
 
 def print_json(values: Any) -> None:
-    """Print what a script wants to know, where it asked with `--json`."""
-    if _asked.wanted:
+    """Print values as one JSON object if `--json` was given."""
+    if _json_output.requested:
         text = json.dumps(jsonable(values), indent=2, ensure_ascii=False) + "\n"
-        sys.stdout.write(OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        sys.stdout.write(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
         sys.stdout.flush()
 
 
 def jsonable(value: Any) -> Any:
-    """A value as JSON has it: paths as text, nan and infinity as null, numbers as Python's.
+    """Make a value JSON-serialisable: paths as text, NumPy as Python scalars, non-finite as None.
 
-    >>> plain({"a": (float("nan"), Path("b"))})
+    >>> jsonable({"a": (float("nan"), Path("b"))})
     {'a': [None, 'b']}
     """
     if isinstance(value, Mapping):
         return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [jsonable(v) for v in value]
-    if hasattr(value, "item"):  # of NumPy
+    if hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -151,51 +151,51 @@ def jsonable(value: Any) -> Any:
 
 
 def print_line(text: str, style: str | None = None) -> None:
-    """Print a line as it is: paths are not wrapped, and nothing in them is markup."""
+    """Print a line without wrapping, markup or highlighting, and log it."""
     text = in_a_line(text)
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
     log.line(text)
 
 
 def print_table(table: Table) -> None:
-    """Print a table."""
+    """Print and log a table."""
     console.print(table)
     log.table(table)
 
 
 @contextmanager
 def live_status(text: str) -> Iterator[Callable[[str], None]]:
-    """Say how far something is: a line that moves in a terminal, one every few seconds elsewhere.
+    """Show progress: a live status line in a terminal, else a line every `LINE_S` seconds.
 
     Yields:
-        A function that is given the line anew.
+        A function that updates the text.
     """
-    said_at = time.monotonic()
+    printed_at = time.monotonic()
 
     def update(text: str) -> None:
-        nonlocal said_at
-        line.update(Text(text))
-        if not console.is_terminal and time.monotonic() - said_at >= LINE_S:
+        nonlocal printed_at
+        status.update(Text(text))
+        if not console.is_terminal and time.monotonic() - printed_at >= LINE_S:
             print_line(text)
-            said_at = time.monotonic()
+            printed_at = time.monotonic()
 
-    with console.status(Text(text)) as line:
+    with console.status(Text(text)) as status:
         yield update
 
 
-def counted(count: int, what: str) -> str:
-    """A number and what it counts.
+def counted(count: int, noun: str) -> str:
+    """Format a count with its noun, in the plural unless the count is 1.
 
     >>> counted(1, "group"), counted(7, "clip")
     ('1 group', '7 clips')
     """
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def progress(what: str) -> Callable[[Iterable[Any], int | None], Iterable[Any]]:
-    """A function that passes items through and shows how far it is, where their number is known."""
+def progress(description: str) -> Callable[[Iterable[Any], int | None], Iterable[Any]]:
+    """Return a function that yields items and shows a progress bar, given their total if known."""
 
-    def shown(items: Iterable[Any], total: int | None) -> Iterable[Any]:
+    def tracked(items: Iterable[Any], total: int | None) -> Iterable[Any]:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -206,6 +206,6 @@ def progress(what: str) -> Callable[[Iterable[Any], int | None], Iterable[Any]]:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-            yield from bar.track(items, total=total, description=what)
+            yield from bar.track(items, total=total, description=description)
 
-    return shown
+    return tracked

@@ -1,16 +1,16 @@
-"""What can go wrong, told to the person who can put it right."""
+"""Exceptions of the package. Messages name the file, the problem and the fix."""
 
 
 class FfppError(Exception):
-    """Base of every error of this package: what happened, in which file, what to do."""
+    """Base class of all errors of this package."""
 
 
 class DataNotFoundError(FfppError):
-    """Videos or stills are not where they were looked for."""
+    """Videos or stills are missing from the expected location."""
 
 
 class DecodeError(FfppError):
-    """A video or image cannot be read, or not as far as was wanted."""
+    """A video or image cannot be read, or only in part."""
 
 
 class SizeError(DecodeError):
@@ -18,30 +18,30 @@ class SizeError(DecodeError):
 
 
 class SettingsError(FfppError):
-    """Settings that contradict each other, or those an output folder was made with."""
+    """Settings contradict each other, or differ from those of an existing output folder."""
 
 
 class TableError(FfppError):
-    """A table or manifest is missing, damaged or of another schema."""
+    """A table or manifest is missing, damaged or has a different schema."""
 
 
 class SplitError(FfppError):
-    """The data at hand cannot fill the manifest that was asked for."""
+    """The dataset has too few samples for the requested manifest."""
 
 
 class FormatError(FfppError):
-    """A file of a newer release, whose format this one does not know."""
+    """A file was written by a newer release in a format that this release cannot read."""
 
 
 class LockedError(FfppError):
-    """Another process is writing to a folder."""
+    """Another process is writing to the folder."""
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse a value of the setting `name` that is not among its choices.
+    """Check that the value of a setting is one of its choices.
 
     Raises:
-        SettingsError: naming the setting, the value and the choices.
+        SettingsError: it is not; the message names the setting, the value and the choices.
     """
     if value not in choices:
         raise SettingsError(f"{name} ({value!r}) must be one of {', '.join(choices)}")

@@ -1,4 +1,4 @@
-"""Files and folders: whole or not there, and never somebody else's."""
+"""Safe file access: atomic writes, regular files only, no path traversal."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from typing import Any
 
 from ffpp_tools.errors import FfppError
 
-LOCK, HOLDER = ".lock", ".lock.json"  # of a folder; see `locks`
-# A file that is being written; release 0.1 put a process's number in place of a random one.
+LOCK, HOLDER = ".lock", ".lock.json"  # in a locked folder; see `store.locks`
+# Names of files that are being written; release 0.1 used the process ID as the suffix.
 TEMPORARY = re.compile(r".+\.[0-9a-f]{16}\.tmp|.+\.(json|parquet)\.\d+\.tmp|saving-.+\.keras")
-# What may lie in any folder without being part of what it holds.
+# Files that any folder may contain and that are not part of its content.
 PRIVATE = re.compile(r"\.lock(\.soft|\.json)?|.+\.[0-9a-f]{16}\.tmp")
 
 
 class IrregularError(OSError):
-    """A FIFO, a socket or a device where a file should be."""
+    """The path is a FIFO, a socket or a device, not a regular file."""
 
     def __str__(self) -> str:
         return str(self.strerror)
 
 
 def special_file_kind(path: Path) -> str:
-    """What is at a path that is neither file nor folder, such as "a FIFO"; else nothing."""
+    """Name the kind of a special file, such as "a FIFO"; empty for any other path."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -45,55 +45,57 @@ def special_file_kind(path: Path) -> str:
 
 
 def regular_file(path: Path) -> Path:
-    """The same path, which may be opened: a FIFO may never answer, and a device never end.
+    """Return the path unchanged if it is safe to open.
+
+    Opening a FIFO may block forever, and reading a device may never end.
 
     Raises:
-        IrregularError: it is a FIFO, a socket or a device.
+        IrregularError: the path is a FIFO, a socket or a device.
     """
-    if what := special_file_kind(path):
-        raise IrregularError(errno.EINVAL, f"{what}, not a file", str(path))
+    if kind := special_file_kind(path):
+        raise IrregularError(errno.EINVAL, f"{kind}, not a file", str(path))
     return path
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with regular_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path) -> str:
-    """A text file of UTF-8, with or without the mark that Windows puts first; or of UTF-16 with it.
+    """Read a text file: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no text.
+        OSError: the file cannot be read.
+        ValueError: the file is not text.
     """
     return _decoded(regular_file(path).read_bytes())
 
 
 def _decoded(data: bytes) -> str:
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = data.decode("utf-16" if wide else "utf-8-sig")
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Read a JSON file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no JSON, or nested deeper than anything this project writes.
+        OSError: the file cannot be read.
+        ValueError: the file is not JSON, or is nested too deeply.
     """
     return parse_json(regular_file(path).read_bytes())
 
 
 def parse_json(data: bytes) -> Any:
-    """What the bytes of a JSON file hold; raises ValueError as `read_json` does."""
+    """Parse the bytes of a JSON file; raises ValueError as `read_json` does."""
     return _parsed(json.loads, data)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds; errors as those of `read_json`."""
+    """Read a TOML file; raises the same errors as `read_json`."""
     return _parsed(tomllib.loads, regular_file(path).read_bytes())
 
 
@@ -106,10 +108,10 @@ def _parsed(parse: Callable[[str], Any], data: bytes) -> Any:
 
 @contextmanager
 def wrap_write_errors(path: Path) -> Iterator[None]:
-    """Name the file that is being written where the system refuses: a full disk names none.
+    """Turn write errors into errors that name the file; on a full disk, the system's names none.
 
     Raises:
-        FfppError: it cannot be written.
+        FfppError: the file cannot be written.
     """
     try:
         yield
@@ -119,10 +121,10 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unless_read_only() -> Iterator[None]:
-    """Leave undone what is written into a folder that may only be read.
+    """Skip writing if the folder is read-only.
 
     Raises:
-        FfppError: it cannot be written for another reason.
+        FfppError: the file cannot be written for another reason.
     """
     try:
         yield
@@ -132,7 +134,7 @@ def unless_read_only() -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, then rename: a reader sees all of it or none.
+    """Write to a temporary file, then rename it; readers never see a partial file.
 
     Raises:
         FfppError: the file cannot be written.
@@ -143,17 +145,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def atomic_replacement(path: Path, name: str = "") -> Iterator[Path]:
-    """A file under another name, which nobody else has, that becomes `path` when it is whole.
+    """Write to a uniquely named temporary file that replaces `path` once it is complete.
 
     Args:
-        path: of the file; its folder is made. What was there before stays until then.
-        name: the other one, which `TEMPORARY` has to know; random if none is given.
+        path: file to write. Its folder is created; an existing file stays until it is replaced.
+        name: name of the temporary file, which must match `TEMPORARY`; random if empty.
 
     Yields:
-        The other name, to write to.
+        The path of the temporary file to write to.
 
     Raises:
-        FfppError: the file cannot be written; nothing of it is left.
+        FfppError: the file cannot be written; the temporary file is deleted.
     """
     temporary = path.with_name(name or f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -161,7 +163,7 @@ def atomic_replacement(path: Path, name: str = "") -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             with temporary.open("rb+") as file:
-                os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+                os.fsync(file.fileno())  # after a power cut, the renamed file must not be empty
             temporary.replace(path)
     except FfppError:
         with suppress(OSError):
@@ -170,10 +172,10 @@ def atomic_replacement(path: Path, name: str = "") -> Iterator[Path]:
 
 
 def delete_temporary_files(*folders: Path) -> None:
-    """Delete what killed processes have left half written in folders, not below them.
+    """Delete the temporary files that killed processes have left in folders, not in subfolders.
 
-    The caller holds a lock under which alone anything is written there: a temporary file does not
-    tell whether the process that writes it, maybe on another machine, is alive.
+    The caller must hold the lock that all writers to these folders take: a temporary file alone
+    does not show whether its writer, possibly on another machine, is still alive.
     """
     for folder in folders:
         for path in folder.glob("*"):
@@ -182,29 +184,30 @@ def delete_temporary_files(*folders: Path) -> None:
 
 
 def checked_paths(paths: Iterable[Path]) -> list[Path]:
-    """The same paths, all of whose names can be written into tables.
+    """Return the paths if all of them can be written to tables.
 
     Raises:
-        FfppError: a name is not UTF-8, or holds a carriage return, at which CSV readers end a row.
+        FfppError: a path is not UTF-8, or contains a carriage return, at which CSV readers end a
+            row.
     """
-    found = list(paths)
-    for path in found:
+    checked = list(paths)
+    for path in checked:
         if "\r" in str(path):
-            raise FfppError(f"{str(path)!r}: its name holds a carriage return; rename it")
+            raise FfppError(f"{str(path)!r}: the name contains a carriage return; rename the file")
         try:
             str(path).encode()
         except UnicodeEncodeError as error:
-            raise FfppError(f"{str(path)!r}: its name is not UTF-8; rename it") from error
-    return found
+            raise FfppError(f"{str(path)!r}: the name is not UTF-8; rename the file") from error
+    return checked
 
 
 def sync_to_disk(folder: Path) -> None:
-    """Come back when all that was written below `folder` is on the disk.
+    """Return once everything written under `folder` is on the disk.
 
-    One call for many files: an `fsync` for each would wait for the disk as often.
+    One call covers many files; an `fsync` per file would wait for the disk each time.
     """
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, "syncfs"):  # only Linux flushes a single file system
+    if not hasattr(libc, "syncfs"):  # only Linux can flush a single file system
         os.sync()
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -215,30 +218,30 @@ def sync_to_disk(folder: Path) -> None:
 
 
 def escapes_root(path: str) -> bool:
-    """Whether a path that should lie below some folder does not."""
+    """Whether a path is absolute or contains "..", and so may point outside its root."""
     return PurePath(path).is_absolute() or ".." in PurePath(path).parts
 
 
 def path_within(root: Path, path: str) -> Path:
-    """Where a path of a table or manifest lies, which must be below its root.
+    """Resolve a path from a table or manifest against its root.
 
     Raises:
-        FfppError: it would lead elsewhere.
+        FfppError: the path points outside the root.
     """
     if escapes_root(path):
-        raise FfppError(f"{path!r} leads out of {root}; no table of this project says so")
+        raise FfppError(f"{path!r} points outside {root}; the table or manifest is damaged")
     return root / path
 
 
 def exists(path: Path) -> bool:
-    """Whether a file is there, as far as one may know: not in a folder that may not be searched."""
+    """Whether a path exists; False if its folder may not be searched."""
     return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for such a folder)
 
 
 def occupied(folder: Path) -> bool:
-    """Whether something is in the way of making `folder`: files in it, or a file of its name.
+    """Whether `folder` already contains files, or a file of that name exists.
 
-    A lock, or a temporary file of a process that was killed, is not.
+    Locks and temporary files of killed processes do not count.
     """
     if not folder.is_dir():
         return folder.exists()

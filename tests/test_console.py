@@ -1,4 +1,4 @@
-"""What is printed, and what no terminal obeys."""
+"""Printed lines, tables and JSON, and escaped control characters."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from ffpp_tools import console as spoken
+from ffpp_tools import console
 from ffpp_tools.console import live_status, log, print_json, print_line, print_table
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.script import ffpp_script
@@ -23,7 +23,7 @@ def test_no_color_is_respected(command):
     assert not colour.search(plain)
 
 
-def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):
+def test_without_a_terminal_progress_is_printed_as_lines_at_intervals(monkeypatch, capsys):
     for every, lines in ((0, ["one", "two"]), (60, [])):
         monkeypatch.setattr("ffpp_tools.console.LINE_S", every)
         with live_status("none") as update:
@@ -32,13 +32,11 @@ def test_where_there_is_no_terminal_progress_is_a_line_now_and_then(monkeypatch,
         assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
-    monkeypatch, capsys, tmp_path
-):
+def test_control_characters_are_escaped_in_all_output(monkeypatch, capsys, tmp_path):
     evil = "a\x1b[31m \x9b2J \x07 \r \u202egnp \udcc3 [red] é"
     (tmp_path / "begun").touch()
     monkeypatch.setattr(sys, "argv", ["ffpp-evil"])
-    monkeypatch.setattr(spoken._asked, "wanted", True)
+    monkeypatch.setattr(console._json_output, "requested", True)
 
     def evil_names():
         log.keep(tmp_path)
@@ -54,11 +52,11 @@ def test_what_a_terminal_would_obey_is_written_out_wherever_it_is_said(
     with pytest.raises(SystemExit):
         ffpp_script(evil_names, "")()
     out, err = capsys.readouterr()
-    kept = (tmp_path / "log.txt").read_text()
-    for text in (out, err, kept):
+    logged = (tmp_path / "log.txt").read_text()
+    for text in (out, err, logged):
         assert not OBEYED.search(text)
         assert "a\\x1b[31m \\x9b2J \\x07 \\r \\u202egnp \\udcc3" in text or text is out
     assert "[red] é\\n2026-01-01 00:00:00  forged\n" in out
-    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in kept
+    assert "[red] é\\n2026-01-01 00:00:00  forged\n" in logged
     assert json.loads(out[out.index("{") :]) == {evil: evil}
     assert err.endswith("[red] é: no such thing\n")

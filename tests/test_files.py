@@ -1,4 +1,4 @@
-"""Text files, as whatever writes them."""
+"""Safe reading and writing of files."""
 
 import errno
 import os
@@ -18,14 +18,14 @@ from ffpp_tools.files import (
 )
 from ffpp_tools.script import read_options
 from ffpp_tools.sources import official_lists
-from ffpp_tools.sources.celeba import HQ_MAPPING, _mapped
+from ffpp_tools.sources.celeba import HQ_MAPPING, _read_mapping
 from ffpp_tools.splits import recipes
 
-MARKED = ("utf-8", "utf-8-sig", "utf-16")  # the last two as Windows' editor and shell write them
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16")  # Notepad and PowerShell write the last two
 
 
-@pytest.mark.parametrize("encoding", MARKED)
-def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_text_files_are_read_in_any_encoding_that_windows_writes(encoding, tmp_path):
     def written(name, text):
         (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode(encoding))
         return tmp_path / name
@@ -40,10 +40,10 @@ def test_a_mark_of_the_encoding_is_no_text(encoding, tmp_path):
         "000001": "7"
     }
     written(HQ_MAPPING, "idx orig_idx orig_file\n0 5 000006.jpg\n")
-    assert _mapped(tmp_path / HQ_MAPPING) == {0: "000006"}
+    assert _read_mapping(tmp_path / HQ_MAPPING) == {0: "000006"}
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path):
+def test_the_error_on_a_full_disk_names_the_file(tmp_path):
     with (
         pytest.raises(FfppError, match=r"mine\.csv: cannot be written \(No space left on device\)"),
         wrap_write_errors(tmp_path / "mine.csv"),
@@ -52,30 +52,30 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
         file.write("x")
 
 
-def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path):
+def test_a_failed_write_keeps_the_previous_file(tmp_path):
     path = tmp_path / "new/a.txt"
     with atomic_replacement(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
-    said = r"a\.txt: cannot be written \(No space left on device\)"
-    with pytest.raises(FfppError, match=said), atomic_replacement(path) as temporary:
+    message = r"a\.txt: cannot be written \(No space left on device\)"
+    with pytest.raises(FfppError, match=message), atomic_replacement(path) as temporary:
         temporary.write_text("half")
         raise OSError(28, "No space left on device")
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("a.txt", "whole")]
 
 
-def test_what_is_kept_beside_a_read_only_folder_is_left_out(tmp_path):
-    def refused(number):
+def test_writing_to_a_read_only_folder_is_skipped(tmp_path):
+    def failing_write(number):
         with unless_read_only(), wrap_write_errors(tmp_path / "mine.csv"):
             raise OSError(number, os.strerror(number))
 
-    refused(errno.EROFS)
-    refused(errno.EACCES)
+    failing_write(errno.EROFS)
+    failing_write(errno.EACCES)
     with pytest.raises(FfppError, match="No space left"):
-        refused(errno.ENOSPC)
+        failing_write(errno.ENOSPC)
 
 
-def test_a_name_that_would_end_a_row_of_a_csv_file_is_refused():
+def test_a_file_name_with_a_carriage_return_is_an_error():
     assert checked_paths([Path("a b.png")]) == [Path("a b.png")]
-    with pytest.raises(FfppError, match=r"a\\rb\.png': its name holds a carriage return; rename"):
+    with pytest.raises(FfppError, match=r"a\\rb\.png': the name contains a carriage return; rena"):
         checked_paths([Path("a\rb.png")])

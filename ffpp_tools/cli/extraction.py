@@ -285,7 +285,7 @@ def stills(
     retry_failed = _retry(retry)
     progress = tally_progress("stills", len(found))
     copy_identities(surveyed, out)
-    said = list(surveyed.said(celeba_identities(out) or {}))
+    said = list(surveyed.summary_lines(celeba_identities(out) or {}))
     for line in said:
         print_line(line)
     summary = extract_still_dataset(

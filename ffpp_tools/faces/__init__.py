@@ -1,1 +1,1 @@
-"""Faces in a frame: detected, tracked, selected and cropped."""
+"""Faces in a frame: detection, tracking, selection and cropping."""

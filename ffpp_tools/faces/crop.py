@@ -1,8 +1,8 @@
-"""From a face box to pixels on disk.
+"""Crop face boxes from frames and save the crops.
 
-box        the detector's
-square     margin × its longer side, shifted inside the frame
-aligned    turned and scaled so that the eyes lie where DeepfakeBench's do
+box        the detector's box, enlarged by the margin
+square     side of margin × the box's longer side, shifted inside the frame
+aligned    rotated and scaled so that the eyes are where DeepfakeBench places them
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SHAPES = ("square", "box")
 FORMATS = ("png", "jpg")
 JPEG_QUALITY = 95
 
-# Of an aligned crop: side in pixels, and where the centres of the eyes lie at margin 1, as shares
-# of the side. They are the five-point template of ArcFace (112 × 112), which DeepfakeBench's
-# preprocessing scales to 256 with a margin of 1.3.
+# Aligned crops: side in pixels, and the centres of the eyes at margin 1 as fractions of the side.
+# They are those of ArcFace's five-point template (112 × 112), which DeepfakeBench's preprocessing
+# scales to 256 with a margin of 1.3.
 ALIGNED_SIDE = 256
 LEFT_EYE = (38.2946 / 112, 51.6963 / 112)
 RIGHT_EYE = (73.5318 / 112, 51.5014 / 112)
@@ -34,28 +34,28 @@ RIGHT_EYE = (73.5318 / 112, 51.5014 / 112)
 
 @dataclass(frozen=True)
 class CropSettings:
-    """How much round the face is kept. The same for every category of a dataset folder.
+    """How faces are cropped; the same for every category of a dataset folder.
 
-    `square` keeps a square of `margin` times the box's longer side; `box` the box itself,
-    `margin` times as large (1.0 is the paper's bare box).
+    `square` crops a square with a side of `margin` times the box's longer side; `box` crops the box
+    enlarged by `margin` (1.0 is the bare box of the paper).
     """
 
     margin: float = 1.3
     shape: str = "square"
     min_face: int = 0  # boxes with a longer side below this, in pixels, are `too_small`
-    align: bool = False  # turn and scale squares so that the eyes lie at fixed places
-    size: str = ""  # scale every crop to this, such as "480x320"; empty: as large as it is
+    align: bool = False  # rotate and scale squares so that the eyes are at fixed positions
+    size: str = ""  # resize every crop to this, such as "480x320"; empty: keep its size
     format: str = "png"  # "png", or "jpg" at quality 95
 
     def __post_init__(self) -> None:
-        """Refuse what makes no crop."""
+        """Validate the fields."""
         if not 0.5 <= self.margin <= 5:
             raise SettingsError(f"margin ({self.margin}) must be between 0.5 and 5")
         check_choice("shape", self.shape, SHAPES)
         if self.min_face < 0:
             raise SettingsError(f"min_face ({self.min_face}) must not be negative")
         if self.align and self.shape != "square":
-            raise SettingsError("aligned crops are square: leave out either `align` or `shape`")
+            raise SettingsError("aligned crops are square: omit either `align` or `shape`")
         if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
             raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
         check_choice("format", self.format, FORMATS)
@@ -63,40 +63,40 @@ class CropSettings:
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a frame that is kept, in pixels of the frame.
+    """The region of a frame that is cropped, in pixels of the frame.
 
-    Wholly inside the frame, but for aligned crops: of those it is the turned square's upper left
-    corner's bounds and its side.
+    It is completely inside the frame, except for aligned crops: there, x and y are the upper left
+    corner of the rotated square's bounding box, and width and height are the square's side.
     """
 
     x: int
     y: int
     width: int
     height: int
-    clamped: bool  # the frame's edge moved it, made it smaller or, if aligned, cut it
+    clamped: bool  # shifted or shrunk at the frame's edge; if aligned, extends past it
 
 
 def cut(picture: Picture, box: Box, settings: CropSettings) -> tuple[Image, Window]:
-    """The crop of a face, (h, w, 3) uint8 RGB, and where it was taken from."""
+    """Return the crop of a face, (h, w, 3) uint8 RGB, and its window in the frame."""
     if settings.align:
         pixels, w = _aligned(picture.image, box, settings.margin)
     else:
         w = window(box, settings, picture.width, picture.height)
         pixels = picture.part(w.x, w.y, w.width, w.height)
-    return _sized(pixels, settings.size), w
+    return _resized(pixels, settings.size), w
 
 
 def whole(picture: Picture, settings: CropSettings) -> tuple[Image, Window]:
-    """The picture as it is, scaled only if the settings ask for a size, and its window."""
+    """Return the whole image, resized only if the settings specify a size, and its window."""
     window = Window(0, 0, picture.width, picture.height, clamped=False)
-    return _sized(picture.image, settings.size), window
+    return _resized(picture.image, settings.size), window
 
 
 def window(box: Box, settings: CropSettings, width: int, height: int) -> Window:
-    """The window round `box` in a frame of `width` × `height` pixels; never padded.
+    """Return the window around `box` in a frame of `width` × `height` pixels, never padded.
 
-    A square is shifted inside the frame and shrunk only where the frame is smaller; a
-    box-shaped window is cut at the frame's edge.
+    A square is shifted inside the frame, and shrunk only if the frame is smaller; a box-shaped
+    window is cut off at the frame's edge.
     """
     centre_x, centre_y = box.x + box.width / 2, box.y + box.height / 2
     if settings.shape == "box":
@@ -115,12 +115,12 @@ def window(box: Box, settings: CropSettings, width: int, height: int) -> Window:
 
 
 def save(path: Path, image: Image) -> str:
-    """Write (H, W, 3) uint8 RGB, as PNG or JPEG by the suffix, and return the file's SHA-256.
+    """Save (H, W, 3) uint8 RGB as PNG or JPEG, depending on the suffix, and return the SHA-256.
 
     Raises:
         FfppError: the file cannot be written.
     """
-    # This filter of PNG gives smaller files than the default one, in less time.
+    # This PNG filter gives smaller files than the default one, in less time.
     options = {
         ".png": (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
         ".jpg": (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY),
@@ -135,11 +135,11 @@ def save(path: Path, image: Image) -> str:
 
 
 def as_saved(image: Image, settings: CropSettings) -> Image:
-    """What would be read again after `save`: (H, W, 3) uint8 RGB."""
+    """Return the pixels as `save` would store them: (H, W, 3) uint8 RGB."""
     return image if settings.format == "png" else through_jpeg(image, JPEG_QUALITY)
 
 
-def _sized(image: Image, size: str) -> Image:
+def _resized(image: Image, size: str) -> Image:
     if not size:
         return image
     width, height = (int(side) for side in size.split("x"))
@@ -149,42 +149,42 @@ def _sized(image: Image, size: str) -> Image:
 
 
 def _aligned(image: Image, box: Box, margin: float) -> tuple[Image, Window]:
-    """The square whose eyes lie at fixed places; past the frame's edge its last pixels repeat."""
+    """Return the square with the eyes at fixed positions; edge pixels repeat outside the frame."""
     eyes = _eyes(image, box)
-    goals = [
-        complex(*((v + (margin - 1) / 2) / margin * ALIGNED_SIDE for v in place))
-        for place in (LEFT_EYE, RIGHT_EYE)
+    targets = [
+        complex(*((v + (margin - 1) / 2) / margin * ALIGNED_SIDE for v in eye))
+        for eye in (LEFT_EYE, RIGHT_EYE)
     ]
-    # The similarity z → turn · z + shift that takes the eyes, as complex numbers, to their goals.
-    turn = (goals[1] - goals[0]) / (eyes[1] - eyes[0])
-    shift = goals[0] - turn * eyes[0]
+    # The similarity z → turn · z + shift maps the eyes, as complex numbers, to their targets.
+    turn = (targets[1] - targets[0]) / (eyes[1] - eyes[0])
+    shift = targets[0] - turn * eyes[0]
     corners = [(complex(x, y) * ALIGNED_SIDE - shift) / turn for x in (0, 1) for y in (0, 1)]
     left, top = min(c.real for c in corners), min(c.imag for c in corners)
     right, bottom = max(c.real for c in corners), max(c.imag for c in corners)
     height, width = image.shape[:2]
     side = round(ALIGNED_SIDE / abs(turn))
     clamped = left < 0 or top < 0 or right > width or bottom > height
-    if abs(turn) < 1:  # shrink by area first: warping takes single pixels
+    if abs(turn) < 1:  # shrink with area averaging first, since warping samples single pixels
         size = (max(round(width * abs(turn)), 1), max(round(height * abs(turn)), 1))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         turn /= size[0] / width
-    # Pixel centres lie at halves.
+    # Pixel centres are at half-integer coordinates.
     shift += turn * complex(0.5, 0.5) - complex(0.5, 0.5)
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-    turned = cv2.warpAffine(
+    aligned = cv2.warpAffine(
         image,
         matrix,
         (ALIGNED_SIDE, ALIGNED_SIDE),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(turned, np.uint8), Window(
+    return np.asarray(aligned, np.uint8), Window(
         math.floor(left), math.floor(top), side, side, clamped
     )
 
 
 def _eyes(image: Image, box: Box) -> tuple[complex, complex]:
-    """The centres of the left and right eye as seen in the image, by dlib's landmarks."""
+    """Return the centres of the eye on the left and on the right of the image (dlib landmarks)."""
     import dlib
 
     rectangle = dlib.rectangle(box.x, box.y, box.x + box.width, box.y + box.height)

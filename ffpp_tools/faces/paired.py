@@ -1,16 +1,17 @@
-"""What a fake has in common with its original: the boxes, after proof that they fit.
+"""Match frames of a fake to those of its original, and reuse the original's face boxes.
 
-A fake of FF++ shows its target's frames, aligned frame by frame, with another face or another
-expression in them; so does the same clip at another compression. A face found in the original is
-where the fake's face is, provided that the rest of the frame is the same. Of every planned frame
-of an original a small copy is kept, and the fake's frame is compared with that.
+A fake of FF++ shows the frames of its target, aligned frame by frame, with another face or another
+expression; the same clip at another compression shows the same frames. A face in the original is
+therefore at the same position in the fake, provided that the rest of the frame is the same. To
+check this, a small copy of each sampled frame of the original is kept and compared with the frame
+of the fake.
 
 The limits below are in grey levels (0 to 255) and were measured on 567 frames of fakes at c40
 (Deepfakes, Face2Face, FaceSwap, NeuralTextures of 8 targets):
 
-    mean difference            of twins     of the source clip    one second later
+    mean difference            same frame   of the source clip    one second later
     background                 up to 2.6    from 49               from 0.7 (nothing moves)
-    round the face             up to 3.2    from 42               from 1.1 (the head is still)
+    around the face            up to 3.2    from 42               from 1.1 (the head is still)
 """
 
 from __future__ import annotations
@@ -29,62 +30,62 @@ from ffpp_tools.video.image import Image, Picture
 Mask = npt.NDArray[np.bool_]
 
 COPY_SIDE = 160  # the longer side of a small copy, in pixels
-FACE_REACH = 1.4  # what a fake may have changed, in sides of the face's box
-NEAR_REACH = 2.2  # what moves when the head does
-MAX_DIFFERENCE = 5.0  # mean, of the background and of what is round a face
+FACE_REACH = 1.4  # side of the region that a fake may change, in sides of the face's box
+NEAR_REACH = 2.2  # side of the region that moves with the head, in sides of the face's box
+MAX_DIFFERENCE = 5.0  # maximum mean difference, of the background and of the region around a face
 
-# How far a face differs from its original's: the root mean square of the blurred difference, in
-# the window of FACE_WINDOW pixels in which it is largest, the face having FACE_SIDE pixels.
+# The difference of a face from the original's is the root mean square of the blurred difference in
+# the window of FACE_WINDOW pixels where it is largest, with the face scaled to FACE_SIDE pixels.
 FACE_SIDE = 64
 FACE_BLUR = 2.0  # sigma in pixels
 FACE_WINDOW = 24
-SAME_FACE = 0.5  # intersection over union of a box found in both
+SAME_FACE = 0.5  # minimum intersection over union of the boxes of one face in both frames
 
 
 @dataclass(frozen=True)
 class OriginalFrame:
-    """What is kept of one frame of an original."""
+    """The data kept of one frame of an original."""
 
     compression: str
     width: int  # of the frame, in pixels
     height: int
     small: Image  # (h, w) uint8 grey levels, its longer side COPY_SIDE
     faces: tuple[Face, ...]
-    chosen: int | None  # the track whose crop was voted for
-    patches: tuple[Image, ...]  # one for each face, (FACE_SIDE, FACE_SIDE) uint8 grey levels
+    chosen: int | None  # the selected track
+    patches: tuple[Image, ...]  # one per face, (FACE_SIDE, FACE_SIDE) uint8 grey levels
 
 
 @dataclass(frozen=True)
 class MatchedFrame:
-    """A frame that shows what its original shows."""
+    """A frame that matches the frame of its original outside the faces."""
 
     original: OriginalFrame
     faces: tuple[Face, ...]  # the original's, in pixels of this frame
-    patches: tuple[Image, ...]
+    patches: tuple[Image, ...]  # of this frame, one per face
 
     def difference(self, box: Box) -> tuple[float, float]:
-        """How far the face in a box differs from the original's.
+        """Return how far the face in a box differs from the original's.
 
         Args:
-            box: of a face found in this frame.
+            box: box of a face in this frame.
 
         Returns:
-            The difference in grey levels, and the same as a multiple of the standard deviation
-            of the original's face; both nan where the original has no face at this box.
+            The difference in grey levels, and divided by the standard deviation of the original's
+            face; both nan if the original has no face at this box.
         """
-        overlaps = [face.box.overlap(box) for face in self.faces]
-        at = int(np.argmax(overlaps))
-        if overlaps[at] < SAME_FACE:
+        ious = [face.box.iou(box) for face in self.faces]
+        best = int(np.argmax(ious))
+        if ious[best] < SAME_FACE:
             return math.nan, math.nan
-        original = self.original.patches[at]
-        level = noise(original, self.patches[at])
+        original = self.original.patches[best]
+        level = noise(original, self.patches[best])
         return level, level / max(float(original.std()), 1.0)
 
 
 def reduce_original(
     picture: Picture, faces: Sequence[Face], chosen: int | None, compression: str
 ) -> OriginalFrame:
-    """What to keep of an original's frame."""
+    """Reduce a frame of an original to the data needed for matching."""
     return OriginalFrame(
         compression,
         picture.width,
@@ -97,46 +98,46 @@ def reduce_original(
 
 
 def match(picture: Picture, original: OriginalFrame) -> MatchedFrame | None:
-    """The original's faces in a frame, or None unless the rest of the two is the same.
+    """Match a frame to its original; None unless the two are the same outside the faces.
 
-    The frame may be cut: Face2Face and NeuralTextures keep the middle of frames whose sides are
-    no multiples of 32 or so.
+    The frame may be cropped: if the sides of the original are not multiples of about 32, Face2Face
+    and NeuralTextures keep its centre.
     """
     grey, width, height = picture.grey, picture.width, picture.height
     left, top = (original.width - width) // 2, (original.height - height) // 2
     if left < 0 or top < 0:
         return None
-    whole = grey
+    padded = grey
     if left or top:
         right, bottom = original.width - width - left, original.height - height - top
-        padded = cv2.copyMakeBorder(grey, top, bottom, left, right, cv2.BORDER_CONSTANT)
-        whole = np.asarray(padded, np.uint8)
-    difference = cv2.absdiff(_small(whole), original.small)
+        bordered = cv2.copyMakeBorder(grey, top, bottom, left, right, cv2.BORDER_CONSTANT)
+        padded = np.asarray(bordered, np.uint8)
+    difference = cv2.absdiff(_small(padded), original.small)
     visible = _rectangle(original, left, top, left + width, top + height)
-    fixed = visible & ~_around(original, FACE_REACH)
-    near = fixed & _around(original, NEAR_REACH)
-    if not fixed.any() or difference[fixed].mean() > MAX_DIFFERENCE:
+    background = visible & ~_around(original, FACE_REACH)
+    near_faces = background & _around(original, NEAR_REACH)
+    if not background.any() or difference[background].mean() > MAX_DIFFERENCE:
         return None
-    if near.any() and difference[near].mean() > MAX_DIFFERENCE:
+    if near_faces.any() and difference[near_faces].mean() > MAX_DIFFERENCE:
         return None
     faces = []
     for face in original.faces:
         box = replace(face.box, x=face.box.x - left, y=face.box.y - top)
         if min(box.x, box.y) < 0 or box.x + box.width > width or box.y + box.height > height:
-            return None  # cut through a face
+            return None  # the frame's edge cuts a face
         faces.append(replace(face, box=box, box_from="twin"))
     return MatchedFrame(original, tuple(faces), tuple(_patch(grey, face.box) for face in faces))
 
 
 def noise(patch: Image, other: Image) -> float:
-    """The largest root mean square of the blurred difference in any window of two patches."""
+    """Return the largest root mean square, over all windows, of two patches' blurred difference."""
     difference = cv2.subtract(patch, other, dtype=cv2.CV_32F)
     squares = cv2.GaussianBlur(difference, (0, 0), FACE_BLUR) ** 2
     return float(np.sqrt(cv2.blur(squares, (FACE_WINDOW, FACE_WINDOW)).max()))
 
 
 def _around(original: OriginalFrame, reach: float) -> Mask:
-    """Which pixels of the small copy lie within `reach` box sides round a face."""
+    """Mask of the pixels of the small copy in squares of `reach` box sides around the faces."""
     mask = np.zeros(original.small.shape, np.bool_)
     for face in original.faces:
         (x, y), half = face.box.centre, reach * face.box.side / 2
@@ -147,7 +148,7 @@ def _around(original: OriginalFrame, reach: float) -> Mask:
 def _rectangle(
     original: OriginalFrame, left: float, top: float, right: float, bottom: float
 ) -> Mask:
-    """Which pixels of the small copy lie wholly inside a rectangle of the frame."""
+    """Mask of the pixels of the small copy that are completely inside a rectangle of the frame."""
     height, width = original.small.shape
     x, y = width / original.width, height / original.height
     rows, columns = np.arange(height)[:, None], np.arange(width)
@@ -162,6 +163,6 @@ def _small(grey: Image) -> Image:
 
 
 def _patch(grey: Image, box: Box) -> Image:
-    part = grey[box.y : box.y + box.height, box.x : box.x + box.width]
+    face = grey[box.y : box.y + box.height, box.x : box.x + box.width]
     size = (FACE_SIDE, FACE_SIDE)
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_AREA), np.uint8)

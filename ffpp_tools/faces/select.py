@@ -1,4 +1,4 @@
-"""Which of several faces a frame is about."""
+"""Select the target face of a frame, by face size or by the mask of a fake."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from ffpp_tools.video import decode, demux
 from ffpp_tools.video.decode_limits import Limits, with_timeout
 from ffpp_tools.video.image import Image, Picture
 
-# Frame index and frame → its mask, (H, W) uint8, above 127 where forged.
+# (frame index, frame) → mask of the frame, (H, W) uint8, above 127 where forged.
 MaskReader = Callable[[int, Picture], Image | None]
 
-MIN_COVERED = 0.1  # of a face's box; less is the edge of somebody else's mask
-# Face2Face and NeuralTextures, and their masks, are cut to multiples of 32 or so.
-MAX_CUT = 64  # pixels of a side
-SAME_SHAPE = 0.01  # by which the ratios of the sides of a frame and its mask may differ
-EMPTY = 0.005  # of a face's box; less is nothing: a mask video has compression noise too
+# Fractions of a face's box that a mask covers.
+MIN_COVERED = 0.1  # below this, the mask is of another person
+EMPTY = 0.005  # below this, the mask is empty: mask videos have compression noise
+# Face2Face and NeuralTextures, and their masks, are cropped to multiples of about 32 pixels.
+MAX_CUT = 64  # maximum difference of a frame's and its mask's width or height, in pixels
+SAME_SHAPE = 0.01  # maximum relative difference between the aspect ratios of a frame and its mask
 
 
 def largest_face(faces: Sequence[Face]) -> Face:
-    """The face with the largest box; among equals the leftmost, then the topmost.
+    """Return the face with the largest box; of equally large faces the leftmost, then topmost.
 
-    A face the detector is not sure of counts only where there is no other.
+    Uncertain detections count only if there are no others.
     """
     return min(faces, key=lambda f: (f.score < SURE_SCORE, -f.box.area, f.box.x, f.box.y))
 
 
 def forged_face(faces: Sequence[Face], mask: Image | None, picture: Picture) -> Face | None:
-    """The face that a mask covers most of; None where it covers no face.
+    """Return the face that a mask covers most; None if it covers no face.
 
     Args:
-        faces: of a frame.
-        mask: of the same frame, or of its middle (masks of Face2Face and NeuralTextures are
-            cut like their clips); None where there is none.
+        faces: faces of a frame.
+        mask: mask of the frame, or of its centre (masks of Face2Face and NeuralTextures are
+            cropped like their clips); None if there is no mask.
         picture: the frame.
     """
     if mask is None or not faces:
@@ -49,24 +50,24 @@ def forged_face(faces: Sequence[Face], mask: Image | None, picture: Picture) -> 
 
 
 def outside(faces: Sequence[Face], mask: Image, picture: Picture) -> frozenset[int]:
-    """The tracks of faces that a mask leaves out.
+    """Return the tracks of the faces outside a mask.
 
-    A face is left out where the mask holds nothing of it, or next to nothing while it covers
-    another one.
+    A face is outside if the mask covers nothing of it, or almost nothing while it covers another
+    face.
 
     Args:
-        faces: of a frame.
-        mask: as in `forged_face`.
+        faces: faces of a frame.
+        mask: mask of the frame, as for `forged_face`.
         picture: the frame.
     """
     covered = {face.track: _covered(face, mask, picture) for face in faces}
-    other = max(covered.values(), default=0.0) >= MIN_COVERED
-    limit = MIN_COVERED if other else EMPTY
-    return frozenset(track for track, share in covered.items() if share < limit)
+    covers_any = max(covered.values(), default=0.0) >= MIN_COVERED
+    limit = MIN_COVERED if covers_any else EMPTY
+    return frozenset(track for track, fraction in covered.items() if fraction < limit)
 
 
 def _covered(face: Face, mask: Image, picture: Picture) -> float:
-    """The share of a face's box that lies in a mask."""
+    """Return the fraction of a face's box that a mask covers."""
     left, top = (picture.width - mask.shape[1]) // 2, (picture.height - mask.shape[0]) // 2
     y, x = max(face.box.y - top, 0), max(face.box.x - left, 0)
     y_end, x_end = face.box.y + face.box.height - top, face.box.x + face.box.width - left
@@ -74,9 +75,9 @@ def _covered(face: Face, mask: Image, picture: Picture) -> float:
 
 
 def fitted(mask: Image, picture: Picture) -> Image | None:
-    """A mask at the frame's size, or of its middle if it is cut; None if it is of something else.
+    """Fit a mask to the size of its frame, or of the frame's centre if the mask is cropped.
 
-    A mask of another size and the same shape is scaled.
+    A mask of another size but the same aspect ratio is scaled. None if the mask does not fit.
     """
     height, width = mask.shape
     cut = (picture.width - width, picture.height - height)
@@ -90,41 +91,41 @@ def fitted(mask: Image, picture: Picture) -> Image | None:
 
 
 class MaskVideo:
-    """The planned frames of a mask video, read in order, and no further than is asked for."""
+    """Read the masks of frames from a mask video, in order and on demand."""
 
     def __init__(self, path: Path, wanted: Sequence[int], limits: Limits) -> None:
-        """Read nothing yet.
+        """Prepare without reading the video.
 
         Args:
-            path: of the video.
-            wanted: the indices that may be asked for, strictly increasing.
-            limits: what the decoder may take.
+            path: mask video.
+            wanted: indices of the frames that may be requested, strictly increasing.
+            limits: time and size limits of the decoder.
         """
-        self.error = ""  # why it could not be read, or does not fit
-        self.missing: set[int] = set()  # the frames whose masks that cost
+        self.error = ""  # why the video could not be read or does not fit
+        self.missing: set[int] = set()  # indices of frames without a mask because of the error
         self._path = path
         self._frames = _mask_frames(path, wanted, limits)
         self._last: decode.Frame | None = None
 
     def __call__(self, index: int, picture: Picture) -> Image | None:
-        """The mask of a frame, (H, W) uint8, above 127 where forged; None where there is none.
+        """Return the mask of a frame, (H, W) uint8, above 127 where forged; None if missing.
 
-        It is of the frame's size or of its middle. Frames are asked for in order.
+        It has the size of the frame or of its centre. Frames must be requested in order.
         """
-        found = self._read(index)
-        mask = fitted(found.picture.grey, picture) if found else None
-        if found and mask is None:
-            height, width = found.picture.grey.shape
+        mask_frame = self._read(index)
+        mask = fitted(mask_frame.picture.grey, picture) if mask_frame else None
+        if mask_frame and mask is None:
+            height, width = mask_frame.picture.grey.shape
             self.error = (
-                f"{self._path}: its frames of {width} × {height} pixels do not fit the clip's of "
-                f"{picture.width} × {picture.height}"
+                f"{self._path}: masks of {width} × {height} pixels do not fit the clip's frames of "
+                f"{picture.width} × {picture.height} pixels"
             )
         if mask is None and self.error:
             self.missing.add(index)
         return mask
 
     def _read(self, index: int) -> decode.Frame | None:
-        """The frame of the mask video; None where it ends before, or cannot be read."""
+        """Return a frame of the mask video; None if the video is shorter or cannot be read."""
         try:
             while self._last is None or self._last.index < index:
                 self._last = next(self._frames)

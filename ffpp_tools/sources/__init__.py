@@ -1,1 +1,1 @@
-"""Datasets as they are downloaded: which files lie where, and what their names mean."""
+"""Directory layouts and file names of the supported datasets."""

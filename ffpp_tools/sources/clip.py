@@ -1,4 +1,4 @@
-"""A video of a dataset, and what its name tells about it."""
+"""A video of a dataset, with the metadata that its name encodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_manifests import labels
 
-# Category of fakes → that of the clips they are made from.
+# Category of fakes → category of their originals.
 ORIGINAL_CATEGORY = {
     "Deepfakes": "Youtube",
     "Face2Face": "Youtube",
@@ -18,11 +18,11 @@ ORIGINAL_CATEGORY = {
     "Celeb-synthesis": "Celeb-real",
     "DFDC-fake": "DFDC-real",
 }
-# Category of fakes → the reals that they are set against; of photographs too.
+# Category of fakes, including stills → category of the real samples to compare them with.
 REAL_COUNTERPART = {**ORIGINAL_CATEGORY, "140k-fake": "140k-real"}
-# FF++'s fakes of Youtube's clips, and these.
+# FF++'s Youtube clips and their fakes.
 FFPP_YOUTUBE = ("Youtube", *(fake for fake, real in ORIGINAL_CATEGORY.items() if real == "Youtube"))
-NATIVE = "native"  # the `compression` of sets that come in one only
+NATIVE = "native"  # `compression` of datasets that are distributed in a single version
 
 
 @dataclass(frozen=True)
@@ -30,39 +30,39 @@ class Clip:
     """One video of a dataset. (category, compression, name) identifies it."""
 
     category: str  # "Deepfakes", "Youtube", …
-    compression: str  # "raw", "c23" or "c40"; "native" where a set has no such choice
+    compression: str  # "raw", "c23" or "c40"; "native" for datasets in a single version
     name: str  # "000_003": target 000, source 003
     path: Path  # the video, or a folder of its frames
-    made_from: str = ""  # the original's name where this clip's does not tell it
-    partition: str = ""  # "train", "val" or "test" where the set's own list says so
+    made_from: str = ""  # name of the original if this clip's name does not contain it
+    partition: str = ""  # "train", "val" or "test" in the dataset's own list; else empty
 
     @property
-    def mask(self) -> Path:
-        """Where its mask video lies, if there is one: FF++ has them for its fakes."""
+    def mask_path(self) -> Path:
+        """Path of the mask video, which may not exist; FF++ has masks for its fakes."""
         return self.path.parent.parent.parent / "masks" / "videos" / f"{self.name}.mp4"
 
     @property
     def label(self) -> str:
-        """Whether it is "real" or "fake"."""
+        """The label, "real" or "fake"."""
         return labels()[self.category]
 
     @property
     def target_id(self) -> str:
-        """Whose frames and body are seen: "000", an actor's number, or the original's name."""
+        """Whose body and frames are visible: "000", an actor's number, or the original's name."""
         if self.category.startswith("DFDC"):
             return self.made_from or self.name
         return self.name.split("__")[0].split("_")[0]
 
     @property
     def source_id(self) -> str:
-        """Whose face or expression was put in; empty for originals and where nobody knows."""
+        """Whose face or expression was inserted; empty for originals and if unknown."""
         parts = self.name.split("__")[0].split("_")
-        named = self.label == "fake" and not self.category.startswith("DFDC")
-        return parts[1] if named and len(parts) > 1 else ""
+        has_source = self.label == "fake" and not self.category.startswith("DFDC")
+        return parts[1] if has_source and len(parts) > 1 else ""
 
     @property
-    def original(self) -> tuple[str, str]:
-        """Category and name of the clip whose frames it shows; its own for originals."""
+    def original_key(self) -> tuple[str, str]:
+        """Category and name of the original clip; those of the clip itself if it is an original."""
         if self.category not in ORIGINAL_CATEGORY:
             return self.category, self.name
         name = self.target_id

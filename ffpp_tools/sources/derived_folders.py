@@ -1,4 +1,4 @@
-"""Folders of a set of photographs that hold the same photographs again, or none at all."""
+"""Folders of an image dataset that contain masks or duplicates of its photographs."""
 
 from __future__ import annotations
 
@@ -8,64 +8,65 @@ from pathlib import Path
 
 from ffpp_tools.sources import celeba
 
-MASKS, AGAIN = "segmentation masks", "the same photographs again"
-SEVERAL_SIZES = "the same photographs in another size"
-# Folders beside each other that hold the same photographs, the best first.
+MASKS, AGAIN = "segmentation masks", "duplicates of the photographs"
+SEVERAL_SIZES = "duplicates of the photographs in another size"
+# Sibling folders with the same photographs, in order of preference.
 EDITIONS = (
     celeba.FOLDERS,
     (r"images\d+x\d+", "in-the-wild-images", r"thumbnails\d+x\d+"),  # FFHQ
 )
-# Of CelebAMask-HQ, as downloaded and as its own scripts go on from there; then of anybody.
+# Masks of CelebAMask-HQ, both as downloaded and as created by its scripts.
 HQ_MASKS = r"CelebAMask-HQ-mask.*"
+# Common names of folders with masks and thumbnails in other datasets.
 OTHERS = (("masks?|segmentations?|seg_?maps?|parsing", MASKS), (r"thumb(nail)?s?(\d+x\d+)?", AGAIN))
-# 00000_l_brow.png, a mask of CelebAMask-HQ that lies somewhere else.
+# Masks of CelebAMask-HQ in any other folder, such as 00000_l_brow.png.
 HQ_MASK_FILE = re.compile(
     r"\d+_(skin|nose|eye_g|[lr]_eye|[lr]_brow|[lr]_ear|ear_r|mouth|[ul]_lip|hair|hat|neck|neck_l|"
     r"cloth)\.png"
 )
-SIZED = re.compile(r"(?P<stem>.*?)(?P<side>64|128|256|512|1024)(?P<again>x(?P=side))?")
+SIZED = re.compile(r"(?P<stem>.*?)(?P<side>64|128|256|512|1024)(?P<square>x(?P=side))?")
 
 
 def left_out(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Which of a folder's folders hold no photographs of their own: name → why.
+    """Map the subfolders that contain no photographs of their own to the reason.
 
     Args:
         folder: the folder.
-        names: of the folders in it.
+        names: names of all its subfolders.
     """
-    why = {n: MASKS for n in names if re.fullmatch(HQ_MASKS, n)}
-    names = [n for n in names if _holds(folder / n)]  # nothing is left out for an empty folder
+    reasons = {n: MASKS for n in names if re.fullmatch(HQ_MASKS, n)}
+    names = [n for n in names if _contains(folder / n)]  # an empty folder excludes no other
     if celeba.HQ_FOLDER in names:
-        beside = [n for n in names if n != celeba.HQ_FOLDER]
-        why = dict.fromkeys(beside, f"pictures outside {celeba.HQ_FOLDER}") | why
+        others = [n for n in names if n != celeba.HQ_FOLDER]
+        reasons = dict.fromkeys(others, f"images outside {celeba.HQ_FOLDER}") | reasons
     for editions in EDITIONS:
-        known = [n for pattern in editions for n in _matching(pattern, names)]
-        why |= dict.fromkeys(known[1:], AGAIN)
+        present = [n for pattern in editions for n in _matching(pattern, names)]
+        reasons |= dict.fromkeys(present[1:], AGAIN)
     for pattern, reason in OTHERS:
-        if len(names) > 1 or _holds(folder, Path.is_file):
-            why |= {n: reason for n in _matching(pattern, names) if n not in why}
-    return why | dict.fromkeys(_smaller(names), SEVERAL_SIZES)
+        if len(names) > 1 or _contains(folder, Path.is_file):
+            reasons |= {n: reason for n in _matching(pattern, names) if n not in reasons}
+    return reasons | dict.fromkeys(_smaller(names), SEVERAL_SIZES)
 
 
 def _matching(pattern: str, names: Sequence[str]) -> list[str]:
-    """The names of one kind, that of the largest size first."""
-    found = [n for n in names if re.fullmatch(pattern, n, re.IGNORECASE)]
-    return sorted(found, key=lambda n: -max(map(int, re.findall(r"\d+", n)), default=0))
+    """Return the names that match a pattern, largest image size first."""
+    matching = [n for n in names if re.fullmatch(pattern, n, re.IGNORECASE)]
+    return sorted(matching, key=lambda n: -max(map(int, re.findall(r"\d+", n)), default=0))
 
 
 def _smaller(names: Sequence[str]) -> list[str]:
-    """All but the largest of folders that are called alike but for a size, and by nothing else."""
-    sized = [SIZED.fullmatch(n) for n in names]
-    if len(names) < 2 or not all(sized):
+    """Return all folders but the one of the largest size, if all names differ only in the size."""
+    matches = [SIZED.fullmatch(n) for n in names]
+    if len(names) < 2 or not all(matches):
         return []
-    kinds = {(m["stem"], bool(m["again"])) for m in sized if m}
-    if len(kinds) > 1 or kinds == {("", False)}:  # plain numbers may be people's
+    kinds = {(m["stem"], bool(m["square"])) for m in matches if m}
+    if len(kinds) > 1 or kinds == {("", False)}:  # plain numbers may be identities
         return []
     return sorted(names, key=lambda n: int(re.findall(r"\d+", n)[-1]))[:-1]
 
 
-def _holds(folder: Path, what: Callable[[Path], bool] = Path.exists) -> bool:
+def _contains(folder: Path, condition: Callable[[Path], bool] = Path.exists) -> bool:
     try:
-        return any(what(path) for path in folder.iterdir())
+        return any(condition(path) for path in folder.iterdir())
     except OSError:
         return False

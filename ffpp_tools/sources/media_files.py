@@ -1,4 +1,4 @@
-"""The pictures and videos below a folder, by what the files hold, and what was passed over."""
+"""Find images and videos under a folder by file content, and report skipped files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ffpp_tools.errors import DataNotFoundError
 from ffpp_tools.files import checked_paths, regular_file, special_file_kind
 
 PICTURE, VIDEO = "picture", "video"
-PLURAL = {PICTURE: "pictures", VIDEO: "videos"}
-NEITHER = "neither picture nor video"
-HIDDEN, UNREADABLE_FOLDER = "hidden", "a folder that cannot be read"
-# Files with one of these suffixes are taken for what it says without being opened.
+PLURAL = {PICTURE: "images", VIDEO: "videos"}
+NEITHER = "neither image nor video"
+HIDDEN, UNREADABLE_FOLDER = "hidden", "unreadable folder"
+# Suffixes by which the kind of a file is assumed without opening it.
 SUFFIXES = {
     PICTURE: (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp"),
@@ -28,23 +28,23 @@ SUFFIXES = {
         *(".3gp", ".3g2", ".mts", ".m2ts", ".ogv"),
     ),
 }
-# Of cameras: TIFF files by their first bytes, with a small preview in front.
+# Camera raw files look like TIFF files with a small preview.
 RAW_SUFFIXES = (".nef", ".cr2", ".arw", ".dng", ".orf", ".rw2", ".pef", ".srw")
-HEIC = "HEIC pictures, which cannot be read here; convert them to JPEG or PNG"
-RAW = "camera raw pictures, which cannot be read here; convert them to PNG"
-# Folders that operating systems, notebooks and NAS devices put beside people's own.
-LITTER = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
-SHOWN = 3  # names in a sentence
+HEIC = "HEIC images are not supported; convert them to JPEG or PNG"
+RAW = "camera raw images are not supported; convert them to PNG"
+# Folders that operating systems and NAS devices create.
+SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+MAX_NAMES = 3  # file names in a summary line
 
-HEAD = 1024  # bytes that are looked at
-SIGNATURES = (  # what a file of each kind starts with
+HEAD = 1024  # bytes that are read to determine the kind of a file
+SIGNATURES = (  # the first bytes of each kind of file
     (PICTURE, rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP|BM....\0\0\0\0|II\*\0|MM\0\*|GIF8[79]a"),
     (VIDEO, rb"RIFF....AVI |\x1aE\xdf\xa3|FLV\x01|0&\xb2u\x8ef\xcf\x11|\0\0\x01[\xba\xb3]"),
     (VIDEO, rb"\0{2,3}\x01[\x67\x27\x09\x40\x46]|DKIF\0\0|\.RMF|OggS.{24,64}theora"),
     (VIDEO, rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"),  # an MPEG transport stream
     (VIDEO, rb".{4}(?:moov|mdat|wide|pnot)"),  # QuickTime without a declared brand
 )
-# Of the formats that declare a brand (ISO 14496-12): how they name themselves, and what they are.
+# Kinds of files by the brand that they declare (ISO 14496-12).
 BRANDS = (
     (PICTURE, (b"avif",)),
     (HEIC, (b"mif1", b"msf1", b"heic", b"heix")),
@@ -57,79 +57,80 @@ FolderFilter = Callable[[Path, Sequence[str]], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was not taken."""
+    """A file or folder that a search skipped."""
 
     path: Path
-    why: str  # as in "passed over as …"
+    why: str  # the reason, such as "hidden"
 
 
 @dataclass(frozen=True)
 class MediaFiles:
-    """What a search has come to."""
+    """The result of a search for images or videos."""
 
     paths: list[Path]  # sorted
     passed_over: list[SkippedFile]
 
 
 def exclude_nothing(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
-    """No folder is left out."""
+    """Exclude no folder; the default folder filter."""
     return {}
 
 
 def find_files(
-    root: Path, wanted: Collection[str], spare: FolderFilter = exclude_nothing
+    root: Path, wanted: Collection[str], exclude: FolderFilter = exclude_nothing
 ) -> MediaFiles:
-    """The files of the wanted kinds below a folder.
+    """Find the files of the wanted kinds under a folder.
 
-    Links to folders are followed, real folders first, and none is entered twice. FIFOs, sockets
-    and devices are never opened. A link that leads nowhere is taken if it is called like a file of
-    a wanted kind, so that somebody misses it.
+    Symbolic links to folders are followed, real folders first, and no folder is searched twice.
+    FIFOs, sockets and devices are never opened. A dangling link with the suffix of a wanted kind
+    is included, so that it is reported as missing.
 
     Args:
         root: the folder.
         wanted: `PICTURE`, `VIDEO` or both.
-        spare: which of a folder's folders are left out, and why: name → reason.
+        exclude: given a folder and the names of its subfolders, returns those to skip: name →
+            reason.
     """
-    found: list[Path] = []
-    passed: list[SkippedFile] = []
-    entered: dict[tuple[int, int], Path] = {}
-    # What is left out comes last, and links after folders: whether it is left out, a link, where.
-    waiting: list[tuple[bool, bool, Path, str]] = [(False, False, root, "")]
-    while waiting:
-        _, _, folder, left_out = heappop(waiting)
+    paths: list[Path] = []
+    skipped: list[SkippedFile] = []
+    visited: dict[tuple[int, int], Path] = {}
+    # Heap of (is excluded, is a link, folder, reason): excluded folders last, links after folders.
+    queue: list[tuple[bool, bool, Path, str]] = [(False, False, root, "")]
+    while queue:
+        _, _, folder, excluded = heappop(queue)
         try:
             state = folder.stat()
-            if (first := entered.setdefault((state.st_dev, state.st_ino), folder)) != folder:
-                passed.append(SkippedFile(folder, f"a link to {first}, which is searched anyway"))
+            if (first := visited.setdefault((state.st_dev, state.st_ino), folder)) != folder:
+                skipped.append(SkippedFile(folder, f"a link to {first}, which is searched anyway"))
                 continue
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
-            passed.append(SkippedFile(folder, UNREADABLE_FOLDER))
+            skipped.append(SkippedFile(folder, UNREADABLE_FOLDER))
             continue
-        inner = {entry.name: entry.is_symlink() for entry in entries if _is_folder(entry)}
-        spared = spare(folder, list(inner))
-        for name, is_link in inner.items():
-            why = left_out or _litter(name) or spared.get(name, "")
-            heappush(waiting, (bool(why), is_link, folder / name, why))
-        for entry in (entry for entry in entries if entry.name not in inner):
+        subfolders = {entry.name: entry.is_symlink() for entry in entries if _is_folder(entry)}
+        reasons = exclude(folder, list(subfolders))
+        for name, is_link in subfolders.items():
+            why = excluded or _hidden(name) or reasons.get(name, "")
+            heappush(queue, (bool(why), is_link, folder / name, why))
+        for entry in (entry for entry in entries if entry.name not in subfolders):
             path = folder / entry.name
-            if left_out:
-                passed += [SkippedFile(path, left_out)] if by_suffix(path) in wanted else []
-            elif why := _why_not(path, entry, wanted):
-                passed.append(SkippedFile(path, why))
+            if excluded:
+                skipped += [SkippedFile(path, excluded)] if by_suffix(path) in wanted else []
+            elif why := _skip_reason(path, entry, wanted):
+                skipped.append(SkippedFile(path, why))
             else:
-                found.append(path)
-    return MediaFiles(checked_paths(sorted(found)), sorted(passed, key=lambda one: one.path))
+                paths.append(path)
+    return MediaFiles(checked_paths(sorted(paths)), sorted(skipped, key=lambda file: file.path))
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """The files in a folder that are called like videos; none where there is no such folder.
+    """Return the files in a folder with a video suffix, sorted; empty if it does not exist.
 
-    Sorted, one for each name: of several that differ in their suffix alone, the .mp4 or the first.
+    Of several files that differ only in the suffix, the .mp4 is returned, else the first.
 
     Raises:
-        DataNotFoundError: the folder may not be read.
+        DataNotFoundError: the folder cannot be read.
     """
     if not folder.is_dir():
         return []
@@ -138,19 +139,19 @@ def videos_in(folder: Path) -> list[Path]:
             names = [e.name for e in listing if not e.name.startswith(".") and not _is_folder(e)]
     except OSError as error:
         raise DataNotFoundError(f"{folder}: cannot be read ({error.strerror})") from error
-    videos = [path for name in names if _called_video(path := folder / name)]
+    videos = [path for name in names if _has_video_suffix(path := folder / name)]
     videos.sort(key=lambda path: (path.stem, path.suffix.lower() != ".mp4", path.suffix))
     return list({path.stem: path for path in reversed(videos)}.values())[::-1]
 
 
 def file_kind(path: Path) -> str:
-    """`PICTURE`, `VIDEO`, or in words what else a file is.
+    """Return `PICTURE`, `VIDEO`, or a description of any other kind of file.
 
-    Its first bytes tell; where they do not, as in a damaged file, its suffix does. A GIF that moves
-    is a video.
+    The kind is determined by the first bytes, or by the suffix if they are not recognised, as in a
+    damaged file. An animated GIF is a video.
     """
-    if what := special_file_kind(path):
-        return f"{what}, not a file"
+    if special := special_file_kind(path):
+        return f"{special}, not a file"
     if path.suffix.lower() in RAW_SUFFIXES:
         return RAW
     try:
@@ -160,34 +161,34 @@ def file_kind(path: Path) -> str:
         head = b""
     if head[4:8] == b"ftyp":
         return _by_brand(head)
-    if head.startswith(b"GIF8") and _moves(path):
+    if head.startswith(b"GIF8") and _is_animated(path):
         return VIDEO
-    for what, pattern in SIGNATURES:
+    for kind, pattern in SIGNATURES:
         if re.match(pattern, head, re.DOTALL):
-            return what
+            return kind
     return by_suffix(path) or NEITHER
 
 
 def by_suffix(path: Path) -> str:
-    """What a file's name says it is; empty where it says neither picture nor video."""
+    """Return `PICTURE` or `VIDEO` according to the suffix; empty if it belongs to neither."""
     suffix = path.suffix.lower()
-    return next((what for what, suffixes in SUFFIXES.items() if suffix in suffixes), "")
+    return next((kind for kind, suffixes in SUFFIXES.items() if suffix in suffixes), "")
 
 
-def _called_video(path: Path) -> bool:
-    """Whether a file is called like a video; .ts is a suffix of programs as well."""
+def _has_video_suffix(path: Path) -> bool:
+    """Whether a file has a video suffix; .ts files are opened, since TypeScript uses it too."""
     return by_suffix(path) == VIDEO or (path.suffix.lower() == ".ts" and file_kind(path) == VIDEO)
 
 
 def summary(passed_over: Sequence[SkippedFile], root: Path) -> Iterator[str]:
-    """What was passed over, a sentence for each reason."""
+    """Describe the skipped files, one line per reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for one in passed_over:
-        name = one.path.relative_to(root) if one.path.is_relative_to(root) else one.path
-        by_reason[one.why].append(str(name).encode(errors="backslashreplace").decode())
+    for file in passed_over:
+        name = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
+        by_reason[file.why].append(str(name).encode(errors="backslashreplace").decode())
     for why, names in by_reason.items():
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        yield f"passed over as {why}: {len(names)} ({', '.join(names[:SHOWN])}{more})"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        yield f"skipped {len(names)} ({why}): {', '.join(names[:MAX_NAMES])}{more}"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -197,34 +198,36 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _litter(name: str) -> str:
-    return HIDDEN if name.startswith(".") or name in LITTER else ""
+def _hidden(name: str) -> str:
+    return HIDDEN if name.startswith(".") or name in SYSTEM_FOLDERS else ""
 
 
-def _why_not(path: Path, entry: os.DirEntry[str], wanted: Collection[str]) -> str:
-    """Why a file is not taken; empty where it is."""
+def _skip_reason(path: Path, entry: os.DirEntry[str], wanted: Collection[str]) -> str:
+    """Return why a file is skipped; empty if it is not."""
     if path.name.startswith("."):
         return HIDDEN
-    if (what := special_file_kind(path)) if entry.is_symlink() or not entry.is_file() else "":
-        return f"{what}, not a file"
-    called = by_suffix(path)
-    if called in wanted:
+    if (special := special_file_kind(path)) if entry.is_symlink() or not entry.is_file() else "":
+        return f"{special}, not a file"
+    suffix_kind = by_suffix(path)
+    if suffix_kind in wanted:
         return ""
-    what = called if called == PICTURE else file_kind(path)  # frames beside videos may be a million
-    return "" if what in wanted else PLURAL.get(what, what)
+    # Images are not opened: there may be a million frames next to the videos.
+    kind = suffix_kind if suffix_kind == PICTURE else file_kind(path)
+    return "" if kind in wanted else PLURAL.get(kind, kind)
 
 
 def _by_brand(head: bytes) -> str:
-    """What a file of the family of MP4 is, by the brands it declares."""
+    """Return the kind of a file in the MP4 family according to its brands."""
     size = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[i : i + 4] for i in range(16, min(size, HEAD), 4))]
     if brands[0] == b"avis":
         return VIDEO
-    stills = brands if brands[0] in (b"mif1", b"msf1", b"miaf") else brands[:1]
-    return next((what for what, names in BRANDS if set(names) & set(stills)), VIDEO)
+    # The major brand decides, unless it is a generic one of still images.
+    relevant = brands if brands[0] in (b"mif1", b"msf1", b"miaf") else brands[:1]
+    return next((kind for kind, names in BRANDS if set(names) & set(relevant)), VIDEO)
 
 
-def _moves(path: Path) -> bool:
+def _is_animated(path: Path) -> bool:
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""What lies where: CelebA, CelebA-HQ, the 140k set and plain folders of photographs."""
+"""Find the photographs of CelebA, CelebA-HQ, the 140k set or any folder of images."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ffpp_tools.sources.derived_folders import HQ_MASK_FILE, MASKS, left_out
 from ffpp_tools.sources.faceforensics import VIDEO_CATEGORIES
 from ffpp_tools.sources.media_files import PICTURE, SkippedFile
 
-# Folders of which a set says that they hold its photographs; what lies beside them does not count.
+# Folders in which a dataset stores its photographs; images outside them are ignored.
 SET_FOLDERS = {
     **dict.fromkeys(celeba.FOLDERS, CELEBA),
     celeba.HQ_FOLDER: CELEBA_HQ,
 }
 PARTITION_LISTS = ("list_eval_partition.txt", "list_eval_partition.csv")
 IDENTITY_LISTS = (official_lists.IDENTITIES, "identity_CelebA.csv")
-# What the 140k set calls the splits.
+# Split names of the 140k set.
 PARTITIONS = {"train": "train", "valid": "val", "test": "test"}
 KAGGLE_CATEGORIES = {"real": "140k-real", "fake": "140k-fake"}
 KAGGLE_COLUMNS = ("original_path", "id", "label", "label_str", "path")
@@ -41,53 +41,54 @@ class Still:
 
     category: str  # "CelebA", "CelebA-HQ", …
     label: str
-    name: str  # path below the folder, without suffix
+    name: str  # path relative to the folder, without suffix
     path: Path
-    identity: str = ""  # whose photograph, where an identity file says so
-    photo: str = ""  # number of the CelebA photograph it is, or was made from
-    partition: str = ""  # "train", "val" or "test" where the set's own lists say so
+    identity: str = ""  # the person's label in an identity list; empty if unknown
+    photo: str = ""  # number of this photograph in CelebA, or of the one it was created from
+    partition: str = ""  # "train", "val" or "test" in the dataset's own lists; else empty
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """The picture files of a folder."""
+    """The image files of a folder."""
 
-    folder: Path  # below which they are named
+    folder: Path  # names are relative to it
     paths: list[Path]  # sorted
     passed_over: list[SkippedFile]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder of photographs holds, and what its lists say of them."""
+    """The photographs of a folder, with the identities and splits from its lists."""
 
     root: Path
     stills: list[Still]
     passed_over: list[SkippedFile]
-    identities: Path | None = None  # the list that was read
-    partitions: Path | None = None
+    identities: Path | None = None  # the identity list
+    partitions: Path | None = None  # the list of splits
     remarks: list[str] = field(default_factory=list)
 
     def known(self, people: Collection[str] = ()) -> Iterator[str]:
-        """How many there are, and what is known of how many.
+        """Describe how many photographs have a known identity, split and CelebA number.
 
         Args:
-            people: numbers of CelebA's photographs whose identity is known from elsewhere.
+            people: numbers of further CelebA photographs whose identity is known.
         """
-        for category, of in Counter(still.category for still in self.stills).items():
-            own = [still for still in self.stills if still.category == category]
+        for category, total in Counter(still.category for still in self.stills).items():
+            stills = [still for still in self.stills if still.category == category]
+            identities = sum(bool(s.identity) or s.photo in people for s in stills)
+            partitions = sum(bool(s.partition) for s in stills)
             counts = [
-                f"identity of {sum(bool(s.identity) or s.photo in people for s in own):,}"
-                f"{_by(self.identities)}",
-                f"split of {sum(bool(s.partition) for s in own):,}{_by(self.partitions)}",
+                f"identity known for {identities:,}{_from(self.identities)}",
+                f"split known for {partitions:,}{_from(self.partitions)}",
             ]
             if category in (CELEBA, CELEBA_HQ):
-                counts.append(f"number in CelebA of {sum(bool(s.photo) for s in own):,}")
-            yield f"{category}: {counted(of, 'photograph')}; known: {', '.join(counts)}"
+                counts.append(f"CelebA number known for {sum(bool(s.photo) for s in stills):,}")
+            yield f"{category}: {counted(total, 'photograph')}; {', '.join(counts)}"
         yield from self.remarks
 
-    def said(self, people: Collection[str] = ()) -> Iterator[str]:
-        """What is known of how many, as `known` says it, and what was passed over."""
+    def summary_lines(self, people: Collection[str] = ()) -> Iterator[str]:
+        """Describe the photographs, as `known` does, and the skipped files."""
         yield from self.known(people)
         yield from media_files.summary(self.passed_over, self.root)
 
@@ -95,46 +96,46 @@ class Survey:
 def find_stills(
     root: Path, category: str | None = None, label: str | None = None, limit: int | None = None
 ) -> list[Still]:
-    """The photographs of a folder, as `survey` finds them."""
+    """Return the photographs of a folder; arguments and errors as for `survey`."""
     return survey(root, category, label, limit).stills
 
 
 def survey(
     root: Path, category: str | None = None, label: str | None = None, limit: int | None = None
 ) -> Survey:
-    """The photographs of CelebA's tree, of CelebA-HQ, the 140k set or any folder, sorted by name.
+    """Find the photographs of CelebA, CelebA-HQ, the 140k set or any folder, sorted by name.
 
-    Read where they are there: CelebA's `identity_CelebA.txt` and `list_eval_partition.txt` or
-    `.csv`, beside the photographs, in `Anno/` or `Eval/`, or up to two folders above;
-    CelebAMask-HQ's `CelebA-HQ-to-CelebA-mapping.txt`; and the 140k set's `train.csv`, `valid.csv`
-    and `test.csv`.
+    The following lists are read if they exist: CelebA's `identity_CelebA.txt` and
+    `list_eval_partition.txt` or `.csv`, next to the photographs, in `Anno/` or `Eval/`, or up to
+    two folders up; CelebAMask-HQ's `CelebA-HQ-to-CelebA-mapping.txt`; and the 140k set's
+    `train.csv`, `valid.csv` and `test.csv`.
 
     Args:
-        root: CelebA as its authors, torchvision or Kaggle lay it out, CelebA-HQ, CelebAMask-HQ, the
-            140k set or a folder of images.
-        category: what they are recorded as; the 140k set has two of its own.
-        label: "real" or "fake"; needed only for categories the project does not know.
-        limit: at most so many of each category.
+        root: CelebA in the layout of its authors, torchvision or Kaggle; CelebA-HQ, CelebAMask-HQ,
+            the 140k set, or any folder of images.
+        category: category to record; not for the 140k set, which has two of its own.
+        label: "real" or "fake"; required only for categories that the project does not know.
+        limit: at most this many photographs per category.
 
     Raises:
-        DataNotFoundError: no image there, or a list that cannot be read.
-        SettingsError: an unknown category without a label, or one of a set of videos.
+        DataNotFoundError: there are no images, or a list cannot be read.
+        SettingsError: the category is unknown and has no label, or is a category of videos.
     """
     if is_140k(root):
         if category or label:
             raise SettingsError(
-                f"{root} is the 140k set, whose categories are "
-                f"{', '.join(KAGGLE_CATEGORIES.values())}; leave out --category and --label"
+                f"{root} is the 140k set, which has the categories "
+                f"{', '.join(KAGGLE_CATEGORIES.values())}; omit --category and --label"
             )
-        found = _kaggle(root)
-        return replace(found, stills=_of_each(found.stills, limit))
+        surveyed = _kaggle(root)
+        return replace(surveyed, stills=_limited(surveyed.stills, limit))
     if category is None:
-        raise SettingsError(f"{root}: say what its images are recorded as, with --category NAME")
+        raise SettingsError(f"{root}: pass the category of its images with --category NAME")
     return _with_lists(root, category, _label(category, label), limit)
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The picture files that `photographs` finds; none where there are none."""
+    """Return the image files that `photographs` finds; empty if there are none."""
     try:
         return photographs(folder).paths
     except DataNotFoundError:
@@ -142,134 +143,133 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def photographs(root: Path, category: str = "") -> Photographs:
-    """The picture files of a set or of any folder, without masks, previews and second editions.
+    """Find the image files of a dataset or any folder, without masks, thumbnails and duplicates.
 
     Args:
         root: the folder.
-        category: of several sets below it, take the one of this category.
+        category: if there are several datasets under `root`, take the one of this category.
 
     Raises:
-        DataNotFoundError: none there.
+        DataNotFoundError: there are no images.
     """
-    found = media_files.find_files(root, (PICTURE,), left_out)
-    masks = {path for path in found.paths if HQ_MASK_FILE.fullmatch(path.name)}
-    paths = [path for path in found.paths if path not in masks] if masks else found.paths
-    passed = [*found.passed_over, *(SkippedFile(path, MASKS) for path in sorted(masks))]
+    images = media_files.find_files(root, (PICTURE,), left_out)
+    masks = {path for path in images.paths if HQ_MASK_FILE.fullmatch(path.name)}
+    paths = [path for path in images.paths if path not in masks] if masks else images.paths
+    skipped = [*images.passed_over, *(SkippedFile(path, MASKS) for path in sorted(masks))]
     counts = Counter(path.parent for path in paths)
-    of_sets = Counter[Path]()
+    set_counts = Counter[Path]()
     for parent, count in counts.items():
         if folder := _set_folder(root, parent):
-            of_sets[folder] += count
-    own = [folder for folder in of_sets if SET_FOLDERS[folder.name] == category]
-    folder = max(own or of_sets, key=lambda one: (of_sets[one], one), default=root)
+            set_counts[folder] += count
+    matching = [folder for folder in set_counts if SET_FOLDERS[folder.name] == category]
+    folder = max(matching or set_counts, key=lambda f: (set_counts[f], f), default=root)
     outside = {parent for parent in counts if not parent.is_relative_to(folder)}
     if outside:
-        why = f"pictures outside {folder.name}"
-        passed += [SkippedFile(path, why) for path in paths if path.parent in outside]
+        why = f"images outside {folder.name}"
+        skipped += [SkippedFile(path, why) for path in paths if path.parent in outside]
         paths = [path for path in paths if path.parent not in outside]
     if not paths:
-        raise DataNotFoundError(_nothing_in(root, passed))
-    return Photographs(folder, paths, passed)
+        raise DataNotFoundError(_no_images_message(root, skipped))
+    return Photographs(folder, paths, skipped)
 
 
 def _set_folder(root: Path, parent: Path) -> Path | None:
-    """The innermost folder that a set keeps its photographs in, of those that lead to `parent`."""
-    below = parent.relative_to(root)
-    above = (below, *below.parents)
-    return next((root / folder for folder in above if folder.name in SET_FOLDERS), None)
+    """Return the innermost of `SET_FOLDERS` that contains `parent`, or `parent` itself."""
+    relative = parent.relative_to(root)
+    ancestors = (relative, *relative.parents)
+    return next((root / folder for folder in ancestors if folder.name in SET_FOLDERS), None)
 
 
-def _nothing_in(root: Path, passed: list[SkippedFile]) -> str:
-    if what := _no_folder(root):
-        return f"{root}: {what}; name the folder that holds the photographs"
-    told = "; ".join(media_files.summary(passed, root))
+def _no_images_message(root: Path, skipped: list[SkippedFile]) -> str:
+    if problem := _no_folder(root):
+        return f"{root} {problem}; pass the folder of the photographs"
+    reasons = "; ".join(media_files.summary(skipped, root))
     return (
-        f"no images under {root}{': ' if told else ''}{told}. Name the folder that holds the "
-        f"photographs, unpacked: {', '.join(media_files.SUFFIXES[PICTURE])}, or CelebA's Img/"
-        f"img_align_celeba. `ffpp-demo` draws stills of the same shape."
+        f"no images under {root}{': ' if reasons else ''}{reasons}. Pass the folder of the "
+        f"unpacked photographs ({', '.join(media_files.SUFFIXES[PICTURE])}), such as CelebA's Img/"
+        f"img_align_celeba. `ffpp-demo` generates synthetic stills."
     )
 
 
 def _no_folder(root: Path) -> str:
     if not exists(root):
-        return "there is no such folder"
-    return "" if root.is_dir() else "it is no folder"
+        return "does not exist"
+    return "" if root.is_dir() else "is not a folder"
 
 
 def _with_lists(root: Path, category: str, label: str, limit: int | None) -> Survey:
-    """The photographs of CelebA, of CelebA-HQ or of any folder, with what the sets' lists say."""
-    found = photographs(root, category)
-    _check_one_label(found, label)
-    folder, stems = found.folder, [path.stem for path in found.paths]
-    of_celeba = category in (CELEBA, CELEBA_HQ)
-    names = celeba.numbering(category, folder, stems) if of_celeba else celeba.Numbering()
-    listed = celeba.find_list(folder, IDENTITY_LISTS), celeba.find_list(folder, PARTITION_LISTS)
-    identities = official_lists.read_values(listed[0]) if listed[0] else {}
-    partitions = celeba.partition(listed[1]) if listed[1] else {}
-    if of_celeba:  # whose lists name photographs by their number in CelebA
+    """Find the photographs of any dataset but 140k, with identities and splits from its lists."""
+    images = photographs(root, category)
+    _check_one_label(images, label)
+    folder, stems = images.folder, [path.stem for path in images.paths]
+    is_celeba = category in (CELEBA, CELEBA_HQ)
+    numbering = celeba.numbering(category, folder, stems) if is_celeba else celeba.Numbering()
+    lists = celeba.find_list(folder, IDENTITY_LISTS), celeba.find_list(folder, PARTITION_LISTS)
+    identities = official_lists.read_values(lists[0]) if lists[0] else {}
+    partitions = celeba.partition(lists[1]) if lists[1] else {}
+    if is_celeba:  # the lists are keyed by CelebA's numbers
         identities, partitions = celeba.by_number(identities), celeba.by_number(partitions)
     stills = []
-    for path in found.paths[:limit]:
-        photo = names.numbers.get(path.stem, "")
-        key = photo if of_celeba else path.stem
+    for path in images.paths[:limit]:
+        photo = numbering.numbers.get(path.stem, "")
+        key = photo if is_celeba else path.stem
         identity, partition = identities.get(key, ""), partitions.get(key, "")
         name = path.relative_to(folder).with_suffix("").as_posix()
         stills.append(Still(category, label, name, path, identity, photo, partition))
     _check_distinct(folder, stills)
     mapping = celeba.find_list(folder, (HQ_MAPPING,))
-    read = {path.absolute() for path in (*listed, mapping) if path}
-    passed = [one for one in found.passed_over if one.path.absolute() not in read]
-    remarks = [f"{category}: {names.said}"] if of_celeba else []
-    return Survey(root, stills, passed, *listed, remarks)
+    used = {path.absolute() for path in (*lists, mapping) if path}
+    skipped = [file for file in images.passed_over if file.path.absolute() not in used]
+    remarks = [f"{category}: {numbering.explanation}"] if is_celeba else []
+    return Survey(root, stills, skipped, *lists, remarks)
 
 
-def _check_one_label(found: Photographs, label: str) -> None:
-    """Refuse to take real and fake pictures for one of these.
+def _check_one_label(images: Photographs, label: str) -> None:
+    """Reject a folder that mixes real and fake images, since all of them would get one label.
 
     Raises:
-        SettingsError: a folder holds folders called real and fake.
+        SettingsError: a folder contains subfolders named real and fake.
     """
-    folders = {path.parent.relative_to(found.folder) for path in found.paths}
+    folders = {path.parent.relative_to(images.folder) for path in images.paths}
     folders |= {folder for inner in folders for folder in inner.parents}
-    called = {(folder.parent, folder.name.lower()) for folder in folders}
-    both = sorted(
-        parent for parent, name in called if name == "real" and (parent, "fake") in called
-    )
-    if both:
+    names = {(folder.parent, folder.name.lower()) for folder in folders}
+    mixed = sorted(parent for parent, name in names if name == "real" and (parent, "fake") in names)
+    if mixed:
         raise SettingsError(
-            f"{found.folder / both[0]} holds folders called real and fake, which cannot all be "
-            f"{label}: name one of them, with a category of its own"
+            f"{images.folder / mixed[0]} contains folders named real and fake, which cannot both "
+            f"be {label}: pass one of them, with a category of its own"
         )
 
 
-def _by(path: Path | None) -> str:
-    return f" (by {path.name})" if path else ""
+def _from(path: Path | None) -> str:
+    return f" (from {path.name})" if path else ""
 
 
 def _label(category: str, label: str | None) -> str:
+    """Return the label of a category, after checking that the two are consistent."""
     if category != Path(category).name:
-        raise SettingsError(f"category {category!r} names a folder; it must be a plain name")
+        raise SettingsError(f"category {category!r} is a path; pass a plain name")
     if category in VIDEO_CATEGORIES:
-        raise SettingsError(f"category {category!r} belongs to videos; use ffpp-extract")
+        raise SettingsError(f"category {category!r} is a category of videos; use ffpp-extract")
     if label and labels().get(category, label) != label:
         raise SettingsError(f"category {category!r} is {labels()[category]}, not {label}")
     label = label or labels().get(category)
     if label not in ("real", "fake"):
-        alike = get_close_matches(category, labels(), n=1)
-        meant = f"; or is it {alike[0]}?" if alike else ""
+        similar = get_close_matches(category, labels(), n=1)
+        hint = f"; or did you mean {similar[0]}?" if similar else ""
         raise SettingsError(
-            f"category {category!r} is new: say what it is with --label real or fake{meant}"
+            f"category {category!r} is unknown: pass its label with --label real or fake{hint}"
         )
     return label
 
 
 def is_140k(root: Path) -> bool:
-    """Whether a folder is that of the Kaggle set 140k real and fake faces."""
+    """Whether a folder contains Kaggle's dataset "140k real and fake faces"."""
     return all(exists(root / name) for name in KAGGLE_CSVS) or _kaggle_folder(root) is not None
 
 
 def _kaggle_folder(root: Path) -> Path | None:
-    """The folder that holds train, valid and test, with real and fake in one or more of them."""
+    """Return the folder of train, valid and test, if both real and fake exist in any of them."""
     for folder in (root / name for name in KAGGLE_FOLDERS):
         if all((folder / split).is_dir() for split in PARTITIONS):
             kinds = {kind for _, kind, place in _kaggle_places(folder) if place.is_dir()}
@@ -279,36 +279,37 @@ def _kaggle_folder(root: Path) -> Path | None:
 
 
 def _kaggle_places(folder: Path) -> list[tuple[str, str, Path]]:
-    """Split and label of each of the set's folders."""
+    """Return split, label and path of each of the dataset's folders, which may not exist."""
     return [(s, kind, folder / s / kind) for s in PARTITIONS for kind in KAGGLE_LABELS]
 
 
 def _kaggle(root: Path) -> Survey:
-    """By its CSVs where they are there, else by its folders."""
+    """Find the photographs of the 140k set from its CSV files if they exist, else its folders."""
     folder = _kaggle_folder(root) or root
     searched = media_files.find_files(folder, (PICTURE,))
-    stills, remarks, own = list[Still](), list[str](), set[Path]()
+    stills, remarks, used = list[Still](), list[str](), set[Path]()
     if all(exists(root / name) for name in KAGGLE_CSVS):
-        own = {root / name for name in KAGGLE_CSVS}
+        used = {root / name for name in KAGGLE_CSVS}
         for name in KAGGLE_CSVS:
             for path, label in _kaggle_rows(root / name):
                 stills.append(_kaggle_still(folder, path, label, Path(name).stem))
         if stills and not any(exists(still.path) for still in stills):
             raise DataNotFoundError(
-                f"{root}: none of the {len(stills):,} images that {', '.join(KAGGLE_CSVS)} name is "
-                f"there, such as {stills[0].path}; unpack the set's folder real_vs_fake beside them"
+                f"{root}: none of the {len(stills):,} images listed in {', '.join(KAGGLE_CSVS)} "
+                f"exists, such as {stills[0].path}; unpack the folder real_vs_fake next to the "
+                f"lists"
             )
-        why = f"pictures on none of {', '.join(KAGGLE_CSVS)}"
+        why = f"images not listed in {', '.join(KAGGLE_CSVS)}"
     else:
         for split, label, place in _kaggle_places(folder):
-            # Each by itself: the same folder may be linked to several places.
+            # Each is searched separately: the same folder may be linked to several places.
             paths = media_files.find_files(place, (PICTURE,)).paths if place.is_dir() else []
             if not paths:
-                remarks.append(f"{place} holds no images")
+                remarks.append(f"{place} contains no images")
             for image in paths:
-                below = image.relative_to(folder).as_posix()
-                stills.append(_kaggle_still(folder, below, label, split))
-        why = "pictures outside real and fake of train, valid and test"
+                relative = image.relative_to(folder).as_posix()
+                stills.append(_kaggle_still(folder, relative, label, split))
+        why = "images outside real and fake of train, valid and test"
     if not stills:
         raise DataNotFoundError(
             f"no images under {root}: {'; '.join(remarks) or 'its lists are empty'}. Unpack the "
@@ -316,11 +317,11 @@ def _kaggle(root: Path) -> Survey:
         )
     stills.sort(key=lambda still: (still.category, still.name))
     _check_distinct(root, stills)
-    taken = {still.path for still in stills}
-    own |= {place for _, _, place in _kaggle_places(folder)}  # links to one folder are all read
-    passed = [one for one in searched.passed_over if one.path not in own]
-    passed += [SkippedFile(path, why) for path in searched.paths if path not in taken]
-    return Survey(root, stills, passed, remarks=remarks)
+    still_paths = {still.path for still in stills}
+    used |= {place for _, _, place in _kaggle_places(folder)}  # links to one folder are all read
+    skipped = [file for file in searched.passed_over if file.path not in used]
+    skipped += [SkippedFile(path, why) for path in searched.paths if path not in still_paths]
+    return Survey(root, stills, skipped, remarks=remarks)
 
 
 def _kaggle_still(folder: Path, path: str, label: str, split: str) -> Still:
@@ -329,7 +330,7 @@ def _kaggle_still(folder: Path, path: str, label: str, split: str) -> Still:
 
 
 def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
-    """The columns `path` and `label_str` of a list, checked."""
+    """Yield the columns `path` and `label_str` of a list, after checking each row."""
     try:
         with regular_file(path).open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -341,29 +342,30 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[str, str]]:
                 if KAGGLE_LABELS.get(label) != row["label"]:
                     raise DataNotFoundError(
                         f"{path}, line {rows.line_num}: label {row['label']!r} and label_str "
-                        f"{label!r} do not belong together (fake is 0, real 1)"
+                        f"{label!r} are inconsistent (fake is 0, real 1)"
                     )
                 if not image or escapes_root(image):
                     raise DataNotFoundError(
-                        f"{path}, line {rows.line_num}: path {image!r} must lie below the folder"
+                        f"{path}, line {rows.line_num}: path {image!r} must be inside the folder"
                     )
                 yield image, label
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataNotFoundError(f"{path}: not a readable CSV file ({error})") from error
 
 
-def _of_each(stills: list[Still], limit: int | None) -> list[Still]:
-    seen: Counter[str] = Counter()
-    kept = []
+def _limited(stills: list[Still], limit: int | None) -> list[Still]:
+    """Return the first `limit` stills of each category; all if None."""
+    counts: Counter[str] = Counter()
+    limited = []
     for still in stills:
-        seen[still.category] += 1
-        if limit is None or seen[still.category] <= limit:
-            kept.append(still)
-    return kept
+        counts[still.category] += 1
+        if limit is None or counts[still.category] <= limit:
+            limited.append(still)
+    return limited
 
 
 def _check_distinct(folder: Path, stills: list[Still]) -> None:
     counts = Counter((still.category, still.name) for still in stills)
-    twice = next((name for (_, name), n in counts.items() if n > 1), None)
-    if twice:
-        raise SettingsError(f"{folder}: several images are called {twice!r}; rename all but one")
+    duplicate = next((name for (_, name), n in counts.items() if n > 1), None)
+    if duplicate:
+        raise SettingsError(f"{folder}: several images are named {duplicate!r}; rename all but one")

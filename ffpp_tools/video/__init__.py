@@ -1,1 +1,1 @@
-"""Video files: which frames they show, and how wanted frames are decoded."""
+"""Video files: which frames they contain, and decoding of selected frames."""

@@ -1,4 +1,4 @@
-"""A video file, opened within limits, and the decoder that its packets are handed to."""
+"""Open video files with limits on the frame size, and decode selected packets."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from ffpp_tools.files import regular_file
 if TYPE_CHECKING:
     import av
 
-MOV = "mov,mp4,m4a,3gp,3g2,mj2"  # MP4 and its kin, by FFmpeg's name
-# FFmpeg compares its limit with frames that are padded to the right, by less than this in all.
+MOV = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's name of the MP4 family
+# FFmpeg applies its limit to frames padded on the right, by fewer pixels than this in total.
 PADDING = 64 * 32768
-PICTURE_LIMIT = "raise it with --max-pixels if the file is to be trusted"
+PICTURE_LIMIT = "raise it with --max-pixels if you trust the file"
 
 
 def open_container(path: Path, max_pixels: int, strict: bool = True) -> av.container.InputContainer:
-    """A video file whose decoders refuse frames of more pixels than the limit.
+    """Open a video file with decoders that reject frames above the limit.
 
     Args:
-        path: of the file.
-        max_pixels: width × height of a frame.
-        strict: decoders stop at what is wrong, and do not conceal it.
+        path: video file.
+        max_pixels: maximum width × height of a frame.
+        strict: decoders report errors instead of concealing them.
     """
     import av
 
-    # To find out what is in a file, FFmpeg decodes its first frames.
+    # The limit applies here too: FFmpeg decodes the first frames to determine the format.
     limit = {"max_pixels": str(max_pixels + PADDING)}
     container = av.open(str(regular_file(path)), metadata_errors="replace", options=limit)
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = limit | ({"err_detect": "explode"} if strict else {})
-            stream.thread_type = "NONE"  # clips are decoded side by side instead
+            stream.thread_type = "NONE"  # clips are decoded in parallel processes instead
     return container
 
 
 def video_stream(
     container: av.container.InputContainer, path: Path, max_pixels: int
 ) -> av.VideoStream:
-    """The stream that is read.
+    """Return the first video stream, which is the one that is decoded.
 
     Raises:
-        DecodeError: there is none, or none that can be decoded.
-        SizeError: its frames declare more pixels than the limit.
+        DecodeError: there is no video stream, or no decoder for it.
+        SizeError: the stream declares frames of more pixels than the limit.
     """
     if not container.streams.video:
-        raise DecodeError(f"{path}: holds no video stream")
+        raise DecodeError(f"{path}: contains no video stream")
     stream = container.streams.video[0]
     codec = stream.codec_context
     if codec is None:
@@ -59,7 +59,7 @@ def video_stream(
 
 
 def too_large(width: int, height: int, limit: int) -> str:
-    """Why an image or a video's frames are not decoded."""
+    """Return the message for an image or video frame above the pixel limit."""
     return (
         f"declares {width} × {height} = {width * height:,} pixels, more than the limit of "
         f"{limit:,}; {PICTURE_LIMIT}"
@@ -69,28 +69,28 @@ def too_large(width: int, height: int, limit: int) -> str:
 def decoded_frames(
     container: av.container.InputContainer, stream: av.VideoStream, needed: Iterable[int]
 ) -> Iterator[tuple[int, av.VideoFrame | None]]:
-    """Every frame that comes out of the decoder, with the position of the packet that holds it.
+    """Yield each frame that the decoder outputs, with the position of its packet.
 
-    None stands for the frame of a packet that fails. Only the packets at the positions `needed`
-    are decoded, and none is read after them. A frame's dts is the position of the packet behind
-    which it came out; None at the end.
+    The frame is None if its packet could not be decoded. Only the packets at the positions `needed`
+    are decoded, and reading stops after the last of them. A frame's `dts` is set to the position of
+    the packet after which the decoder output it; None if that was at the end of the stream.
     """
     import av
 
     positions = iter(needed)
-    due = next(positions, -1)
+    next_needed = next(positions, -1)
     packets = (packet for packet in container.demux(stream) if packet.size)
     try:
-        for position, packet in enumerate(packets if due >= 0 else ()):
-            if position == due:
-                # Decoders hand a packet's pts on to its frame, in whichever order they come out,
-                # and the dts of the packet behind which it comes out.
+        for position, packet in enumerate(packets if next_needed >= 0 else ()):
+            if position == next_needed:
+                # Decoders copy a packet's pts to its frame, in whatever order frames are output,
+                # and to the frame's dts that of the packet after which it is output.
                 packet.pts = packet.dts = position
                 yield from _decode(stream, packet, position)
-                due = next(positions, -1)
-                if due < 0:
+                next_needed = next(positions, -1)
+                if next_needed < 0:
                     break
-    except av.FFmpegError:  # the file cannot be read on; what the decoder still holds can
+    except av.FFmpegError:  # the rest of the file is unreadable; flush the decoder all the same
         pass
     yield from _decode(stream, None, -1)
 
@@ -98,7 +98,7 @@ def decoded_frames(
 def _decode(
     stream: av.VideoStream, packet: av.Packet[av.VideoStream] | None, position: int
 ) -> Iterator[tuple[int, av.VideoFrame | None]]:
-    """What comes out of the decoder for one packet; None at its end empties it."""
+    """Yield the frames that the decoder outputs for a packet; a packet of None flushes it."""
     import av
 
     try:
@@ -109,5 +109,5 @@ def _decode(
 
 
 def ffmpeg_message(error: Exception) -> str:
-    """FFmpeg's words without the path, which the message already names."""
+    """Return FFmpeg's error message without the path, which our messages already contain."""
     return getattr(error, "strerror", None) or str(error)

@@ -1,15 +1,15 @@
-"""Exactly the wanted frames of a video, and nothing that they do not depend on.
+"""Decode exactly the wanted frames of a video, and only the packets that they depend on.
 
-The packets of an H.264 stream, in the order in which they are decoded:
+The packets of an H.264 stream, in decoding order:
 
     shown as   0  4  2  1  3  8  6  5  7 │ 9 13 11 10 12
-    type       I  P  B  b  b  P  B  b  b │ I  P  B  b  b    b: no other frame refers to it
+    type       I  P  B  b  b  P  B  b  b │ I  P  B  b  b    b: not a reference frame
     wanted     *              *          │
     decoded    x  x  x        x          │
 
-Frames that nothing refers to are left out unless they are wanted, and so is everything from the
-last wanted frame to the next IDR picture, which refers to nothing before it; a run from one IDR
-picture to the next that holds no wanted frame is left out whole.
+Non-reference frames are skipped unless they are wanted. So are all packets from the last wanted
+frame to the next IDR picture, since no frame after it refers to one before it. A group of pictures
+from one IDR picture to the next is skipped entirely if it contains no wanted frame.
 """
 
 from __future__ import annotations
@@ -35,155 +35,160 @@ class Frame:
 
     index: int  # in display order, from 0
     time_s: float  # after the first frame
-    picture: Picture  # turned as the file says it is to be shown
+    picture: Picture  # rotated and mirrored as the file's display matrix specifies
 
 
 def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
     """Decode exactly the wanted frames, in display order.
 
-    Packets that no wanted frame depends on are not decoded, as far as the stream tells (H.264
-    does, others are decoded up to the last wanted frame); a frame is bit-identical to that of a
-    full decode. A frame is known by the packet that holds it, so that a damaged packet does not
-    shift the frames behind it. At the first sign of damage everything is decoded, so that none of
-    it stays hidden: frames that cannot be decoded are left out, and after a damaged packet all
-    others up to the next key frame, which are predicted from what was lost.
+    Packets that no wanted frame depends on are not decoded if the stream specifies the dependencies
+    (H.264); for other codecs, everything up to the last wanted frame is decoded. The frames are
+    bit-identical to those of a full decode. Frames are identified by their packets, so that a
+    damaged packet does not shift the frames after it. At the first sign of damage everything is
+    decoded, so that no damage goes unnoticed: frames that cannot be decoded are omitted, and so are
+    all frames after a damaged packet up to the next key frame, which may be predicted from it.
 
     Args:
-        video: what `probe` returned.
+        video: result of `read_video`.
         wanted: strictly increasing display indices, 0-based.
 
     Yields:
-        The frames.
+        The wanted frames, except damaged ones.
 
     Raises:
-        DecodeError: naming the file, when it cannot be opened at all.
+        DecodeError: the file cannot be opened at all; the message names the file.
     """
     import av
 
     try:
-        yield from _wanted(video, wanted)
+        yield from _decode_wanted(video, wanted)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{video.path}: cannot be opened ({ffmpeg_message(error)})") from error
     finally:
-        # PyAV's streams and containers refer to each other, so that a decoder, with a dozen large
-        # frames, would stay until Python happens to look for such circles.
+        # PyAV's streams and containers form reference cycles, so that a decoder with a dozen large
+        # frames would stay in memory until Python's next cyclic garbage collection.
         gc.collect()
 
 
-def _wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
-    left = deque(i for i in wanted if i < len(video.shown))
-    if not left:
+def _decode_wanted(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
+    remaining = deque(i for i in wanted if i < len(video.packet_of_frame))
+    if not remaining:
         return
-    needed = _needed(video, left)
-    turn: Orientation | None = None
-    for found in (_undisturbed(video, needed), _opening(video), _intact(video)):
-        for index, frame in found:
-            while left and left[0] < index:
-                left.popleft()
-            if left and left[0] == index:
-                left.popleft()
-                turn = turn or Orientation.of(frame)
-                yield Frame(index, video.time_s(index), turn.picture(frame))
-            if not left:
+    needed = _needed(video, remaining)
+    orientation: Orientation | None = None
+    for decoded in (_until_damage(video, needed), _open_gop(video), _undamaged(video)):
+        for index, frame in decoded:
+            while remaining and remaining[0] < index:
+                remaining.popleft()
+            if remaining and remaining[0] == index:
+                remaining.popleft()
+                orientation = orientation or Orientation.of(frame)
+                yield Frame(index, video.time_s(index), orientation.picture(frame))
+            if not remaining:
                 return
 
 
 def _needed(video: Video, indices: Iterable[int]) -> list[int]:
-    """Positions of the packets that the frames `indices` depend on, in decoding order."""
-    wanted = {video.shown[i] for i in indices}
+    """Return the positions of the packets that the frames `indices` depend on, increasing."""
+    wanted = {video.packet_of_frame[i] for i in indices}
     needed: list[int] = []
-    run: list[int] = []  # from a fresh packet on, to be needed if a wanted one follows
+    references: list[int] = []  # packets since the last wanted packet or IDR picture
     for position, packet in enumerate(video.packets):
-        if packet.fresh:
-            run = []
+        if packet.closed_gop_start:
+            references = []
         if position in wanted:
-            needed += [*run, position]
-            run = []
+            needed += [*references, position]
+            references = []
         elif not packet.disposable:
-            run.append(position)
+            references.append(position)
     return needed
 
 
-def _undisturbed(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The frames of the needed packets with their indices, up to the first sign of damage."""
-    sent = set(needed)
-    expected = [(i, position) for i, position in enumerate(video.shown) if position in sent]
-    held = _Held(video, needed)
+def _until_damage(video: Video, needed: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield the frames of the needed packets with their indices, up to the first sign of damage."""
+    decoded = set(needed)
+    expected = [
+        (i, position) for i, position in enumerate(video.packet_of_frame) if position in decoded
+    ]
+    held = _HeldFrames(video, needed)
     with open_container(video.path, video.max_pixels) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        came = decoded_frames(container, stream, needed)
-        for (index, awaited), (position, frame) in zip(expected, came, strict=False):
-            if frame is None or frame.is_corrupt or position != awaited:
+        output = decoded_frames(container, stream, needed)
+        for (index, expected_position), (position, frame) in zip(expected, output, strict=False):
+            if frame is None or frame.is_corrupt or position != expected_position:
                 return
             yield from held.add(index, frame)
     if held.last == expected[-1][0]:
-        yield from held.rest()
+        yield from held.flush()
 
 
-def _opening(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The frames of a run whose key picture's predecessors were cut off, with their indices.
+def _open_gop(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield the frames of an initial open GOP, whose preceding frames were cut off, with indices.
 
-    What lies behind that key picture may fail to find pictures that it does not need; a decoder
-    that goes on regardless gives the right frames. Damage there cannot be told from that.
+    Frames after its key picture may list references that were cut off but that they do not use. A
+    decoder that ignores errors decodes them correctly; damage looks the same and is not detected.
     """
-    first, until = _first_run(video)
-    places = _places(video)
+    end_frame, n_packets = _open_gop_end(video)
+    frame_indices = _frames_of_packet(video)
     with open_container(video.path, video.max_pixels, strict=False) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        for position, frame in decoded_frames(container, stream, range(until)):
-            if frame is not None and places[position] and places[position][0] < first:
-                yield places[position].popleft(), frame
+        for position, frame in decoded_frames(container, stream, range(n_packets)):
+            indices = frame_indices[position]
+            if frame is not None and indices and indices[0] < end_frame:
+                yield indices.popleft(), frame
 
 
-def _first_run(video: Video) -> tuple[int, int]:
-    """Index of the first frame behind what `_opening` gives, and how many packets that takes.
+def _open_gop_end(video: Video) -> tuple[int, int]:
+    """Return the index of the first frame after an initial open GOP, and its number of packets.
 
-    They are those up to the second key picture, and those of the frames shown before it:
+    Its packets are those up to the second key picture, and those of frames shown before that:
 
-        decoded  I  B  P  b  b │ I  b  b  P    the first I is no IDR picture
-        taken    x  x  x  x  x   x  x  x
+        decoded  I  B  P  b  b │ I  b  b  P    the first I is not an IDR picture
+        counted  x  x  x  x  x   x  x  x
+
+    Both are 0 if the video does not start with an open GOP.
     """
     keys = [i for i, packet in enumerate(video.packets) if packet.key]
-    if not keys or not video.packets[keys[0]].recovers:
+    if not keys or not video.packets[keys[0]].open_gop_start:
         return 0, 0
-    rank = {position: index for index, position in enumerate(video.shown)}
-    if len(keys) == 1 or keys[1] not in rank:
-        return len(video.shown), len(video.packets)
-    first = rank[keys[1]]
-    return first, 1 + max([keys[1], *video.shown[:first]])
+    frame_of_packet = {position: index for index, position in enumerate(video.packet_of_frame)}
+    if len(keys) == 1 or keys[1] not in frame_of_packet:
+        return len(video.packet_of_frame), len(video.packets)
+    end_frame = frame_of_packet[keys[1]]
+    return end_frame, 1 + max([keys[1], *video.packet_of_frame[:end_frame]])
 
 
-def _places(video: Video) -> defaultdict[int, deque[int]]:
-    """The indices of the frames of the packet at each position: one, or none, or more."""
-    places = defaultdict[int, deque[int]](deque)
-    for index, position in enumerate(video.shown):
-        places[position].append(index)
-    return places
+def _frames_of_packet(video: Video) -> defaultdict[int, deque[int]]:
+    """Return position of a packet → indices of its frames: none, one or several."""
+    indices = defaultdict[int, deque[int]](deque)
+    for index, position in enumerate(video.packet_of_frame):
+        indices[position].append(index)
+    return indices
 
 
-def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Every frame with its index, in display order, but for those that damage has touched.
+def _undamaged(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield every frame that damage cannot have affected, with its index, in display order.
 
-    A packet that fails, a frame that is marked corrupt and one that is missing make all that
-    follows suspect, up to the next key frame, and what comes before it but was decoded later:
+    After a packet that fails, a frame marked corrupt or a missing frame, all frames are suspect up
+    to the next key frame, and so are frames displayed earlier but decoded later:
 
-        index   0  1  2  .  4  5  6  7     3 is lost
+        index   0  1  2  .  4  5  6  7     3 is missing
                 K     x     x  x  K        2, 4 and 5 may be predicted from it
 
-    What `_opening` gives is left out.
+    The frames of `_open_gop` are excluded.
     """
-    first, until = _first_run(video)
-    if first == len(video.shown):
+    gop_end, gop_packets = _open_gop_end(video)
+    if gop_end == len(video.packet_of_frame):
         return
-    places, every = _places(video), range(len(video.packets))
+    frame_indices, positions = _frames_of_packet(video), range(len(video.packets))
     failed: set[int] = set()  # positions of packets
-    suspect = len(video.packets)  # from this position on, frames may rest on what is lost
-    held = _Held(video, every)
+    suspect = len(video.packets)  # from this position on, frames may depend on lost packets
+    held = _HeldFrames(video, positions)
     with open_container(video.path, video.max_pixels) as container:
         stream = video_stream(container, video.path, video.max_pixels)
-        for position, frame in decoded_frames(container, stream, every):
-            index = places[position][0] if places[position] else None
-            if position < until and (index is None or index < first):
+        for position, frame in decoded_frames(container, stream, positions):
+            index = frame_indices[position][0] if frame_indices[position] else None
+            if position < gop_packets and (index is None or index < gop_end):
                 held.last = held.last if frame is None or index is None else index
                 continue
             if frame is None or index is None:
@@ -191,7 +196,7 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
                 suspect = min(suspect, position)
                 held.drop()
                 continue
-            places[position].popleft()
+            frame_indices[position].popleft()
             if index != held.last + 1:
                 suspect = 0
                 held.drop()
@@ -199,54 +204,54 @@ def _intact(video: Video) -> Iterator[tuple[int, av.VideoFrame]]:
                 suspect = min(suspect, position)
                 held.drop()
             if frame.key_frame and not frame.is_corrupt and suspect <= position:
-                behind = (p for p in failed if p > position and not _leads(video, p, position))
-                suspect = min(behind, default=len(video.packets))
+                later = (p for p in failed if p > position and not _is_leading(video, p, position))
+                suspect = min(later, default=len(video.packets))
             if position < suspect:
                 yield from held.add(index, frame)
             else:
                 held.last = index
-    if held.last == len(video.shown) - 1:
-        yield from held.rest()
+    if held.last == len(video.packet_of_frame) - 1:
+        yield from held.flush()
 
 
-def _leads(video: Video, position: int, key: int) -> bool:
-    """Whether a packet is decoded behind a key picture and would be shown before it.
+def _is_leading(video: Video, position: int, key: int) -> bool:
+    """Whether a packet is decoded after a key picture but shown before it.
 
-    No picture that is shown behind the key picture refers to it.
+    No picture that is shown after the key picture refers to such a leading picture.
     """
-    shown, of_key = video.packets[position].pts, video.packets[key].pts
-    return shown is not None and of_key is not None and shown < of_key
+    pts, key_pts = video.packets[position].pts, video.packets[key].pts
+    return pts is not None and key_pts is not None and pts < key_pts
 
 
-class _Held:
-    """Frames that wait until all that was decoded before them has come out.
+class _HeldFrames:
+    """Frames that are held back until all frames decoded before them have been output.
 
-    Only then is it known that nothing is lost that they are predicted from.
+    Only then is it certain that none of the frames that they are predicted from is missing.
     """
 
     def __init__(self, video: Video, needed: Iterable[int]) -> None:
-        """For the packets at the positions `needed`, which are decoded."""
-        places = _places(video)
-        self._until: dict[int, int] = {}  # index of a frame → of the one that it waits for
+        """Prepare for decoding the packets at the positions `needed`."""
+        frame_indices = _frames_of_packet(video)
+        self._until: dict[int, int] = {}  # index of a frame → index of the frame it waits for
         latest = -1
         for position in needed:
-            for index in places[position]:
+            for index in frame_indices[position]:
                 latest = max(latest, index)
                 self._until[index] = latest
         self._frames: deque[tuple[int, av.VideoFrame]] = deque()
-        self.last = -1  # index of the frame that came out last
+        self.last = -1  # index of the last frame that the decoder output
 
     def add(self, index: int, frame: av.VideoFrame) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Take the next frame; the frames that need not wait any longer, with their indices."""
+        """Hold the next frame; yield the frames that need not wait any longer, with indices."""
         self.last = index
         self._frames.append((index, frame))
         while self._frames and self._until[self._frames[0][0]] <= index:
             yield self._frames.popleft()
 
     def drop(self) -> None:
-        """Something is lost: forget all that waits."""
+        """Discard all held frames because one they may depend on is missing."""
         self._frames.clear()
 
-    def rest(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """The frames that still wait, when nothing more will come."""
+    def flush(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield the remaining frames at the end of the stream."""
         yield from self._frames

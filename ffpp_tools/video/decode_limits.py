@@ -1,4 +1,4 @@
-"""Limits on what a decoder may take."""
+"""Time and size limits for decoding."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ _END = object()
 
 @dataclass(frozen=True)
 class Limits:
-    """What is given up rather than waited for or made room for.
+    """Limits above which a clip is not decoded, or decoding is stopped.
 
-    time_s: how long a decoder may take to the next wanted frame before its clip is given up.
-    pixels: width times height of a video's frames; a clip that declares more is not decoded.
+    time_s: maximum time until the decoder returns the next wanted frame, in seconds.
+    pixels: maximum width × height that the frames of a video may declare.
     """
 
     time_s: float = 120.0
     pixels: int = MAX_FRAME_PIXELS
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Validate the fields."""
         if not 0 < self.time_s <= threading.TIMEOUT_MAX:
-            raise SettingsError(f"timeout ({self.time_s}) must be more than 0 seconds, and finite")
+            raise SettingsError(f"timeout ({self.time_s}) must be more than 0 seconds and finite")
         if self.pixels < 1:
             raise SettingsError(f"max-pixels ({self.pixels}) must be at least 1")
 
 
 class _Helper:
-    """A thread that does one call at a time; `busy` while it does, for ever if it hangs."""
+    """A thread that runs one call at a time; `busy` during a call, forever if the call hangs."""
 
     def __init__(self) -> None:
         self.busy = False
-        self._asked: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True, name="decoder").start()
 
     def call(self, function: Callable[[], T], limit_s: float) -> T:
-        """What the function returns or raises; queue.Empty if that takes longer."""
+        """Run a function in the thread and return its result; queue.Empty if it takes longer."""
         self.busy = True
-        self._asked.put(function)
-        result, error = self._made.get(timeout=limit_s)
+        self._calls.put(function)
+        result, error = self._results.get(timeout=limit_s)
         self.busy = False
         if error:
             raise error
@@ -56,27 +56,27 @@ class _Helper:
 
     def _work(self) -> None:
         while True:
-            function = self._asked.get()
+            function = self._calls.get()
             try:
-                self._made.put((function(), None))
+                self._results.put((function(), None))
             except BaseException as error:
-                self._made.put((None, error))
-            del function  # and with it the decoder, if this was its last call
+                self._results.put((None, error))
+            del function  # frees the decoder if this was its last call
 
 
-# Helpers are used again: what a thread has freed, the C library keeps for that thread.
+# Helpers are reused because the C library keeps the memory that a thread has freed for that thread.
 _idle: list[_Helper] = []
 
 
 def with_timeout(make: Callable[[], Iterable[T]], limit_s: float, what: object) -> Iterator[T]:
-    """The items of `make()`, each within `limit_s` seconds.
+    """Yield the items of `make()`, each within `limit_s` seconds.
 
-    They are made in another thread, one at a time, when they are asked for. A thread that hangs is
-    left behind: it cannot be stopped, and ends with the process. All this works as long as whatever
-    hangs has released Python's lock, as PyAV does.
+    They are computed in another thread, one at a time, on demand. A thread that hangs is abandoned:
+    it cannot be stopped and ends with the process. This requires that the code that hangs has
+    released the global interpreter lock, as PyAV does.
 
     Raises:
-        DecodeError: naming `what`, when an item takes too long.
+        DecodeError: an item takes too long; the message names `what`.
     """
     helper = _idle.pop() if _idle else _Helper()
     try:
@@ -84,7 +84,7 @@ def with_timeout(make: Callable[[], Iterable[T]], limit_s: float, what: object) 
         while (item := helper.call(lambda: next(items, _END), limit_s)) is not _END:
             yield item  # type: ignore[misc]
     except Empty:
-        raise DecodeError(f"{what}: the decoder hung") from None
+        raise DecodeError(f"{what}: the decoder timed out after {limit_s:g} s") from None
     finally:
         if not helper.busy:
             _idle.append(helper)

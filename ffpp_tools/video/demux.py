@@ -1,4 +1,4 @@
-"""What a video's packets tell: frames, times, who depends on whom."""
+"""Frame count, timestamps and dependencies of a video, from its packets."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from ffpp_tools.video.display_order import Packet
 if TYPE_CHECKING:
     import av
 
-ASSUMED_RATE = 25  # frames a second, where nothing tells when frames are shown; most of FF++ has it
+ASSUMED_RATE = 25  # frames per second if there are no timestamps; the rate of most of FF++
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a video file holds."""
+    """The packets and displayed frames of a video file, or the frames of a folder of images."""
 
     path: Path
-    packets: tuple[Packet, ...]  # in decoding order, with those that are never displayed
-    shown: Sequence[int]  # the position in `packets` of every displayed frame, in display order
-    pts: Sequence[int]  # of every displayed frame, increasing, in units of time_base
+    packets: tuple[Packet, ...]  # in decoding order, including those that are never displayed
+    packet_of_frame: Sequence[int]  # position in `packets` of each frame, in display order
+    pts: Sequence[int]  # presentation time of each frame, increasing, in units of time_base
     time_base: float  # seconds
-    missing_frames: int  # how many more the file's structure declares: the file was cut short
-    sha256: str = ""  # of the pictures in its packets, in any container; empty for images
-    max_pixels: int = MAX_FRAME_PIXELS  # that a frame may have
+    missing_frames: int  # further frames that the structure of a truncated file declares
+    sha256: str = ""  # of the compressed frames, whatever the container; empty for images
+    max_pixels: int = MAX_FRAME_PIXELS  # maximum width × height of a frame
 
     @property
     def n_frames(self) -> int:
-        """How many frames there should be."""
-        return len(self.shown) + self.missing_frames
+        """Number of frames of the complete video, missing ones included."""
+        return len(self.packet_of_frame) + self.missing_frames
 
     def time_s(self, index: int) -> float:
-        """When frame `index` is shown, in seconds from the first one; nan past the end."""
-        if index >= len(self.shown):
+        """Time of frame `index` in seconds after the first frame; nan past the end."""
+        if index >= len(self.packet_of_frame):
             return float("nan")
         return (self.pts[index] - self.pts[0]) * self.time_base
 
 
 def read_video(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
-    """Count and time the frames of a video, as far as possible by reading its packets alone.
+    """Determine the frames of a video and their times, from packets alone where possible.
 
-    What is there to be shown counts, not what headers say of it.
+    The frames that can be displayed count, not the number that headers declare.
 
     Args:
-        path: of a video file.
-        max_pixels: refuse frames of more, width times height.
+        path: video file.
+        max_pixels: reject frames of more pixels (width × height).
 
     Raises:
-        DecodeError: not a readable file with a video stream.
+        DecodeError: the file is unreadable or has no video stream.
         SizeError: its frames declare more pixels than the limit.
     """
     steps = read_video_steps(path, max_pixels)
@@ -68,7 +68,7 @@ def read_video(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> Video:
 
 
 def read_video_steps(path: Path, max_pixels: int) -> Generator[None, None, Video]:
-    """As `read_video`, with a sign of life every now and then."""
+    """Read a video as `read_video` does, but yield often so that a timeout can be enforced."""
     import av
 
     try:
@@ -83,7 +83,7 @@ def read_video_steps(path: Path, max_pixels: int) -> Generator[None, None, Video
             missing = truncation.missing_frames(container, stream, path, [p.dts for p in packets])
             time_base, rate = float(stream.time_base or 0), stream.average_rate
         if not any(not packet.hidden for packet in packets):
-            raise DecodeError(f"{path}: the video stream holds no frames")
+            raise DecodeError(f"{path}: the video stream contains no frames")
         if order is None:
             order = yield from display_order.by_decoding(path, packets, max_pixels)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -92,15 +92,15 @@ def read_video_steps(path: Path, max_pixels: int) -> Generator[None, None, Video
     if pts is None:
         pts, time_base = list(range(len(order))), float(1 / (rate or ASSUMED_RATE))
     elif missing:
-        # Packets come in decoding order: behind the last one's dts, frames that are missing may
-        # be shown before some that are there, whose index would be a guess.
+        # Packets are stored in decoding order: some missing frames may be displayed before existing
+        # frames whose time is after the last dts, so the indices of these are uncertain.
         last = max((p.dts for p in packets if p.dts is not None), default=-1)
-        sure = sum(time <= last for time in pts)
-        missing, order, pts = missing + len(order) - sure, order[:sure], pts[:sure]
+        n_certain = sum(time <= last for time in pts)
+        missing, order, pts = missing + len(order) - n_certain, order[:n_certain], pts[:n_certain]
     return Video(
         path,
         tuple(packets),
-        tuple(one.position for one in order),
+        tuple(frame.position for frame in order),
         tuple(pts),
         time_base,
         missing,
@@ -112,7 +112,7 @@ def read_video_steps(path: Path, max_pixels: int) -> Generator[None, None, Video
 def _read(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> tuple[list[Packet], str]:
-    """Every packet of a stream, and a hash of their pictures."""
+    """Read the packets of a stream, and hash their compressed frames."""
     codec = stream.codec_context
     size, h264 = bitstream.length_size(codec), codec.name == "h264"
     digest = hashlib.sha256()
@@ -122,19 +122,19 @@ def _read(
             continue
         data = memoryview(p)
         units = [] if size is None else bitstream.units(data, size)
-        for part in bitstream.content(data, units if h264 else []):
-            digest.update(part)
+        for payload in bitstream.content(data, units if h264 else []):
+            digest.update(payload)
         times = (p.pts, p.dts, p.is_discard, p.is_keyframe)
         pictures = bitstream.pictures(data, units, codec.name)
         empty = bitstream.shows_nothing(data, units, codec.name)
         damaged = size is not None and pictures is None and not empty
         if h264:
-            disposable, fresh = bitstream.reference_flags([data[start] for start, _ in units])
-            late = p.is_keyframe and not fresh and bitstream.recovers(data, units)
-            packets.append(Packet(*times, disposable, fresh, pictures, empty, damaged, late))
+            disposable, closed = bitstream.reference_flags([data[start] for start, _ in units])
+            is_open = p.is_keyframe and not closed and bitstream.recovers(data, units)
+            packets.append(Packet(*times, disposable, closed, pictures, empty, damaged, is_open))
         else:
-            kinds = bitstream.hevc_kinds(data, units)
+            nal_types = bitstream.hevc_kinds(data, units)
             packets.append(
-                Packet(*times, pictures=pictures, empty=empty, damaged=damaged, kinds=kinds)
+                Packet(*times, pictures=pictures, empty=empty, damaged=damaged, nal_types=nal_types)
             )
     return packets, digest.hexdigest()

@@ -1,9 +1,9 @@
-"""Which packets of a video are shown, in which order, and when.
+"""Display order and times of the frames of a video.
 
-Timestamps tell where the container has them and every packet is one frame. Otherwise everything
-is decoded, and what comes out counts: an AVI file has times of decoding alone, VP8 has reference
-frames that are never shown, MPEG-4 has packets that repeat a frame, and a cut leaves pictures that
-refer to what was cut off.
+They follow from timestamps if the container has them and every packet is one frame. Otherwise the
+whole video is decoded, and the decoder's output counts: AVI files only have decoding times, VP8 has
+reference frames that are never shown, MPEG-4 has packets that repeat a frame, and in a video that
+was cut, pictures may refer to others that were cut off.
 """
 
 from __future__ import annotations
@@ -22,29 +22,31 @@ from ffpp_tools.video.container import MOV, decoded_frames, open_container, vide
 if TYPE_CHECKING:
     import av
 
-# Containers that tell when a frame is shown, by FFmpeg's names.
+# Containers that store when a frame is shown, by FFmpeg's names.
 TIMED = (MOV, "matroska,webm", "mpegts", "flv")
-# Codecs whose every packet holds a frame that is shown, unless it is known that it does not.
-TOLD = ("h264", "hevc", "vp8", "vp9", "mpeg4")
-WHOLE = (0, 1)  # FFmpeg's AV_FIELD_UNKNOWN and AV_FIELD_PROGRESSIVE: no packet is half a frame
+# Codecs with a displayed frame in every packet, except in packets where `Packet.empty` is set.
+ONE_FRAME_PER_PACKET = ("h264", "hevc", "vp8", "vp9", "mpeg4")
+# FFmpeg's AV_FIELD_UNKNOWN and AV_FIELD_PROGRESSIVE: no packet is a single field of a frame.
+PROGRESSIVE = (0, 1)
 
 
 @dataclass(frozen=True)
 class Packet:
-    """One compressed frame."""
+    """One packet of a video stream, normally one compressed frame."""
 
-    pts: int | None  # when it is shown, in units of the stream's time base
-    dts: int | None  # when it is decoded
-    hidden: bool  # the container says that it is not shown: an edit list leaves it out
-    key: bool  # the container says that decoding may start here
-    disposable: bool = False  # known that no other frame refers to it
-    fresh: bool = False  # known that neither it nor any packet behind it refers to one before it
-    pictures: int | None = None  # how many start in it; None where that is not known
-    empty: bool = False  # known to hold no frame that is shown
-    damaged: bool = False  # its structure is broken
-    recovers: bool = False  # decoding may start here, though what lies behind may fail to find
-    # pictures before it: the key picture of an open GOP
-    kinds: frozenset[int] = frozenset()  # of HEVC, the types of its NAL units
+    pts: int | None  # presentation time, in units of the stream's time base
+    dts: int | None  # decoding time
+    hidden: bool  # not shown according to the container, because of an edit list
+    key: bool  # decoding may start here according to the container
+    disposable: bool = False  # certainly not a reference of any other frame
+    closed_gop_start: bool = False  # certainly, neither it nor later packets refer to earlier ones
+    pictures: int | None = None  # number of pictures that start in it; None if unknown
+    empty: bool = False  # certainly contains no displayed frame
+    damaged: bool = False  # its structure is invalid
+    # Key picture of an open GOP: decoding may start here, but later packets may refer to earlier
+    # ones.
+    open_gop_start: bool = False
+    nal_types: frozenset[int] = frozenset()  # types of its NAL units (HEVC only)
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,23 @@ class DisplayedFrame:
     """A frame that is shown."""
 
     position: int  # of its packet, in decoding order
-    behind: int | None = None  # position of the packet behind which it came out of the decoder
+    output_after: int | None = None  # position of the packet after which the decoder output it
     key: bool = False  # a key picture
 
 
 def by_timestamps(
     packets: Sequence[Packet], stream: av.VideoStream, container: str
 ) -> list[DisplayedFrame] | None:
-    """The shown frames in display order; None where timestamps do not tell it."""
+    """Return the displayed frames in display order; None if timestamps do not determine it."""
     codec = stream.codec_context
     times = [packet.pts for packet in packets if packet.pts is not None]
-    whole = codec.name in ("h264", "hevc") and codec.field_order in WHOLE
+    is_progressive = codec.name in ("h264", "hevc") and codec.field_order in PROGRESSIVE
     if (
         container not in TIMED
-        or not whole
-        or not _hold_one_picture_each(packets)
+        or not is_progressive
+        or not _have_one_picture_each(packets)
         or len(set(times)) < len(packets)
-        or (codec.has_b_frames and _are_of_decoding(times))
+        or (codec.has_b_frames and _are_decoding_times(times))
         or _overlap(packets, times)
     ):
         return None
@@ -76,137 +78,143 @@ def by_timestamps(
     return [DisplayedFrame(position) for position in order]
 
 
-def _hold_one_picture_each(packets: Sequence[Packet]) -> bool:
-    """Whether every packet shows one picture, from the first on.
+def _have_one_picture_each(packets: Sequence[Packet]) -> bool:
+    """Whether every packet shows exactly one picture, starting with the first packet.
 
-    A packet of no known structure is damaged: it is taken for the one picture that it was.
+    A packet of unknown structure is damaged and counts as the one picture that it used to be.
     """
     return (
-        _begins(packets[0])
-        and not packets[0].recovers
+        _may_start(packets[0])
+        and not packets[0].open_gop_start
         and not any(packet.empty or packet.pictures not in (None, 1) for packet in packets)
-        and not bitstream.skips_leading(packet.kinds for packet in packets)
+        and not bitstream.skips_leading(packet.nal_types for packet in packets)
     )
 
 
-def _are_of_decoding(times: Sequence[int]) -> bool:
-    """Whether times of a video with B-frames rise from packet to packet.
+def _are_decoding_times(times: Sequence[int]) -> bool:
+    """Whether the times of a video with B-frames increase from packet to packet.
 
-    Whoever copies frames out of an AVI file takes the times of decoding for those of display.
+    Tools that copy packets from an AVI file store its decoding times as presentation times.
     """
     return all(a < b for a, b in pairwise(times))
 
 
 def _overlap(packets: Sequence[Packet], times: Sequence[int]) -> bool:
-    """Whether a key picture is shown before one that comes earlier in the file.
+    """Whether a key picture is shown before a frame that is stored earlier in the file.
 
-    Whoever joins files may let their times overlap.
+    This happens in concatenated files whose times overlap.
     """
     latest = accumulate(times, max)
-    after = zip(packets[1:], times[1:], latest, strict=False)
-    return any(packet.key and before >= time for packet, time, before in after)
+    pairs = zip(packets[1:], times[1:], latest, strict=False)
+    return any(packet.key and latest_before >= time for packet, time, latest_before in pairs)
 
 
 def by_decoding(
     path: Path, packets: Sequence[Packet], max_pixels: int
 ) -> Generator[None, None, list[DisplayedFrame]]:
-    """The frames that come out of the decoder, in that order.
+    """Determine the displayed frames by decoding the video, in the decoder's output order.
 
-    A damaged packet whose frame does not come out has its place where the frame would have been, or
-    before that, unless it lies before the first key picture.
+    A damaged packet that yields no frame is inserted where its frame would have been displayed, or
+    earlier, unless it precedes the first key picture.
 
     Yields:
-        None, often, as a sign of life.
+        None, often, so that a timeout can be enforced.
 
     Raises:
-        DecodeError: no frame comes out.
+        DecodeError: no frame can be decoded.
     """
-    found, failed, told = yield from _come_out(path, packets, max_pixels, strict=True)
-    if failed:  # what is known to be wrong is left out; a decoder that conceals it counts frames
-        concealed, *_ = yield from _come_out(path, packets, max_pixels, strict=False)
-        found = list({one.position: one for one in concealed}.values())
-    if not found:
+    shown, failed, one_per_packet = yield from _output(path, packets, max_pixels, strict=True)
+    if failed:  # a strict decoder omits damaged frames; one that conceals damage counts them
+        concealed, *_ = yield from _output(path, packets, max_pixels, strict=False)
+        shown = list({frame.position: frame for frame in concealed}.values())
+    if not shown:
         raise DecodeError(f"{path}: no frame of its {len(packets)} packets can be decoded")
-    if told:  # those that silently give nothing are damaged too
+    if one_per_packet:  # packets that silently yield no frame are damaged too
         failed |= {i for i, packet in enumerate(packets) if not packet.empty}
-    start = next((i for i, packet in enumerate(packets) if _begins(packet)), 0)
-    if packets[start].recovers:  # over some frames, which are not shown
-        start = min(one.position for one in found)
-    timed = _increasing([packets[one.position].pts for one in found]) is not None
-    for position in sorted(failed - {one.position for one in found}):
+    start = next((i for i, packet in enumerate(packets) if _may_start(packet)), 0)
+    if packets[start].open_gop_start:  # frames before the decoder has recovered are not shown
+        start = min(frame.position for frame in shown)
+    timed = _increasing([packets[frame.position].pts for frame in shown]) is not None
+    for position in sorted(failed - {frame.position for frame in shown}):
         packet = packets[position]
-        if position < start or packet.hidden or (timed and _leads(packets, start, position)):
+        if position < start or packet.hidden or (timed and _is_leading(packets, start, position)):
             continue
         if timed and packet.pts is not None:
-            before = [(packets[one.position].pts or 0) < packet.pts for one in found]
+            is_before = [(packets[frame.position].pts or 0) < packet.pts for frame in shown]
         else:
-            # Behind the last key picture, and what came out before the packet went in.
+            # After the last key picture, and after all frames output before the packet was decoded.
             key = max(
-                (i for i, x in enumerate(found) if x.key and x.position < position), default=-1
+                (i for i, f in enumerate(shown) if f.key and f.position < position), default=-1
             )
-            out = [x.behind is not None and x.behind < position for x in found]
-            before = [i <= key or came for i, came in enumerate(out)]
-        place = before.index(False) if False in before else len(found)
-        found.insert(place, DisplayedFrame(position, position))
-    return found
+            is_output = [f.output_after is not None and f.output_after < position for f in shown]
+            is_before = [i <= key or output for i, output in enumerate(is_output)]
+        index = is_before.index(False) if False in is_before else len(shown)
+        shown.insert(index, DisplayedFrame(position, position))
+    return shown
 
 
-def _leads(packets: Sequence[Packet], start: int, position: int) -> bool:
-    """Whether a packet is shown before the key picture at `start`, behind which it is stored.
+def _is_leading(packets: Sequence[Packet], start: int, position: int) -> bool:
+    """Whether a packet is stored after the key picture at `start` but shown before it.
 
-    Matroska has no times below 0: where its first key picture is shown at 0, the packets directly
-    behind it that have no time are shown before it.
+    Matroska has no negative times: if its first key picture is shown at 0, the packets right after
+    it that have no time are shown before it.
     """
     first, packet = packets[start], packets[position]
     if packet.pts is not None:
         return packet.pts < (first.pts or 0)
-    opens = first.recovers or bitstream.HEVC_CRA in first.kinds
-    return opens and all(one.pts is None for one in packets[start + 1 : position])
+    is_open = first.open_gop_start or bitstream.HEVC_CRA in first.nal_types
+    return is_open and all(p.pts is None for p in packets[start + 1 : position])
 
 
-def _begins(packet: Packet) -> bool:
-    """Whether decoding may start at a packet: one that is damaged may have been a key picture."""
+def _may_start(packet: Packet) -> bool:
+    """Whether decoding may start at a packet; a damaged one may have been a key picture."""
     return packet.key or packet.damaged
 
 
-def _come_out(
+def _output(
     path: Path, packets: Sequence[Packet], max_pixels: int, strict: bool
 ) -> Generator[None, None, tuple[list[DisplayedFrame], set[int], bool]]:
-    """The frames that come out, the packets that fail, and whether every packet should give one."""
-    found, failed = [], set()
+    """Decode all packets, yielding after each.
+
+    Returns:
+        The frames that the decoder outputs, the positions of packets that fail, and whether every
+        packet should yield exactly one frame.
+    """
+    output, failed = [], set()
     with open_container(path, max_pixels, strict) as container:
         stream = video_stream(container, path, max_pixels)
-        told = stream.codec_context.name in TOLD and stream.codec_context.field_order in WHOLE
+        codec = stream.codec_context
+        one_per_packet = codec.name in ONE_FRAME_PER_PACKET and codec.field_order in PROGRESSIVE
         for position, frame in decoded_frames(container, stream, range(len(packets))):
             if frame is None:
                 failed.add(position)
             else:
-                found.append(DisplayedFrame(position, frame.dts, bool(frame.key_frame)))
+                output.append(DisplayedFrame(position, frame.dts, bool(frame.key_frame)))
             yield
-    return found, failed, told
+    return output, failed, one_per_packet
 
 
 def times(packets: Sequence[Packet], shown: Sequence[DisplayedFrame]) -> list[int] | None:
-    """When every shown frame is shown, in units of the time base; None where nothing tells it.
+    """Return the time of each displayed frame, in units of the time base; None if unknown.
 
-    Where frames do not come out in the order of their times of display, these were made up: then
-    it is when they come out. Single times that are missing are put in at the usual distance.
+    Presentation times that contradict the output order are invalid; then the decoding times at
+    which the frames are output are used. Single missing times are filled in with the median step.
     """
-    displayed = [packets[one.position].pts for one in shown]
-    decoded = [None if one.behind is None else packets[one.behind].dts for one in shown]
-    for found in (displayed, decoded):
-        if known := _increasing(_filled(found)):
+    pts = [packets[frame.position].pts for frame in shown]
+    dts = [None if f.output_after is None else packets[f.output_after].dts for f in shown]
+    for candidate in (pts, dts):
+        if known := _increasing(_interpolated(candidate)):
             return known
     return None
 
 
-def _filled(found: Sequence[int | None]) -> Sequence[int | None]:
-    """The times, and for missing ones the time before (or behind) with the usual distance."""
-    steps = [b - a for a, b in pairwise(found) if a is not None and b is not None]
-    if None not in found or not steps:
-        return found
+def _interpolated(times: Sequence[int | None]) -> Sequence[int | None]:
+    """Fill in missing times from the nearest known time before (else after) and the median step."""
+    steps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
+    if None not in times or not steps:
+        return times
     step = round(median(steps))
-    filled = list(found)
+    filled = list(times)
     first = next(i for i, time in enumerate(filled) if time is not None)
     for i in range(first - 1, -1, -1):
         filled[i] = (filled[i + 1] or 0) - step
@@ -215,8 +223,8 @@ def _filled(found: Sequence[int | None]) -> Sequence[int | None]:
     return filled
 
 
-def _increasing(found: Sequence[int | None]) -> list[int] | None:
-    """The times, if all are known and each is larger than the one before."""
-    known = [time for time in found if time is not None]
-    ordered = len(known) == len(found) and all(a < b for a, b in pairwise(known))
-    return known if ordered else None
+def _increasing(times: Sequence[int | None]) -> list[int] | None:
+    """Return the times if all are known and strictly increasing, else None."""
+    known = [time for time in times if time is not None]
+    is_increasing = len(known) == len(times) and all(a < b for a, b in pairwise(known))
+    return known if is_increasing else None

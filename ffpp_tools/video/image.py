@@ -1,4 +1,4 @@
-"""An image that is brought to RGB only as far as somebody looks at it."""
+"""Images and video frames, converted to RGB lazily."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 
-# Formats of one byte for each sample, brightness in the first plane.
+# Pixel formats with one byte per sample and brightness in the first plane.
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p")
 # Most video has black at 16 and white at 235.
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 FROM_LIMITED = np.clip((np.arange(256) - 16) * 255 / 219 + 0.5, 0, 255).astype(np.uint8)
-# Parts of a frame start and end at multiples of these, in pixels, where colours are shared by
-# neighbours and libswscale's vector code does the same as on the whole frame.
+# Rectangles of a frame are converted from and to multiples of these, in pixels: neighbours share
+# colour samples, and libswscale's vector code must give the same result as on the whole frame.
 STEP_X, STEP_Y = 32, 2
 PNG = b"\x89PNG\r\n\x1a\n"
-NOT_CRITICAL = 0x20  # in the first letter of a chunk's name: pixels may be had without it
-# Chunks that change what is shown all the same, and how many bytes these have.
+NOT_CRITICAL = 0x20  # bit in the first letter of a chunk's name: pixels do not depend on the chunk
+# Ancillary chunks that nevertheless change the displayed image, with their allowed sizes in bytes.
 PNG_EXTRAS: Mapping[bytes, Sequence[int]] = {
     b"acTL": (8,),
     b"fcTL": (26,),
@@ -42,7 +42,7 @@ PNG_EXTRAS: Mapping[bytes, Sequence[int]] = {
 
 
 def read_image(path: Path) -> Image | None:
-    """An image file, (H, W, 3) uint8 RGB, or None where it cannot be read."""
+    """Read an image file as (H, W, 3) uint8 RGB; None if it cannot be read."""
     try:
         return decoded(regular_file(path).read_bytes())
     except OSError:
@@ -50,44 +50,45 @@ def read_image(path: Path) -> Image | None:
 
 
 def strip_png_metadata(data: bytes) -> bytes:
-    """A PNG without what its pixels do not depend on: text, profiles, what is damaged of these.
+    """Remove chunks that pixels do not depend on, such as text and profiles, from a PNG.
 
-    Decoders differ in how much of it they read, unpack and check; viewers show the picture. What
-    it shows first of an animation, and which way up, is kept. Other files are as they were.
+    Decoders differ in how far they read, unpack and check these chunks, so that damage in them may
+    make an image unreadable that viewers display. Chunks that determine the orientation and the
+    first image of an animation are kept. Other files are returned unchanged.
     """
     if not data.startswith(PNG):
         return data
-    kept, at = [PNG], len(PNG)
-    while at + 12 <= len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        kind, end = data[at + 4 : at + 8], at + 12 + size
-        if kind[0] & NOT_CRITICAL:
-            fits = size in PNG_EXTRAS.get(kind, ())
-            if fits and data[end - 4 : end] == struct.pack(
-                ">I", zlib.crc32(data[at + 4 : end - 4])
+    chunks, start = [PNG], len(PNG)
+    while start + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, start)
+        name, end = data[start + 4 : start + 8], start + 12 + size
+        if name[0] & NOT_CRITICAL:
+            valid_size = size in PNG_EXTRAS.get(name, ())
+            if valid_size and data[end - 4 : end] == struct.pack(
+                ">I", zlib.crc32(data[start + 4 : end - 4])
             ):
-                kept.append(data[at:end])
+                chunks.append(data[start:end])
         else:
-            kept.append(data[at:end])
-        at = end
-    kept.append(data[at:])
-    return b"".join(kept)
+            chunks.append(data[start:end])
+        start = end
+    chunks.append(data[start:])
+    return b"".join(chunks)
 
 
 def decoded(data: bytes) -> Image | None:
-    """The image in a file's bytes, (H, W, 3) uint8 RGB, or None where there is none.
+    """Decode the bytes of an image file to (H, W, 3) uint8 RGB; None if they are not an image.
 
-    One that declares more than `MAX_PIXELS` is none: nothing is allocated for it.
+    An image that declares more than `MAX_PIXELS` is rejected too, before memory is allocated.
     """
     try:
         image = cv2.imdecode(np.frombuffer(strip_png_metadata(data), np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # nothing at all, or more pixels than allowed
+    except cv2.error:  # no data, or more pixels than allowed
         return None
     return None if image is None else np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
 def through_jpeg(image: Image, quality: int) -> Image:
-    """(H, W, 3) uint8 RGB after JPEG at a quality of 1 to 100."""
+    """Return (H, W, 3) uint8 RGB after JPEG compression at a quality of 1 to 100."""
     data = cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
 
@@ -100,39 +101,39 @@ class Picture:
     """
 
     def __init__(self, image: Image) -> None:
-        """From (H, W, 3) uint8 RGB."""
+        """Wrap (H, W, 3) uint8 RGB."""
         self.image = image
         self.height, self.width = image.shape[:2]
 
     @cached_property
     def grey(self) -> Image:
-        """(H, W) uint8: brightness alone."""
+        """Brightness, (H, W) uint8."""
         return np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
 
     def part(self, x: int, y: int, width: int, height: int) -> Image:
-        """The pixels of a rectangle inside the image: (height, width, 3) uint8 RGB."""
+        """Return the pixels of a rectangle inside the image: (height, width, 3) uint8 RGB."""
         return self.image[y : y + height, x : x + width]
 
 
 class DecodedPicture(Picture):
-    """A frame as it comes out of the decoder.
+    """A decoded frame that is converted to RGB on first use, in part or as a whole.
 
-    Parts, and the whole, have the same pixels whichever is asked for.
+    `part` returns the same pixels as the whole image has there.
     """
 
     def __init__(self, frame: av.VideoFrame) -> None:
-        """Nothing is converted yet."""
+        """Wrap a decoded frame without converting it."""
         self._frame = frame
         self.width, self.height = frame.width, frame.height
 
     @cached_property
     def image(self) -> Image:  # type: ignore[override]
-        """(H, W, 3) uint8 RGB."""
+        """The whole frame, (H, W, 3) uint8 RGB."""
         return _rgb(self._frame)
 
     @cached_property
     def grey(self) -> Image:
-        """(H, W) uint8: brightness alone."""
+        """Brightness, (H, W) uint8."""
         if self._frame.format.name not in PLANAR:
             return super().grey
         luma = _plane(self._frame, 0)
@@ -141,10 +142,10 @@ class DecodedPicture(Picture):
         return np.asarray(cv2.LUT(luma, FROM_LIMITED), np.uint8)
 
     def part(self, x: int, y: int, width: int, height: int) -> Image:
-        """As in `Picture`."""
-        # libswscale treats frames of odd height in another way than parts of even height.
-        odd, planar = self.height % 2, self._frame.format.name in PLANAR
-        if "image" in self.__dict__ or odd or not planar:
+        """Return the pixels of a rectangle inside the image: (height, width, 3) uint8 RGB."""
+        # libswscale converts frames of odd height differently from rectangles of even height.
+        is_odd, is_planar = self.height % 2, self._frame.format.name in PLANAR
+        if "image" in self.__dict__ or is_odd or not is_planar:
             return super().part(x, y, width, height)
         left, top = x // STEP_X * STEP_X, y // STEP_Y * STEP_Y
         right = min(-(-(x + width) // STEP_X) * STEP_X, self.width)
@@ -155,7 +156,7 @@ class DecodedPicture(Picture):
 
 @dataclass(frozen=True)
 class Orientation:
-    """How frames are to be turned and mirrored before they are shown."""
+    """How decoded frames must be transposed and mirrored for display."""
 
     transposed: bool = False
     flipped_x: bool = False
@@ -163,21 +164,22 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """As the frame's display matrix says; the same for all frames of a video.
+        """Return the orientation from a frame's display matrix; it is the same for a whole video.
 
-        Ask one frame of each video only: the answer makes the frame part of a circle of references.
+        Call this for one frame per video only: reading side data creates a reference cycle that
+        keeps the frame in memory.
         """
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
-        # A pixel at (x, y) is shown at (a x + c y, b x + d y), up to a shift.
+        # A pixel at (x, y) is displayed at (a x + c y, b x + d y), up to a translation.
         a, b, _, c, d, *_ = (int(v) for v in np.frombuffer(cast("bytes", matrix), np.int32))
         if a == 0 and d == 0:
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
 
     def picture(self, frame: av.VideoFrame) -> Picture:
-        """The frame as it is to be shown."""
+        """Return the frame in the orientation for display."""
         if self == Orientation():
             return DecodedPicture(frame)
         image = _rgb(frame).transpose(1, 0, 2) if self.transposed else _rgb(frame)
@@ -191,17 +193,19 @@ def _rgb(frame: av.VideoFrame) -> Image:
     try:
         return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     except (av.FFmpegError, ValueError) as error:
-        raise DecodeError(f"a frame of format {frame.format.name} has no RGB ({error})") from error
+        raise DecodeError(
+            f"a frame of format {frame.format.name} cannot be converted to RGB ({error})"
+        ) from error
 
 
 def _cut(frame: av.VideoFrame, x: int, y: int, width: int, height: int) -> av.VideoFrame:
-    """A rectangle of a planar frame, as a frame of the same format."""
+    """Copy a rectangle of a planar frame to a new frame of the same format."""
     import av
 
     part = av.VideoFrame(width, height, frame.format.name)
     part.colorspace, part.color_range = frame.colorspace, frame.color_range
     for i, plane in enumerate(part.planes):
-        # Planes of colour may have half the width and height, rounded up.
+        # Colour planes may have half the width and height, rounded up.
         left = x // 2 if frame.planes[i].width < frame.width else x
         top = y // 2 if frame.planes[i].height < frame.height else y
         source = _plane(frame, i)
@@ -210,7 +214,7 @@ def _cut(frame: av.VideoFrame, x: int, y: int, width: int, height: int) -> av.Vi
 
 
 def _plane(frame: av.VideoFrame, number: int) -> Image:
-    """One plane of a frame, (h, w) uint8, not copied."""
+    """Return one plane of a frame, (h, w) uint8, without copying it."""
     plane = frame.planes[number]
     rows = np.frombuffer(cast("bytes", plane), np.uint8)[: plane.line_size * plane.height]
     return rows.reshape(plane.height, plane.line_size)[:, : plane.width]

@@ -1,4 +1,4 @@
-"""Frames that were written as images: FF++'s own script makes <clip>/0000.png, 0001.png …."""
+"""Clips stored as numbered images <clip>/0000.png, 0001.png, …, as FF++'s script writes them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ffpp_tools.video.decode import Frame
 from ffpp_tools.video.demux import ASSUMED_RATE, Video
 from ffpp_tools.video.image import Picture, read_image
 
-MOST_FRAMES = 1_000_000  # eleven hours of video: a larger number is a date, or damage
+MAX_FRAMES = 1_000_000  # eleven hours of video: larger numbers are dates or other errors
 
 
 def read_sequence(folder: Path) -> Video:
-    """Count the frames of a folder; a file's number is its frame's index.
+    """Count the frames of a folder; the number in a file name is the index of the frame.
 
-    Nothing tells when a frame is shown: the times of the video are nan.
+    Frame times are unknown: those of the video are nan.
 
     Raises:
-        DecodeError: no numbered images there, or numbers beyond reason.
+        DecodeError: there are no numbered images, or a number is unreasonably large.
     """
     numbers = _files(folder)
     if not numbers:
-        raise DecodeError(f"{folder}: no frames; expected images called 0000.png, 0001.png, …")
+        raise DecodeError(f"{folder}: no frames; expected images named 0000.png, 0001.png, …")
     last = max(numbers)
-    if last >= MOST_FRAMES:
+    if last >= MAX_FRAMES:
         raise DecodeError(
-            f"{numbers[last]}: frame {last} of a folder of {len(numbers)} images; frames are "
-            f"numbered from 0 and below {MOST_FRAMES:,}: rename or remove the image"
+            f"{numbers[last]}: frame number {last} in a folder of {len(numbers)} images; frames "
+            f"are numbered from 0 and below {MAX_FRAMES:,}: rename or remove the image"
         )
     return Video(folder, (), range(last + 1), range(last + 1), float("nan"), 0)
 
 
 def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
-    """Read exactly the wanted frames; those that are not there, or no images, are left out."""
+    """Read exactly the wanted frames; missing and unreadable ones are omitted."""
     files = _files(video.path)
     for index in wanted:
         path = files.get(index)
@@ -47,7 +47,7 @@ def frames(video: Video, wanted: Sequence[int]) -> Iterator[Frame]:
 
 
 def sha256(folder: Path, wanted: Sequence[int]) -> str:
-    """One hash for the wanted frames' files; empty where none of them can be read."""
+    """Return one SHA-256 for the files of the wanted frames; empty if none can be read."""
     digest, files = hashlib.sha256(), _files(folder)
     for index in wanted:
         with suppress(OSError, KeyError):
@@ -57,7 +57,7 @@ def sha256(folder: Path, wanted: Sequence[int]) -> str:
 
 def _files(folder: Path) -> dict[int, Path]:
     try:
-        found = sorted(folder.glob("[!.]*.png"))
+        paths = sorted(folder.glob("[!.]*.png"))
     except OSError as error:
         raise DecodeError(f"{folder}: cannot be read ({error.strerror})") from error
-    return {int(p.stem): p for p in found if p.stem.isascii() and p.stem.isdigit()}
+    return {int(p.stem): p for p in paths if p.stem.isascii() and p.stem.isdigit()}

@@ -1,4 +1,4 @@
-"""Which frames of a clip are wanted."""
+"""Select the frames of a clip to extract."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ffpp_tools.errors import SettingsError
 
 @dataclass(frozen=True)
 class FramePlan:
-    """Every Nth frame from frame 0 (the paper's way), or n frames spread evenly.
+    """Every Nth frame from frame 0 (as in the paper), or a number of evenly spaced frames.
 
-    Exactly one of the two is set.
+    Exactly one of `every` and `per_clip` is set.
     """
 
     every: int | None = 25
     per_clip: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no clip could satisfy."""
+        """Validate the fields."""
         if (self.every is None) == (self.per_clip is None):
-            raise SettingsError("give either `every` or `per_clip`, not both and not neither")
+            raise SettingsError("set exactly one of `every` and `per_clip`")
         for name, value in (("every", self.every), ("per_clip", self.per_clip)):
             if value is not None and value < 1:
                 raise SettingsError(f"{name} ({value}) must be at least 1")
 
     def wanted(self, n_frames: int) -> Sequence[int]:
-        """Strictly increasing 0-based indices of the wanted frames among `n_frames`.
+        """Return the 0-based indices of the wanted frames among `n_frames`, strictly increasing.
 
         >>> list(FramePlan(every=25).wanted(60))
         [0, 25, 50]

@@ -1,7 +1,7 @@
-"""Whether a video file was cut off: its container's structure reaches past the end of the file.
+"""Detect truncated video files, whose container structure extends past the end of the file.
 
-What headers say of durations and numbers of frames proves nothing: edit lists leave frames out,
-and AVI counts the empty packets that stand for a frame that is shown longer.
+Durations and frame counts in headers prove nothing: edit lists omit frames, and AVI also counts the
+empty packets that repeat a frame.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import av
 
 AVI = "avi"
-BOXES = (b"mdat", b"moof", b"moov")  # of MP4, which hold frames and what tells of them
-SMALLEST_CHUNK = 8  # bytes that a frame takes in an AVI file, even an empty one
+BOXES = (b"mdat", b"moof", b"moov")  # MP4 boxes that contain frames or their index
+SMALLEST_CHUNK = 8  # bytes that even an empty frame takes in an AVI file
 
 
 def missing_frames(
@@ -27,50 +27,50 @@ def missing_frames(
     path: Path,
     dts: Sequence[int | None],
 ) -> int:
-    """How many frames more a file's structure declares than there are; 0 of a whole file.
+    """Count the frames that a file's structure declares but that are missing; 0 for a whole file.
 
-    MP4's index tells exactly, after its edit list was applied. A fragmented MP4 file tells of the
-    fragment that is cut. AVI counts frames and empty packets alike, so that there may be fewer.
-    Other containers do not tell.
+    For MP4 the index gives the exact number, after its edit list is applied; for fragmented MP4 at
+    least one frame is missing if a fragment is cut. For AVI the number is an upper bound, since
+    empty packets count as frames. Other containers do not declare it.
 
     Args:
-        container: as it was read to its end.
-        stream: whose packets were read.
-        path: of the file.
-        dts: the decoding time of every packet that was read.
+        container: container that has been read to its end.
+        stream: stream whose packets have been read.
+        path: video file.
+        dts: decoding time of each packet that was read.
     """
     if container.format.name == MOV:
         missing = len(stream.index_entries) - len(dts)
-        if missing > 0:  # samples of no bytes are no frames
+        if missing > 0:  # samples of zero bytes are not frames
             missing = sum(entry.size > 0 for entry in stream.index_entries) - len(dts)
-        return max(missing, min(_beyond(path, container.format.name), 1))
-    if container.format.name == AVI and (beyond := _beyond(path, AVI)):
+        return max(missing, min(_bytes_past_end(path, container.format.name), 1))
+    if container.format.name == AVI and (excess := _bytes_past_end(path, AVI)):
         times = [time for time in dts if time is not None]
         step = min((b - a for a, b in pairwise(times) if b > a), default=1)
         declared = (stream.frames - 1 - max(times, default=-step)) // step
-        return max(1, min(declared, beyond // SMALLEST_CHUNK))
+        return max(1, min(declared, excess // SMALLEST_CHUNK))
     return 0
 
 
-def _beyond(path: Path, container: str) -> int:
-    """How many bytes the outermost boxes or chunks of a file declare that it does not hold."""
-    size, at = path.stat().st_size, 0
+def _bytes_past_end(path: Path, container: str) -> int:
+    """Count the bytes that the outermost boxes or chunks declare past the end of the file."""
+    size, start = path.stat().st_size, 0
     with path.open("rb") as file:
-        while at + 8 <= size:
-            file.seek(at)
+        while start + 8 <= size:
+            file.seek(start)
             head = file.read(16)
             if container == AVI:
                 length = int.from_bytes(head[4:8], "little") + 8
-                length += length % 2  # chunks start at even places
-                known = head[:4] == b"LIST"  # of frames: what lies behind is their index
-                inside = 12 if head[:4] == b"RIFF" else 0
+                length += length % 2  # chunks start at even offsets
+                has_frames = head[:4] == b"LIST"  # the chunk after it is the index
+                header_size = 12 if head[:4] == b"RIFF" else 0  # its chunks are checked instead
             else:
-                length, inside = int.from_bytes(head[:4], "big"), 0
+                length, header_size = int.from_bytes(head[:4], "big"), 0
                 length = int.from_bytes(head[8:16], "big") if length == 1 else length
-                known = head[4:8] in BOXES
-            if length < 8:  # to the end of the file, or no box at all
+                has_frames = head[4:8] in BOXES
+            if length < 8:  # extends to the end of the file, or is not a box
                 return 0
-            if at + length > size and not inside:
-                return at + length - size if known else 0
-            at += inside or length
+            if start + length > size and not header_size:
+                return start + length - size if has_frames else 0
+            start += header_size or length
     return 0

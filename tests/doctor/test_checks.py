@@ -32,7 +32,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
     assert not any(f.remedy for f in findings if f.state == OK)
     assert [f.found.split(":")[0] for f in findings if f.state == PROBLEM] == [
         "1 file of 0 bytes",
-        "1 damaged or cut short",
+        "1 file damaged or truncated",
     ]
     assert any("my favourite.mp4" in f.found and f.state == NOTE for f in findings)
     assert "conversion_dict.json" in found["official lists", NOTE].found
@@ -41,7 +41,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
 
 def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
     few = ClipSet("Deepfakes", "c40", (), 1000, ("481_469",), ())
-    assert next(checks.of_clips([few])).found.endswith("; missing, among others: 481_469")
+    assert next(checks.of_clips([few])).found.endswith("; missing clips include: 481_469")
     one = ClipSet("Deepfakes", "c40", (), 1, ("481_469",), ())
     assert next(checks.of_clips([one])).found.endswith("; missing: 481_469")
 
@@ -76,12 +76,12 @@ def test_what_lies_among_stills_is_named(tmp_path):
     found = checks.of_stills(folder)
     assert (found.state, found.what) == (OK, "CelebAMask-HQ")
     assert found.found.startswith(
-        "1 of 30,000 images; CelebA-HQ: 1 photograph; known: identity of 0"
+        "1 of 30,000 images; CelebA-HQ: 1 photograph; identity known for 0"
     )
-    assert "passed over as segmentation masks: 1 (CelebAMask-HQ-mask-anno/0/000" in found.found
+    assert "skipped 1 (segmentation masks): CelebAMask-HQ-mask-anno/0/000" in found.found
     os.mkfifo(folder / "CelebA-HQ-img/1.jpg")
     found = checks.of_stills(folder)
-    assert (found.state, "a FIFO, not a file: 1 (CelebA" in found.found) == (NOTE, True)
+    assert (found.state, "skipped 1 (a FIFO, not a file): CelebA" in found.found) == (NOTE, True)
     (folder / HQ_MAPPING).unlink()
     assert HQ_MAPPING in checks.of_stills(folder).remedy
 

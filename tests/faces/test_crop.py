@@ -1,3 +1,5 @@
+"""Crop windows, alignment and saved crops."""
+
 import hashlib
 
 import cv2
@@ -23,7 +25,7 @@ from ffpp_tools.video.image import Picture
         (Box(50, 20, 290, 270), Window(45, 0, 300, 300, clamped=True)),  # frame is smaller
     ],
 )
-def test_squares_are_shifted_inside_and_shrunk_only_where_they_must(box, expected):
+def test_squares_are_shifted_inside_and_shrunk_only_if_necessary(box, expected):
     assert window(box, CropSettings(margin=1.3), 400, 300) == expected
 
 
@@ -34,17 +36,17 @@ def test_squares_are_shifted_inside_and_shrunk_only_where_they_must(box, expecte
         (2.0, Box(10, 20, 50, 60), Window(0, 0, 85, 110, clamped=True)),
     ],
 )
-def test_the_papers_bare_box(margin, box, expected):
+def test_a_box_shaped_window_is_the_box_times_the_margin(margin, box, expected):
     assert window(box, CropSettings(margin=margin, shape="box"), 400, 300) == expected
 
 
-def test_a_crop_holds_the_pixels_of_its_window():
+def test_a_crop_contains_the_pixels_of_its_window():
     image = np.arange(300 * 400 * 3, dtype=np.uint32).reshape(300, 400, 3).astype(np.uint8)
     pixels, _ = cut(Picture(image), Box(100, 100, 100, 100), CropSettings())
     np.testing.assert_array_equal(pixels, image[85:215, 85:215])
 
 
-def test_saved_pixels_come_back_and_the_hash_is_the_files(tmp_path):
+def test_saved_pixels_are_read_back_and_the_hash_is_the_files(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (33, 21, 3), dtype=np.uint8)
     path = tmp_path / "a/b/c.png"
     digest = save(path, image)
@@ -52,7 +54,7 @@ def test_saved_pixels_come_back_and_the_hash_is_the_files(tmp_path):
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_the_error_on_an_unwritable_path_names_it(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FfppError, match=r"file/x.png"):
         save(tmp_path / "file" / "x.png", np.zeros((4, 4, 3), np.uint8))
@@ -61,7 +63,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     "settings", [{"margin": 0.0}, {"margin": 50}, {"shape": "round"}, {"min_face": -1}]
 )
-def test_settings_that_make_no_crop_are_refused(settings):
+def test_invalid_crop_settings_are_rejected(settings):
     with pytest.raises(SettingsError):
         CropSettings(**settings)
 
@@ -72,7 +74,7 @@ LEFT_EYE, RIGHT_EYE = (96.86, 120.43), (158.82, 120.08)
 
 @pytest.mark.parametrize("angle", [-20, 0, 15])
 @pytest.mark.parametrize("size", [200, 700])
-def test_aligned_crops_have_the_eyes_at_fixed_places(angle, size):
+def test_aligned_crops_have_the_eyes_at_fixed_positions(angle, size):
     portrait = Portrait(Person.drawn(3), size)
     drawn = portrait.render(Expression()).astype(np.uint8)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, 1)
@@ -81,13 +83,13 @@ def test_aligned_crops_have_the_eyes_at_fixed_places(angle, size):
     pixels, where = cut(Picture(image), face.box, CropSettings(align=True))
     assert pixels.shape == (256, 256, 3)
     (again,) = coarse_to_fine(Picture(pixels), load("hog"))
-    for eye, goal in zip(eye_centres(pixels, again.box), (LEFT_EYE, RIGHT_EYE), strict=True):
-        assert abs(eye - complex(*goal)) < 12  # the two landmark models differ on drawn faces
+    for eye, target in zip(eye_centres(pixels, again.box), (LEFT_EYE, RIGHT_EYE), strict=True):
+        assert abs(eye - complex(*target)) < 12  # the landmark models differ on synthetic faces
     assert 1.2 * face.box.side < where.width < 2.4 * face.box.side
 
 
 @pytest.mark.parametrize("distance", [40, 90])
-def test_alignment_is_exact_to_the_pixel(monkeypatch, distance):
+def test_alignment_is_accurate_to_one_pixel(monkeypatch, distance):
     left, right = complex(150, 120), complex(150 + distance, 120 + distance / 3)
     image = np.zeros((300, 400, 3), np.uint8)
     for eye, channel in ((left, 0), (right, 1)):
@@ -100,13 +102,13 @@ def test_alignment_is_exact_to_the_pixel(monkeypatch, distance):
         )
     monkeypatch.setattr(crop, "_eyes", lambda *_: (left + 0.5 + 0.5j, right + 0.5 + 0.5j))
     pixels, _ = cut(Picture(image), Box(100, 100, 100, 100), CropSettings(align=True))
-    for channel, goal in ((0, LEFT_EYE), (1, RIGHT_EYE)):
+    for channel, target in ((0, LEFT_EYE), (1, RIGHT_EYE)):
         y, x = np.argwhere(pixels[..., channel] > 127).mean(axis=0) + 0.5
-        assert abs(complex(x, y) - complex(*goal)) < 1
+        assert abs(complex(x, y) - complex(*target)) < 1
 
 
 def eye_centres(image, box):
-    """By the other landmark model of face_recognition, with 68 points."""
+    """Centres of the eyes by face_recognition's other landmark model, with 68 points."""
     (points,) = face_recognition.face_landmarks(
         image, [(box.y, box.x + box.width, box.y + box.height, box.x)]
     )
@@ -114,7 +116,7 @@ def eye_centres(image, box):
     return [complex(*eye) for eye in eyes]
 
 
-def test_an_aligned_crop_past_the_edge_repeats_the_last_pixels_and_says_so():
+def test_an_aligned_crop_repeats_edge_pixels_outside_the_frame_and_is_clamped():
     size = 300
     portrait = Portrait(Person.drawn(3), size)
     image = portrait.render(Expression()).astype(np.uint8)[: int(0.62 * size)]
@@ -136,18 +138,18 @@ def test_an_aligned_crop_past_the_edge_repeats_the_last_pixels_and_says_so():
     ],
     ids=["inside", "left", "right", "above", "below"],
 )
-def test_an_aligned_crop_is_clamped_at_whichever_edge_it_crosses(monkeypatch, middle, clamped):
+def test_an_aligned_crop_is_clamped_at_every_edge(monkeypatch, middle, clamped):
     x, y = middle
     monkeypatch.setattr(crop, "_eyes", lambda *_: (complex(x - 20, y), complex(x + 20, y)))
     image = np.zeros((300, 300, 3), np.uint8)
     _, where = cut(Picture(image), Box(x - 50, y - 50, 100, 100), CropSettings(align=True))
     assert where.clamped is clamped
-    # The eyes' distance is so large a share of the square: 40 pixels of 165.
+    # The distance of the eyes is a fixed fraction of the square's side: 40 of 165 pixels.
     assert where.width == where.height == round(40 * 256 / (RIGHT_EYE[0] - LEFT_EYE[0]))
 
 
-def test_a_crop_that_is_made_smaller_takes_the_mean_of_its_pixels(monkeypatch):
-    """Fine black and white stripes become grey, neither of the two."""
+def test_shrinking_a_crop_averages_its_pixels(monkeypatch):
+    """Fine black and white stripes become grey."""
     image = np.zeros((800, 800, 3), np.uint8)
     image[:, ::2] = 255
     monkeypatch.setattr(crop, "_eyes", lambda *_: (300 + 400j, 500 + 400j))
@@ -161,13 +163,13 @@ def test_aligned_crops_cannot_be_boxes():
         CropSettings(shape="box", align=True)
 
 
-def test_crops_are_scaled_and_written_as_jpeg_if_asked_to(tmp_path):
+def test_crops_are_resized_and_saved_as_jpeg_on_request(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 5)
     settings = CropSettings(size="48x32", format="jpg")
     pixels, found = cut(Picture(image), Box(100, 50, 80, 80), settings)
     assert pixels.shape == (32, 48, 3)
-    assert (found.width, found.height) == (104, 104)  # of the frame, whatever became of it
+    assert (found.width, found.height) == (104, 104)  # in pixels of the frame, before resizing
     path = tmp_path / "a.jpg"
     save(path, pixels)
     assert path.read_bytes()[:3] == b"\xff\xd8\xff"
@@ -175,6 +177,6 @@ def test_crops_are_scaled_and_written_as_jpeg_if_asked_to(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"size": "48"}, {"size": "0x5"}, {"format": "gif"}])
-def test_impossible_sizes_and_formats_are_refused(change):
+def test_invalid_sizes_and_formats_are_rejected(change):
     with pytest.raises(SettingsError, match=next(iter(change))):
         CropSettings(**change)

@@ -1,3 +1,5 @@
+"""Face detection, compared with face_recognition."""
+
 import cv2
 import face_recognition
 import pytest
@@ -11,7 +13,7 @@ from tests.helpers.faces import HOG, found_in, scene
 
 
 def packages_boxes(image, model="hog"):
-    """What face_recognition finds by its defaults."""
+    """The boxes of face_recognition with its default settings."""
     return [
         Box(left, top, right - left, bottom - top)
         for top, right, bottom, left in face_recognition.face_locations(image, model=model)
@@ -25,17 +27,17 @@ def test_a_fast_search_finds_what_face_recognition_finds(ffpp):
             expected = packages_boxes(frame.picture.image)
             assert expected
             for box in expected:
-                assert max(box.overlap(other) for other in found) >= 0.5
+                assert max(box.iou(other) for other in found) >= 0.5
 
 
-def test_a_full_search_gives_exactly_the_packages_boxes(ffpp):
+def test_a_full_search_returns_exactly_the_boxes_of_face_recognition(ffpp):
     for clip in find_clips(ffpp, limit=1):
         for frame in decode.frames(demux.read_video(clip.path), [0, 20]):
             found = find_faces(frame.picture, FindSettings(search="full"))
             assert [f.box for f in found] == packages_boxes(frame.picture.image)
 
 
-def test_a_full_search_cuts_boxes_at_the_edge_like_the_package():
+def test_a_full_search_clips_boxes_at_the_edge_like_face_recognition():
     face = scene(320, 320, [(3, 320, 0, 0)])
     at_the_edge = 0
     for top in range(60, 120, 4):
@@ -46,27 +48,27 @@ def test_a_full_search_cuts_boxes_at_the_edge_like_the_package():
     assert at_the_edge
 
 
-def test_the_convolutional_detector_is_the_packages_too():
+def test_the_convolutional_detector_matches_face_recognition():
     image = scene(160, 200, [(3, 150, 20, 5)])
     (face,) = find_faces(Picture(image), FindSettings("cnn", "full"))
     assert [face.box] == packages_boxes(image, "cnn")
     (fast,) = find_faces(Picture(image), FindSettings("cnn"))
-    assert fast.box.overlap(face.box) > 0.5
+    assert fast.box.iou(face.box) > 0.5
 
 
-def test_unknown_detectors_and_searches_are_refused():
+def test_unknown_detectors_and_searches_are_rejected():
     with pytest.raises(SettingsError, match="hog, cnn"):
         FindSettings(detector="mtcnn")
     with pytest.raises(SettingsError, match="fast, full"):
         FindSettings(search="exact")
 
 
-def test_near_finds_a_face_in_the_surroundings_and_none_elsewhere():
+def test_near_detects_a_face_around_the_box_and_none_elsewhere():
     picture = Picture(scene(720, 1280, [(3, 400, 100, 100), (4, 300, 800, 200)]))
     left = min(coarse_to_fine(picture, HOG), key=lambda f: f.box.x)
     moved = Box(left.box.x + 20, left.box.y - 15, left.box.width, left.box.height)
     (face,) = near(picture, moved, HOG)
-    assert face.box.overlap(left.box) > 0.6
+    assert face.box.iou(left.box) > 0.6
     assert face.box_from == "followed"
     assert near(picture, Box(600, 20, 120, 120), HOG) == []
 
@@ -74,8 +76,8 @@ def test_near_finds_a_face_in_the_surroundings_and_none_elsewhere():
 def test_a_large_frame_is_scanned_small_and_its_box_scaled_back():
     frame = scene(1080, 1920, [(3, 900, 700, 100)])
     (face,) = found_in(frame)
-    expected = Box(700 + 310, 100 + 280, 290, 330)  # the drawn face, brows to chin
-    assert face.box.overlap(expected) > 0.6
+    expected = Box(700 + 310, 100 + 280, 290, 330)  # the synthetic face, brows to chin
+    assert face.box.iou(expected) > 0.6
 
 
 def test_a_face_too_small_for_the_coarse_scan_is_found_by_a_finer_one():
@@ -83,10 +85,10 @@ def test_a_face_too_small_for_the_coarse_scan_is_found_by_a_finer_one():
     small = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_AREA)
     assert not face_recognition.face_locations(small, number_of_times_to_upsample=0)
     (face,) = found_in(frame)
-    assert face.box.overlap(Box(800 + 90, 400 + 81, 84, 95)) > 0.5
+    assert face.box.iou(Box(800 + 90, 400 + 81, 84, 95)) > 0.5
 
 
-def test_no_face_in_an_empty_room():
+def test_no_face_is_detected_in_an_empty_scene():
     assert found_in(scene(240, 320, [])) == []
 
 

@@ -1,3 +1,5 @@
+"""Matching of frames of fakes to their originals."""
+
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from ffpp_tools.video.image import Picture
 HOG = load("hog")
 
 
-def kept(image, compression="c23"):
-    """The copy of an original's frame with the faces found in it."""
+def reduced(image, compression="c23"):
+    """The reduced copy of an original's frame, with the faces detected in it."""
     picture = Picture(image)
     return paired.reduce_original(picture, coarse_to_fine(picture, HOG), 0, compression)
 
@@ -22,7 +24,7 @@ def pictures(clip, indices):
 
 
 @pytest.mark.slow
-def test_a_fakes_frames_show_what_its_originals_show(ffpp):
+def test_frames_of_a_fake_match_those_of_its_original(ffpp):
     originals = {c.name: c for c in find_clips(ffpp, ["Youtube"])}
     fakes = [c for c in find_clips(ffpp) if c.label == "fake"]
     assert {c.category for c in fakes} == {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
@@ -32,20 +34,20 @@ def test_a_fakes_frames_show_what_its_originals_show(ffpp):
         (own,), (others,) = (
             pictures(originals[name], [10]) for name in (clip.target_id, clip.source_id)
         )
-        twin = paired.match(fake, kept(own.image))
+        twin = paired.match(fake, reduced(own.image))
         (face,), (found,) = twin.faces, coarse_to_fine(fake, HOG)
         assert face.box_from == "twin"
-        assert face.box.overlap(found.box) > 0.5
+        assert face.box.iou(found.box) > 0.5
         assert twin.difference(face.box)[0] > 1, clip
-        assert paired.match(fake, kept(others.image)) is None
+        assert paired.match(fake, reduced(others.image)) is None
         cut += fake.width < own.width
-    assert cut, "some of the demo's Face2Face and NeuralTextures are cut at the sides"
+    assert cut, "some of the demo's Face2Face and NeuralTextures are cropped"
 
 
-def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
-    clip = find_clips(ffpp, ["Youtube"])[3]  # of all the one whose head moves most
+def test_a_frame_from_another_moment_does_not_match_after_the_head_moved(ffpp):
+    clip = find_clips(ffpp, ["Youtube"])[3]  # the clip with the largest head movement
     frames = [p.image for p in pictures(clip, range(0, 40, 2))]
-    copy = kept(frames[0])
+    copy = reduced(frames[0])
     start = copy.faces[0].box
     matched = []
     for image in frames:
@@ -59,9 +61,9 @@ def test_a_frame_from_another_moment_is_no_twin_once_the_head_has_moved(ffpp):
 
 
 @pytest.mark.parametrize("shift", [(40, 0), (0, 30)])
-def test_a_cut_that_is_not_the_known_one_is_no_twin(ffpp, shift):
+def test_only_a_centre_crop_of_the_original_matches(ffpp, shift):
     (picture,) = pictures(find_clips(ffpp, ["Youtube"])[0], [0])
-    copy, image = kept(picture.image), picture.image
+    copy, image = reduced(picture.image), picture.image
     height, width = image.shape[:2]
     x, y = shift
     middle = image[y // 2 : height - y // 2, x // 2 : width - x // 2]
@@ -77,15 +79,15 @@ def test_a_cut_that_is_not_the_known_one_is_no_twin(ffpp, shift):
     assert paired.match(Picture(resized), copy) is None
 
 
-def test_a_frame_that_is_all_face_proves_nothing():
+def test_a_frame_without_background_does_not_match():
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     picture = Picture(noise)
     face = paired.Face(paired.Box(0, 0, 100, 100), 1.0)
     assert paired.match(picture, paired.reduce_original(picture, [face], 0, "c23")) is None
 
 
-def test_a_small_part_of_a_face_that_was_changed_is_enough():
-    """The noise is that of the worst window, not of the whole face."""
+def test_a_change_in_a_small_part_of_a_face_is_detected():
+    """The noise is the maximum over windows, not the mean over the face."""
     plain = np.full((paired.FACE_SIDE,) * 2, 100, np.uint8)
     assert paired.noise(plain, plain + 10) == pytest.approx(10)
     corner = plain.copy()
@@ -93,26 +95,26 @@ def test_a_small_part_of_a_face_that_was_changed_is_enough():
     assert paired.noise(plain, corner) == paired.noise(corner, plain) > 30
 
 
-def test_a_box_elsewhere_is_not_compared_with_the_originals_face(ffpp):
+def test_a_box_away_from_the_originals_faces_is_not_compared(ffpp):
     (picture,) = pictures(find_clips(ffpp, ["Youtube"])[0], [0])
-    twin = paired.match(Picture(picture.image), kept(picture.image))
+    twin = paired.match(Picture(picture.image), reduced(picture.image))
     assert twin.difference(twin.faces[0].box) == (0, 0)
     assert np.isnan(twin.difference(paired.Box(0, 0, 30, 30))).all()
 
 
-def test_the_difference_is_given_in_grey_levels_and_in_the_faces_own_contrast(ffpp):
-    """Of a uniform change, at half the contrast: half the grey levels, the same share."""
+def test_the_difference_is_in_grey_levels_and_relative_to_the_faces_contrast(ffpp):
+    """A uniform change at half the contrast is half in grey levels and the same relatively."""
     (picture,) = pictures(find_clips(ffpp, ["Youtube"])[0], [0])
-    copy = kept(picture.image)
-    box, found = copy.faces[0].box, {}
+    copy = reduced(picture.image)
+    box, differences = copy.faces[0].box, {}
     for contrast in (1.0, 0.5):
         own = (picture.image * contrast).astype(np.uint8)
         lighter = own.copy()
         face = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
         lighter[face] = np.minimum(own[face] + 20 * contrast, 255)
-        like = paired.reduce_original(Picture(own), copy.faces, 0, "c23")
-        found[contrast] = paired.match(Picture(lighter), like).difference(box)
-    (level, relative), (dark_level, dark_relative) = found[1.0], found[0.5]
+        original = paired.reduce_original(Picture(own), copy.faces, 0, "c23")
+        differences[contrast] = paired.match(Picture(lighter), original).difference(box)
+    (level, relative), (dark_level, dark_relative) = differences[1.0], differences[0.5]
     assert level == pytest.approx(20, abs=1)
     assert dark_level == pytest.approx(10, abs=1)
     assert dark_relative == pytest.approx(relative, rel=0.05)
@@ -130,7 +132,7 @@ def test_on_real_clips_every_fake_matches_its_original_and_no_other(real_data):
             faces = find_faces(frame.picture, FindSettings())
             copies[name, frame.index] = paired.reduce_original(frame.picture, faces, 0, "c40")
     least = dict.fromkeys(methods, np.inf)
-    judged = 0
+    compared = 0
     for clip in find_clips(root, methods):
         video = demux.read_video(clip.path)
         for frame in decode.frames(video, range(0, video.n_frames, 25)):
@@ -142,7 +144,7 @@ def test_on_real_clips_every_fake_matches_its_original_and_no_other(real_data):
                 assert twin, (clip, frame.index)
                 levels = [twin.difference(f.box)[0] for f in twin.faces]
                 least[clip.category] = min(least[clip.category], *levels)
-                judged += 1
-    assert judged == 567
+                compared += 1
+    assert compared == 567
     swaps = [least[method] for method in unchanged_fakes.SWAPS]
     assert min(swaps) > 2 * unchanged_fakes.MAX_DIFFERENCE["c40"]

@@ -1,3 +1,5 @@
+"""Selection of the target face, and masks of fakes."""
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from tests.helpers.faces import found_in
 from tests.helpers.videos import write
 
 
-def test_largest_is_by_area_and_settles_ties_by_place():
+def test_the_largest_face_is_chosen_by_area_then_position():
     small, left, right = (
         Face(Box(*b), 1.0) for b in [(0, 0, 9, 9), (5, 5, 10, 10), (8, 1, 10, 10)]
     )
@@ -22,10 +24,10 @@ def test_largest_is_by_area_and_settles_ties_by_place():
     assert largest_face([left, above]) == above
 
 
-def test_a_guess_is_not_preferred_to_a_sure_face_however_large():
-    guess, sure = Face(Box(0, 0, 90, 90), 0.1), Face(Box(0, 0, 10, 10), 1.0)
-    assert largest_face([guess, sure]) == sure
-    assert largest_face([guess]) == guess
+def test_a_confident_face_is_preferred_to_a_larger_uncertain_one():
+    uncertain, confident = Face(Box(0, 0, 90, 90), 0.1), Face(Box(0, 0, 10, 10), 1.0)
+    assert largest_face([uncertain, confident]) == confident
+    assert largest_face([uncertain]) == uncertain
 
 
 FACES = [Face(Box(10, 10, 40, 40), 1.0), Face(Box(100, 10, 60, 60), 1.0, track=1)]
@@ -42,7 +44,7 @@ def test_the_forged_face_is_the_one_that_the_mask_covers(x, width, expected):
     assert forged_face(FACES, mask, FRAME) is expected
 
 
-def test_a_mask_may_show_the_middle_of_the_frame_only():
+def test_a_mask_may_cover_only_the_centre_of_the_frame():
     mask = np.zeros((80, 140), np.uint8)  # from (30, 10) on
     mask[0:40, 0:18] = 255  # in the frame: x from 30 to 48, y from 10 to 50
     assert forged_face(FACES, mask, FRAME) is FACES[0]
@@ -51,7 +53,7 @@ def test_a_mask_may_show_the_middle_of_the_frame_only():
     assert forged_face(FACES, mask, FRAME) is FACES[1]
 
 
-def test_no_mask_no_answer():
+def test_without_a_mask_no_face_is_forged():
     assert forged_face(FACES, None, FRAME) is None
 
 
@@ -64,7 +66,7 @@ def test_the_demos_masks_cover_its_faces(ffpp):
             frame = frame_of(clip.path, 10)
             faces = found_in(frame)
             bystander = Face(Box(0, 0, 20, 20), 1.0, track=5)
-            mask = MaskVideo(clip.mask, [10], Limits())(10, Picture(frame))
+            mask = MaskVideo(clip.mask_path, [10], Limits())(10, Picture(frame))
             assert forged_face([bystander, *faces], mask, Picture(frame)) == faces[0]
             assert outside([bystander, *faces], mask, Picture(frame)) == {5}
 
@@ -83,25 +85,25 @@ def frame_of(path, index):
         (slice(0, 0), {0, 1}),
     ],
 )
-def test_faces_outside_a_mask_are_those_it_holds_nothing_of(columns, expected):
+def test_faces_that_a_mask_does_not_cover_are_outside(columns, expected):
     mask = np.zeros((100, 200), np.uint8)
     mask[10:70, columns] = 255
     assert outside(FACES, mask, FRAME) == expected
 
 
-def test_a_little_of_a_mask_counts_where_it_covers_nobody_else():
+def test_a_small_covered_area_counts_if_the_mask_covers_no_other_face():
     mask = np.zeros((100, 200), np.uint8)
     mask[10:30, 10:14] = 255  # a twentieth of the first face
     assert outside(FACES, mask, FRAME) == {1}
     assert outside(FACES[:1], mask, FRAME) == set()
     mask[10:70, 100:160] = 255
-    assert outside(FACES, mask, FRAME) == {0}, "the edge of somebody else's mask"
+    assert outside(FACES, mask, FRAME) == {0}, "the edge of another person's mask"
     speck = np.zeros((100, 200), np.uint8)
     speck[20, 20:27] = 255  # 7 of 1,600 pixels
     assert outside(FACES[:1], speck, FRAME) == {0}
 
 
-def test_masks_are_read_in_order_and_those_that_cannot_be_read_are_none(tmp_path):
+def test_masks_are_read_in_order_and_unreadable_ones_are_none(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     damaged = MaskVideo(tmp_path / "text.mp4", [0], Limits())
     assert damaged(0, FRAME) is None
@@ -125,8 +127,8 @@ def test_a_mask_of_another_size_is_scaled_to_its_frame(factor):
     assert (found == mask).mean() > 0.99
 
 
-def test_a_mask_of_another_shape_is_named_and_tells_nothing(tmp_path):
+def test_a_mask_of_another_aspect_ratio_is_reported_and_ignored(tmp_path):
     path = write(tmp_path / "mask.mp4", [np.full((64, 64, 3), 255, np.uint8)] * 3)
     read = MaskVideo(path, [0, 1], Limits())
     assert read(0, Picture(np.zeros((240, 480, 3), np.uint8))) is None
-    assert "64 × 64 pixels do not fit the clip's of 480 × 240" in read.error
+    assert "masks of 64 × 64 pixels do not fit the clip's frames of 480 × 240" in read.error

@@ -1,3 +1,5 @@
+"""Detection of unmanipulated faces in fakes."""
+
 import dataclasses
 import math
 from pathlib import Path
@@ -22,13 +24,13 @@ def clip_of(category="FaceSwap", compression="c40"):
 @pytest.mark.parametrize("contrast", [1.0, 0.3])
 @pytest.mark.parametrize(("compression", "crf"), [("raw", 0), ("c23", 23), ("c40", 40)])
 @pytest.mark.parametrize("number", range(2))
-def test_unchanged_faces_of_swaps_are_told_from_changed_ones(
+def test_unchanged_faces_of_swaps_are_distinguished_from_changed_ones(
     ffpp, tmp_path, number, compression, crf, contrast
 ):
-    """A FaceSwap whose generator failed now and then and left the original's frame as it is."""
+    """A FaceSwap whose generator sometimes failed and returned the original's frame."""
     fake = find_clips(ffpp, ["FaceSwap"])[number]
     (original,) = (c for c in find_clips(ffpp, ["Youtube"]) if c.name == fake.target_id)
-    rng = np.random.default_rng(0)  # noise, so that the source is not what an encoder made
+    rng = np.random.default_rng(0)  # noise, so that the input does not look compressed already
 
     def filmed(image):
         noisy = image * contrast + rng.normal(0, 1, image.shape)
@@ -40,7 +42,7 @@ def test_unchanged_faces_of_swaps_are_told_from_changed_ones(
     own = [filmed(image) for image in bright]
     changed = np.array([i // 8 % 2 == 1 for i in range(len(forged))])
     mixed = [forged[i] if changed[i] else own[i] for i in range(len(forged))]
-    # x264's macroblock tree reads memory that it has not written: noise differs between runs.
+    # x264's macroblock tree reads uninitialised memory, so that its noise differs between runs.
     x264 = {"crf": str(crf), "x264-params": "no-mbtree=1:threads=1"}
     first = full_decode(write(tmp_path / "own.mp4", own, **x264))
     second = full_decode(write(tmp_path / "mixed.mp4", mixed, **x264))
@@ -48,21 +50,21 @@ def test_unchanged_faces_of_swaps_are_told_from_changed_ones(
         paired.reduce_original(Picture(image), found, 0, compression)
         for image, found in zip(first, faces, strict=True)
     ]
-    told = {"FaceSwap": [], "NeuralTextures": []}
-    for category, answers in told.items():
+    evidence = {"FaceSwap": [], "NeuralTextures": []}
+    for category, answers in evidence.items():
         changes = ChangeDetector(clip_of(category, compression))
         for copy, image in zip(copies, second, strict=True):
             picture = Picture(image)
             twin = paired.match(picture, copy)
             (change,) = changes.of_frame(twin.faces, picture, twin, None).values()
             answers.append(change.unchanged_by)
-        assert changes.bystanders() == set(), "there is nobody else"
-    called = np.array(told["FaceSwap"]) == "pixels"
-    assert not (called & changed).any(), "a changed face called unchanged"
-    missed = (~called & ~changed).sum() / (~changed).sum()
-    # A drawn face's hard edges leave more noise at c40 than a real one's.
+        assert changes.bystanders() == set(), "there is no other face"
+    detected = np.array(evidence["FaceSwap"]) == "pixels"
+    assert not (detected & changed).any(), "a changed face is reported as unchanged"
+    missed = (~detected & ~changed).sum() / (~changed).sum()
+    # The hard edges of synthetic faces leave more noise at c40 than those of real ones.
     assert missed <= {"raw": 0, "c23": 0 if contrast == 1 else 0.2, "c40": 0.95}[compression]
-    assert set(told["NeuralTextures"]) == {""}
+    assert set(evidence["NeuralTextures"]) == {""}
 
 
 FACES = [Face(Box(100 * i, 10, 60, 60), 1.0, "twin", track=i) for i in range(3)]
@@ -70,7 +72,7 @@ PICTURE = Picture(np.zeros((80, 300, 3), np.uint8))
 
 
 def twin_with(*differences, compression="c40"):
-    """A frame in which each face is so many grey levels lighter than in its original."""
+    """A frame in which each face is lighter than in its original by a number of grey levels."""
     plain = np.full((paired.FACE_SIDE,) * 2, 100, np.uint8)
     plain[::4, ::2] = 220  # a contrast of its own
     faces = tuple(FACES[: len(differences)])
@@ -87,12 +89,12 @@ def seen(category, frames, compression="c40"):
 
 
 @pytest.mark.parametrize("category", ["Face2Face", "NeuralTextures", "FaceShifter", "FaceSwap"])
-def test_bystanders_differ_by_noise_and_by_half_of_somebody_elses_difference(category):
+def test_bystanders_differ_by_noise_and_by_less_than_half_of_another_face(category):
     changes, _ = seen(category, [(2, 9), (1, 3), (2, 7)])
     assert changes.bystanders() == {0}
     changes, _ = seen(category, [(2, 9), (1, 3)])
-    assert changes.bystanders() == set(), "two frames are no proof"
-    assert changes.bystanders(together=1) == {0}, "enough to choose whom to crop"
+    assert changes.bystanders() == set(), "two frames are not enough"
+    assert changes.bystanders(together=1) == {0}, "enough to select the face to crop"
     changes, _ = seen(category, [(3, 4)] * 3)
     assert changes.bystanders() == set(), "no clear difference between the two"
     changes, _ = seen(category, [(6, 30)] * 3)
@@ -100,11 +102,11 @@ def test_bystanders_differ_by_noise_and_by_half_of_somebody_elses_difference(cat
     changes, _ = seen(category, [(1, 20, 2)] * 3)
     assert changes.bystanders() == {0, 2}
     changes, _ = seen(category, [(2,), (1,), (2,)])
-    assert changes.bystanders() == set(), "nobody else is there"
+    assert changes.bystanders() == set(), "there is no other face"
 
 
-def test_people_who_are_never_seen_together_are_not_compared():
-    """One person before and after a cut has two tracks."""
+def test_people_who_never_share_a_frame_are_not_compared():
+    """A person has two tracks before and after a cut in the video."""
     changes = ChangeDetector(clip_of("NeuralTextures"))
     for track, difference in [(0, 2)] * 4 + [(1, 20)] * 4:
         twin = twin_with(difference)
@@ -114,7 +116,7 @@ def test_people_who_are_never_seen_together_are_not_compared():
     assert changes.bystanders(together=1) == set()
 
 
-def test_a_dark_bystander_is_judged_by_its_own_contrast():
+def test_the_limit_for_a_dark_bystander_is_relative_to_its_contrast():
     dark = np.full((paired.FACE_SIDE,) * 2, 20, np.uint8)
     dark[::8, ::2] += 12
     patches = (dark, twin_with(0).original.patches[0])
@@ -125,19 +127,19 @@ def test_a_dark_bystander_is_judged_by_its_own_contrast():
             own, tuple(FACES[:2]), (dark + np.uint8(2), patches[1] + np.uint8(20))
         )
         changes.of_frame(FACES[:2], PICTURE, twin, None)
-    assert changes.bystanders() == set(), "two grey levels are much of so little contrast"
+    assert changes.bystanders() == set(), "two grey levels are large relative to this contrast"
 
 
-def test_a_mask_leaves_nothing_for_pixels_to_decide():
+def test_a_mask_takes_precedence_over_pixels():
     changes = ChangeDetector(clip_of("Deepfakes"))
     twin = twin_with(0, 20)
     white = np.full((80, 300), 255, np.uint8)
     found = changes.of_frame(twin.faces, PICTURE, twin, white)
     assert [c.unchanged_by for c in found.values()] == ["", ""]
     assert not any(c.beside for c in found.values())
-    for _ in range(4):  # past the mask's end
+    for _ in range(4):  # after the end of the mask video
         changes.of_frame(twin.faces, PICTURE, twin, None)
-    assert changes.bystanders() == {0}, "which counts for the frames without a mask alone"
+    assert changes.bystanders() == {0}, "only frames without a mask count"
     changes = ChangeDetector(clip_of("Deepfakes"))
     half = white.copy()
     half[:, 90:] = 0
@@ -145,7 +147,7 @@ def test_a_mask_leaves_nothing_for_pixels_to_decide():
     assert [c.unchanged_by for c in found.values()] == ["", "mask"]
 
 
-def test_a_frame_without_its_original_is_judged_by_its_mask_alone():
+def test_a_frame_without_its_original_is_checked_by_its_mask_alone():
     changes = ChangeDetector(clip_of("Deepfakes"))
     (change,) = changes.of_frame(FACES[:1], PICTURE, None, None).values()
     assert math.isnan(change.difference)
@@ -170,7 +172,7 @@ def test_the_worse_of_two_compressions_sets_the_limit():
         assert change.unchanged_by == by, (own, originals)
 
 
-def test_what_is_little_in_grey_levels_may_be_much_for_a_dark_face():
+def test_a_small_difference_in_grey_levels_may_be_large_for_a_dark_face():
     flat = np.full((paired.FACE_SIDE,) * 2, 20, np.uint8)
     flat[::8, ::2] += 12
     for patch, by in ((flat, ""), (twin_with(0).original.patches[0], "pixels")):

@@ -1,3 +1,5 @@
+"""Clips of Celeb-DF and DFDC, and their label lists."""
+
 import json
 
 import pytest
@@ -27,12 +29,12 @@ def celeb_df(tmp_path):
     return tmp_path
 
 
-def test_celeb_df_is_known_by_its_folders_names_and_list(celeb_df):
+def test_celeb_dfs_metadata_come_from_folders_names_and_its_list(celeb_df):
     found = {c.name: c for c in find_clips(celeb_df)}
     fake = found["id0_id1_0000"]
     assert (fake.category, fake.label, fake.compression) == ("Celeb-synthesis", "fake", "native")
     assert (fake.target_id, fake.source_id) == ("id0", "id1")
-    assert fake.original == ("Celeb-real", "id0_0000")
+    assert fake.original_key == ("Celeb-real", "id0_0000")
     assert (found["id1_0001"].target_id, found["id1_0001"].source_id) == ("id1", "")
     assert {name: c.partition for name, c in found.items()} == {
         "id0_0000": "train",
@@ -42,12 +44,12 @@ def test_celeb_df_is_known_by_its_folders_names_and_list(celeb_df):
     }
 
 
-def test_celeb_dfs_fakes_have_their_original_beside_them_asked_for_or_not(celeb_df):
+def test_a_family_includes_the_original_even_if_it_is_not_requested(celeb_df):
     (family,) = families(celeb_df, find_clips(celeb_df, ["Celeb-synthesis"]))
     assert [c.path.name for c in family.originals] == ["id0_0000.mp4"]
 
 
-def test_categories_of_another_set_are_refused(celeb_df):
+def test_categories_of_another_dataset_are_rejected(celeb_df):
     with pytest.raises(SettingsError, match=r"Youtube.*Celeb-real"):
         find_clips(celeb_df, ["Youtube"])
     with pytest.raises(SettingsError, match=r"c23.*native"):
@@ -65,7 +67,7 @@ def dfdc(root, rows, part="dfdc_train_part_0"):
     (root / part / "metadata.json").write_text(json.dumps(rows))
 
 
-def test_dfdc_is_known_by_its_metadata(tmp_path):
+def test_dfdcs_metadata_come_from_its_lists(tmp_path):
     rows = {
         "real.mp4": {"label": "REAL", "split": "train"},
         "fake.mp4": {"label": "FAKE", "split": "train", "original": "real.mp4"},
@@ -97,16 +99,16 @@ def test_a_damaged_list_of_dfdc_is_named(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["../../a.mp4", "..", "", "/etc/a.mp4"])
-def test_a_file_name_in_dfdcs_list_cannot_leave_its_folder(tmp_path, name):
+def test_a_file_name_in_dfdcs_list_cannot_point_outside_its_folder(tmp_path, name):
     dfdc(tmp_path / "part", {"a.mp4": {"label": "REAL"}}, ".")
     text = json.dumps({name: {"label": "REAL"}})
     (tmp_path / "part/metadata.json").write_text(text)
-    with pytest.raises(DataNotFoundError, match=r"metadata\.json.*is no file's name"):
+    with pytest.raises(DataNotFoundError, match=r"metadata\.json.*is not a file name"):
         find_clips(tmp_path / "part")
 
 
-def test_celeb_df_goes_the_same_way_as_ffpp(ffpp, tmp_path):
-    """Drawn clips under Celeb-DF's names."""
+def test_celeb_df_is_extracted_like_ffpp(ffpp, tmp_path):
+    """Synthetic clips under Celeb-DF's names."""
     root = tmp_path / "celeb"
     fake = sorted((ffpp / "manipulated_sequences/FaceSwap/c23/videos").glob("*.mp4"))[0]
     target = ffpp / "original_sequences/youtube/c23/videos" / f"{fake.stem.split('_')[0]}.mp4"
@@ -125,7 +127,7 @@ def test_celeb_df_goes_the_same_way_as_ffpp(ffpp, tmp_path):
     assert set(summary.faces["box_from"][own]) == {"twin"}
 
 
-def test_celeb_df_in_capitals_and_what_its_list_names_besides(celeb_df):
+def test_suffixes_of_celeb_df_may_vary_and_other_files_are_reported(celeb_df):
     (celeb_df / "YouTube-real/00170.mp4").rename(celeb_df / "YouTube-real/00170.MP4")
     touched(celeb_df, "Celeb-real/id2_0000.avi", "more/id3_0000.mp4")
     touched(celeb_df, "Celeb-real/id2_0000.MOV", "Celeb-real/id4_0000.ts")
@@ -135,12 +137,14 @@ def test_celeb_df_in_capitals_and_what_its_list_names_besides(celeb_df):
     clips = find_clips(celeb_df)
     assert {c.name: c.partition for c in clips if c.category == "YouTube-real"} == {"00170": "test"}
     assert {"id2_0000", "id5_0000"} <= {c.name for c in clips}
-    lost, copies, outside, neither = remarks(celeb_df, clips)
-    assert copies == "passed over as second copies of clips: 1 (Celeb-real/id2_0000.avi)"
-    assert neither == "passed over as neither picture nor video: 1 (Celeb-real/id4_0000.ts)"
-    assert lost.startswith("1 of 2 videos of ")
-    assert lost.endswith("such as Celeb-synthesis/id9_id1_0000")
-    assert "videos outside Celeb-real, Celeb-synthesis, YouTube-real: 1 (more/id3" in outside
+    missing, copies, outside, neither = remarks(celeb_df, clips)
+    assert copies == "skipped 1 (duplicates of clips): Celeb-real/id2_0000.avi"
+    assert neither == "skipped 1 (neither image nor video): Celeb-real/id4_0000.ts"
+    assert missing.startswith("1 of 2 videos listed in ")
+    assert missing.endswith("are missing, such as Celeb-synthesis/id9_id1_0000")
+    assert outside.startswith(
+        "skipped 1 (videos outside Celeb-real, Celeb-synthesis, YouTube-real): more/id3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,10 +176,10 @@ def test_a_video_of_dfdc_is_found_under_another_suffix(tmp_path):
     (tmp_path / "metadata.json").write_text('{"a.mp4": "FAKE", "b.mp4": "REAL"}')
     clips = find_clips(tmp_path)
     assert [c.path.name for c in clips] == ["a.MP4", "b.mp4"]
-    assert remarks(tmp_path, clips)[0].startswith("1 of 2 videos of metadata.json are not there")
+    assert remarks(tmp_path, clips)[0].startswith("1 of 2 videos listed in metadata.json are miss")
 
 
-def test_dfdcs_preview_lists_paths_and_sets(tmp_path):
+def test_the_list_of_dfdcs_preview_has_paths_and_splits(tmp_path):
     touched(tmp_path, "dfdc/method_A/1/a.mp4")
     row = {"label": "fake", "set": "test", "target_id": 1}
     (tmp_path / "dfdc/dataset.json").write_text(json.dumps({"method_A/1/a.mp4": row}))
@@ -183,40 +187,38 @@ def test_dfdcs_preview_lists_paths_and_sets(tmp_path):
     assert (clip.name, clip.partition, clip.path.is_file()) == ("a", "test", True)
 
 
-def test_what_dfdcs_lists_do_not_cover_is_named(tmp_path):
+def test_videos_missing_or_not_listed_in_dfdc_are_reported(tmp_path):
     real = {"label": "REAL", "split": "train"}
     dfdc(tmp_path, {"a.mp4": real, "gone.mp4": real})
     touched(tmp_path, "dfdc_train_part_0/unlisted.mp4", "dfdc_train_part_1/b.mp4")
-    elsewhere = tmp_path.with_name("elsewhere")  # a level deeper, and behind a link
+    elsewhere = tmp_path.with_name("elsewhere")  # one level deeper, through a link
     dfdc(elsewhere, {"c.mp4": real}, "dfdc_train_part_2")
     (tmp_path / "dfdc_train_part_02").symlink_to(elsewhere)
     clips = find_clips(tmp_path)
     assert [c.name for c in clips] == ["a", "c", "gone"]
-    lost, unlisted, without = remarks(tmp_path, clips)
-    assert lost.startswith("1 of 3 videos of metadata.json are not there, such as ")
-    assert "dfdc_train_part_0/gone.mp4: each becomes a row" in lost
-    assert (
-        "metadata.json does not list, whose label nobody knows: 1 (dfdc_train_part_0/u" in unlisted
-    )
-    assert (
-        "part without its metadata.json, whose label nobody knows: 1 (dfdc_train_part_1" in without
-    )
+    missing, unlisted, without = remarks(tmp_path, clips)
+    assert missing.startswith("1 of 3 videos listed in metadata.json are missing, such as ")
+    assert "dfdc_train_part_0/gone.mp4: each gets a ledger row with an error" in missing
+    assert "label, not listed in metadata.json): dfdc_train_part_0/unlisted.mp4" in unlisted
+    assert "label, in a part without metadata.json): dfdc_train_part_1/b.mp4" in without
 
 
-def test_dfdc_without_any_list_says_so(tmp_path):
+def test_dfdc_without_any_list_is_an_error(tmp_path):
     touched(tmp_path, "dfdc_train_part_1/b.mp4")
     with pytest.raises(
-        DataNotFoundError, match=r"b\.mp4 is a video of none.*DFDC's parts need the"
+        DataNotFoundError, match=r"b\.mp4 matches none of.*Each part of DFDC needs the metadata"
     ):
         find_clips(tmp_path)
 
 
-def test_a_video_in_two_of_dfdcs_lists_is_one_clip_unless_they_disagree(tmp_path):
+def test_a_video_in_two_lists_of_dfdc_is_one_clip_unless_their_labels_differ(tmp_path):
     touched(tmp_path, "part_0/other.mp4", "part_1/gone.mp4")
     dfdc(tmp_path, {"gone.mp4": {"label": "REAL"}}, "part_0")
     dfdc(tmp_path, {"gone.mp4": {"label": "REAL"}}, "part_1")
     (clip,) = find_clips(tmp_path)
     assert clip.path.parent.name == "part_1"
     dfdc(tmp_path, {"gone.mp4": {"label": "FAKE"}}, "part_0")
-    with pytest.raises(DataNotFoundError, match=r"gone is DFDC-fake in .*part_0.*delete the list"):
+    with pytest.raises(
+        DataNotFoundError, match=r"gone is DFDC-fake in .*part_0.*delete the incorrect list"
+    ):
         find_clips(tmp_path)

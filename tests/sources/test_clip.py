@@ -1,4 +1,4 @@
-"""What the name of a clip tells."""
+"""Metadata in the names of clips."""
 
 import pytest
 
@@ -14,6 +14,8 @@ from ffpp_tools.sources.clip import Clip
         ("DeepFakeDetection", "01_02__kitchen_pan__YCSEBZO4", "01", "02", "fake"),
     ],
 )
-def test_names_tell_target_and_source(tmp_path, category, name, target, source, label):
+def test_target_source_and_label_come_from_the_name(
+    tmp_path, category, name, target, source, label
+):
     clip = Clip(category, "c40", name, tmp_path)
     assert (clip.target_id, clip.source_id, clip.label) == (target, source, label)

@@ -1,3 +1,5 @@
+"""Clips of FaceForensics++, in its own layout and in flat copies."""
+
 import os
 from collections import Counter
 
@@ -21,12 +23,12 @@ def test_masks_are_not_clips(ffpp):
     assert not [c for c in find_clips(ffpp) if "masks" in c.path.parts]
 
 
-def test_limit_counts_clips_of_each_category(ffpp):
+def test_the_limit_applies_to_each_category(ffpp):
     clips = find_clips(ffpp, categories=["Youtube", "Deepfakes"], limit=2)
     assert Counter(c.category for c in clips) == {"Youtube": 2, "Deepfakes": 2}
 
 
-def test_the_other_spelling_of_the_roots_and_of_raw_is_understood(tmp_path):
+def test_alternative_names_of_the_roots_and_of_raw_are_recognised(tmp_path):
     for folder, name in (("original/youtube", "000"), ("manipulate/FaceSwap", "000_003")):
         path = tmp_path / folder / "c0/videos" / f"{name}.mp4"
         path.parent.mkdir(parents=True)
@@ -35,7 +37,7 @@ def test_the_other_spelling_of_the_roots_and_of_raw_is_understood(tmp_path):
     assert found == [("FaceSwap", "raw", "000_003"), ("Youtube", "raw", "000")]
 
 
-def test_missing_data_says_what_was_looked_for_and_what_to_do(tmp_path):
+def test_the_error_on_missing_data_names_the_folder_and_the_remedy(tmp_path):
     with pytest.raises(DataNotFoundError) as error:
         find_clips(tmp_path / "nowhere")
     for words in (str(tmp_path / "nowhere"), "original_sequences", "on request", "ffpp-demo"):
@@ -43,31 +45,31 @@ def test_missing_data_says_what_was_looked_for_and_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("given", [".", "FaceForensics++/original_sequences"])
-def test_a_folder_above_or_below_is_told_from_the_right_one(ffpp, given):
-    with pytest.raises(DataNotFoundError, match=r"is it .*FaceForensics\+\+\?$"):
+def test_the_right_folder_is_suggested_for_one_above_or_below_it(ffpp, given):
+    with pytest.raises(DataNotFoundError, match=r"did you mean .*FaceForensics\+\+\?$"):
         find_clips(ffpp.parent / given)
 
 
-def test_what_there_is_instead_of_what_was_asked_for_is_listed(ffpp):
-    with pytest.raises(DataNotFoundError, match=r"compression c40 under .*Youtube \(c23\)\. Name"):
+def test_available_clips_are_listed_if_none_match(ffpp):
+    with pytest.raises(DataNotFoundError, match=r"compression c40 under .*Youtube \(c23\)\. Choo"):
         find_clips(ffpp, compressions=["c40"])
 
 
-def test_unknown_names_are_refused_with_the_known_ones(ffpp):
+def test_the_error_on_an_unknown_name_lists_the_known_ones(ffpp):
     with pytest.raises(SettingsError, match=r"Deepfake;.*Deepfakes"):
         find_clips(ffpp, categories=["Deepfake"])
     with pytest.raises(SettingsError, match=r"c32.*c40"):
         find_clips(ffpp, compressions=["c32"])
 
 
-def test_what_was_asked_for_and_is_not_there_is_named(ffpp):
+def test_requested_categories_and_compressions_without_clips_are_named(ffpp):
     with pytest.raises(DataNotFoundError, match="category FaceShifter"):
         find_clips(ffpp, categories=["Youtube", "FaceShifter"])
     with pytest.raises(DataNotFoundError, match=r"compression c40.*c23"):
         find_clips(ffpp, compressions=["c23", "c40"])
 
 
-def test_hidden_files_are_no_clips(tmp_path):
+def test_hidden_files_are_not_clips(tmp_path):
     videos = tmp_path / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
     for name in ("000.mp4", "._000.mp4"):
@@ -75,7 +77,7 @@ def test_hidden_files_are_no_clips(tmp_path):
     assert [c.name for c in find_clips(tmp_path)] == ["000"]
 
 
-def test_frames_written_as_images_are_clips_where_there_are_no_videos(tmp_path):
+def test_folders_of_frames_are_clips_if_there_are_no_videos(tmp_path):
     for clip in ("000", "003"):
         for name in ("0000.png", "0001.png"):
             path = tmp_path / "original_sequences/youtube/c23/images" / clip / name
@@ -92,7 +94,7 @@ def test_frames_written_as_images_are_clips_where_there_are_no_videos(tmp_path):
     ]
     (family,) = families(tmp_path, clips[:1])
     assert [c.path.name for c in family.originals] == ["000"]
-    assert clips[1].mask.name == "000.mp4"
+    assert clips[1].mask_path.name == "000.mp4"
 
 
 def touched(root, *names):
@@ -108,7 +110,7 @@ def listed(root, **wanted):
 RAW, C0 = "original_sequences/youtube/raw/videos", "original_sequences/youtube/c0/videos"
 
 
-def test_c0_beside_raw_adds_its_clips_and_second_copies_are_named(tmp_path):
+def test_clips_of_c0_and_raw_are_merged_and_duplicates_reported(tmp_path):
     touched(tmp_path, f"{RAW}/000.mp4", f"{C0}/000.mp4", f"{C0}/001.mp4", f"{C0}/002.MP4")
     touched(tmp_path, f"{RAW}/003.mov", f"{C0}/003.mp4", f"{RAW}/004.avi", f"{RAW}/004.mp4")
     touched(tmp_path, "original/youtube/raw/videos/005.mp4", "original/youtube/raw/videos/000.mp4")
@@ -117,12 +119,12 @@ def test_c0_beside_raw_adds_its_clips_and_second_copies_are_named(tmp_path):
         *(f"{RAW}/000.mp4", f"{C0}/001.mp4", f"{C0}/002.MP4", f"{RAW}/003.mov", f"{RAW}/004.mp4"),
         "original/youtube/raw/videos/005.mp4",
     }
-    (said,) = remarks(tmp_path, clips)
-    assert said.startswith("passed over as second copies of clips: 4 (original/youtube/raw/")
+    (remark,) = remarks(tmp_path, clips)
+    assert remark.startswith("skipped 4 (duplicates of clips): original/youtube/raw/")
     assert len(families(tmp_path, clips)) == len(clips)
 
 
-def test_frames_are_taken_of_the_clips_that_have_no_video(tmp_path):
+def test_a_video_takes_precedence_over_a_folder_of_frames(tmp_path):
     touched(tmp_path, f"{RAW}/000.mp4")
     for name in ("000", "001"):
         touched(tmp_path, f"original_sequences/youtube/raw/images/{name}/0000.png")
@@ -144,7 +146,7 @@ def flat(root):
         ("c23/FaceForensics++", "c23"),
     ],
 )
-def test_a_flat_copy_is_read_by_the_compression_in_its_name(tmp_path, folder, compression):
+def test_the_compression_of_a_flat_copy_is_in_its_name(tmp_path, folder, compression):
     flat(tmp_path / folder)
     clips = find_clips(tmp_path / folder)
     assert [(c.category, c.compression, c.name, c.target_id) for c in clips] == [
@@ -161,37 +163,39 @@ def test_a_flat_copy_is_read_by_the_compression_in_its_name(tmp_path, folder, co
         find_clips(tmp_path / folder, compressions=[other])
 
 
-@pytest.mark.parametrize("folder", ["FaceForensics++", "raw"])  # where raw data lies, maybe
-def test_a_flat_copy_whose_name_tells_nothing_is_asked_about(tmp_path, folder):
+@pytest.mark.parametrize("folder", ["FaceForensics++", "raw"])  # "raw" may just mean raw data
+def test_a_flat_copy_without_a_compression_in_its_name_needs_the_option(tmp_path, folder):
     flat(tmp_path / folder)
-    with pytest.raises(DataNotFoundError, match=r"flat copy.*with --compression, or call the"):
+    with pytest.raises(DataNotFoundError, match=r"flat copy.*pass --compression, or rename the"):
         find_clips(tmp_path / folder)
     clips = find_clips(tmp_path / folder, compressions=["c40"])
     assert {c.compression for c in clips} == {"c40"}
     assert [len(f.originals) for f in families(tmp_path / folder, clips[:2])] == [0, 1]
 
 
-def test_a_hint_names_only_a_folder_that_is_read(tmp_path):
+def test_only_a_folder_with_clips_is_suggested(tmp_path):
     flat(tmp_path / "a/FaceForensics++_C23")
     touched(tmp_path, "b/original/readme.txt", "b/manipulate/readme.txt")
     for given in ("a", ".", "a/FaceForensics++_C23/csv"):
-        with pytest.raises(DataNotFoundError, match=r"is it .*/a/FaceForensics\+\+_C23\?$"):
+        with pytest.raises(DataNotFoundError, match=r"did you mean .*/a/FaceForensics\+\+_C23\?$"):
             find_clips(tmp_path / given)
     touched(tmp_path, "b/wedding.mp4")
-    with pytest.raises(DataNotFoundError, match=r"^no F.*wedding\.mp4 is a video of none of these"):
+    with pytest.raises(DataNotFoundError, match=r"^no F.*wedding\.mp4 matches none of these"):
         find_clips(tmp_path / "b")
-    with pytest.raises(DataNotFoundError, match="is no folder"):
+    with pytest.raises(DataNotFoundError, match="is not a folder"):
         find_clips(tmp_path / "b/wedding.mp4")
 
 
-def test_empty_trees_in_each_other_are_no_hint(tmp_path):
+def test_empty_nested_trees_are_not_suggested(tmp_path):
     (tmp_path / "a/original_sequences").mkdir(parents=True)
     (tmp_path / "original_sequences").mkdir()
     for root in (tmp_path, tmp_path / "a"):
         with pytest.raises(DataNotFoundError, match=r"^no FaceForensics"):
             find_clips(root)
     touched(tmp_path, "a/b/original/000.mp4")
-    with pytest.raises(DataNotFoundError, match=r"is it .*/a/b\? Say its --compression\.$"):
+    with pytest.raises(
+        DataNotFoundError, match=r"did you mean .*/a/b\? If so, pass --compression too\.$"
+    ):
         find_clips(tmp_path)
 
 
@@ -204,14 +208,14 @@ def test_linked_folders_of_clips_are_followed(tmp_path):
     assert remarks(tmp_path / "data", clips) == []
 
 
-def test_what_is_no_clip_is_named_but_masks_and_lists_are_not(tmp_path):
+def test_files_that_are_not_clips_are_reported_except_masks_and_lists(tmp_path):
     touched(tmp_path, f"{RAW}/000.mp4", f"{RAW}/._000.mp4", f"{RAW}/001.mp4.part", "README.md")
     touched(tmp_path, "manipulated_sequences/Deepfakes/masks/videos/000_003.mp4", "splits/val.json")
     touched(tmp_path, "original_sequences/youtube/raw/002.mp4", "original_sequences/x.png")
-    os.mkfifo(tmp_path / RAW / "003.mp4")  # a clip, of which a row will tell
+    os.mkfifo(tmp_path / RAW / "003.mp4")  # a clip, which gets a ledger row
     assert remarks(tmp_path, find_clips(tmp_path)) == [
-        "passed over as videos where FaceForensics++ has none: 1 "
-        "(original_sequences/youtube/raw/002.mp4)",
-        f"passed over as hidden: 1 ({RAW}/._000.mp4)",
-        f"passed over as neither picture nor video: 1 ({RAW}/001.mp4.part)",
+        "skipped 1 (videos outside the folders of FaceForensics++): "
+        "original_sequences/youtube/raw/002.mp4",
+        f"skipped 1 (hidden): {RAW}/._000.mp4",
+        f"skipped 1 (neither image nor video): {RAW}/001.mp4.part",
     ]

@@ -1,4 +1,4 @@
-"""What is taken for a picture or a video, what is passed over, and what is never opened."""
+"""Which files count as images or videos, which are skipped, and which are never opened."""
 
 import io
 import os
@@ -30,7 +30,7 @@ DRAWN = cv2.resize(
 
 @pytest.fixture(autouse=True)
 def at_once():
-    """Whoever waits for a FIFO is stopped."""
+    """Interrupt a test that waits for a FIFO."""
 
     def stop(*_):
         raise TimeoutError("still waiting")
@@ -43,7 +43,7 @@ def at_once():
 
 
 def encoded(form, frames=1, **options):
-    """A drawn picture in a format, or one that moves."""
+    """A synthetic image in a format, animated if it has several frames."""
     file, image = io.BytesIO(), Image.fromarray(DRAWN)
     more = [Image.fromarray(np.roll(DRAWN, 9 * i, 1)) for i in range(1, frames)]
     image.save(file, form, **options, **({"save_all": True, "append_images": more} if more else {}))
@@ -84,13 +84,15 @@ TS = (b"G" + bytes(187)) * 4
         ("a.heic", boxed(b"mif1", b"heic"), media_files.HEIC),
         ("a.heif", boxed(b"mif1", b"avif"), PICTURE),
         ("a.dng", encoded("TIFF"), media_files.RAW),
-        ("a.jpg", b"", PICTURE),  # damaged: somebody should miss it
+        ("a.jpg", b"", PICTURE),  # damaged: must be reported as unreadable
         ("A.MP4", b"half", VIDEO),
         ("a.mp4.part", boxed(b"isom"), VIDEO),
         ("notes.txt", b"hello", NEITHER),
     ],
 )
-def test_first_bytes_tell_what_a_file_is_and_a_suffix_where_they_do_not(tmp_path, name, data, what):
+def test_the_kind_of_a_file_comes_from_its_first_bytes_else_from_its_suffix(
+    tmp_path, name, data, what
+):
     (tmp_path / name).write_bytes(data)
     assert file_kind(tmp_path / name) == what
 
@@ -104,9 +106,9 @@ def test_further_formats_are_read_as_pillow_reads_them(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_a_picture_is_turned_as_its_file_says(tmp_path, form):
+def test_images_are_rotated_as_their_exif_data_specifies(tmp_path, form):
     turned = Image.Exif()
-    turned[274] = 6  # the camera was held upright
+    turned[274] = 6  # portrait orientation
     (tmp_path / "a").write_bytes(encoded(form, exif=turned, quality=95))
     image, _, _ = read_still(tmp_path / "a")
     assert image.shape == (64, 48, 3)
@@ -124,14 +126,14 @@ def test_a_picture_is_turned_as_its_file_says(tmp_path, form):
         (b"", "the file has 0 bytes"),
     ],
 )
-def test_what_is_no_single_photograph_is_named(tmp_path, data, words):
+def test_a_file_that_is_not_a_single_image_is_an_error(tmp_path, data, words):
     (tmp_path / "a.png").write_bytes(data)
     image, status, error = read_still(tmp_path / "a.png")
     assert (image, status) == (None, "unreadable")
     assert words in error
 
 
-def test_a_tiff_of_other_colours_is_named(tmp_path):
+def test_a_tiff_in_another_colour_space_is_an_error(tmp_path):
     Image.fromarray(DRAWN).convert("LAB").save(tmp_path / "a.tif")
     assert read_still(tmp_path / "a.tif")[1:] == (
         "unreadable",
@@ -150,11 +152,11 @@ def found(root, wanted=(PICTURE,)):
 
 
 def reasons(root, wanted=(PICTURE,)):
-    passed = find_files(root, wanted).passed_over
-    return {one.path.relative_to(root).as_posix(): one.why for one in passed}
+    skipped = find_files(root, wanted).passed_over
+    return {file.path.relative_to(root).as_posix(): file.why for file in skipped}
 
 
-def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path):
+def test_linked_folders_are_followed_and_each_is_searched_once(tmp_path):
     root = tmp_path / "photos"
     touched(root, "m/1.jpg", "z.jpg")
     touched(tmp_path, "elsewhere/deep/2.jpg")
@@ -164,20 +166,20 @@ def test_linked_folders_are_followed_and_each_is_entered_once(tmp_path):
     (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "elsewhere")
     (root / "itself").symlink_to(root / "itself")
     touched(root, ".cache/3.jpg")
-    (root / "c").symlink_to(root / ".cache")  # what is left out comes last
+    (root / "c").symlink_to(root / ".cache")  # excluded folders come last
     assert found(root) == ["b/deep/2.jpg", "c/3.jpg", "m/1.jpg", "z.jpg"]
     why = reasons(root)
     assert set(why) == {"a", "m/up", "b/deep/back", "itself", ".cache"}
     assert why["a"] == f"a link to {root / 'm'}, which is searched anyway"
 
 
-def test_what_is_passed_over_is_named_with_its_reason(tmp_path):
+def test_skipped_files_are_reported_with_the_reason(tmp_path):
     touched(tmp_path, "a.jpg", "._a.jpg", "__MACOSX/b.jpg", ".ipynb_checkpoints/a.jpg", "notes.txt")
     touched(tmp_path, "x", data=encoded("JPEG"))
     touched(tmp_path, "clip.ts", data=TS)
     touched(tmp_path, "c.heic", data=boxed(b"heic"))
     (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
-    assert found(tmp_path) == ["a.jpg", "gone.jpg", "x"]  # a row will tell of the one that is gone
+    assert found(tmp_path) == ["a.jpg", "gone.jpg", "x"]  # gone.jpg gets a ledger row
     assert reasons(tmp_path) == {
         "._a.jpg": "hidden",
         "__MACOSX/b.jpg": "hidden",
@@ -187,7 +189,7 @@ def test_what_is_passed_over_is_named_with_its_reason(tmp_path):
         "c.heic": media_files.HEIC,
     }
     lines = list(summary(find_files(tmp_path, (PICTURE,)).passed_over, tmp_path))
-    hidden = "passed over as hidden: 3 (._a.jpg, .ipynb_checkpoints/a.jpg, __MACOSX/b.jpg)"
+    hidden = "skipped 3 (hidden): ._a.jpg, .ipynb_checkpoints/a.jpg, __MACOSX/b.jpg"
     assert hidden in lines
     assert found(tmp_path, (PICTURE, VIDEO)) == ["a.jpg", "clip.ts", "gone.jpg", "x"]
 
@@ -199,12 +201,12 @@ def no_files(folder):
     with socket.socket(socket.AF_UNIX) as listening:
         here = os.open(".", os.O_RDONLY)
         os.chdir(folder)
-        listening.bind("socket.jpg")  # whose whole path must be short
+        listening.bind("socket.jpg")  # the path of a socket must be short
         os.fchdir(here)
         os.close(here)
 
 
-def test_what_is_no_file_is_never_opened(tmp_path):
+def test_fifos_sockets_and_devices_are_never_opened(tmp_path):
     touched(tmp_path, "a.jpg")
     no_files(tmp_path)
     assert [still.name for still in find_stills(tmp_path, "Mine", "real")] == ["a"]
@@ -236,7 +238,7 @@ READERS = {
         "metadata.json",
         lambda path: celebdf_dfdc.find_celebdf_dfdc_clips(path.parent),
     ),
-    "Celeb-DF's list": (celebdf_dfdc.CELEB_DF_TEST, celebdf_dfdc._tested),
+    "Celeb-DF's list": (celebdf_dfdc.CELEB_DF_TEST, celebdf_dfdc._test_videos),
 }
 
 
@@ -250,7 +252,7 @@ def test_a_fifo_or_device_in_place_of_a_file_is_an_error_at_once(tmp_path, what,
     assert name in str(error.value)
 
 
-def test_a_file_is_told_from_what_is_none(tmp_path):
+def test_regular_files_are_distinguished_from_special_ones(tmp_path):
     touched(tmp_path, "a")
     assert files.special_file_kind(tmp_path / "a") == files.special_file_kind(tmp_path) == ""
     assert files.special_file_kind(tmp_path / "nowhere") == ""

@@ -1,3 +1,5 @@
+"""Photographs of CelebA, CelebA-HQ, the 140k set and plain folders."""
+
 import shutil
 
 import pytest
@@ -9,7 +11,7 @@ from tests.helpers.stills import IDENTITY, images, mapped, passed
 COLUMNS = ",original_path,id,label,label_str,path"
 
 
-def test_celeba_stills_bear_their_identity(world):
+def test_celebas_stills_have_identities(world):
     stills = find_stills(world / "CelebA", "CelebA")
     assert len(stills) == 60
     assert (stills[0].name, stills[0].identity, stills[0].label) == ("000001", "2", "real")
@@ -21,14 +23,14 @@ def test_celeba_hq_is_a_flat_folder_of_the_same_numbers(world):
 
 
 def test_any_folder_of_images_needs_a_label(world):
-    with pytest.raises(SettingsError, match=r"--label.*is it CelebA-HQ\?"):
+    with pytest.raises(SettingsError, match=r"--label.*did you mean CelebA-HQ\?"):
         find_stills(world / "CelebA-HQ", "CelebAHQ")
     with pytest.raises(SettingsError, match=r"--label real or fake$"):
         find_stills(world / "CelebA-HQ", "Portraits")
     assert {s.label for s in find_stills(world / "CelebA-HQ", "Portraits", "fake")} == {"fake"}
 
 
-def test_a_label_cannot_contradict_what_a_category_is(world):
+def test_a_label_cannot_contradict_a_known_category(world):
     with pytest.raises(SettingsError, match="is real, not fake"):
         find_stills(world / "CelebA", "CelebA", "fake")
 
@@ -41,12 +43,12 @@ def test_an_identity_is_found_by_number_whatever_the_suffix(tmp_path):
     assert [s.identity for s in find_stills(tmp_path, "CelebA-HQ")] == ["42"]
 
 
-def test_stills_cannot_pass_as_clips(world):
+def test_categories_of_videos_are_rejected(world):
     with pytest.raises(SettingsError, match="ffpp-extract"):
         find_stills(world / "CelebA-HQ", "Youtube")
 
 
-def test_two_images_of_one_name_are_refused(world, tmp_path):
+def test_two_images_of_the_same_name_are_an_error(world, tmp_path):
     image = next((world / "CelebA-HQ").glob("*.jpg"))
     for suffix in (".jpg", ".JPEG"):
         shutil.copy(image, tmp_path / f"a{suffix}")
@@ -59,7 +61,7 @@ def test_an_empty_folder_of_stills_is_an_error(tmp_path):
         find_stills(tmp_path, "CelebA")
 
 
-def test_hidden_files_are_no_stills(tmp_path):
+def test_hidden_files_are_not_stills(tmp_path):
     for name in ("._a.jpg", "a.jpg"):
         (tmp_path / name).touch()
     assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["a"]
@@ -102,7 +104,7 @@ def test_the_csvs_decide_what_is_in_the_140k_set(tmp_path):
     names = kaggle(tmp_path)
     listed(tmp_path, [*names[1:], "test/real/missing.jpg"])
     found = {s.name: s.path.is_file() for s in find_stills(tmp_path)}
-    assert found["test/real/missing"] is False  # it will be a row that says so
+    assert found["test/real/missing"] is False  # it gets a ledger row with an error
     assert len(found) == 6
     assert names[0].removesuffix(".jpg") not in found
 
@@ -117,10 +119,10 @@ def test_the_140k_set_has_its_own_categories(tmp_path):
     ("row", "words"),
     [
         ("0,a,0,1,fake,train/fake/a.jpg", r"train\.csv, line 2: label '1' and label_str 'fake'"),
-        ("0,a,0,0,fale,train/fake/a.jpg", "do not belong together"),
-        ("0,a,0,0,fake,../../secret.jpg", "must lie below"),
-        ("0,a,0,0,fake,/etc/passwd", "must lie below"),
-        ("0,a,0,0,fake,", "must lie below"),
+        ("0,a,0,0,fale,train/fake/a.jpg", "are inconsistent"),
+        ("0,a,0,0,fake,../../secret.jpg", "must be inside"),
+        ("0,a,0,0,fake,/etc/passwd", "must be inside"),
+        ("0,a,0,0,fake,", "must be inside"),
     ],
 )
 def test_wrong_rows_of_the_140k_set_are_named(tmp_path, row, words):
@@ -137,7 +139,7 @@ def test_a_missing_column_of_the_140k_set_is_named(tmp_path):
         find_stills(tmp_path)
 
 
-def test_without_a_category_nothing_is_guessed(tmp_path):
+def test_a_plain_folder_needs_a_category(tmp_path):
     images(tmp_path, "a.jpg")
     with pytest.raises(SettingsError, match="--category NAME"):
         find_stills(tmp_path)
@@ -160,17 +162,18 @@ def test_of_celebamask_hq_only_the_photographs_are_read(tmp_path, root):
     ]
     if not root.endswith("img"):
         assert len(passed(found)["segmentation masks"]) == 10
-        assert any("segmentation masks: 10 (" in line for line in found.said())
+        assert any("skipped 10 (segmentation masks)" in line for line in found.summary_lines())
 
 
-def test_identities_that_the_dataset_has_kept_are_counted(tmp_path):
+def test_identities_known_from_the_dataset_are_counted(tmp_path):
     images(tmp_path, "000005.jpg", "000009.jpg")
     found = survey(tmp_path, "CelebA-HQ")
-    assert "known: identity of 0, split of 0, number in CelebA of 2" in next(found.said())
-    assert "known: identity of 1, " in next(found.said({"000009": "7"}))
+    counts = "; identity known for 0, split known for 0, CelebA number known for 2"
+    assert counts in next(found.summary_lines())
+    assert "; identity known for 1, " in next(found.summary_lines({"000009": "7"}))
 
 
-def test_of_two_sets_in_one_folder_the_one_of_the_category_is_read(tmp_path):
+def test_the_category_selects_one_of_two_datasets_in_a_folder(tmp_path):
     images(tmp_path, "CelebA/Img/img_align_celeba/000001.jpg")
     images(tmp_path, "CelebAMask-HQ/CelebA-HQ-img/0.jpg", "CelebAMask-HQ/CelebA-HQ-img/1.jpg")
     assert [s.name for s in find_stills(tmp_path, "CelebA")] == ["000001"]
@@ -187,7 +190,7 @@ def test_linked_and_empty_class_folders_of_the_140k_set(tmp_path, empty):
     (root / "test/fake").symlink_to(tmp_path / "elsewhere")
     found = survey(tmp_path / "set")
     assert sorted(s.name for s in found.stills) == sorted(n.removesuffix(".jpg") for n in names)
-    assert any(line.endswith(f"{empty} holds no images") for line in found.said())
+    assert any(line.endswith(f"{empty} contains no images") for line in found.summary_lines())
     (root / empty).rmdir()
     assert len(find_stills(tmp_path / "set")) == 5
 
@@ -196,22 +199,24 @@ def test_a_140k_set_without_an_image_is_an_error(tmp_path):
     names = kaggle(tmp_path)
     for name in names:
         (tmp_path / "real_vs_fake/real-vs-fake" / name).unlink()
-    with pytest.raises(DataNotFoundError, match=r"no images.*train/fake holds no images.*Unpack"):
+    with pytest.raises(
+        DataNotFoundError, match=r"no images.*train/fake contains no images.*Unpack"
+    ):
         find_stills(tmp_path)
     listed(tmp_path, names)
     with pytest.raises(DataNotFoundError, match=r"none of the 6 images.*unpack"):
         find_stills(tmp_path)
 
 
-def test_images_of_the_140k_set_on_no_list_are_named(tmp_path):
+def test_images_that_are_not_listed_in_the_140k_set_are_reported(tmp_path):
     names = kaggle(tmp_path)
     listed(tmp_path, names[1:])
-    (left_out,) = passed(survey(tmp_path)).values()
-    assert left_out == [f"real_vs_fake/real-vs-fake/{names[0]}"]
+    (unlisted,) = passed(survey(tmp_path)).values()
+    assert unlisted == [f"real_vs_fake/real-vs-fake/{names[0]}"]
 
 
-def test_a_place_that_is_no_folder_is_said(tmp_path):
-    for name, words in (("nowhere", "there is no such folder"), ("file", "it is no folder")):
+def test_a_missing_folder_or_a_file_in_its_place_is_an_error(tmp_path):
+    for name, words in (("nowhere", "nowhere does not exist"), ("file", "file is not a folder")):
         (tmp_path / "file").touch()
         with pytest.raises(DataNotFoundError, match=words):
             find_stills(tmp_path / name, "CelebA")
@@ -220,9 +225,9 @@ def test_a_place_that_is_no_folder_is_said(tmp_path):
 @pytest.mark.parametrize(
     "names", [("a/real/1.jpg", "a/fake/x/2.jpg"), ("Real/1.jpg", "Fake/2.jpg")]
 )
-def test_folders_of_reals_and_fakes_are_not_taken_for_one_label(tmp_path, names):
+def test_folders_named_real_and_fake_cannot_have_one_label(tmp_path, names):
     images(tmp_path, *names)
-    with pytest.raises(SettingsError, match="cannot all be real: name one of them"):
+    with pytest.raises(SettingsError, match="cannot both be real: pass one of them"):
         find_stills(tmp_path, "Mine", "real")
     images(tmp_path / "b", "real/1.jpg", "x/fake/2.jpg")
     assert len(find_stills(tmp_path / "b", "Mine", "real")) == 2

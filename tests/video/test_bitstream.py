@@ -1,4 +1,4 @@
-"""What compressed frames tell without being decoded."""
+"""Parsing of compressed frames without decoding them."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def with_lengths(*parts):
     return memoryview(b"".join(len(p).to_bytes(4, "big") + p for p in parts))
 
 
-def test_units_are_parted_by_lengths_or_by_start_codes():
+def test_units_are_separated_by_lengths_or_start_codes():
     parts = [bytes([SPS, 1]), bytes([IDR, 0x80, 2, 3])]
     data = with_lengths(*parts)
     assert [bytes(data[a:b]) for a, b in units(data, 4)] == parts
@@ -31,7 +31,7 @@ def test_units_are_parted_by_lengths_or_by_start_codes():
 
 
 @pytest.mark.parametrize(
-    ("headers", "disposable", "fresh"),
+    ("headers", "disposable", "closed_gop_start"),
     [
         ([SPS, IDR], False, True),
         ([REFERRED], False, False),
@@ -41,8 +41,8 @@ def test_units_are_parted_by_lengths_or_by_start_codes():
         ([DISPOSABLE | 0x80], False, False),  # damaged
     ],
 )
-def test_the_first_bytes_of_units_tell_who_depends_on_a_picture(headers, disposable, fresh):
-    assert reference_flags(headers) == (disposable, fresh)
+def test_reference_flags_come_from_the_headers_of_units(headers, disposable, closed_gop_start):
+    assert reference_flags(headers) == (disposable, closed_gop_start)
 
 
 def test_pictures_are_counted_by_their_first_slices():
@@ -55,7 +55,7 @@ def test_pictures_are_counted_by_their_first_slices():
     assert pictures(headers, units(headers, 4), "h264") is None
 
 
-def test_content_is_that_of_the_slices_whatever_parts_them():
+def test_content_is_that_of_the_slices_in_any_container():
     parts = [bytes([SPS, 1]), bytes([IDR, 0x80, 7])]
     one, other = with_lengths(*parts), memoryview(b"\0\0\1" + parts[1] + b"\0\0")
     assert list(content(one, units(one, 4))) == list(content(other, units(other, 0)))
@@ -64,10 +64,10 @@ def test_content_is_that_of_the_slices_whatever_parts_them():
 @pytest.mark.parametrize(
     ("kinds", "expected"),
     [
-        ([HEVC_CRA, HEVC_RASL[0]], True),  # what it refers to lies before the start
-        ([HEVC_IDR[0], HEVC_CRA, HEVC_RASL[0]], False),  # decoding has started long ago
+        ([HEVC_CRA, HEVC_RASL[0]], True),  # its reference precedes the start
+        ([HEVC_IDR[0], HEVC_CRA, HEVC_RASL[0]], False),  # decoding started earlier
         ([HEVC_IDR[0], 1, 1], False),
     ],
 )
-def test_leading_pictures_are_skipped_only_where_decoding_starts(kinds, expected):
+def test_leading_pictures_are_skipped_only_at_the_start_of_decoding(kinds, expected):
     assert skips_leading([{kind} for kind in kinds]) == expected

@@ -1,4 +1,4 @@
-"""Video files open_container within limits, and the packets that are handed to the decoder."""
+"""Opening of video files within limits, and decoding of selected packets."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.helpers.videos import audio_only, drawn, write
 LIMIT = 128 * 96
 
 
-def test_frames_come_with_the_position_of_their_packet_and_no_packet_is_read_after_the_last(
+def test_frames_come_with_packet_positions_and_reading_stops_after_the_last(
     tmp_path,
 ):
     path = write(tmp_path / "a.mp4", drawn(9), bf="0", g="3")
@@ -21,7 +21,7 @@ def test_frames_come_with_the_position_of_their_packet_and_no_packet_is_read_aft
         assert list(decoded_frames(container, video_stream(container, path, LIMIT), [])) == []
 
 
-def test_a_stream_of_larger_frames_than_the_limit_is_refused(tmp_path):
+def test_a_stream_with_frames_above_the_limit_is_rejected(tmp_path):
     path = write(tmp_path / "a.mp4", drawn(1))
     with (
         open_container(path, LIMIT - 1) as container,
@@ -30,10 +30,10 @@ def test_a_stream_of_larger_frames_than_the_limit_is_refused(tmp_path):
         video_stream(container, path, LIMIT - 1)
 
 
-def test_a_file_without_pictures_is_named(tmp_path):
+def test_a_file_without_a_video_stream_is_an_error(tmp_path):
     audio_only(tmp_path / "a.m4a")
     with (
         open_container(tmp_path / "a.m4a", LIMIT) as container,
-        pytest.raises(DecodeError, match=r"a\.m4a: holds no video stream"),
+        pytest.raises(DecodeError, match=r"a\.m4a: contains no video stream"),
     ):
         video_stream(container, tmp_path / "a.m4a", LIMIT)

@@ -1,3 +1,5 @@
+"""Decoding of selected frames, compared with a full decode."""
+
 from fractions import Fraction
 
 import av
@@ -24,7 +26,7 @@ def picture_types(path):
 
 
 @pytest.mark.parametrize("step", [1, 7, 25])
-def test_kept_frames_equal_those_of_a_full_decode(ffpp, step):
+def test_selected_frames_equal_those_of_a_full_decode(ffpp, step):
     for clip in find_clips(ffpp, limit=1):
         assert "B" in picture_types(clip.path), "the demo's clips must have B-frames"
         reference = full_decode(clip.path)
@@ -103,7 +105,7 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind):
+def test_skipping_unneeded_packets_changes_no_pixel(tmp_path, kind):
     name, options = STREAMS[kind]
     size = (127, 95) if kind == "odd size" else (128, 96)
     path = write(tmp_path / name, drawn(101, *size), **options)
@@ -120,7 +122,7 @@ def test_leaving_out_what_is_not_needed_changes_no_pixel(tmp_path, kind):
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "rgb24"])
 @pytest.mark.parametrize("size", [(128, 96), (126, 96), (127, 95), (128, 95), (127, 96)])
-def test_a_part_has_the_pixels_of_the_whole(tmp_path, pixels, size):
+def test_a_part_of_a_frame_has_the_pixels_of_the_whole(tmp_path, pixels, size):
     codec = "libx264rgb" if pixels == "rgb24" else "mpeg4" if pixels == "yuv420p" else "ffv1"
     path = write(tmp_path / "a.mkv", drawn(2, *size), codec=codec, pixels=pixels)
     rng = np.random.default_rng(0)
@@ -134,30 +136,28 @@ def test_a_part_has_the_pixels_of_the_whole(tmp_path, pixels, size):
 
 
 def decoded_packets(monkeypatch, path, wanted):
-    """How many packets reach the decoder, by wrapping the one function that feeds it."""
-    fed = []
+    """Count the packets that reach the decoder, by wrapping the one function that feeds it."""
+    positions = []
     feed = container._decode
     monkeypatch.setattr(
-        container, "_decode", lambda s, p, at: (p and fed.append(at), feed(s, p, at))[1]
+        container, "_decode", lambda s, p, at: (p and positions.append(at), feed(s, p, at))[1]
     )
     assert [f.index for f in decode.frames(demux.read_video(path), wanted)] == list(wanted)
-    return len(fed)
+    return len(positions)
 
 
-def test_frames_that_none_refers_to_and_runs_without_a_wanted_one_are_left_out(
-    tmp_path, monkeypatch
-):
+def test_unwanted_non_reference_frames_and_gops_are_not_decoded(tmp_path, monkeypatch):
     fixed = {"bf": "3", "b_strategy": "0", "sc_threshold": "0", "x264-params": "keyint=40"}
     path = write(tmp_path / "a.mp4", drawn(120), **fixed)
-    assert decoded_packets(monkeypatch, path, [80]) == 1, "the third run's IDR picture"
+    assert decoded_packets(monkeypatch, path, [80]) == 1, "the IDR picture of the third GOP"
     few = decoded_packets(monkeypatch, path, [36])
-    assert few <= 1 + 2 * 9 + 1, "a P and a referred B of every four frames, then the wanted one"
+    assert few <= 1 + 2 * 9 + 1, "a P and a reference B of every four frames, then the wanted one"
     assert decoded_packets(monkeypatch, path, [36, 80]) == few + 1
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("flip", [(False, False), (True, False), (False, True)])
-def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
+def test_frames_are_rotated_as_the_display_matrix_specifies(tmp_path, degrees, flip):
     images = drawn(3)
     plain = full_decode(write(tmp_path / "plain.mp4", images))
     turned = write(tmp_path / "turned.mp4", images, turn=(degrees, *flip))
@@ -172,22 +172,23 @@ def test_frames_are_turned_as_the_file_says(tmp_path, degrees, flip):
         np.testing.assert_array_equal(frame.picture.image, opencv[2][..., ::-1])
 
 
-def test_a_file_cut_short_gives_what_is_there_and_declares_the_rest(ffpp, tmp_path):
+def test_a_truncated_file_yields_its_frames_and_declares_the_missing_ones(ffpp, tmp_path):
     cut = tmp_path / "cut.mp4"
     original = find_clips(ffpp, categories=["Youtube"])[0].path
     whole = demux.read_video(original)
     cut.write_bytes(shortened_with_index_first(original, tmp_path))
     video = demux.read_video(cut)
-    assert 0 < len(video.shown) < video.n_frames == whole.n_frames
+    assert 0 < len(video.packet_of_frame) < video.n_frames == whole.n_frames
     assert np.isnan(video.time_s(video.n_frames - 1))
     reference = full_decode(original)
     kept = list(decode.frames(video, range(video.n_frames)))
-    assert len(kept) >= len(video.shown) - 4  # those that wait for the packet that is cut through
+    # Up to 4 frames wait for the packet that is cut.
+    assert len(kept) >= len(video.packet_of_frame) - 4
     for frame in kept:
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
-def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
+def test_frames_after_a_damaged_packet_are_omitted(tmp_path):
     path = tmp_path / "a.mp4"
     encode(path, drawn(80), 25, 23)
     reference = full_decode(path)
@@ -206,7 +207,7 @@ def test_frames_behind_a_packet_that_fails_are_not_passed_on(tmp_path):
             np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
-def test_no_frame_of_more_pixels_than_allowed_is_decoded(tmp_path):
+def test_frames_above_the_pixel_limit_are_not_decoded(tmp_path):
     path = tmp_path / "large.mp4"
     encode(path, drawn(3), 25, 23)
     video = demux.read_video(path, 128 * 96)  # the limit itself is allowed

@@ -1,3 +1,5 @@
+"""Timeouts for decoding."""
+
 import threading
 
 import pytest
@@ -11,22 +13,22 @@ def helpers():
     return sum(thread.name == "decoder" for thread in threading.enumerate())
 
 
-def test_items_come_as_they_are_made_and_only_when_asked_for():
-    made = []
+def test_items_are_computed_in_the_thread_on_demand():
+    threads = []
 
     def items():
         for i in range(3):
-            made.append(threading.current_thread().name)
+            threads.append(threading.current_thread().name)
             yield i
 
     found = with_timeout(items, 5, "x")
-    assert made == []
+    assert threads == []
     assert next(found) == 0
-    assert made == ["decoder"]
+    assert threads == ["decoder"]
     assert list(found) == [1, 2]
 
 
-def test_errors_are_those_of_the_items():
+def test_errors_of_the_items_are_raised():
     def items():
         yield 1
         raise DecodeError("broken.mp4")
@@ -37,7 +39,7 @@ def test_errors_are_those_of_the_items():
         next(found)
 
 
-def test_what_takes_too_long_is_given_up_and_others_go_on():
+def test_a_timeout_does_not_affect_later_calls():
     release = threading.Event()
 
     def items():
@@ -47,15 +49,15 @@ def test_what_takes_too_long_is_given_up_and_others_go_on():
 
     found = with_timeout(items, 0.2, "slow.mp4")
     assert next(found) == 1
-    with pytest.raises(DecodeError, match=r"slow\.mp4: the decoder hung"):
+    with pytest.raises(DecodeError, match=r"slow\.mp4: the decoder timed out"):
         next(found)
     assert list(with_timeout(lambda: "ab", 5, "x")) == ["a", "b"]
     release.set()
-    assert list(with_timeout(lambda: "cd", 5, "x")) == ["c", "d"], "not what the slow one made late"
+    assert list(with_timeout(lambda: "cd", 5, "x")) == ["c", "d"], "no late result of the slow call"
 
 
 @pytest.mark.parametrize("end", ["finished", "failed", "left"])
-def test_threads_are_used_again_however_their_last_use_ended(end):
+def test_threads_are_reused_however_their_last_use_ended(end):
     def items():
         yield 1
         if end == "failed":
@@ -93,7 +95,7 @@ def test_an_interrupted_call_does_not_answer_the_next_one(monkeypatch):
     if helper is None:
         list(with_timeout(lambda: "ab", 5, "x"))
         helper = decode_limits._idle[-1]
-    monkeypatch.setattr(helper, "_made", Interrupted())
+    monkeypatch.setattr(helper, "_results", Interrupted())
     with pytest.raises(KeyboardInterrupt):
         next(found)
     release.set()

@@ -1,4 +1,4 @@
-"""Frames and times by packets alone; files that are no videos."""
+"""Frames and times of videos, and files that are not videos."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.helpers.videos import (
 )
 
 
-def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):
+def test_metadata_in_another_encoding_are_ignored(ffpp, tmp_path):
     clip = find_clips(ffpp, categories=["Youtube"])[0]
     path = tmp_path / "comment.mp4"
     remux(clip.path, path, comment="commentary")
@@ -24,7 +24,7 @@ def test_a_comment_in_another_encoding_does_not_matter(ffpp, tmp_path):
     assert demux.read_video(path).n_frames == demux.read_video(clip.path).n_frames
 
 
-def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
+def test_the_error_on_an_unknown_codec_names_the_file(tmp_path):
     path = write(tmp_path / "odd.mp4", drawn(3))
     path.write_bytes(path.read_bytes().replace(b"avc1", b"qqqq"))
     with pytest.raises(DecodeError, match=r"odd\.mp4"):
@@ -32,7 +32,7 @@ def test_a_codec_nobody_knows_is_an_error_that_names_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "missing", "folder", "audio"])
-def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
+def test_the_error_on_a_file_that_is_not_a_video_names_it(tmp_path, kind):
     path = tmp_path / "bad clip é.mp4"
     if kind == "text":
         path.write_text("this is not a video")
@@ -47,7 +47,7 @@ def test_what_is_no_video_is_an_error_that_names_the_file(tmp_path, kind):
 
 
 @pytest.mark.parametrize("container", ["matroska", "mpegts"])
-def test_a_video_has_one_hash_in_every_container(ffpp, tmp_path, container):
+def test_the_hash_of_a_video_does_not_depend_on_the_container(ffpp, tmp_path, container):
     path = find_clips(ffpp, ["Youtube"])[0].path
     written_again(path, tmp_path / "copy", container=container)
     assert demux.read_video(tmp_path / "copy").sha256 == demux.read_video(path).sha256

@@ -1,4 +1,4 @@
-"""Healthy videos of every kind: as many frames as a full decode gives, and the same ones."""
+"""Intact videos of every kind have the same frames as in a full decode."""
 
 import struct
 import time
@@ -42,7 +42,7 @@ CODECS = {
     "AV1": {"codec": "libsvtav1", "preset": "12"},
     "MJPEG": {"codec": "mjpeg", "pixels": "yuvj420p"},
 }
-# A picture of MPEG-4 that says only that the one before is shown again (vop_coded is 0).
+# An MPEG-4 picture that only repeats the previous one (vop_coded is 0).
 REPEAT = b"\x00\x00\x01\xb6\x50\x4f"
 
 
@@ -58,12 +58,12 @@ class Part:
 
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory):
-    """Matroska files by codec, made when they are first asked for, and their packets."""
-    folder, made = tmp_path_factory.mktemp("encoded"), {}
+    """Function from a codec to a Matroska file, encoded on first use, and its packets."""
+    folder, encoded = tmp_path_factory.mktemp("encoded"), {}
 
     def source(name):
-        if name not in made:
-            path = folder / f"{len(made)}.{'ts' if 'codes' in name else 'mkv'}"
+        if name not in encoded:
+            path = folder / f"{len(encoded)}.{'ts' if 'codes' in name else 'mkv'}"
             write(path, drawn(FRAMES, 64, 48), **CODECS[name])
             with av.open(str(path)) as file:
                 read = [p for p in file.demux(video=0) if p.size]
@@ -75,14 +75,14 @@ def encoded(tmp_path_factory):
                 for p, pts, dts in zip(read, times, sorted(times), strict=True)
             ]
             assert len(parts) == FRAMES
-            made[name] = path, parts
-        return made[name]
+            encoded[name] = path, parts
+        return encoded[name]
 
     return source
 
 
 def muxed(source, target, parts, **options):
-    """Packets in a new file."""
+    """Write packets to a new file."""
     with av.open(str(source)) as template, av.open(str(target), "w", options=options) as file:
         stream = file.add_stream_from_template(template.streams.video[0])
         for part in parts:
@@ -103,9 +103,9 @@ def late(parts):
 
 
 def late_at_zero(parts):
-    """The same, the first key packet shown at 0 and those that lead it before."""
-    rest = late(parts)
-    return [replace(p, pts=p.pts - rest[0].pts, dts=p.dts - rest[0].pts) for p in rest]
+    """From the second key packet on, shown at 0; its leading packets have negative times."""
+    cut = late(parts)
+    return [replace(p, pts=p.pts - cut[0].pts, dts=p.dts - cut[0].pts) for p in cut]
 
 
 def mid_gop(parts):
@@ -113,12 +113,12 @@ def mid_gop(parts):
 
 
 def earlier(parts):
-    """Half a second of it lies before zero."""
+    """The first half second has negative times."""
     return [replace(part, pts=part.pts - 500, dts=part.dts - 500) for part in parts]
 
 
 def slower(parts):
-    """Every frame behind the tenth is shown three times as long."""
+    """Every frame after the tenth is shown three times as long."""
     return [
         replace(p, pts=p.pts + 2 * max(p.pts - 400, 0), dts=p.dts + 2 * max(p.dts - 400, 0))
         for p in parts
@@ -134,35 +134,35 @@ def hidden(parts):
 
 
 def packed(parts):
-    """As DivX does: a B picture in the packet of the P picture before it, then nothing new."""
+    """Pack a B picture into the packet of the P picture before it, as DivX does, then a repeat."""
     first = replace(parts[0], data=b"\0\0\x01\xb2DivX503b1393p" + parts[0].data)
-    made = [first, *parts[1:]]
-    for i, (part, behind) in enumerate(pairwise(parts)):
-        if behind.pts < part.pts:
-            made[i] = replace(part, data=part.data + behind.data)
-            made[i + 1] = replace(behind, data=REPEAT)
-    return made
+    packets = [first, *parts[1:]]
+    for i, (part, following) in enumerate(pairwise(parts)):
+        if following.pts < part.pts:
+            packets[i] = replace(part, data=part.data + following.data)
+            packets[i + 1] = replace(following, data=REPEAT)
+    return packets
 
 
 def repeating(parts):
-    """A frame is shown for longer by a packet of its own, behind a B picture."""
-    more = [replace(p, pts=p.pts + MS, dts=p.dts + MS) for p in parts[13:]]
+    """A packet after a B picture repeats a frame, which is shown longer."""
+    remaining = [replace(p, pts=p.pts + MS, dts=p.dts + MS) for p in parts[13:]]
     last = parts[12]
-    return [*parts[:13], Part(last.dts + MS, last.dts + MS, False, REPEAT), *more]
+    return [*parts[:13], Part(last.dts + MS, last.dts + MS, False, REPEAT), *remaining]
 
 
 def joined(parts):
-    """Twice in one file; the second time starts before the first has ended."""
+    """The video twice in one file; the second copy starts before the first ends."""
     return [*parts, *(replace(p, pts=1541 + p.pts // 4, dts=1541 + p.dts // 4) for p in parts)]
 
 
 def timed_by_decoding(parts):
-    """What comes of copying frames out of an AVI file."""
+    """Decoding times as presentation times, as after copying packets from an AVI file."""
     return [replace(part, pts=part.dts) for part in parts]
 
 
 def patched(name, offset, value):
-    """Writes a number into an MP4 box, `offset` bytes behind its name."""
+    """Function that writes a number into an MP4 box, `offset` bytes after its name."""
 
     def patch(data):
         at = data.index(name) + 4 + offset
@@ -172,18 +172,18 @@ def patched(name, offset, value):
 
 
 def edited(*entries):
-    """Makes an MP4 file's edit list show these pieces: (how long, from where) in frames."""
+    """Function that sets an MP4 file's edit list to pieces (length, start) in frames."""
 
     def patch(data):
         at, size = data.index(b"elst") - 4, struct.unpack(">I", data[data.index(b"elst") - 4 :][:4])
         (ticks,) = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])
-        (first,) = struct.unpack(">i", data[at + 20 :][:4])  # where the whole starts
+        (first,) = struct.unpack(">i", data[at + 20 :][:4])  # start of the whole video
         rows = [(n * MS, s if s < 0 else first + s * MS * ticks // 1000) for n, s in entries]
         body = struct.pack(">4sII", b"elst", 0, len(rows))
         body += b"".join(struct.pack(">IiI", length, start, 1 << 16) for length, start in rows)
         new = struct.pack(">I", 4 + len(body)) + body
         data = bytearray(data[:at] + new + data[at + size[0] :])
-        for box in (b"moov", b"trak", b"edts"):  # moov is the last: no offset into mdat moves
+        for box in (b"moov", b"trak", b"edts"):  # moov is last, so that no offset into mdat changes
             place = data.index(box) - 4
             length = struct.unpack(">I", data[place : place + 4])[0] + len(new) - size[0]
             data[place : place + 4] = struct.pack(">I", length)
@@ -194,8 +194,8 @@ def edited(*entries):
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
 BEFORE_ZERO = {"avoid_negative_ts": "disabled"}
-# codec, file, which packets, options of the container, what is done to its bytes, frames shown
-HEALTHY = {
+# codec, file, selection of packets, container options, patch of the bytes, displayed frames
+INTACT = {
     "MP4, its end left out": ("H.264", "a.mp4", whole, {}, edited((15, 0)), 15),
     "MP4, its start left out": ("H.264", "a.mp4", whole, {}, edited((99, 13)), 27),
     "MP4, trimmed": ("H.264", "a.mp4", whole, {}, edited((20, 13)), 20),
@@ -263,12 +263,12 @@ def opencv(path):
     return images
 
 
-@pytest.mark.parametrize("kind", HEALTHY)
+@pytest.mark.parametrize("kind", INTACT)
 def test_frames_are_those_of_a_full_decode(encoded, tmp_path, kind):
-    codec, name, choose, options, patch, expected = HEALTHY[kind]
+    codec, name, choose, options, patch, expected = INTACT[kind]
     source, parts = encoded(codec)
     path = tmp_path / name
-    if codec == "AV1":  # cannot be written but by its encoder
+    if codec == "AV1":  # its packets cannot be written again
         write(path, drawn(FRAMES, 64, 48), **CODECS[codec])
     else:
         muxed(source, path, choose(parts), **options)
@@ -288,7 +288,9 @@ def test_frames_are_those_of_a_full_decode(encoded, tmp_path, kind):
         np.testing.assert_array_equal(opencv(path), reference)
 
 
-def test_the_fast_way_decodes_nothing_to_count(encoded, tmp_path, monkeypatch):
+def test_frames_are_counted_without_decoding_if_timestamps_are_reliable(
+    encoded, tmp_path, monkeypatch
+):
     monkeypatch.setattr(display_order, "by_decoding", None)
     for codec, name in (("H.264", "a.mp4"), ("H.264", "a.ts"), ("HEVC", "a.mp4")):
         source, parts = encoded(codec)
@@ -296,8 +298,8 @@ def test_the_fast_way_decodes_nothing_to_count(encoded, tmp_path, monkeypatch):
         assert demux.read_video(tmp_path / name).n_frames == FRAMES
 
 
-def test_times_are_those_of_the_container_or_of_the_decoder(encoded, tmp_path):
-    """In an AVI file a frame is shown when it comes out, in steps of the packets that go in."""
+def test_times_come_from_the_container_or_from_the_decoding_order(encoded, tmp_path):
+    """In an AVI file, a frame is shown when the decoder outputs it, in steps of the packets."""
     cases = {
         "trimmed.mp4": ("H.264", whole, edited((20, 13)), [i / 25 for i in range(20)]),
         "slower.mp4": (
@@ -325,7 +327,7 @@ def test_times_are_those_of_the_container_or_of_the_decoder(encoded, tmp_path):
         assert [video.time_s(i) for i in range(video.n_frames)] == pytest.approx(expected, abs=2e-3)
 
 
-# codec, file, which packets, options of the container, frames as far as it is known
+# codec, file, selection of packets, container options, expected number of frames
 CUT = {
     "MP4": ("H.264", "a.mp4", whole, {"movflags": "faststart"}, 40),
     "MP4, MPEG-4": ("MPEG-4", "a.mp4", whole, {"movflags": "faststart"}, 40),
@@ -337,7 +339,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("kind", CUT)
-def test_a_file_that_was_cut_off_is_called_so(encoded, tmp_path, kind):
+def test_a_truncated_file_is_detected(encoded, tmp_path, kind):
     codec, name, choose, options, expected = CUT[kind]
     source, parts = encoded(codec)
     path = tmp_path / name
@@ -347,10 +349,10 @@ def test_a_file_that_was_cut_off_is_called_so(encoded, tmp_path, kind):
         last = [packet.pos for packet in file.demux(video=0) if packet.size][25]
     path.write_bytes(path.read_bytes()[: last + 12])
     video = demux.read_video(path)
-    assert 20 <= len(video.shown) <= 26
+    assert 20 <= len(video.packet_of_frame) <= 26
     assert video.n_frames == expected
     kept = list(decode.frames(video, range(video.n_frames)))
-    assert len(kept) >= len(video.shown) - 4
+    assert len(kept) >= len(video.packet_of_frame) - 4
     for frame in kept:
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
@@ -367,7 +369,7 @@ def test_a_file_that_was_cut_off_is_called_so(encoded, tmp_path, kind):
         ("MPEG-4", "a.avi", 11),
     ],
 )
-def test_a_damaged_packet_shifts_no_frame(encoded, tmp_path, codec, name, lost):
+def test_a_damaged_packet_does_not_shift_other_frames(encoded, tmp_path, codec, name, lost):
     source, parts = encoded(codec)
     muxed(source, tmp_path / name, parts)
     reference = full_decode(tmp_path / name)
@@ -382,7 +384,7 @@ def test_a_damaged_packet_shifts_no_frame(encoded, tmp_path, codec, name, lost):
         np.testing.assert_array_equal(frame.picture.image, reference[frame.index])
 
 
-def test_nothing_that_can_be_decoded_is_an_error(encoded, tmp_path):
+def test_a_video_without_decodable_frames_is_an_error(encoded, tmp_path):
     source, parts = encoded("H.264")
     path = tmp_path / "a.mkv"
     muxed(source, path, parts[1:9])
@@ -390,18 +392,18 @@ def test_nothing_that_can_be_decoded_is_an_error(encoded, tmp_path):
         demux.read_video(path)
 
 
-def test_counting_may_take_long_as_long_as_it_goes_on(encoded, tmp_path, monkeypatch):
+def test_the_timeout_applies_to_single_frames_while_counting(encoded, tmp_path, monkeypatch):
     source, parts = encoded("MPEG-4")
     path = tmp_path / "a.avi"
     muxed(source, path, parts[:12])
-    feed = display_order.fed
+    feed = display_order.decoded_frames
 
     def slowly(*args):
         for came in feed(*args):
             time.sleep(0.06)
             yield came
 
-    monkeypatch.setattr(display_order, "fed", slowly)
+    monkeypatch.setattr(display_order, "decoded_frames", slowly)
     clip = Clip("Youtube", "c23", "a", path)
     video, frames = open_clip(clip, FramePlan(every=4), Limits(time_s=0.4))
     assert [frame.index for frame in frames] == [0, 4, 8]

@@ -1,4 +1,4 @@
-"""Images as files: what viewers show is read, whatever stands beside the pixels."""
+"""Reading of image files: pixels matter, ancillary data do not."""
 
 import io
 import struct
@@ -35,20 +35,20 @@ CHUNKS = {
     "profile": chunk(b"iCCP", b"k\0\0" + BOMB),
     "long text": chunk(b"tEXt", b"k\0" + b"a" * 10 * MEBIBYTE),
     "many texts": b"".join(chunk(b"tEXt", b"k\0" + b"a" * 100_000) for _ in range(700)),
-    "text of a wrong checksum": chunk(b"tEXt", b"k\0v", damaged=True),
+    "text with a wrong checksum": chunk(b"tEXt", b"k\0v", damaged=True),
     "keyword without an end": chunk(b"tEXt", b"k" * 300),
     "no keyword": chunk(b"tEXt", b""),
     "text that does not unpack": chunk(b"zTXt", b"k\0\0xx"),
-    "gamma of a wrong checksum": chunk(b"gAMA", b"\0\0\1\1", damaged=True),
+    "gamma with a wrong checksum": chunk(b"gAMA", b"\0\0\1\1", damaged=True),
     "size too short": chunk(b"pHYs", b"x"),
     "background too short": chunk(b"bKGD", b""),
     "animation too short": chunk(b"acTL", b""),
-    "somebody's own": chunk(b"prVt", bytes(20 * MEBIBYTE)),
+    "private chunk": chunk(b"prVt", bytes(20 * MEBIBYTE)),
 }
 
 
 @pytest.mark.parametrize("extra", CHUNKS.values(), ids=CHUNKS)
-def test_what_a_png_has_besides_its_pixels_stands_in_nobodys_way(extra, tmp_path):
+def test_ancillary_chunks_of_a_png_do_not_prevent_reading_it(extra, tmp_path):
     path = tmp_path / "p.png"
     for data in (png(before=extra), png(after=extra)):
         path.write_bytes(data)
@@ -62,7 +62,7 @@ def test_what_a_png_has_besides_its_pixels_stands_in_nobodys_way(extra, tmp_path
         assert peak < 2 * len(data) + MEBIBYTE  # nothing was unpacked
 
 
-def test_damaged_pixels_are_damaged_still(tmp_path):
+def test_damaged_pixels_are_still_detected(tmp_path):
     data = bytearray(png())
     data[100] ^= 1
     (tmp_path / "p.png").write_bytes(data)
@@ -81,7 +81,7 @@ def with_extra(kind, data):
 
 def turned():
     exif = Image.Exif()
-    exif[0x112] = 6  # to be shown turned by a quarter
+    exif[0x112] = 6  # to be displayed rotated by 90 degrees
     return saved(Image.fromarray(PIXELS), exif=exif)
 
 
@@ -99,7 +99,7 @@ HEALTHY = {
 
 
 @pytest.mark.parametrize("data", HEALTHY.values(), ids=HEALTHY)
-def test_the_pixels_of_healthy_files_are_as_they_were(data):
+def test_the_pixels_of_intact_files_are_unchanged(data):
     whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(decoded(data), whole)
     assert strip_png_metadata(png()) == png()

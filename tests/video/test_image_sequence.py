@@ -1,3 +1,5 @@
+"""Clips stored as numbered images."""
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from tests.helpers.worlds import SETTINGS
 
 
 def written(clip, folder, indices=None):
-    """A clip's frames as FF++'s own script writes them."""
+    """Write the frames of a clip as FF++'s own script does."""
     folder.mkdir(parents=True)
     video = demux.read_video(clip.path)
     wanted = range(video.n_frames) if indices is None else indices
@@ -19,8 +21,8 @@ def written(clip, folder, indices=None):
     return folder
 
 
-def test_a_folder_of_frames_gives_what_its_video_gives(ffpp, tmp_path):
-    """Of a clip that was written out whole, every crop has the same bytes."""
+def test_a_folder_of_frames_gives_the_same_crops_as_its_video(ffpp, tmp_path):
+    """If all frames of a clip are written, every crop has the same bytes."""
     root = tmp_path / "images"
     for category, place in (
         ("Youtube", "original_sequences/youtube"),
@@ -37,10 +39,10 @@ def test_a_folder_of_frames_gives_what_its_video_gives(ffpp, tmp_path):
     assert dict(zip(as_images.faces["face_id"], as_images.faces["sha256"], strict=True)) == dict(
         zip(as_videos.faces["face_id"], as_videos.faces["sha256"], strict=True)
     )
-    assert as_images.frames["time_s"].isna().all()  # nothing tells when a frame was shown
+    assert as_images.frames["time_s"].isna().all()  # frame times are unknown
 
 
-def test_a_files_number_is_its_frames_index(ffpp, tmp_path):
+def test_the_number_in_a_file_name_is_the_frame_index(ffpp, tmp_path):
     clip = find_clips(ffpp, ["Youtube"])[0]
     folder = written(clip, tmp_path / "000", [0, 10, 20])
     (folder / "0030.png").write_bytes(b"no image")
@@ -58,14 +60,14 @@ def test_a_folder_without_frames_is_an_error(tmp_path):
         image_sequence.read_sequence(tmp_path)
 
 
-def test_a_number_beyond_reason_is_refused_before_rows_are_made_for_it(tmp_path):
+def test_an_unreasonably_large_frame_number_is_an_error(tmp_path):
     for name in ("0000.png", "20260131120000.png"):
         (tmp_path / name).touch()
     with pytest.raises(DecodeError, match=r"20260131120000\.png: .* below 1,000,000"):
         image_sequence.read_sequence(tmp_path)
 
 
-def test_frames_that_are_not_there_are_rows_that_say_so(ffpp, tmp_path):
+def test_missing_frames_get_ledger_rows_with_an_error(ffpp, tmp_path):
     clip = find_clips(ffpp, ["Youtube"])[0]
     folder = tmp_path / "original_sequences/youtube/c23/images/000"
     written(clip, folder, [0, 20])

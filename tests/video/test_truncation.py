@@ -1,4 +1,4 @@
-"""Whether a video file was cut off, by its container's structure."""
+"""Detection of truncated video files."""
 
 import pytest
 
@@ -11,7 +11,7 @@ FRAMES = 40
 
 
 def missing(path):
-    """How many frames are missing by what the file declares, and how many packets it holds."""
+    """The number of missing frames, and the number of packets in the file."""
     with open_container(path, MAX_FRAME_PIXELS) as container:
         stream = video_stream(container, path, MAX_FRAME_PIXELS)
         dts = [packet.dts for packet in container.demux(stream) if packet.size]
@@ -24,25 +24,25 @@ def written(path):
 
 
 def cut(path):
-    """The first two thirds of a file."""
+    """Keep only the first two thirds of a file."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
     return path
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
-def test_nothing_is_missing_of_a_whole_file(tmp_path, name):
+def test_no_frame_is_missing_in_a_complete_file(tmp_path, name):
     assert missing(written(tmp_path / name)) == (0, FRAMES)
 
 
-def test_mp4s_index_tells_how_many_frames_were_cut_off(tmp_path):
+def test_the_index_of_mp4_gives_the_number_of_missing_frames(tmp_path):
     remux(written(tmp_path / "a.mp4"), tmp_path / "faststart.mp4", movflags="faststart")
-    lost, there = missing(cut(tmp_path / "faststart.mp4"))
-    assert lost > 5
-    assert lost + there == FRAMES
+    n_missing, n_packets = missing(cut(tmp_path / "faststart.mp4"))
+    assert n_missing > 5
+    assert n_missing + n_packets == FRAMES
 
 
-def test_avi_tells_that_frames_were_cut_off_and_matroska_does_not(tmp_path):
-    lost, there = missing(cut(written(tmp_path / "a.avi")))
-    assert 1 <= lost <= FRAMES - there
+def test_missing_frames_are_detected_in_avi_but_not_in_matroska(tmp_path):
+    n_missing, n_packets = missing(cut(written(tmp_path / "a.avi")))
+    assert 1 <= n_missing <= FRAMES - n_packets
     assert missing(cut(written(tmp_path / "a.mkv")))[0] == 0
