@@ -1,4 +1,4 @@
-# Everything runs from .venv, which any target builds first from requirements.lock.
+# Everything runs from .venv, which every target first builds from requirements.lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,10 +9,10 @@ PROSE := .ci .github *.cff *.md *.toml *.yml Makefile benchmarks classify data_m
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow coverage lint hooks types docs build clean
 
-help:  ## list what can be made
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: .venv/installed  ## set everything up in .venv
+install: .venv/installed  ## create .venv with the package and its locked dependencies
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
@@ -21,7 +21,7 @@ install: .venv/installed  ## set everything up in .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install  ## draw a small world, extract, split, audit, train and report on it: two minutes
+demo: install  ## run the complete workflow on small drawn data, in about two minutes
 	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
 	$(BIN)/ffpp-demo --out $(DEMO)
 	$(BIN)/ffpp-extract $(DEMO)/FaceForensics++ --every 5 --out $(DEMO)/dataset
@@ -36,10 +36,10 @@ demo: install  ## draw a small world, extract, split, audit, train and report on
 test: install  ## run the test suite
 	$(BIN)/python -m pytest $(TWO)
 
-test-slow: install  ## run what takes long: full-size networks, the whole way on a drawn world
+test-slow: install  ## run the slow tests: full-size networks, complete workflows, packaging, docs
 	$(BIN)/python -m pytest $(TWO) -m slow
 
-coverage: install  ## run the test suite and measure the lines it reaches, subprocesses included
+coverage: install  ## run the test suite and measure line coverage, subprocesses included
 	$(BIN)/python -m pytest $(TWO) --cov --cov-report=term
 
 lint: install  ## check style, formatting and spelling
@@ -60,6 +60,6 @@ build: install  ## build wheel and sdist into dist/
 	rm -rf dist
 	$(BIN)/hatchling build
 
-clean:  ## delete what was built, the demo included
+clean:  ## delete everything that was built, including the demo
 	@if [ -e $(DEMO)/DRAWN.txt ]; then rm -rf $(DEMO); fi
 	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -1,4 +1,4 @@
-"""Print the section of CHANGELOG.md that belongs to a tag, as the text of its release."""
+"""Print the section of CHANGELOG.md for a tag, as the text of its release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def release_notes(tag: str, changelog: str, version: str) -> str:
-    """The changelog's section for a tag.
+    """Return the section of the changelog for a tag.
 
     Args:
         tag: "v" and a version, such as "v0.1.0".

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import ffpp_tools  # limits what OpenCV decodes, which has to be set before OpenCV is loaded
+import ffpp_tools  # sets OpenCV's decoding limits, which must happen before cv2 is imported
 
 if TYPE_CHECKING:
     from classify.api import compare, evaluate, evaluate_predictions, predict, resume, train
@@ -39,7 +39,7 @@ _MODULES = {
     "TrainSettings": "training.settings",
 }
 
-if not TYPE_CHECKING:  # type checkers would take it for a module of any attributes
+if not TYPE_CHECKING:  # with `__getattr__`, type checkers would accept any attribute
 
     def __getattr__(name: str) -> Any:
         """Import an exported name when it is first used (PEP 562)."""

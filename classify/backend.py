@@ -1,6 +1,6 @@
-"""What depends on the Keras backend and the device.
+"""Code that depends on the Keras backend or the device.
 
-Here alone are backends told apart; everything else of `classify` is `keras` and `keras.ops`.
+This module alone distinguishes backends; the rest of `classify` uses only `keras` and `keras.ops`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from classify.errors import ClassifyError
 from ffpp_tools.doctor.machine import BACKENDS, chosen_backend
 
-LEAST_PROBABILITY = 1e-7  # what single precision tells from nothing
+LEAST_PROBABILITY = 1e-7  # lower limit of probabilities in a float32 log loss
 
 
 def require_backend() -> None:
-    """Refuse a backend that is not there, before Keras does with a traceback.
+    """Check that the chosen backend is installed, before Keras fails with a traceback.
 
     Raises:
-        ClassifyError: KERAS_BACKEND, or keras.json, names none that is installed.
+        ClassifyError: the backend that KERAS_BACKEND or keras.json names is not installed.
     """
     chosen = chosen_backend()
     installed = [name for name in BACKENDS if find_spec(name)]
@@ -36,11 +36,11 @@ def require_backend() -> None:
 
 
 def devices() -> list[str]:
-    """What the backend computes on, such as ["cpu:0"] or ["gpu:0", "gpu:1"]."""
+    """Return the devices of the backend, such as ["cpu:0"] or ["gpu:0", "gpu:1"]."""
     import keras
 
     backend = keras.backend.backend()
-    if backend == "torch":  # keras.distribution does not know it
+    if backend == "torch":  # not supported by keras.distribution
         import torch
 
         return [f"gpu:{i}" for i in range(torch.cuda.device_count())] or ["cpu:0"]
@@ -48,14 +48,14 @@ def devices() -> list[str]:
 
 
 def on_gpu() -> bool:
-    """Whether the backend computes on a GPU."""
+    """Return whether the backend computes on a GPU."""
     return any("gpu" in device.lower() or "cuda" in device.lower() for device in devices())
 
 
 def replicas() -> int:
-    """How many devices of this machine share a batch: all of them, where the backend can.
+    """Return how many devices of this machine share a batch: all, if the backend supports it.
 
-    CUDA_VISIBLE_DEVICES chooses among GPUs. PyTorch's networks stay on one.
+    CUDA_VISIBLE_DEVICES selects the GPUs. With PyTorch, a network stays on one device.
     """
     import keras
 
@@ -64,7 +64,7 @@ def replicas() -> int:
 
 @contextmanager
 def data_parallel() -> Iterator[None]:
-    """Models made in this block compute on every device, each with its part of a batch."""
+    """Replicate the models built in this block on all devices, each with a share of the batch."""
     import keras
 
     if replicas() == 1:
@@ -72,7 +72,7 @@ def data_parallel() -> Iterator[None]:
     elif keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Keras says "gpu:0", TensorFlow "GPU:0".
+        # Keras writes "gpu:0", TensorFlow "GPU:0".
         with tf.distribute.MirroredStrategy([name.upper() for name in devices()]).scope():
             yield
     else:
@@ -86,7 +86,7 @@ def data_parallel() -> Iterator[None]:
 
 @contextmanager
 def dtype_policy(mixed_precision: bool) -> Iterator[None]:
-    """Layers made in this block compute in half precision, where that is asked for."""
+    """Build the layers in this block with mixed precision, if requested."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -99,10 +99,10 @@ def dtype_policy(mixed_precision: bool) -> Iterator[None]:
 
 
 def jit_compile(jit: str = "auto") -> bool | str:
-    """What to give a model's `jit_compile` on this machine.
+    """Return the value of a model's `jit_compile` on this machine.
 
     "auto" follows measurements (docs/training.md): XLA makes TensorFlow eight times slower on a
-    CPU, JAX is not usable without, PyTorch's compiler is left to who asks for it.
+    CPU, JAX is unusable without it, and PyTorch's compiler is used only on request.
     """
     import keras
 
@@ -112,10 +112,10 @@ def jit_compile(jit: str = "auto") -> bool | str:
 
 
 def warps_on_device() -> bool:
-    """Whether augmentation warps batches where the network computes, rather than on the host.
+    """Return whether augmentation warps batches on the network's device rather than on the host.
 
-    Not under TensorFlow: its input pipeline takes arrays of the host, so that a batch would cross
-    the bus three times.
+    False for TensorFlow: its input pipeline takes host arrays, so that a batch would cross the bus
+    three times.
     """
     import keras
 
@@ -123,14 +123,14 @@ def warps_on_device() -> bool:
 
 
 def gradient(function: Callable[[Any], Any], values: Any) -> Any:
-    """The slope of a function, which returns one number, by each of its values.
+    """Return the gradient of a scalar function with respect to its input.
 
     Args:
-        function: from a tensor of the backend to a scalar of it.
-        values: where.
+        function: maps a tensor of the backend to a scalar tensor.
+        values: the input at which the gradient is taken.
 
     Returns:
-        A tensor like `values`.
+        A tensor of the shape of `values`.
     """
     import keras
 
@@ -140,8 +140,8 @@ def gradient(function: Callable[[Any], Any], values: Any) -> Any:
 
         with tf.GradientTape() as tape:
             tape.watch(values)
-            found = function(values)
-        return tape.gradient(found, values)
+            result = function(values)
+        return tape.gradient(result, values)
     if backend == "jax":
         import jax
 
@@ -153,14 +153,14 @@ def gradient(function: Callable[[Any], Any], values: Any) -> Any:
 
 
 def file_errors() -> Any:
-    """What TensorFlow raises where it cannot write a file: no OSError."""
+    """Return the exception of TensorFlow for a file it cannot write, which is not an OSError."""
     import tensorflow as tf
 
     return tf.errors.OpError
 
 
 def saved_model(path: Path) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """What TensorFlow itself, without Keras, makes of a SavedModel."""
+    """Return the prediction function of a SavedModel, loaded by TensorFlow without Keras."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))

@@ -1,8 +1,8 @@
-"""What can go wrong, told to the person who can put it right."""
+"""Exceptions of the package. Messages name the file and the fix."""
 
 
 class ClassifyError(Exception):
-    """Base of every error of this package: what happened, in which file, what to do."""
+    """Base of all errors of this package."""
 
 
 class PackError(ClassifyError):
@@ -10,24 +10,24 @@ class PackError(ClassifyError):
 
 
 class ModelError(ClassifyError):
-    """No such architecture, or weights that cannot be had or do not fit."""
+    """Unknown architecture, or weights that are unavailable or do not fit."""
 
 
 class DownloadError(ModelError):
-    """Pretrained weights that only a network would bring."""
+    """Pretrained weights that are not on this machine and cannot be downloaded."""
 
 
 class RunError(ClassifyError):
-    """A run folder that is missing, incomplete, in the way, or out of step with its manifest."""
+    """A run folder that is missing, incomplete, occupied, or inconsistent with its manifest."""
 
 
 class LossError(ClassifyError):
-    """A training whose loss is not finite: a matter of its settings, not of its data."""
+    """A training run whose loss is not finite because of its settings, not its data."""
 
 
 class RunEndedError(RunError):
-    """Nothing is left to train in a run folder."""
+    """A run that has nothing left to train."""
 
 
 class ChangedError(RunError):
-    """A file of a run is not what was written, and what it said cannot be made anew."""
+    """A file of a run that was modified and cannot be recomputed."""

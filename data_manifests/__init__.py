@@ -1,4 +1,4 @@
-"""The label spaces: which categories there are, what they are, which classes they form."""
+"""Label spaces ("modes"): the categories, their labels, and the classes they form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Mode:
-    """A label space: classes in index order, each with the categories it is made of."""
+    """A label space: classes in index order, each with its categories."""
 
     name: str
     classes: dict[str, tuple[str, ...]]
@@ -18,19 +18,19 @@ class Mode:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Every category of the mode."""
-        return tuple(category for parts in self.classes.values() for category in parts)
+        """All categories of the mode."""
+        return tuple(c for categories in self.classes.values() for c in categories)
 
 
 @cache
 def labels() -> dict[str, str]:
-    """Category → "real" or "fake", for every category the project knows by name."""
+    """Return category → "real" or "fake", for the categories listed in classes.toml."""
     return dict(_classes()["labels"])
 
 
 @cache
 def modes() -> dict[str, Mode]:
-    """The label spaces by name: multiclass, videos, binary."""
+    """Return the label spaces by name: multiclass, videos, binary."""
     return {
         name: Mode(
             name=name,

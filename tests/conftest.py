@@ -1,4 +1,4 @@
-"""What the tests share: a small drawn world, its dataset, and the way to real data."""
+"""Shared fixtures: small drawn demo data, crops extracted from it, and the real data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.helpers.worlds import PEOPLE, SETTINGS
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight drawn people with clips of about 1.5 s, fakes, masks and stills."""
+    """The demo data: eight drawn people with clips of about 1.5 s, fakes, masks and stills."""
     return draw_world(tmp_path_factory.mktemp("world"), PEOPLE, seconds=1.5, workers=2)
 
 
@@ -37,18 +37,18 @@ def ffpp(world: Path) -> Path:
 
 @pytest.fixture
 def few(ffpp: Path) -> list[Family]:
-    """Families of two clips each of Youtube and FaceSwap."""
+    """The families of two Youtube and two FaceSwap clips."""
     return families(ffpp, find_clips(ffpp, categories=["Youtube", "FaceSwap"], limit=2))
 
 
 @pytest.fixture(scope="session")
 def dataset(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn world's crops: every 10th frame, and all stills."""
+    """Crops of the demo data: every 10th frame of each clip, and all stills."""
     folder = tmp_path_factory.mktemp("made") / "dataset"
-    root, two = world / "FaceForensics++", Workers(2)
-    extract_dataset(families(root, find_clips(root)), folder, SETTINGS, two)
+    root, workers = world / "FaceForensics++", Workers(2)
+    extract_dataset(families(root, find_clips(root)), folder, SETTINGS, workers)
     for category in ("CelebA", "CelebA-HQ"):
-        extract_still_dataset(find_stills(world / category, category), folder, workers=two)
+        extract_still_dataset(find_stills(world / category, category), folder, workers=workers)
     return folder
 
 
@@ -60,7 +60,7 @@ def videos_manifest(dataset: Path) -> Manifest:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with real FF++ clips, named by FFPP_TEST_DATA, else ../shared."""
+    """The folder with real FF++ clips: FFPP_TEST_DATA if set, else ../shared."""
     folder = Path(os.environ.get("FFPP_TEST_DATA", "../shared"))
     if not (folder / "data/FaceForensics++").is_dir():
         pytest.skip(f"no real data at {folder} (set FFPP_TEST_DATA)")
@@ -69,7 +69,7 @@ def real_data() -> Path:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports with empty pictures: to draw them is most of the work, and not what is looked at."""
+    """Replace the figures of reports by empty images: drawing them takes most of the time."""
     monkeypatch.setattr("classify.training.curves.image", lambda figure, kind: b"<svg></svg>")
 
 
@@ -77,12 +77,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[object, str, str]]:
-    """Runs a command of ours in this process; returns its status and what it printed where."""
+    """Runs one of our commands in this process; returns (exit status, stdout, stderr)."""
     scripts = {entry.name: entry for entry in entry_points(group="console_scripts")}
 
     def run(name: str, *args: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
-        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # which a command sets for good
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # commands change it
         monkeypatch.setattr("ffpp_tools.console._json_output.requested", False)
         monkeypatch.setattr("ffpp_tools.console.log.folder", None)
         monkeypatch.setattr("ffpp_tools.console.log._buffer", "")
@@ -101,7 +101,7 @@ def typed(
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs an installed command in an empty folder; returns what it printed and its status."""
+    """Runs an installed command in `tmp_path`; returns its exit status and output."""
 
     def run(name: str, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
         script = Path(sys.executable).parent / name
@@ -119,7 +119,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def copy(ffpp: Path, tmp_path: Path) -> Path:
-    """A copy of the drawn originals and Deepfakes, which are given one fault of each kind."""
+    """A copy of the drawn originals and Deepfakes, with one fault of each kind."""
     root = tmp_path / "FaceForensics++"
     for category in ("original_sequences/youtube", "manipulated_sequences/Deepfakes"):
         shutil.copytree(ffpp / category, root / category)
@@ -135,5 +135,5 @@ def copy(ffpp: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clip(ffpp: Path) -> Path:
-    """A drawn original, as a video file."""
+    """The video file of a drawn original."""
     return find_clips(ffpp, categories=["Youtube"])[0].path

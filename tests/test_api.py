@@ -1,4 +1,4 @@
-"""What `import ffpp_tools, classify` offers: names, types, and examples that run."""
+"""The public API of `ffpp_tools` and `classify`: names, signatures and runnable examples."""
 
 import doctest
 import inspect
@@ -33,7 +33,7 @@ def test_every_exported_name_exists_and_is_documented(package):
         package.nothing  # noqa: B018
 
 
-def test_every_function_is_exported_and_takes_settings_by_keyword():
+def test_every_function_is_exported_and_has_at_most_three_positional_parameters():
     for api, name in FUNCTIONS:
         package = ffpp_tools if api is ffpp_api else classify
         assert getattr(package, name) is getattr(api, name)
@@ -46,7 +46,7 @@ def test_every_function_is_exported_and_takes_settings_by_keyword():
         assert ">>>" in getattr(api, name).__doc__, name
 
 
-def test_importing_the_packages_loads_nothing_heavy():
+def test_importing_the_packages_loads_no_heavy_dependency():
     code = "import sys, ffpp_tools, classify; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"numpy", "pandas", "cv2", "dlib", "keras", "tensorflow", "av", "joblib", "typer"}
@@ -60,7 +60,7 @@ def test_the_version_is_that_of_the_installed_distribution():
 
 
 @pytest.mark.slow
-def test_the_examples_of_all_functions_run_in_order(world, tmp_path, monkeypatch):
+def test_the_docstring_examples_of_all_functions_run_in_order(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "quiet", True)
     (tmp_path / "data").symlink_to(world)

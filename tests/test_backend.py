@@ -1,4 +1,4 @@
-"""The one module that knows the Keras backend."""
+"""The only module that depends on the Keras backend."""
 
 import re
 from pathlib import Path
@@ -19,9 +19,9 @@ def test_xla_stays_off_for_tensorflow_on_a_cpu():
     assert jit_compile() is False
 
 
-def test_nothing_in_classify_but_the_backend_module_imports_a_backend():
+def test_only_the_backend_module_of_classify_imports_a_backend():
     for path in Path(classify.__file__).parent.rglob("*.py"):
         text = path.read_text()
         for name in BACKENDS:
-            found = re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
-            assert path.name == "backend.py" or not found, path
+            match = re.search(rf"^\s*(import|from) {name}\b", text, re.MULTILINE)
+            assert path.name == "backend.py" or not match, path

@@ -18,8 +18,8 @@ joblib.Parallel(2, **parallel_options())(calls)
 
 
 @pytest.mark.parametrize("after_s", [0.0, pytest.param(2.5, marks=pytest.mark.slow)])
-def test_workers_of_a_killed_process_exit_at_once(after_s):
-    """Also if the process is killed before its workers are ready for tasks."""
+def test_workers_end_when_their_parent_is_killed(after_s):
+    """Also in their first second, when they may not be ready for tasks yet."""
     process = subprocess.Popen([sys.executable, "-c", SLEEP])
     deadline = time.monotonic() + 60
     workers = []

@@ -30,14 +30,14 @@ def report(made: Report) -> None:
     for a in made.shortcuts:
         alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
         print_line(f"  cheap properties alone: AUC {alone}, {a.question}")
-    for j in made.judgements:
+    for j in made.evaluations:
         _judgement(j)
         shares = j.in_paper_order.map(rounded)
         _print("confusion matrix, in percent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
             shares = (f"{percent(v)} % of {name}" for name, v in j.per_class["recall"].items())
             print_line(f"correct: {', '.join(shares)}")
-        _print("counts at the decision threshold", "actual ╲ predicted", j.detection)
+        _print("counts at the decision threshold", "actual ╲ predicted", j.binary_confusion)
         per_class = j.per_class.astype(object)
         for name in ("precision", "recall", "f1", "auc"):
             per_class[name] = j.per_class[name].map(number)
@@ -64,7 +64,7 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
             shown = (number(p.p_fake), between, percent(p.frames_above), p.frames)
             _row(table, v.path, p.person, p.verdict + note, *shown)
         if not v.people:
-            _row(table, v.path, "", v.status, "", "", "", f"0 of {v.looked}")
+            _row(table, v.path, "", v.status, "", "", "", f"0 of {v.frames_searched}")
     print_table(table)
 
 

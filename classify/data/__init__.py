@@ -1,1 +1,1 @@
-"""A manifest's crops as training batches."""
+"""Training batches from the crops of a manifest."""

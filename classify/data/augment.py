@@ -1,9 +1,9 @@
-"""Random changes of training images: everything geometric in one affine warp, then one for quality.
+"""Random augmentation of training images: quality degradations, then a single affine warp.
 
-A flip, zoom, shear, rotation and shift one after the other would blur an image four times; composed
-into one matrix they cost one interpolation. The warp runs on the host (OpenCV) or, for a whole
-batch, on the accelerator, always outside the compiled training step: TensorFlow has no XLA kernel
-for it.
+Applying flip, zoom, shear, rotation and shift one after the other would blur an image four times;
+composed into one matrix they cost one interpolation. The warp runs on the host (OpenCV) or, for a
+whole batch, on the accelerator, but always outside the compiled training step: TensorFlow has no
+XLA kernel for it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Images = npt.NDArray[np.uint8]  # (n, size, size, 3) RGB
 
 @dataclass(frozen=True)
 class Warp:
-    """Ranges as `keras.preprocessing.image.ImageDataGenerator` understands them."""
+    """Ranges of a random warp, as in `keras.preprocessing.image.ImageDataGenerator`."""
 
-    rotation: float = 0.0  # by an angle from [-rotation, rotation], in degrees
-    shift: float = 0.0  # along each axis, by a share of the side from [-shift, shift]
-    shear: float = 0.0  # by an angle from [-shear, shear], in degrees
-    zoom: float = 0.0  # each axis by its own factor from [1 - zoom, 1 + zoom]
-    flip: bool = False  # left to right, every second time
+    rotation: float = 0.0  # angle from [-rotation, rotation], in degrees
+    shift: float = 0.0  # along each axis, as a fraction of the side from [-shift, shift]
+    shear: float = 0.0  # angle from [-shear, shear], in degrees
+    zoom: float = 0.0  # independent factor per axis from [1 - zoom, 1 + zoom]
+    flip: bool = False  # left to right, with probability 0.5
 
     def matrices(self, rng: np.random.Generator, count: int, size: int) -> npt.NDArray[np.float64]:
-        """Random (count, 2, 3) maps from output to input pixels (x, y) of square images.
+        """Return random (count, 2, 3) maps from output to input pixels (x, y) of square images.
 
-        About the centre, in ImageDataGenerator's order: rotation · shift · shear · zoom, and the
-        flip of the result.
+        The maps are centred on the image and composed in ImageDataGenerator's order: rotation ·
+        shift · shear · zoom, followed by the flip.
         """
         angle, shear = (
             np.deg2rad(rng.uniform(-limit, limit, count)) for limit in (self.rotation, self.shear)
@@ -54,16 +54,16 @@ class Warp:
 
 @dataclass(frozen=True)
 class Degradation:
-    """What happens to pictures on their way: each of these with the same chance."""
+    """Random degradations typical of the web, each applied independently."""
 
-    chance: float = 0.3
-    downscale: float = 0.5  # to a side of at least this share, and back
-    blur: float = 1.5  # Gaussian, standard deviation of at most so many pixels
-    noise: float = 8.0  # Gaussian, standard deviation of at most so many grey levels
-    jpeg: int = 30  # compressed again at this quality or better, up to 95
+    chance: float = 0.3  # probability of each degradation
+    downscale: float = 0.5  # resize to at least this fraction of the side, and back
+    blur: float = 1.5  # Gaussian; maximum standard deviation in pixels
+    noise: float = 8.0  # Gaussian; maximum standard deviation in grey levels
+    jpeg: int = 30  # recompress at a quality from this value to 95
 
     def __call__(self, image: Images, rng: np.random.Generator) -> Images:
-        """A randomly degraded copy of one (size, size, 3) image; often the image itself."""
+        """Return a randomly degraded copy of one (size, size, 3) image, or the image itself."""
         downscaled, blurred, noisy, compressed = rng.random(4) < self.chance
         side = image.shape[0]
         if downscaled:
@@ -82,23 +82,24 @@ class Degradation:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a batch: quality first, then one warp."""
+    """Random augmentation of a batch: quality degradations first, then one warp."""
 
     warp: Warp | None = None
     quality: Degradation | None = None
 
     def __call__(self, images: Images, rng: np.random.Generator, on_device: bool = False) -> Any:
-        """A randomly changed copy of (n, size, size, 3) uint8 images.
+        """Return a randomly augmented copy of (n, size, size, 3) uint8 images.
 
-        One bilinear interpolation each; beyond the edge the nearest pixel is repeated.
+        The warp is one bilinear interpolation per image; pixels beyond the edge repeat the
+        nearest pixel of the image.
 
         Args:
             images: the batch.
-            rng: decides everything; the same state gives the same changes.
-            on_device: warp the whole batch where the backend computes, and leave it there.
+            rng: the only source of randomness; the same state gives the same result.
+            on_device: warp the whole batch on the backend's device and leave the result there.
 
         Returns:
-            uint8, an array on the host or a tensor of the backend.
+            uint8 images: an array on the host, or a tensor of the backend.
         """
         if self.quality is not None:
             images = np.stack([self.quality(image, rng) for image in images])
@@ -110,13 +111,13 @@ class Augmentation:
 
 PRESETS = {
     "none": Augmentation(),
-    # The paper's listing; its text says zoom 0.1 and shear 0.5.
+    # The paper's listing; its text gives zoom 0.1 and shear 0.5.
     "paper": Augmentation(Warp(zoom=0.2, shear=0.2, flip=True)),
     "paper-text": Augmentation(Warp(zoom=0.1, shear=0.5, flip=True)),
-    # The 29 backbones' of 2022.
+    # The study of 29 backbones (2022).
     "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
     "flip": Augmentation(Warp(flip=True)),
-    # For detectors that are to survive the way a video takes through the net.
+    # For detectors that must be robust to the resizing, blur, noise and compression of the web.
     "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Degradation()),
 }
 
@@ -138,7 +139,7 @@ def warp_on_host(images: Images, matrices: npt.NDArray[np.float64]) -> Images:
 
 
 def warp_on_device(images: Images, matrices: npt.NDArray[np.float64]) -> Any:
-    """The same for a whole batch, as one operation of the backend; returns its uint8 tensor."""
+    """Warp a batch as `warp_on_host` does, in one backend operation; returns a uint8 tensor."""
     import keras
 
     ops = keras.ops
@@ -155,5 +156,5 @@ def warp_on_device(images: Images, matrices: npt.NDArray[np.float64]) -> Any:
 
 
 def _matrices(rows: list[list[npt.NDArray[np.float64]]]) -> npt.NDArray[np.float64]:
-    """Entries of shape (n,) in rows → (n, 2, 2)."""
+    """Stack rows of entries of shape (n,) into (n, 2, 2) matrices."""
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

@@ -1,4 +1,4 @@
-"""What the network is shown: which crops, in which order, changed how, with which weight."""
+"""Batches of crops: their selection, order, augmentation and loss weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from classify.data.pack import Packed
 from classify.errors import ClassifyError
 
 IN_ORDER = "in order"
-AHEAD = 8  # batches that are made at a time, the one in use included
+AHEAD = 8  # batches prefetched at a time, including the one in use
 CLIP = ["class", "category", "compression", "clip"]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of packed crops, made ahead by threads.
+    """Batches of packed crops, prefetched by worker threads.
 
-    What batch k of epoch e holds follows from the seed alone, so that a training that was cut short
-    goes on exactly as it would have. Whoever trains sets `epoch`: Keras's own hooks and queues
-    also run when it only looks at the data, and carry batches from one epoch into the next.
+    The contents of batch k of epoch e depend on the seed alone, so that an interrupted training run
+    resumes exactly as if it had never stopped. The training loop sets `epoch`: Keras's own hooks
+    and queues also run when Keras only inspects the data, and carry batches into the next epoch.
     """
 
     def __init__(
@@ -42,27 +42,27 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         devices: int = 1,
         on_device: bool = False,
     ) -> None:
-        """Cut packed crops into batches.
+        """Divide packed crops into batches.
 
         Args:
             data: the crops.
-            targets: what the network is to say of each, a row per crop.
-            batch_size: of all but perhaps the last batch.
+            targets: targets of the network, one row per crop.
+            batch_size: crops per batch; the last batch may be smaller.
             seed: of order and augmentation.
-            augment: how to change them; None to show them as they are.
-            sampling: one of `settings.SAMPLINGS`, or `IN_ORDER`. "all" shows each crop once an
-                epoch; "balanced" draws as many, each from a random class, of that a random clip (a
-                still is its own), of that a random crop; `IN_ORDER` shows each once, always in the
-                manifest's order, to judge by.
-            weights: (n,) how much each crop counts in the loss.
-            epoch: the first one.
-            devices: that share a batch. More than one want whole batches: crops that would make
-                the last one smaller wait for another epoch or, in order, are filled up with such
-                as count nothing.
+            augment: augmentation of the crops; None for unmodified crops.
+            sampling: one of `settings.SAMPLINGS`, or `IN_ORDER`. "all" yields each crop once per
+                epoch; "balanced" draws the same number of crops, each by drawing a class, then one
+                of its clips (a still counts as a clip), then one of its crops; `IN_ORDER` yields
+                each crop once, always in the manifest's order, for evaluation.
+            weights: (n,) weight of each crop in the loss.
+            epoch: the first epoch.
+            devices: number of devices that share a batch. Several devices need full batches: the
+                crops of a smaller last batch are left for another epoch or, with `IN_ORDER`,
+                padded with crops of weight 0.
             on_device: warp on the accelerator rather than on the host.
 
         Raises:
-            ClassifyError: a batch cannot be shared out evenly.
+            ClassifyError: `batch_size` is not a multiple of `devices`.
         """
         if batch_size % devices:
             raise ClassifyError(
@@ -78,33 +78,34 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._sampling = sampling
         self._on_device = on_device
         self._clips = _by_class_and_clip(data) if sampling == "balanced" else []
-        self.shown = count = len(targets)  # crops of an epoch
+        self.crops_per_epoch = count = len(targets)
         if devices > 1 and sampling == IN_ORDER:
-            self.shown += -count % batch_size
-            # Keras divides a batch's loss by all its crops: those that count make up for the rest.
-            weights = np.full(count, self.shown / count, np.float32)
+            self.crops_per_epoch += -count % batch_size
+            # Keras divides a batch's loss by all its crops; the weights compensate for the padding.
+            weights = np.full(count, self.crops_per_epoch / count, np.float32)
         elif devices > 1:
-            self.shown = max(count - count % batch_size, batch_size)
+            self.crops_per_epoch = max(count - count % batch_size, batch_size)
         self._weights = weights
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
-        self._made: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
+        self._prefetched: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
 
     def __len__(self) -> int:
-        return math.ceil(self.shown / self._batch_size)
+        return math.ceil(self.crops_per_epoch / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        wanted = [(self.epoch, i) for i in range(index, min(index + AHEAD, len(self)))]
-        made = {
-            key: self._made.get(key) or self._threads.submit(self._make, *key) for key in wanted
+        keys = [(self.epoch, i) for i in range(index, min(index + AHEAD, len(self)))]
+        prefetched = {
+            key: self._prefetched.get(key) or self._threads.submit(self._batch, *key)
+            for key in keys
         }
-        # Each batch is handed out once: TensorFlow takes arrays over without copying them and may
+        # A batch is returned only once: TensorFlow takes over arrays without copying them and may
         # write its own results into them.
-        batch = made.pop((self.epoch, index))
-        self._made = made
+        batch = prefetched.pop((self.epoch, index))
+        self._prefetched = prefetched
         return batch.result()
 
-    def _make(self, epoch: int, index: int) -> tuple[Any, ...]:
+    def _batch(self, epoch: int, index: int) -> tuple[Any, ...]:
         rows = self.rows(epoch, index)
         images = self._data.images[rows]
         if self._augment is not None:
@@ -119,35 +120,35 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return images, self._targets[rows], weights
 
     def rows(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
-        """Which crops a batch shows."""
+        """Return the positions of a batch's crops."""
         start = index * self._batch_size
         order = self._orders.get(epoch)
         if order is None:
-            order = self._draw(epoch)
+            order = self._epoch_order(epoch)
             self._orders = {epoch: order}
         return order[start : start + self._batch_size]
 
     def face_ids(self, epoch: int, index: int) -> list[str]:
-        """The names of the crops that a batch shows."""
+        """Return the `face_id` of each crop of a batch."""
         return list(self._data.samples["face_id"].iloc[self.rows(epoch, index)])
 
-    def _draw(self, epoch: int) -> npt.NDArray[np.int64]:
+    def _epoch_order(self, epoch: int) -> npt.NDArray[np.int64]:
         count = len(self._targets)
         if self._sampling == IN_ORDER:
-            return np.resize(np.arange(count), self.shown)
+            return np.resize(np.arange(count), self.crops_per_epoch)
         rng = np.random.default_rng((self._seed, epoch, 0))
         if self._sampling == "all":
-            return np.resize(rng.permutation(count), self.shown)
-        drawn = np.empty(self.shown, np.int64)
-        for position, (of_class, of_clip, of_crop) in enumerate(rng.random((self.shown, 3))):
-            clips = self._clips[int(of_class * len(self._clips))]
-            crops = clips[int(of_clip * len(clips))]
-            drawn[position] = crops[int(of_crop * len(crops))]
+            return np.resize(rng.permutation(count), self.crops_per_epoch)
+        drawn = np.empty(self.crops_per_epoch, np.int64)
+        for position, (for_class, for_clip, for_crop) in enumerate(rng.random((len(drawn), 3))):
+            clips = self._clips[int(for_class * len(self._clips))]
+            crops = clips[int(for_clip * len(clips))]
+            drawn[position] = crops[int(for_crop * len(crops))]
         return drawn
 
 
 def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
-    """For each class, for each of its clips: the positions of its crops."""
+    """Return, for each class and each of its clips, the positions of the clip's crops."""
     classes: dict[str, list[npt.NDArray[np.int64]]] = {}
     for (name, *_), positions in data.samples.groupby(CLIP).indices.items():
         classes.setdefault(name, []).append(positions)
@@ -155,11 +156,11 @@ def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
 
 
 def class_balanced_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
-    """A weight per crop, so that every class that is there counts the same in sum.
+    """Return a weight per crop so that all classes present have the same total weight.
 
-    >>> class_weights(np.array([0, 0, 0, 0, 1, 1]), 2).tolist()
+    >>> class_balanced_weights(np.array([0, 0, 0, 0, 1, 1]), 2).tolist()
     [0.75, 0.75, 0.75, 0.75, 1.5, 1.5]
     """
     counts = np.bincount(labels, minlength=classes)
-    there = np.count_nonzero(counts)
-    return (len(labels) / (there * counts[labels])).astype(np.float32)
+    present = np.count_nonzero(counts)
+    return (len(labels) / (present * counts[labels])).astype(np.float32)

@@ -23,46 +23,46 @@ from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.locks import file_lock
 from ffpp_tools.video.image import decoded
 
-INTERPOLATION = "area, cubic"  # what `scaled` does; part of an array's name
-CHECKED = 16  # crops of an array that are compared with their files before it is used
-CHUNK = 64  # crops that a thread takes at a time
+INTERPOLATION = "area, cubic"  # used by `scaled`; part of the hash in an array's name
+CHECKED = 16  # crops of an array that are compared with their files before it is reused
+CHUNK = 64  # crops per task of a thread
 
 
 @dataclass(frozen=True)
 class Packed:
-    """One split at training size."""
+    """The crops of one split at the network's input size."""
 
     images: npt.NDArray[np.uint8]  # (n, size, size, 3) RGB, memory-mapped, read-only
     labels: npt.NDArray[np.int64]  # (n,) class indices
     samples: pd.DataFrame  # the manifest's rows, in the same order
 
 
-class Pictures(Protocol):
-    """What an array is made of."""
+class ImageSource(Protocol):
+    """The images that an array is built from."""
 
     @property
     def size(self) -> int:
-        """Side of a picture, in pixels."""
+        """Side of an image, in pixels."""
 
     def __len__(self) -> int: ...
 
     def read(self, position: int) -> npt.NDArray[np.uint8]:
-        """A picture: (size, size, 3) uint8 RGB.
+        """Return one image, (size, size, 3) uint8 RGB.
 
         Raises:
-            PackError: it cannot be had.
+            PackError: the image is missing or unreadable.
         """
 
 
 @dataclass(frozen=True)
 class Share:
-    """A part of a split, drawn at random, of every class alike."""
+    """A random fraction of a split, the same fraction of every class."""
 
     fraction: float = 1.0
     seed: int = 0
 
     def of(self, samples: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """Which rows, ascending: of every class that is there one or more."""
+        """Return the positions of the drawn rows, ascending; at least one per class present."""
         rng = np.random.default_rng(self.seed)
         chosen = [
             rng.permutation(rows)[: max(1, round(self.fraction * len(rows)))]
@@ -71,7 +71,7 @@ class Share:
         return np.sort(np.concatenate(chosen))
 
 
-# Given what is being done: wraps an iterable of known length, to show how far it is.
+# Takes a description; returns a function that adds a progress bar to an iterable of known length.
 ProgressFactory = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
 
 
@@ -82,65 +82,66 @@ def pack(
     progress: ProgressFactory | None = None,
     share: Share = Share(),
 ) -> Packed:
-    """The split's crops at `size` × `size`, built on the first call and mapped afterwards.
+    """Return the split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
-    The array lies in the manifest's folder under `packed/`, named by a fingerprint of the split's
-    crops (names and content), the size and the interpolation, so that neither another manifest nor
-    crops made anew ever meet an old array. While it is built, every crop is compared with the hash
-    it had; before it is used again, some are compared with their files. Beside a manifest that may
-    only be read it is built in the system's folder for temporary files, for this process alone.
-    Crops that are not square are stretched, as the paper's are.
+    The array is stored in the manifest's folder under `packed/`. Its name contains a hash of the
+    split's crops (names and content), the size and the interpolation, so that an array is never
+    reused for another manifest or for crops that were extracted again. While it is built, every
+    crop is compared with its recorded hash; before it is reused, some crops are compared with their
+    files. If the manifest's folder is read-only, the array is built in the system's folder for
+    temporary files, for this process alone. Crops that are not square are stretched, as in the
+    paper.
 
     Args:
-        manifest: whose crops.
+        manifest: the manifest that lists the crops.
         split: "train", "val" or "test", or several as "train+val".
         size: side in pixels.
-        progress: shows how far the building is, and first how much will be written where.
-        share: how much of it; another share has an array of its own.
+        progress: shows the progress of the build, and first how much will be written where.
+        share: the fraction to pack; each fraction has an array of its own.
 
     Raises:
-        PackError: a crop is missing, unreadable or not what it was when the manifest was made, or
-            the array cannot be written.
-        TableError: the manifest is damaged, or its dataset has other crops now.
+        PackError: a crop is missing, unreadable or different from when the manifest was created,
+            or the array cannot be written.
+        TableError: the manifest is damaged, or the crops of its dataset have changed.
     """
     splits = split.split("+")
-    parts = [manifest.samples(part) for part in splits]
-    samples = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-    hashes = pd.concat(list(map(manifest.crop_hashes, splits, parts)))
-    what = f"{[manifest.info['crops'][part] for part in splits]} {size} {INTERPOLATION}"
+    tables = [manifest.samples(each) for each in splits]
+    samples = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    hashes = pd.concat(list(map(manifest.crop_hashes, splits, tables)))
+    contents = f"{[manifest.info['crops'][each] for each in splits]} {size} {INTERPOLATION}"
     name = split
     if share.fraction < 1:
         rows = share.of(samples)
         samples, hashes = samples.iloc[rows].reset_index(drop=True), hashes.iloc[rows]
-        name, what = f"{split}-{share.fraction:g}-{share.seed}", f"{what} {share}"
-    fingerprint = hashlib.sha256(what.encode()).hexdigest()[:16]
-    path = manifest.folder / "packed" / f"{name}-{size}-{fingerprint}.npy"
+        name, contents = f"{split}-{share.fraction:g}-{share.seed}", f"{contents} {share}"
+    key = hashlib.sha256(contents.encode()).hexdigest()[:16]
+    path = manifest.folder / "packed" / f"{name}-{size}-{key}.npy"
     crops = _Crops(manifest.root, hashes, size)
     images = _array(path, crops, f"{name}-{size}-*.npy", progress)
     return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
 
 
 def _array(
-    path: Path, crops: _Crops, alike: str, progress: ProgressFactory | None
+    path: Path, crops: _Crops, replaced: str, progress: ProgressFactory | None
 ) -> npt.NDArray[np.uint8]:
-    """The array at `path`, mapped; built first where it is not there.
+    """Return the array at `path`, mapped; it is built first if it is missing or stale.
 
     Args:
-        path: below the manifest's folder.
-        crops: what it holds.
-        alike: a pattern of the arrays beside it that it replaces: those of a manifest before.
-        progress: as `pack` takes it.
+        path: a file under the manifest's folder.
+        crops: the crops that the array holds.
+        replaced: glob pattern of the arrays that it replaces: those of earlier manifests.
+        progress: progress bar factory, see `ProgressFactory`.
     """
-    if _is_right(path, crops):
+    if _is_current(path, crops):
         return _mapped(path)
     if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
         with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
             write_packed_array(Path(folder) / path.name, crops, progress)
-            return _mapped(Path(folder) / path.name)  # which stays when the file has no name left
-    with file_lock(path.with_suffix(".lock")):  # one process builds, others wait and find it
-        if not _is_right(path, crops):
+            return _mapped(Path(folder) / path.name)  # the mapping outlives the file's name
+    with file_lock(path.with_suffix(".lock")):  # one process builds, others wait and reuse it
+        if not _is_current(path, crops):
             write_packed_array(path, crops, progress)
-            for old in path.parent.glob(alike):
+            for old in path.parent.glob(replaced):
                 if old != path:
                     old.unlink()
     return _mapped(path)
@@ -152,40 +153,40 @@ def _mapped(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """A picture at `size` × `size`, stretched if it is no square.
+    """Resize an image to `size` × `size`; one that is not square is stretched.
 
-    Shrinks by averaging over areas, enlarges by cubic interpolation.
+    Area averaging shrinks, cubic interpolation enlarges.
     """
     shrinks = min(image.shape[:2]) >= size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(image, (size, size), interpolation=how)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=interpolation)
 
 
 @dataclass(frozen=True)
 class _Crops:
-    """The files behind an array."""
+    """The crop files that an array is built from."""
 
     root: Path
-    hashes: pd.Series  # sha256 by path below the root; kept as a table, which costs little memory
+    hashes: pd.Series  # sha256, indexed by path under the root; a Series takes little memory
     size: int
 
     def __len__(self) -> int:
         return len(self.hashes)
 
     def read(self, position: int) -> npt.NDArray[np.uint8]:
-        """A crop at training size: (size, size, 3) uint8 RGB."""
+        """Return one crop at the network's input size: (size, size, 3) uint8 RGB."""
         path = path_within(self.root, self.hashes.index[position])
         try:
             data = regular_file(path).read_bytes()
         except OSError as error:
             raise PackError(
                 f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-                f"make the manifest again with `ffpp-split`."
+                f"create the manifest again with `ffpp-split`."
             ) from error
         if hashlib.sha256(data).hexdigest() != self.hashes.iloc[position]:
             raise PackError(
-                f"{path}: not the crop it was when the dataset was made; extract it again "
-                f"(`ffpp-extract --verify` lists all that differ)"
+                f"{path}: differs from the crop that the dataset recorded; extract it again "
+                f"(`ffpp-extract --verify` lists all crops that differ)"
             )
         image = decoded(data)
         if image is None:
@@ -193,50 +194,50 @@ class _Crops:
         return scaled(image, self.size)
 
 
-def _is_right(path: Path, crops: _Crops) -> bool:
-    """Whether the array is there, whole, and holds what its crops hold, as far as some tell."""
+def _is_current(path: Path, crops: _Crops) -> bool:
+    """Return whether the array is complete and agrees with the files of a sample of its crops."""
     try:
         images = _mapped(path)
-    except (OSError, EOFError, ValueError):  # none, or not a whole array
+    except (OSError, EOFError, ValueError):  # missing or truncated
         return False
     if images.shape != (len(crops), crops.size, crops.size, 3):
         return False
-    some = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
-    return all(np.array_equal(images[i], crops.read(i)) for i in some)
+    sample = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
+    return all(np.array_equal(images[i], crops.read(i)) for i in sample)
 
 
-def write_packed_array(path: Path, pictures: Pictures, progress: ProgressFactory | None) -> None:
-    """Fill an array under a temporary name, then rename: it is whole or not there.
+def write_packed_array(path: Path, source: ImageSource, progress: ProgressFactory | None) -> None:
+    """Write an array under a temporary name, then rename it: it is complete or missing.
 
     Raises:
-        PackError: a picture cannot be had, or the array cannot be written.
+        PackError: an image is missing or unreadable, or the array cannot be written.
     """
     temporary = path.with_suffix(".tmp")
-    shape = (len(pictures), pictures.size, pictures.size, 3)
+    shape = (len(source), source.size, source.size, 3)
     needed = int(np.prod(shape))
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise PackError(
-            f"{path}: {needed / 1e9:.1f} GB are needed for {len(pictures)} pictures at "
-            f"{pictures.size} pixels and {free / 1e9:.1f} GB are free; make room, or choose a "
-            f"smaller --size"
+            f"{path}: {needed / 1e9:.1f} GB are needed for {len(source)} images at "
+            f"{source.size} pixels, but only {free / 1e9:.1f} GB are free; free some space, or "
+            f"choose a smaller --size"
         )
     try:
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(temporary)
 
         def fill(start: int) -> range:
-            positions = range(start, min(start + CHUNK, len(pictures)))
+            positions = range(start, min(start + CHUNK, len(source)))
             for position in positions:
-                images[position] = pictures.read(position)
+                images[position] = source.read(position)
             return positions
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            chunks = threads.map(fill, range(0, len(pictures), CHUNK))
+            chunks = threads.map(fill, range(0, len(source), CHUNK))
             done = (position for chunk in chunks for position in chunk)
-            text = f"packing {len(pictures)} pictures ({needed / 1e6:.0f} MB in {path.parent})"
+            text = f"packing {len(source)} images ({needed / 1e6:.0f} MB in {path.parent})"
             try:
-                for _ in progress(text)(done, len(pictures)) if progress else done:
+                for _ in progress(text)(done, len(source)) if progress else done:
                     pass
             finally:
                 threads.shutdown(cancel_futures=True)
@@ -249,7 +250,7 @@ def write_packed_array(path: Path, pictures: Pictures, progress: ProgressFactory
 
 
 def _reserve(path: Path) -> None:
-    """Claim the disk space of a file, so that a disk that fills up is an error, not a crash."""
+    """Reserve a file's disk space, so that a full disk raises an error instead of a crash."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

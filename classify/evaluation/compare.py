@@ -1,4 +1,4 @@
-"""Runs beside each other: on one test split, or each on several manifests."""
+"""Comparison of runs on one test split, or of each run on several manifests."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ from classify.training.runs import Run
 from ffpp_tools.console import counted
 from ffpp_tools.splits.manifest import Manifest
 
-TIMED = 256  # images that a network is timed on
-TURNS = 3  # of which the fastest counts
+TIMED = 256  # images per timing run
+TURNS = 3  # timing runs; the fastest counts
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside each other, ordered by validation.
+    """A comparison of runs, ordered by validation.
 
-    table: a row per run; columns run, arch, weights (what its training started from), val_auc (on
-        the run's own validation split; nan for a refit, which has none), and on test accuracy,
-        fakes_predicted (the share of fakes whose most probable class is one), recall_of_fakes (the
-        share above the run's own threshold) and auc; parameters, images_per_second, megabytes. Both
-        AUC are of fakes against their originals; against all reals where there are none.
-    splits: a row per run; columns run, and accuracy, loss and log loss of the kept epoch on train
-        (as trained: with augmentation and dropout) and on val, and per frame on test, where the
-        loss is the log loss.
-    unit: "clip" where all runs have clips, else "frame".
-    ordered_by: "validation", or "test" where no run has a validation split.
-    differences: accuracy and auc on test of the first run less those of the second, over the same
-        draws of people; empty where one of them has no validation, or where they were not judged on
-        the same samples.
-    notes: what to know besides, such as a run whose test split is another.
+    table: a row per run. Columns run, arch, weights (initial weights), val_auc (on the run's own
+        validation split; nan for a refit, which has none); on test, accuracy, fakes_predicted
+        (share of fakes whose most probable class is a fake class), recall_of_fakes (share above
+        the run's own threshold) and auc; parameters, images_per_second, megabytes. Both AUCs are of
+        fakes against their originals, or against all reals if there are no originals.
+    splits: a row per run. Columns run; accuracy, loss and log loss of the selected epoch on train
+        (as trained, with augmentation and dropout) and on val; accuracy and loss on test, per
+        frame, where the loss is the log loss.
+    unit: "clip" if all runs have clips, else "frame".
+    ordered_by: "validation", or "test" if no run has a validation split.
+    differences: accuracy and auc on test of the first run minus those of the second, paired by
+        identity group. Empty if one of the two has no validation split, or if they were evaluated
+        on different samples.
+    notes: caveats, such as a run with a different test split.
     """
 
     table: pd.DataFrame
@@ -66,12 +66,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CrossManifestMatrix:
-    """Runs by manifests.
+    """Evaluation of every run on every manifest.
 
-    auc: as in a comparison, per frame; a row per run, a column per manifest.
-    leaks: "yes" where people that the run was trained or validated on are in the manifest's test
-        split, "no", or "unknown" where that cannot be found out.
-    notes: what to know besides.
+    auc: as in `Comparison`, per frame; a row per run, a column per manifest.
+    leaks: "yes" if identities that the run was trained or validated on are in the manifest's test
+        split, "no" if none is known, "unknown" if the overlap cannot be determined.
+    notes: caveats.
     """
 
     auc: pd.DataFrame
@@ -80,68 +80,68 @@ class CrossManifestMatrix:
 
 
 def compare(runs: Sequence[Run], progress: ProgressFactory | None = None) -> Comparison:
-    """Judge runs on the test splits of their manifests and time their networks here.
+    """Evaluate runs on the test splits of their manifests and time their networks.
 
-    They are ordered by AUC on their own validation splits, so that the first two, whose difference
-    on test is given, were not chosen by that test. Runs without validation come last. Only where no
-    run has any does test order them, and the first note says so.
+    Runs are ordered by AUC on their own validation splits, so that the first two, whose difference
+    on test is reported, are not selected on test. Runs without a validation split come last. If no
+    run has one, the order is by AUC on test, and the first note says so.
 
     Args:
-        runs: two or more.
-        progress: as `pack.pack` takes it.
+        runs: two or more runs.
+        progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: fewer than two runs, or two of one name.
-        RunError: a run without a finished epoch, or whose manifest changed.
+        ClassifyError: fewer than two runs, or two runs of the same name.
+        RunError: a run has no finished epoch, or its manifest changed.
         PackError: a crop is missing.
     """
     names = [run.folder.resolve().name for run in runs]
     if len(runs) < 2 or len(set(names)) < len(names):
-        raise ClassifyError("name two runs or more, each once and each with its own name")
-    named = dict(zip(names, runs, strict=True))
-    audits = {name: split_audit(run.manifest) for name, run in named.items()}
+        raise ClassifyError("give two or more runs, each once and each with a unique name")
+    run_of = dict(zip(names, runs, strict=True))
+    audits = {name: split_audit(run.manifest) for name, run in run_of.items()}
     frames = {
         name: audits[name].regrouped(score_split(run, "test", progress=progress))
-        for name, run in named.items()
+        for name, run in run_of.items()
     }
     unit = "clip" if all(len(s.clips()) for s in frames.values()) else "frame"
     scores = {name: s.clips() if unit == "clip" else s for name, s in frames.items()}
     validation = {
         name: None if run.settings.refit else score_split(run, "val", progress=progress)
-        for name, run in named.items()
+        for name, run in run_of.items()
     }
     rows, splits = [], []
-    for name, run in named.items():
-        measured = _measured(scores[name], unit, operating_point(run, progress))
-        started = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
-        val_auc = _on_validation(validation[name], unit)
-        rows.append({"run": name, **started, "val_auc": val_auc, **measured, **_cost(run)})
-        splits.append({"run": name, **_on_each_split(run, frames[name])})
+    for name, run in run_of.items():
+        on_test = _test_metrics(scores[name], unit, operating_point(run, progress))
+        network = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
+        val_auc = _validation_auc(validation[name], unit)
+        rows.append({"run": name, **network, "val_auc": val_auc, **on_test, **_cost(run)})
+        splits.append({"run": name, **_metrics_by_split(run, frames[name])})
     table = pd.DataFrame(rows)
-    by = "test" if table["val_auc"].isna().all() else "validation"
-    measure = "auc" if by == "test" else "val_auc"
-    table = table.sort_values([measure, "run"], ascending=[False, True], ignore_index=True)
+    ordered_by = "test" if table["val_auc"].isna().all() else "validation"
+    key = "auc" if ordered_by == "test" else "val_auc"
+    table = table.sort_values([key, "run"], ascending=[False, True], ignore_index=True)
     first, second = table["run"][:2]
-    elsewhere = [name for name in table["run"] if not _same(frames[first], frames[name])]
-    ranked = by == "validation" and table[measure].notna()[:2].all()
+    other_split = [name for name in table["run"] if not _same_samples(frames[first], frames[name])]
+    ranked = ordered_by == "validation" and table[key].notna()[:2].all()
     differences = (
-        _differences(scores[first], scores[second]) if ranked and second not in elsewhere else {}
+        _differences(scores[first], scores[second]) if ranked and second not in other_split else {}
     )
     by_run = pd.DataFrame(splits).set_index("run").loc[table["run"]].reset_index()
     notes = (
         *_order_notes(table, validation),
         *_split_notes(audits),
         *(
-            f"{name} was judged on another test split than {first}: its row is not comparable."
-            for name in elsewhere
+            f"{name} was evaluated on another test split than {first}: its row is not comparable."
+            for name in other_split
         ),
-        *_run_notes(named),
+        *_run_notes(run_of),
     )
-    return Comparison(table, by_run, unit, by, differences, notes)
+    return Comparison(table, by_run, unit, ordered_by, differences, notes)
 
 
-def _on_validation(frames: Scores | None, unit: str) -> float:
-    """AUC per unit; nan for a refit, which was trained on its validation split."""
+def _validation_auc(frames: Scores | None, unit: str) -> float:
+    """Compute AUC on validation per unit; nan for a refit, which was trained on that split."""
     if frames is None:
         return math.nan
     scores = frames.clips() if unit == "clip" else frames
@@ -151,18 +151,18 @@ def _on_validation(frames: Scores | None, unit: str) -> float:
 
 
 def _order_notes(table: pd.DataFrame, validation: Mapping[str, Scores | None]) -> list[str]:
-    """What the order rests on, where that is not one validation split for all."""
+    """Return caveats on the order, if the runs do not share one validation split."""
     without = [name for name, auc in table[["run", "val_auc"]].to_numpy() if math.isnan(auc)]
     if len(without) == len(table):
         return [
-            "NO RUN HAS A VALIDATION SPLIT TO BE ORDERED BY, so the order is that of AUC on test: "
-            "the first is first by choice, and its lead over the others is inflated."
+            "NO RUN HAS A VALIDATION SPLIT, so the order is by AUC on test: the first run is "
+            "selected on test, and its lead over the others is inflated."
         ]
-    found = []
+    notes = []
     if without:
-        found.append(
+        notes.append(
             f"{', '.join(without)}: no AUC on validation (a refit was trained on that split, or it "
-            f"holds no fakes beside reals). They come last, whatever they are worth."
+            f"lacks fakes or reals). These runs come last, regardless of their performance."
         )
     first = str(table["run"][0])
     others = [
@@ -171,68 +171,68 @@ def _order_notes(table: pd.DataFrame, validation: Mapping[str, Scores | None]) -
         if name not in without and not _same_scores(validation[first], validation[name])
     ]
     if others:
-        found.append(
-            f"{', '.join(others)}: validated on another split than {first}. THE ORDER IS NOT "
-            f"COMPARABLE: some splits are easier than others."
+        notes.append(
+            f"{', '.join(others)}: validated on another split than {first}. THE VALIDATION AUCS "
+            f"ARE NOT COMPARABLE, nor is the order: some splits are easier than others."
         )
-    return found
+    return notes
 
 
 def _split_notes(audits: Mapping[str, SplitAudit]) -> list[str]:
-    """What is known now of the splits of runs."""
+    """Return caveats on the splits, by the current audits."""
     leaking = [name for name, audit in audits.items() if audit.leaks]
-    unread = [name for name, audit in audits.items() if audit.group_of is None]
-    found = []
+    unreadable = [name for name, audit in audits.items() if audit.group_of is None]
+    notes = []
     if leaking:
-        found.append(f"People appear in several splits of the manifest of {', '.join(leaking)}.")
-    if unread:
-        found.append(
-            f"The dataset of {', '.join(unread)} cannot be read here: of people, only what was "
-            f"known when the manifest was made is known."
+        notes.append(f"People appear in several splits of the manifest of {', '.join(leaking)}.")
+    if unreadable:
+        notes.append(
+            f"The dataset of {', '.join(unreadable)} cannot be read here: the identity groups are "
+            f"those known when the manifest was created."
         )
-    return found
+    return notes
 
 
 def _run_notes(runs: Mapping[str, Run]) -> tuple[str, ...]:
-    """What to know of the trainings."""
+    """Return caveats on how the runs were trained."""
     return (
-        *_borrowed(list(runs.values())),
+        *_borrowed_weights(list(runs.values())),
         *(
-            f"{name} was not pretrained: its frozen backbone kept random weights."
+            f"{name} was not pretrained: its frozen backbone has random weights."
             for name, run in runs.items()
             if run.settings.freeze == "all" and run.settings.weights == "none"
         ),
         *(
-            f"{name} was trained on val too: its threshold is 0.5."
+            f"{name} was also trained on val: its threshold is 0.5."
             for name, run in runs.items()
             if run.settings.refit
         ),
     )
 
 
-def _borrowed(runs: Sequence[Run]) -> list[str]:
-    """What the runs say of weights that they started from."""
+def _borrowed_weights(runs: Sequence[Run]) -> list[str]:
+    """Return a note on the initial weights of each run that has one."""
     return [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
 
 
 def compare_across_manifests(
     runs: Sequence[Run], manifests: Sequence[Manifest], progress: ProgressFactory | None = None
 ) -> CrossManifestMatrix:
-    """Judge every run on the test split of every manifest.
+    """Evaluate every run on the test split of every manifest.
 
     Args:
-        runs: whose networks.
-        manifests: that they are judged on.
-        progress: as `pack.pack` takes it.
+        runs: the runs.
+        manifests: the manifests to evaluate them on.
+        progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: a manifest with classes that a run does not know.
+        ClassifyError: duplicate names, or a manifest has classes that a run was not trained on.
         RunError, PackError: as `compare`.
     """
     rows = [run.folder.resolve().name for run in runs]
     columns = [manifest.folder.resolve().name for manifest in manifests]
     if len(set(rows)) < len(rows) or len(set(columns)) < len(columns):
-        raise ClassifyError("two runs, or two manifests, bear one name; name each once")
+        raise ClassifyError("duplicate names: each run and each manifest needs a unique name")
     index, header = pd.Index(rows, name="trained"), pd.Index(columns, name="tested on")
     table = pd.DataFrame(np.nan, index, header)
     leaks = pd.DataFrame("no", index, header)
@@ -242,105 +242,110 @@ def compare_across_manifests(
             scores = score_split(run, "test", other, progress)
             once = np.ones((1, len(scores)))
             table.iloc[row, column] = _auc(scores, once)[0]
-            known = identity_overlap(run, manifest, "test")
+            overlap = identity_overlap(run, manifest, "test")
             leaks.iloc[row, column] = (
-                "unknown" if known.why_not else ("no", "yes")[known.shared > 0]
+                "unknown" if overlap.unknown_reason else ("no", "yes")[overlap.shared > 0]
             )
     return CrossManifestMatrix(table, leaks, _notes(runs, manifests))
 
 
 def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """How few people stand behind the columns, and what the rows started from."""
+    """Return caveats on the manifests and on the initial weights of the runs."""
     audits = {m.folder.resolve().name: split_audit(m) for m in manifests}
-    found = [*_split_notes(audits), *_borrowed(runs)]
+    notes = [*_split_notes(audits), *_borrowed_weights(runs)]
     for name, audit in audits.items():
         groups = audit.samples("test").groupby("category")["group"].nunique()
         if groups.min() < FEW_GROUPS:
-            few = counted(int(groups.min()), "group")
-            found.append(
-                f"{name} shows {few} of people of {groups.idxmin()}: "
-                f"with fewer than {FEW_GROUPS}, other people could give very different figures."
+            notes.append(
+                f"{name} has only {counted(int(groups.min()), 'identity group')} of "
+                f"{groups.idxmin()}: with fewer than {FEW_GROUPS}, results on other people could "
+                f"be very different."
             )
-    return tuple(found)
+    return tuple(notes)
 
 
-def _measured(scores: Scores, unit: str, at: OperatingPoint) -> dict[str, float]:
+def _test_metrics(scores: Scores, unit: str, operating_point: OperatingPoint) -> dict[str, float]:
     once = np.ones((1, len(scores)))
-    called = scores.p_fake[scores.is_fake] > at.threshold(unit)
+    detected = scores.p_fake[scores.is_fake] > operating_point.threshold(unit)
     return {
         "accuracy": float(np.mean(scores.actual == scores.predicted)),
         "fakes_predicted": _fakes_predicted(scores),
-        "recall_of_fakes": float(called.mean()) if len(called) else np.nan,
+        "recall_of_fakes": float(detected.mean()) if len(detected) else np.nan,
         "auc": float(_auc(scores, once)[0]),
     }
 
 
 def _fakes_predicted(scores: Scores) -> float:
     fake = np.array([label == "fake" for label in scores.classes.values()])
-    found = fake[scores.predicted][scores.is_fake]
-    return float(found.mean()) if len(found) else np.nan
+    predicted_fake = fake[scores.predicted][scores.is_fake]
+    return float(predicted_fake.mean()) if len(predicted_fake) else np.nan
 
 
-def _on_each_split(run: Run, test: Scores) -> dict[str, float]:
-    """Accuracy and loss of the epoch that was kept."""
-    kept = run.kept_row
-    nothing = math.nan
+def _metrics_by_split(run: Run, test: Scores) -> dict[str, float]:
+    """Return accuracy and loss of the selected epoch on each split."""
+    epoch = run.kept_row
     once = np.ones((1, len(test)))
     return {
-        "train_accuracy": kept["accuracy"],
-        "train_loss": kept["loss"],
-        "train_log_loss": kept.get("log_loss", nothing),
-        "val_accuracy": kept.get("val_accuracy", nothing),
-        "val_loss": kept.get("val_loss", nothing),
-        "val_log_loss": kept.get("val_log_loss", nothing),
+        "train_accuracy": epoch["accuracy"],
+        "train_loss": epoch["loss"],
+        "train_log_loss": epoch.get("log_loss", math.nan),
+        "val_accuracy": epoch.get("val_accuracy", math.nan),
+        "val_loss": epoch.get("val_loss", math.nan),
+        "val_log_loss": epoch.get("val_log_loss", math.nan),
         "test_accuracy": float(np.mean(test.actual == test.predicted)),
         "test_loss": float(log_loss(test.actual, test.probabilities, once)[0]),
     }
 
 
 def _auc(scores: Scores, weights: Weights) -> Floats:
-    """Against originals; against all reals where no originals are there."""
+    """Compute AUC against originals, or against all reals if there are no originals."""
     if with_originals(scores):
         return auc_against_originals(scores, weights)
     return auc(threshold_curve(scores.is_fake, scores.p_fake, weights))
 
 
 def _cost(run: Run) -> dict[str, float]:
-    """Parameters, images a second on this machine, and the size of the file."""
+    """Measure parameters, images per second on this machine, and checkpoint size."""
     model = run.best_model()
     side = model.input_shape[1]
     images = np.random.default_rng(0).integers(0, 256, (TIMED, side, side, 3), np.uint8)
     predict_probabilities(model, images[:1])  # compiles
-    took = []
+    seconds = []
     for _ in range(TURNS):
         start = time.perf_counter()
         predict_probabilities(model, images)
-        took.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
     return {
         "parameters": model.count_params(),
-        "images_per_second": TIMED / min(took),
+        "images_per_second": TIMED / min(seconds),
         "megabytes": run.checkpoint.stat().st_size / 1e6,
     }
 
 
 def _same_scores(one: Scores | None, other: Scores | None) -> bool:
-    return one is not None and other is not None and _same(one, other)
+    return one is not None and other is not None and _same_samples(one, other)
 
 
-def _same(one: Scores, other: Scores) -> bool:
-    """Whether two runs were judged on the same samples, in the same order."""
+def _same_samples(one: Scores, other: Scores) -> bool:
+    """Return whether two scores are of the same samples, in the same order."""
     key = ["face_id", "category", "compression", "clip"]
-    alike = len(one) == len(other) and one.table[key].equals(other.table[key])
-    return alike and np.array_equal(one.actual, other.actual)
+    same_keys = len(one) == len(other) and one.table[key].equals(other.table[key])
+    return same_keys and np.array_equal(one.actual, other.actual)
 
 
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:
-    def gain(weights: Weights) -> dict[str, Floats]:
-        right, other_right = (weighted_mean(s.actual == s.predicted, weights) for s in (one, other))
-        area, other_area = _auc(one, weights), _auc(other, weights)
-        gained = {"accuracy": right - other_right, "auc": area - other_area}
-        return gained | {"other accuracy": other_right, "other auc": other_area}
+    """Estimate the differences in accuracy and AUC of two runs on the same samples."""
 
-    of = {"accuracy": "other accuracy", "auc": "other auc"}
-    found = jackknife_estimates(one.table["group"], one.table["category"], gain, differences=of)
-    return {name: found[name] for name in of}
+    def metrics(weights: Weights) -> dict[str, Floats]:
+        accuracy, other_accuracy = (
+            weighted_mean(s.actual == s.predicted, weights) for s in (one, other)
+        )
+        area, other_area = _auc(one, weights), _auc(other, weights)
+        differences = {"accuracy": accuracy - other_accuracy, "auc": area - other_area}
+        return differences | {"other accuracy": other_accuracy, "other auc": other_area}
+
+    subtracted = {"accuracy": "other accuracy", "auc": "other auc"}
+    estimates = jackknife_estimates(
+        one.table["group"], one.table["category"], metrics, differences=subtracted
+    )
+    return {name: estimates[name] for name in subtracted}

@@ -1,4 +1,4 @@
-"""Scores to everything that is said about them, for frames and for clips."""
+"""Compute all metrics from scores, per frame and per clip."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ PAPER_ORDER = (
     "NeuralTextures",
 )
 FALSE_POSITIVE_RATES = (0.01, 0.05)
-# Recall at a false positive rate is given from so many identity groups of reals on, counted as one
-# sample each, above the threshold of that rate: 1,000 groups at 1 %, 200 at 5 %. With fewer, the
-# threshold, picked on the few highest reals of the same split, flatters: simulated clips of 30, 60
-# and 120 groups, recall 0.49 at 5 %, show 0.040, 0.024 and 0.003 too much. And the reals that are
-# in fact called fake have to be of half as many groups, so that photographs, none of which scores
-# high, do not stand in for the clips.
+# Recall at a false positive rate is reported if at least this many identity groups of reals, each
+# counted as one sample, are expected above the threshold of that rate: 1,000 groups of reals at
+# 1 %, 200 at 5 %. With fewer groups, the threshold depends on the few highest-scoring reals of the
+# same split and recall is overestimated: for simulated clips with recall 0.49 at 5 %, by 0.040,
+# 0.024 and 0.003 with 30, 60 and 120 groups. The false positives themselves must come from at least
+# half as many groups, so that stills that all score low do not make up for too few clips.
 RESOLVING_GROUPS = 10
 MEASURES = {
-    "accuracy": "share of samples whose most probable class is the right one",
-    "balanced_accuracy": "mean recall of the classes",
-    "auc": "chance that a fake scores above a real, all reals",
-    "auc_against_originals": "mean over the manipulations of the same against their originals",
-    "average_precision": "area under the precision-recall curve of fake, all reals",
-    "eer": "error where the share of fakes missed is that of reals called fake, all reals",
-    "recall_at_1_percent": "share of fakes called fake where at most 1 % of all reals are",
-    "recall_at_5_percent": "the same where at most 5 % are",
-    "log_loss": "mean of -log of the probability of what it is",
+    "accuracy": "share of samples whose most probable class is the actual class",
+    "balanced_accuracy": "mean recall over the classes",
+    "auc": "probability that a fake scores above a real; all reals",
+    "auc_against_originals": "mean over the manipulations of the AUC of each against its originals",
+    "average_precision": "area under the precision-recall curve; all reals",
+    "eer": "error rate at the threshold where it is equal for fakes and reals; all reals",
+    "recall_at_1_percent": "share of fakes classified as fake if at most 1 % of all reals are",
+    "recall_at_5_percent": "the same at 5 %",
+    "log_loss": "mean of -log of the probability of the actual class",
     "log_loss_tempered": "the same after temperature scaling",
 }
 LOSSES = ("log_loss", "log_loss_tempered")
@@ -59,120 +59,119 @@ QUANTILES = ("eer", "recall_at_1_percent", "recall_at_5_percent")
 
 @dataclass(frozen=True)
 class ManipulationMetrics:
-    """How well one kind of fakes is detected."""
+    """Metrics of one manipulation at one compression."""
 
     category: str
     compression: str
     samples: int
-    groups: int  # of people
-    detected: Estimate  # share called fake, at the threshold that validation chose
-    auc: Estimate  # against its originals of the same compression; nan where there are none
-    eer: Estimate
-    auc_against_all: Estimate  # against every real: easy stills among them raise it
-    missed: float  # share of the dataset's frames without a usable face; nan where not known
+    groups: int  # identity groups
+    detected: Estimate  # share classified as fake, at the threshold fitted on validation
+    auc: Estimate  # against its originals of the same compression; nan if there are none
+    eer: Estimate  # against the same originals
+    auc_against_all: Estimate  # against all reals, easy stills included: they raise it
+    missed: float  # share of the dataset's frames without a usable face; nan if unknown
 
 
 @dataclass(frozen=True)
 class RealMetrics:
-    """How well one kind of reals is let pass."""
+    """Metrics of one source of reals at one compression."""
 
     category: str
     compression: str
     samples: int
-    groups: int
-    called_real: Estimate  # share of it, at the same threshold
-    missed: float
+    groups: int  # identity groups
+    called_real: Estimate  # share classified as real, at the same threshold
+    missed: float  # as in `ManipulationMetrics`
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well one kind of unit, frames or clips, is classified."""
+    """All metrics of a split, per frame or per clip."""
 
     unit: str  # "frame" or "clip"
     scores: Scores
     threshold: float  # of P(fake)
-    measures: dict[str, Estimate]  # by the names in `MEASURES`
+    measures: dict[str, Estimate]  # by name; the names are the keys of `MEASURES`
     calibration_error: float  # of the most probable class, before temperature scaling
     calibration_error_tempered: float
     confusion: pd.DataFrame  # counts, row per actual class
     per_class: pd.DataFrame  # precision, recall, f1, auc (one against the rest), support
-    detection: pd.DataFrame  # counts, rows actual fake and real, columns called fake and real
+    binary_confusion: pd.DataFrame  # counts at the threshold, rows and columns fake and real
     manipulations: tuple[ManipulationMetrics, ...]
     reals: tuple[RealMetrics, ...]
 
     @property
     def samples(self) -> int:
-        """How many there are."""
+        """Number of samples."""
         return len(self.scores)
 
     @property
     def groups(self) -> int:
-        """How many groups of people are behind them."""
+        """Number of identity groups."""
         return int(self.scores.table["group"].nunique())
 
     @property
     def fewest(self) -> tuple[str, int]:
-        """The category with the fewest groups of people, and how many these are."""
+        """The category with the fewest identity groups, and their number."""
         counts = self.scores.table.groupby("category")["group"].nunique()
         return str(counts.idxmin()), int(counts.min())
 
     @property
     def percent(self) -> pd.DataFrame:
-        """The confusion in per cent of each row: the paper's Tables 4 and 6."""
+        """The confusion matrix in per cent of each row, as in the paper's Tables 4 and 6."""
         return metrics.row_percent(self.confusion)
 
     @property
     def in_paper_order(self) -> pd.DataFrame:
-        """The same with the classes in the order of the paper's tables."""
+        """`percent` with the classes in the order of the paper's tables."""
         names = list(self.confusion.index)
         order = [n for n in PAPER_ORDER if n in names] + [n for n in names if n not in PAPER_ORDER]
         return self.percent.loc[order, order]
 
 
 def evaluate_scores(
-    scores: Scores, unit: str, operating: OperatingPoint, miss_rates: Mapping[str, float]
+    scores: Scores, unit: str, operating_point: OperatingPoint, miss_rates: Mapping[str, float]
 ) -> Evaluation:
-    """Every measure of some scores.
+    """Compute all metrics of scores.
 
     Args:
-        scores: of frames and stills, or of clips.
+        scores: scores of frames and stills, or of clips.
         unit: "frame" or "clip".
-        operating: the threshold and temperature that validation chose.
+        operating_point: threshold and temperature, fitted on validation.
         miss_rates: category → share of frames without a usable face.
     """
     names = list(scores.classes)
     actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
-    threshold = operating.threshold(unit)
-    tempered = metrics.tempered(probabilities, operating.temperature)
-    called = np.where(scores.p_fake > threshold, 0, 1)
-    detection = metrics.confusion(np.where(scores.is_fake, 0, 1), called, ["fake", "real"])
-    detection.columns.name = "called"
-    parts = [
-        _Part(scores, category, compression, at, threshold, miss_rates.get(category, math.nan))
-        for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
+    threshold = operating_point.threshold(unit)
+    tempered = metrics.tempered(probabilities, operating_point.temperature)
+    actual_label = np.where(scores.is_fake, 0, 1)
+    classified_as = np.where(scores.p_fake > threshold, 0, 1)
+    binary_confusion = metrics.confusion(actual_label, classified_as, ["fake", "real"])
+    binary_confusion.columns.name = "classified"
+    categories = [
+        _CategoryScores(
+            scores, category, compression, rows, threshold, miss_rates.get(category, math.nan)
+        )
+        for (category, compression), rows in scores.table.groupby(CLIP_KEY[:2]).indices.items()
     ]
-    right = actual == predicted
+    correct = actual == predicted
     return Evaluation(
         unit=unit,
         scores=scores,
         threshold=threshold,
         measures=_measures(scores, tempered),
-        calibration_error=metrics.calibration_error(right, probabilities.max(axis=1)),
-        calibration_error_tempered=metrics.calibration_error(right, tempered.max(axis=1)),
+        calibration_error=metrics.calibration_error(correct, probabilities.max(axis=1)),
+        calibration_error_tempered=metrics.calibration_error(correct, tempered.max(axis=1)),
         confusion=metrics.confusion(actual, predicted, names),
         per_class=metrics.per_class(actual, predicted, probabilities, names),
-        detection=detection,
-        manipulations=tuple(part.manipulation() for part in parts if part.label == "fake"),
-        reals=tuple(
-            RealMetrics(**part.about, called_real=part.share(fake=False))
-            for part in parts
-            if part.label == "real"
-        ),
+        binary_confusion=binary_confusion,
+        manipulations=tuple(c.manipulation_metrics() for c in categories if c.label == "fake"),
+        reals=tuple(c.real_metrics() for c in categories if c.label == "real"),
     )
 
 
 def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
-    """All `MEASURES` of some scores, whose probabilities are given `tempered` as well."""
+    """Estimate all `MEASURES`; `tempered` are the probabilities after temperature scaling."""
     actual, predicted, probabilities = scores.actual, scores.predicted, scores.probabilities
 
     def overall(weights: Weights) -> dict[str, Floats]:
@@ -190,12 +189,12 @@ def _measures(scores: Scores, tempered: Floats) -> dict[str, Estimate]:
         }
 
     groups, categories = scores.table["group"], scores.table["category"]
-    found = jackknife_estimates(groups, categories, overall, losses=LOSSES, quantiles=QUANTILES)
+    estimates = jackknife_estimates(groups, categories, overall, losses=LOSSES, quantiles=QUANTILES)
     for rate in FALSE_POSITIVE_RATES:
         if not enough_reals_for_fpr(scores, rate):
             name = _recall_name(rate)
-            found[name] = Estimate(math.nan, *NO_INTERVAL, found[name].groups)
-    return found
+            estimates[name] = Estimate(math.nan, *NO_INTERVAL, estimates[name].groups)
+    return estimates
 
 
 def _recall_name(rate: float) -> str:
@@ -203,24 +202,24 @@ def _recall_name(rate: float) -> str:
 
 
 def enough_reals_for_fpr(scores: Scores, rate: float) -> bool:
-    """Whether there are identity groups of reals enough to tell recall at a false positive rate.
+    """Return whether there are enough identity groups of reals for recall at a false positive rate.
 
-    See `RESOLVING_GROUPS`. The groups behind the reals called fake are counted by how many of
-    these each holds: (sum of counts)² / sum of squared counts, equal to the number of groups where
-    all hold as many.
+    See `RESOLVING_GROUPS`. The identity groups of the false positives are counted as an effective
+    number, (sum of counts)² / sum of squared counts, where a count is the number of false positives
+    of one group. It equals the number of groups if all counts are equal.
     """
     reals = ~scores.is_fake
     groups = pd.factorize(scores.table.loc[reals, "group"])[0]
     if len(groups) == 0 or (groups.max() + 1) * rate < RESOLVING_GROUPS:
         return False
     p_fake = scores.p_fake[reals]
-    last = np.sort(p_fake)[-math.ceil(rate * len(p_fake))]
-    counts = np.bincount(groups[p_fake >= last])
+    threshold = np.sort(p_fake)[-math.ceil(rate * len(p_fake))]
+    counts = np.bincount(groups[p_fake >= threshold])
     return bool(counts.sum() ** 2 / (counts**2).sum() >= RESOLVING_GROUPS / 2)
 
 
 def flat(rows: tuple[ManipulationMetrics, ...] | tuple[RealMetrics, ...]) -> pd.DataFrame:
-    """A table of plain columns: of an estimate `detected` also `detected_low`, `detected_high`."""
+    """Return a flat table: an estimate becomes e.g. `detected`, `detected_low`, `detected_high`."""
     return pd.DataFrame([_flat(asdict(row)) for row in rows])
 
 
@@ -236,113 +235,116 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def originals(scores: Scores, category: str, compression: str) -> npt.NDArray[np.intp]:
-    """Where the reals stand that a kind of fakes was made from, of the same compression."""
+    """Return the row indices of a manipulation's originals, at the same compression."""
     table = scores.table
-    own = (table["category"] == REAL_COUNTERPART.get(category)) & (
-        table["compression"] == compression
-    )
-    return np.flatnonzero(own.to_numpy() & ~scores.is_fake)
+    same_source = table["category"] == REAL_COUNTERPART.get(category)
+    matching = same_source & (table["compression"] == compression)
+    return np.flatnonzero(matching.to_numpy() & ~scores.is_fake)
 
 
 def auc_against_originals(scores: Scores, weights: Weights) -> Floats:
-    """The mean AUC of the manipulations, each against its originals: (w, n) weights → (w,).
+    """Compute the mean AUC of the manipulations, each against its originals: weights (w, n) → (w,).
 
-    Nan where no originals are there at all.
+    It is nan if no manipulation has originals.
     """
     total, count = np.zeros(len(weights)), np.zeros(len(weights))
     for _, rows in with_originals(scores):
         curve = metrics.threshold_curve(scores.is_fake[rows], scores.p_fake[rows], weights[:, rows])
-        found = metrics.auc(curve)  # nan for a draw of people of whom there is none of it
-        total += np.nan_to_num(found)
-        count += np.isfinite(found)
+        auc = metrics.auc(curve)  # nan for weights without fakes or without reals
+        total += np.nan_to_num(auc)
+        count += np.isfinite(auc)
     return np.divide(total, count, where=count > 0, out=np.full(len(weights), np.nan))
 
 
 def with_originals(scores: Scores) -> list[tuple[tuple[str, str], npt.NDArray[np.intp]]]:
-    """Each manipulation's (category, compression), and where it and its originals stand.
+    """Return (category, compression) of each manipulation and the rows of it and its originals.
 
-    Manipulations without originals in the same compression are left out.
+    Manipulations without originals at the same compression are skipped.
     """
-    found = []
-    for (category, compression), at in scores.table.groupby(CLIP_KEY[:2]).indices.items():
+    manipulations = []
+    for (category, compression), rows in scores.table.groupby(CLIP_KEY[:2]).indices.items():
         reals = originals(scores, category, compression)
-        if scores.is_fake[at[0]] and len(reals):
-            found.append(((category, compression), np.append(at, reals)))
-    return found
+        if scores.is_fake[rows[0]] and len(reals):
+            manipulations.append(((category, compression), np.append(rows, reals)))
+    return manipulations
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The samples of one category and compression."""
+class _CategoryScores:
+    """The scores of one category at one compression, among the scores of a split."""
 
-    scores: Scores
+    scores: Scores  # of the whole split
     category: str
     compression: str
-    at: npt.NDArray[np.intp]  # where they stand
+    rows: npt.NDArray[np.intp]  # row indices of the category in `scores`
     threshold: float
     missed: float
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What manipulations and reals are told by alike."""
-        return {
-            "category": self.category,
-            "compression": self.compression,
-            "samples": len(self.at),
-            "groups": len(set(self.groups[self.at])),
-            "missed": self.missed,
-        }
-
-    @property
     def label(self) -> str:
-        """Whether it is "fake" or "real"."""
-        return "fake" if self.scores.is_fake[self.at[0]] else "real"
+        """Label of the category, "fake" or "real"."""
+        return "fake" if self.scores.is_fake[self.rows[0]] else "real"
 
-    @property
-    def groups(self) -> npt.NDArray[np.object_]:
-        """Of all samples."""
-        return self.scores.table["group"].to_numpy()
-
-    def share(self, fake: bool) -> Estimate:
-        """The share of it that is called fake, or real."""
-        hits = (self.scores.p_fake[self.at] > self.threshold) == fake
-        groups = self.groups[self.at]
-        return jackknife_estimates(
-            groups, "all", lambda w: {"share": metrics.weighted_mean(hits, w)}
-        )["share"]
-
-    def manipulation(self) -> ManipulationMetrics:
-        """It as fakes, beside its originals and beside all reals."""
+    def manipulation_metrics(self) -> ManipulationMetrics:
+        """Compute the metrics of a manipulation, against its originals and against all reals."""
         scores = self.scores
-        versus = np.append(self.at, originals(scores, self.category, self.compression))
-        everything = np.append(self.at, np.flatnonzero(~scores.is_fake))
+        with_own = np.append(self.rows, originals(scores, self.category, self.compression))
+        with_all = np.append(self.rows, np.flatnonzero(~scores.is_fake))
 
-        def against(weights: Weights) -> dict[str, Floats]:
-            curve = metrics.threshold_curve(scores.is_fake[versus], scores.p_fake[versus], weights)
+        def against_originals(weights: Weights) -> dict[str, Floats]:
+            curve = metrics.threshold_curve(
+                scores.is_fake[with_own], scores.p_fake[with_own], weights
+            )
             return {"auc": metrics.auc(curve), "eer": metrics.eer(curve)}
 
         def against_all(weights: Weights) -> dict[str, Floats]:
             curve = metrics.threshold_curve(
-                scores.is_fake[everything], scores.p_fake[everything], weights
+                scores.is_fake[with_all], scores.p_fake[with_all], weights
             )
             return {"auc": metrics.auc(curve)}
 
-        own = self._estimates(versus, against)
-        wide = self._estimates(everything, against_all)
+        own = self._estimates(with_own, against_originals)
         return ManipulationMetrics(
-            **self.about,
-            detected=self.share(fake=True),
+            **self._description(),
+            detected=self._classified(fake=True),
             auc=own["auc"],
             eer=own["eer"],
-            auc_against_all=wide["auc"],
+            auc_against_all=self._estimates(with_all, against_all)["auc"],
         )
 
-    def _estimates(self, at: npt.NDArray[np.intp], measures: Measures) -> dict[str, Estimate]:
-        """Measures of fakes beside reals; the fewer groups of the two count."""
-        categories = self.scores.table["category"].to_numpy()[at]
+    def real_metrics(self) -> RealMetrics:
+        """Compute the metrics of a source of reals."""
+        return RealMetrics(**self._description(), called_real=self._classified(fake=False))
+
+    def _description(self) -> dict[str, Any]:
+        """Return the fields that manipulations and reals have in common."""
+        return {
+            "category": self.category,
+            "compression": self.compression,
+            "samples": len(self.rows),
+            "groups": len(set(self._groups[self.rows])),
+            "missed": self.missed,
+        }
+
+    @property
+    def _groups(self) -> npt.NDArray[np.object_]:
+        """Identity group of every sample of `scores`."""
+        return self.scores.table["group"].to_numpy()
+
+    def _classified(self, fake: bool) -> Estimate:
+        """Estimate the share of the category that is classified as fake, or as real."""
+        hits = (self.scores.p_fake[self.rows] > self.threshold) == fake
+        groups = self._groups[self.rows]
         return jackknife_estimates(
-            self.groups[at],
-            self.scores.is_fake[at],
+            groups, "all", lambda w: {"share": metrics.weighted_mean(hits, w)}
+        )["share"]
+
+    def _estimates(self, rows: npt.NDArray[np.intp], measures: Measures) -> dict[str, Estimate]:
+        """Estimate metrics of fakes against reals; the label with fewer groups counts."""
+        categories = self.scores.table["category"].to_numpy()[rows]
+        return jackknife_estimates(
+            self._groups[rows],
+            self.scores.is_fake[rows],
             measures,
             categories=categories,
             quantiles=QUANTILES,

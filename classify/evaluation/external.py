@@ -1,4 +1,4 @@
-"""Predictions of anybody's detector: a CSV file with a row for every face, or for every clip."""
+"""Read external predictions: a CSV file with a row per face or per clip, of any detector."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from ffpp_tools.files import regular_file
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import STILL
 
-ROUNDED = 0.01  # how far from 1 the probabilities of a row may sum up to, and p_fake from its sum
-OUTSIDE = 0.001  # how far below 0 or above 1 half precision may bring a probability; it is clipped
+ROUNDED = 0.01  # tolerance for the sum of a row's probabilities, and for p_fake against its sum
+OUTSIDE = 0.001  # tolerance below 0 and above 1, for half precision; such values are clipped
 SEPARATORS = ",;\t"
 TEXTS = ("face_id", "path", *CLIP_KEY)
 ALSO_CALLED = {"video": "clip"}
@@ -37,94 +37,107 @@ FILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".mp4", ".avi", ".mov", ".mkv", ".webm
 
 
 def read_predictions(path: Path, manifest: Manifest, split: str) -> tuple[Scores, Scores | None]:
-    """The scores of a split, and of val if the file holds all of it, to choose a threshold by.
+    """Read the scores of a split, and of val if the file covers it, to fit a threshold on.
 
-    The file has `face_id` or `path` as in the manifest, or `category`, `compression` and `clip`,
-    with `frame` or as one score for each whole clip; and either `p_fake` or a column `p_<class>`
-    for every class. Other columns and rows are left alone.
+    The file has one of: `face_id` as in the manifest; `path` as in the manifest; `category`,
+    `compression` and `clip` with `frame`; or these three columns with one score per clip. It also
+    has `p_fake`, or a column `p_<class>` for every class. Other columns and rows are ignored.
+
+    Args:
+        path: the CSV file.
+        manifest: the manifest that the faces or clips belong to.
+        split: "test", "val" or "train".
+
+    Returns:
+        The scores of the split, and those of val; None for val if the file does not cover all of
+        it, or if it is the split itself.
 
     Raises:
-        ClassifyError: no such file, a column, a face or a clip of the split is missing, one stands
-            there twice, something is no probability, or `p_fake` contradicts the classes.
+        ClassifyError: the file cannot be read; a column, or a face or clip of the split, is
+            missing; one appears twice; a value is not a probability; or `p_fake` contradicts the
+            classes.
     """
     samples = {name: manifest.samples(name) for name in dict.fromkeys((split, "val"))}
     table = _read(path, manifest, pd.concat(samples.values()))
-    rows = _rows(table, samples, manifest, path)
-    twice = rows.of[rows.of.duplicated()]
-    if len(twice):
+    rows = _match_rows(table, samples, manifest, path)
+    repeated = rows.name_of[rows.name_of.duplicated()]
+    if len(repeated):
         raise ClassifyError(
-            f"{path}: {twice.iloc[0]} is there more than once (and {len(twice) - 1} further rows "
-            f"repeat a {rows.unit}): give each {rows.unit} one row"
+            f"{path}: {repeated.iloc[0]} appears more than once (and {len(repeated) - 1} further "
+            f"rows repeat a {rows.unit}): give each {rows.unit} one row"
         )
-    asked = pd.concat(samples.values())
-    known = {**dict(zip(asked["category"], asked["label"], strict=True)), **manifest.classes}
-    table = table.loc[rows.of.index]
-    classes = _classes(table, manifest, known, path)
-    values = _probabilities(table, classes, path).set_axis(rows.of)
-    judged = rows.scored(values, split, classes)
-    missing = np.isnan(judged.probabilities).any(axis=1)
+    expected = pd.concat(samples.values())
+    label_by_class = {
+        **dict(zip(expected["category"], expected["label"], strict=True)),
+        **manifest.classes,
+    }
+    table = table.loc[rows.name_of.index]
+    classes = _classes(table, manifest, label_by_class, path)
+    values = _probabilities(table, classes, path).set_axis(rows.name_of)
+    scores = rows.scores(values, split, classes)
+    missing = np.isnan(scores.probabilities).any(axis=1)
     if missing.any():
-        names = rows.names(judged.table[missing])
+        names = rows.names(scores.table[missing])
         kind = "faces" if rows.unit == "face" else "clips"
         raise ClassifyError(
-            f"{path}: without {len(names)} of the {len(judged)} {kind} of "
-            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Give every one a "
-            f"probability: to leave out the hard ones would flatter."
+            f"{path}: no probability for {len(names)} of the {len(scores)} {kind} of "
+            f"{manifest.folder}/{split}.csv, such as {', '.join(names[:3])}. Add them: "
+            f"dropping hard samples would overestimate performance."
         )
     if split == "val":
-        return judged, None
-    validation = rows.scored(values, "val", classes)
-    whole = len(validation) > 0 and not np.isnan(validation.probabilities).any()
-    return judged, validation if whole else None
+        return scores, None
+    validation = rows.scores(values, "val", classes)
+    complete = len(validation) > 0 and not np.isnan(validation.probabilities).any()
+    return scores, validation if complete else None
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """What the rows of a file are of.
+class _MatchedRows:
+    """The rows of a file, matched to the samples of a manifest.
 
-    of: the face's id, or the clip's name, by the row of the file; rows of something else are not
-        in it.
-    samples: of every split that was asked for.
+    name_of: face id or clip name by row of the file; without the rows that match no sample.
+    samples: samples by split.
     """
 
-    of: pd.Series
+    name_of: pd.Series
     unit: str  # "face" or "clip"
     samples: Mapping[str, pd.DataFrame]
 
     def names(self, samples: pd.DataFrame) -> list[str]:
-        """What samples are called in `of`."""
+        """Return the names of samples, as in `name_of`."""
         return list(samples["face_id"] if self.unit == "face" else _clip_names(samples))
 
-    def scored(self, values: pd.DataFrame, split: str, classes: dict[str, str]) -> Scores:
-        """A split with the probabilities of the file; nan where it has none."""
+    def scores(self, values: pd.DataFrame, split: str, classes: dict[str, str]) -> Scores:
+        """Return a split with the probabilities of the file; nan for samples not in the file."""
         samples = self.samples[split]
-        found = values.reindex(self.names(samples)).to_numpy(float)
-        return make_scores(samples, found, classes, "frame" if self.unit == "face" else "clip")
+        probabilities = values.reindex(self.names(samples)).to_numpy(float)
+        unit = "frame" if self.unit == "face" else "clip"
+        return make_scores(samples, probabilities, classes, unit)
 
 
 def _clip_names(samples: pd.DataFrame) -> pd.Series:
-    """Of the clip of every sample: "Deepfakes/c23/000_003"."""
+    """Return the clip name of every sample, such as "Deepfakes/c23/000_003"."""
     return samples["category"] + "/" + samples["compression"] + "/" + samples["clip"]
 
 
-def _read(path: Path, manifest: Manifest, asked: pd.DataFrame) -> pd.DataFrame:
-    """The table in a file, whatever separates its columns, with names as the manifest has them."""
+def _read(path: Path, manifest: Manifest, expected: pd.DataFrame) -> pd.DataFrame:
+    """Read a table with any separator and normalise the column names to those of the manifest."""
     try:
         with regular_file(path).open("rb") as file:
-            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        encoding = "utf-16" if wide else "utf-8-sig"
+            is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding = "utf-16" if is_utf16 else "utf-8-sig"
         with path.open(encoding=encoding, newline="") as text:
             header, first = text.readline(), text.readline()
         separator = max(SEPARATORS, key=header.count)
         fields, values = (next(csv.reader([x], delimiter=separator), []) for x in (header, first))
         if any(values[len(fields) :]):
             raise ClassifyError(
-                f"{path}, line 2 has {len(values)} fields, and the headline {len(fields)} (decimal "
-                f"commas? Write points, or separate columns by ;)"
+                f"{path}, line 2 has {len(values)} fields, but the header has "
+                f"{len(fields)}. If it has decimal commas, use points, or separate columns by ;"
             )
-        names = _named([*fields, *values[len(fields) :]], manifest, asked)
-        if twice := sorted({name for name in names if name and names.count(name) > 1}):
-            raise ClassifyError(f"{path}: there are two columns {twice[0]}; leave one out")
+        names = _column_names([*fields, *values[len(fields) :]], manifest, expected)
+        if repeated := sorted({name for name in names if name and names.count(name) > 1}):
+            raise ClassifyError(f"{path}: more than one column {repeated[0]}; remove all but one")
         return pd.read_csv(
             path,
             sep=separator,
@@ -140,94 +153,96 @@ def _read(path: Path, manifest: Manifest, asked: pd.DataFrame) -> pd.DataFrame:
         raise ClassifyError(f"{path}: not a readable CSV file ({error})") from error
 
 
-def _named(header: Iterable[str], manifest: Manifest, asked: pd.DataFrame) -> list[str]:
-    """Names of columns without spaces round them; those that are known in the usual letters."""
-    classes = (*manifest.classes, *asked["category"].unique(), *BINARY)
+def _column_names(header: Iterable[str], manifest: Manifest, expected: pd.DataFrame) -> list[str]:
+    """Strip column names; known names get their usual spelling, whatever their case."""
+    classes = (*manifest.classes, *expected["category"].unique(), *BINARY)
     usual = {name.lower(): name for name in (*TEXTS, "frame", *(f"{PREFIX}{c}" for c in classes))}
     usual |= ALSO_CALLED
     names = [name.strip() for name in header]
     return [usual.get(name.lower(), name) for name in names]
 
 
-def _rows(
+def _match_rows(
     table: pd.DataFrame, samples: Mapping[str, pd.DataFrame], manifest: Manifest, path: Path
-) -> _Rows:
-    """Find out what the rows are of."""
-    asked = pd.concat(samples.values())
+) -> _MatchedRows:
+    """Match the rows of a file to the faces or clips of a manifest."""
+    expected = pd.concat(samples.values())
     keys = [key for key in ("face_id", "path") if key in table]
     for key in keys:
-        of = _faces(table[key], asked, key, manifest, path)
-        if len(of):
-            return _Rows(of, "face", samples)
+        face_ids = _match_faces(table[key], expected, key, manifest, path)
+        if len(face_ids):
+            return _MatchedRows(face_ids, "face", samples)
     if keys and "clip" not in table:
-        here = f", such as {str(table[keys[0]].iloc[0])!r:.100}," if len(table) else ""
-        there = f", such as {asked[keys[0]].iloc[0]!r}" if len(asked) else ""
+        given = f", such as {str(table[keys[0]].iloc[0])!r:.100}," if len(table) else ""
+        wanted = f", such as {expected[keys[0]].iloc[0]!r}" if len(expected) else ""
         raise ClassifyError(
-            f"{path}: no row has a {keys[0]}{here} of {manifest.folder}{there}; write them as there"
+            f"{path}: no {keys[0]}{given} is in {manifest.folder}; write each {keys[0]} as in the "
+            f"manifest{wanted}"
         )
     if "clip" not in table:
         raise ClassifyError(
-            f"{path}: a column face_id or path is needed, as in {manifest.folder}, or columns "
+            f"{path}: needs a column face_id or path, as in {manifest.folder}, or the columns "
             f"category, compression and clip"
         )
-    moving = {
+    clips = {
         name: rows[rows["compression"] != STILL].drop_duplicates(CLIP_KEY)
         for name, rows in samples.items()
     }
     if "frame" in table:
-        return _Rows(_frames(table, asked, path), "face", samples)
-    split = next(iter(moving))
-    if not len(moving[split]):
+        return _MatchedRows(_match_frames(table, expected, path), "face", samples)
+    split = next(iter(clips))
+    if not len(clips[split]):
         raise ClassifyError(
-            f"{path} scores whole clips, and {manifest.folder}/{split}.csv has none"
+            f"{path} has one score per clip, but {manifest.folder}/{split}.csv has no clips"
         )
-    return _Rows(_clips(table, pd.concat(moving.values()), path), "clip", moving)
+    return _MatchedRows(_match_clips(table, pd.concat(clips.values()), path), "clip", clips)
 
 
-def _faces(
-    given: pd.Series, asked: pd.DataFrame, key: str, manifest: Manifest, path: Path
+def _match_faces(
+    given: pd.Series, expected: pd.DataFrame, key: str, manifest: Manifest, path: Path
 ) -> pd.Series:
-    """The face ids of rows that name a crop by `key`, in whatever way its path is written.
+    """Return the face id of every row that names a crop by `key`, however its path is written.
 
     Raises:
-        ClassifyError: paths that may be of other crops.
+        ClassifyError: paths that may belong to other crops.
     """
-    face_of = dict(zip(asked[key], asked["face_id"], strict=True))
-    as_it_is = given.isin(list(face_of))
-    of = given[as_it_is].map(face_of)
+    face_of = dict(zip(expected[key], expected["face_id"], strict=True))
+    is_exact = given.isin(list(face_of))
+    exact = given[is_exact].map(face_of)
     depths = sorted({name.count("/") + 1 for name in face_of}, reverse=True)
-    before: dict[str, str] = {}  # what stands before the path of a crop → such a crop
-    found: dict[int, str] = {}
-    rest = given[~as_it_is].dropna()
-    for row, value in zip(rest.index.to_list(), rest, strict=True):
-        name = _plain(value)
+    example_below: dict[str, str] = {}  # folder before a crop's path → path of one such crop
+    by_tail: dict[int, str] = {}
+    inexact = given[~is_exact].dropna()
+    for row, value in zip(inexact.index.to_list(), inexact, strict=True):
+        name = _normalised(value)
         parts = (_without_suffix(name) if key == "face_id" else name).split("/")
         for depth in depths:
             tail = "/".join(parts[-depth:])
             if tail in face_of:
-                found[row] = face_of[tail]
-                before.setdefault("/".join(parts[:-depth]), tail)
+                by_tail[row] = face_of[tail]
+                example_below.setdefault("/".join(parts[:-depth]), tail)
                 break
-    _check_root(before, manifest, path)
-    return pd.concat([of, pd.Series(found, dtype="str")]).sort_index() if found else of
+    _check_root(example_below, manifest, path)
+    return pd.concat([exact, pd.Series(by_tail, dtype="str")]).sort_index() if by_tail else exact
 
 
-def _check_root(before: Mapping[str, str], manifest: Manifest, path: Path) -> None:
-    """Refuse paths that lead into another dataset; one that is not on this machine may be meant."""
+def _check_root(example_below: Mapping[str, str], manifest: Manifest, path: Path) -> None:
+    """Reject paths into another dataset; accept a single folder that is not on this machine."""
     root = manifest.root.resolve()
-    own = {os.path.realpath(place) for place in (root, root / "faces")}
-    others = [place for place in before if place and os.path.realpath(place) not in own]
-    wrong = [place for place in others if os.path.lexists(os.path.join(place, before[place]))]  # noqa: PTH118
-    if wrong or len(others) > 1:
-        named = " and ".join((wrong or others)[:2])
+    own = {os.path.realpath(folder) for folder in (root, root / "faces")}
+    others = [f for f in example_below if f and os.path.realpath(f) not in own]
+    in_folder = {f: os.path.join(f, example_below[f]) for f in others}  # noqa: PTH118
+    existing = [f for f, crop in in_folder.items() if os.path.lexists(crop)]
+    if existing or len(others) > 1:
+        folders = " and ".join((existing or others)[:2])
         raise ClassifyError(
-            f"{path}: paths below {named} are not known to be of the crops in {root}. Give paths "
-            f"below that folder, or the face_id of the manifest."
+            f"{path}: paths under {folders} may belong to other crops than those in {root}. Give "
+            f"paths under that folder, or the face_id of the manifest."
         )
 
 
-def _plain(value: str) -> str:
-    """A path with slashes and without detours."""
+def _normalised(value: str) -> str:
+    """Return a path with forward slashes and without "." and ".."."""
     return posixpath.normpath(value.strip().replace("\\", "/"))
 
 
@@ -236,12 +251,12 @@ def _without_suffix(name: str) -> str:
     return stem if suffix.lower() in FILE_SUFFIXES else name
 
 
-def _clip_columns(table: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
-    """Category, compression and clip of rows, as far as columns and paths tell them."""
-    category = {name.lower(): name for name in asked["category"].unique()}
-    compressions, clips = set(asked["compression"]), set(asked["clip"])
+def _clip_columns(table: pd.DataFrame, expected: pd.DataFrame) -> pd.DataFrame:
+    """Return category, compression and clip of rows, as far as columns and paths give them."""
+    category = {name.lower(): name for name in expected["category"].unique()}
+    compressions, clips = set(expected["compression"]), set(expected["clip"])
     columns = pd.DataFrame(index=table.index)
-    paths = table["clip"].fillna("").map(_plain).map(_without_suffix)
+    paths = table["clip"].fillna("").map(_normalised).map(_without_suffix)
     columns["clip"] = [name if name in clips else name.split("/")[-1] for name in paths]
     folders = [name.split("/")[:-1] for name in paths]
     if "category" in table:
@@ -249,56 +264,59 @@ def _clip_columns(table: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
         columns["category"] = given.map(lambda name: category.get(name.lower(), name))
     elif any(folders):
         columns["category"] = [
-            next((category[f.lower()] for f in of if f.lower() in category), "") for of in folders
+            next((category[f.lower()] for f in parents if f.lower() in category), "")
+            for parents in folders
         ]
     if "compression" in table:
         columns["compression"] = table["compression"].fillna("").str.strip()
     elif any(folders):
-        columns["compression"] = [next((f for f in of if f in compressions), "") for of in folders]
+        columns["compression"] = [
+            next((f for f in parents if f in compressions), "") for parents in folders
+        ]
     return columns[[name for name in CLIP_KEY if name in columns]]
 
 
-def _clips(table: pd.DataFrame, asked: pd.DataFrame, path: Path) -> pd.Series:
-    """The clips that rows are of, as "category/compression/clip"."""
-    given = _clip_columns(table, asked)
-    units = asked.drop_duplicates(CLIP_KEY)
-    return _looked_up(given, units[list(given)], _clip_names(units), path)
+def _match_clips(table: pd.DataFrame, expected: pd.DataFrame, path: Path) -> pd.Series:
+    """Return the clip of every row, as "category/compression/clip"."""
+    given = _clip_columns(table, expected)
+    clips = expected.drop_duplicates(CLIP_KEY)
+    return _look_up(given, clips[list(given)], _clip_names(clips), path)
 
 
-def _frames(table: pd.DataFrame, asked: pd.DataFrame, path: Path) -> pd.Series:
-    """The face ids of rows that name a clip and a frame."""
-    given = _clip_columns(table, asked).assign(frame=pd.to_numeric(table["frame"], "coerce"))
-    known = asked[list(given)].astype({"frame": float})
-    return _looked_up(given, known, asked["face_id"], path)
+def _match_frames(table: pd.DataFrame, expected: pd.DataFrame, path: Path) -> pd.Series:
+    """Return the face id of every row that names a clip and a frame."""
+    given = _clip_columns(table, expected).assign(frame=pd.to_numeric(table["frame"], "coerce"))
+    known = expected[list(given)].astype({"frame": float})
+    return _look_up(given, known, expected["face_id"], path)
 
 
-def _looked_up(given: pd.DataFrame, known: pd.DataFrame, names: pd.Series, path: Path) -> pd.Series:
-    """The name that belongs to each row; rows that are not known are left out.
+def _look_up(given: pd.DataFrame, known: pd.DataFrame, names: pd.Series, path: Path) -> pd.Series:
+    """Return the name of each row of `given`, found among `known`; unknown rows are dropped.
 
     Raises:
-        ClassifyError: what a row says fits several.
+        ClassifyError: a row matches several names.
     """
     columns = list(given)
     table = known.assign(name=names)
-    found = given.reset_index().merge(table, on=columns)
-    several = found[found["index"].duplicated(keep=False)]
+    matches = given.reset_index().merge(table, on=columns)
+    several = matches[matches["index"].duplicated(keep=False)]
     if len(several):
         line = int(several["index"].iloc[0])
-        fitting = several["name"][several["index"] == line].unique()
-        if len(fitting) > 1:
-            lacking = [name for name in CLIP_KEY if name not in columns]
-            remedy = f"add {' and '.join(lacking)}" if lacking else "name faces by their face_id"
+        candidates = several["name"][several["index"] == line].unique()
+        if len(candidates) > 1:
+            absent = [name for name in CLIP_KEY if name not in columns]
+            remedy = f"add {' and '.join(absent)}" if absent else "name faces by their face_id"
             raise ClassifyError(
-                f"{path}, line {line + 2}: {'/'.join(map(str, given.loc[line]))} may be "
-                f"{' or '.join(fitting[:3])}: {remedy}"
+                f"{path}, line {line + 2}: {'/'.join(map(str, given.loc[line]))} is ambiguous, "
+                f"{' or '.join(candidates[:3])}: {remedy}"
             )
-    return found.drop_duplicates("index").set_index("index")["name"].sort_index()
+    return matches.drop_duplicates("index").set_index("index")["name"].sort_index()
 
 
 def _classes(
-    table: pd.DataFrame, manifest: Manifest, known: dict[str, str], path: Path
+    table: pd.DataFrame, manifest: Manifest, label_by_class: dict[str, str], path: Path
 ) -> dict[str, str]:
-    """The classes that the columns are of; of p_fake or p_real alone, fake and real."""
+    """Return the classes of the probability columns; fake and real for p_fake or p_real alone."""
     names = sorted(str(c).removeprefix(PREFIX) for c in table if str(c).startswith(PREFIX))
     if set(BINARY) & set(names) and not set(manifest.classes) <= set(names):
         return BINARY
@@ -306,33 +324,33 @@ def _classes(
     if not names:
         wanted = ", ".join(f"{PREFIX}{name}" for name in manifest.classes)
         raise ClassifyError(
-            f"{path}: a column p_fake is needed, or one for each class: {wanted}; it has "
-            f"{', '.join(map(str, table.columns))}. Rename the column: one of another name, "
-            f"such as score, may be of fake or of real."
+            f"{path}: needs a column p_fake, or one for each class: {wanted}; it has "
+            f"{', '.join(map(str, table.columns))}. Rename the column: a name such as score does "
+            f"not say whether it is the probability of fake or of real."
         )
-    found = {name: known.get(name) or label_of(name) for name in names}
-    if unknown := [name for name, label in found.items() if label is None]:
+    label_by_name = {name: label_by_class.get(name) or label_of(name) for name in names}
+    if unknown := [name for name, label in label_by_name.items() if label is None]:
         raise ClassifyError(
-            f"{path}: {PREFIX}{unknown[0]} is of no known class, so that P(fake) is not known; "
-            f"{manifest.folder} has {', '.join(manifest.classes)}"
+            f"{path}: {PREFIX}{unknown[0]} has no known class, so P(fake) cannot be computed; "
+            f"the classes of {manifest.folder} are {', '.join(manifest.classes)}"
         )
-    return {name: str(label) for name, label in found.items()}
+    return {name: str(label) for name, label in label_by_name.items()}
 
 
 def _probabilities(table: pd.DataFrame, classes: dict[str, str], path: Path) -> pd.DataFrame:
-    """The columns of the classes, checked, from 0 to 1."""
+    """Return the columns of the classes, checked and clipped to 0 to 1."""
     columns = [f"{PREFIX}{name}" for name in classes]
     if classes == BINARY:
-        for own, other in (columns, columns[::-1]):
-            if own not in table:
-                table = table.assign(**{own: 1 - _numbers(table[other])})
+        for column, complement in (columns, columns[::-1]):
+            if column not in table:
+                table = table.assign(**{column: 1 - _numbers(table[complement])})
     values = pd.DataFrame({name: _checked(table[name], path) for name in columns})
     sums = values.sum(axis=1)
     wrong = (sums - 1).abs() > ROUNDED
     if wrong.any():
         line, total = values.index[wrong][0], sums[wrong].iloc[0]
         raise ClassifyError(
-            f"{path}, line {line + 2}: the probabilities of {', '.join(classes)} sum up to "
+            f"{path}, line {line + 2}: the probabilities of {', '.join(classes)} sum to "
             f"{total:.3f}, not 1"
         )
     if f"{PREFIX}fake" in table and "fake" not in classes:
@@ -341,19 +359,18 @@ def _probabilities(table: pd.DataFrame, classes: dict[str, str], path: Path) -> 
 
 
 def _check_p_fake(given: pd.Series, total: Floats, path: Path) -> None:
-    """Refuse a P(fake) that is not the sum over the fake classes beside it."""
+    """Reject a P(fake) that differs from the sum over the fake classes."""
     wrong = (given - total).abs() > ROUNDED
     if wrong.any():
-        at = int(np.argmax(wrong))
+        row = int(np.argmax(wrong))
         raise ClassifyError(
-            f"{path}, line {given.index[at] + 2}: p_fake is {given.iloc[at]:.3g}, and the fake "
-            f"classes sum up to {total[at]:.3g} ({wrong.sum()} rows differ): leave out what is not "
-            f"meant"
+            f"{path}, line {given.index[row] + 2}: p_fake is {given.iloc[row]:.3g}, but the fake "
+            f"classes sum to {total[row]:.3g} ({wrong.sum()} rows differ): remove what is wrong"
         )
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    """A column as numbers, with decimal commas where all have them; nan for what is none."""
+    """Convert a column to numbers; decimal commas are read if all values have them; else nan."""
     if not pd.api.types.is_numeric_dtype(column):
         text = column.astype("str").str.strip()
         if text.str.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?|[-+]?\d+").all():
@@ -363,22 +380,22 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _checked(column: pd.Series, path: Path) -> pd.Series:
-    """A column of probabilities, from 0 to 1."""
+    """Return a column of probabilities, clipped to 0 to 1; reject other values."""
     values = _numbers(column)
     wrong = ~values.between(-OUTSIDE, 1 + OUTSIDE)  # also where it is nan
     if wrong.any():
-        line, found = values.index[wrong][0], column[wrong].iloc[0]
+        line, value = values.index[wrong][0], column[wrong].iloc[0]
         raise ClassifyError(
-            f"{path}, line {line + 2}: {column.name} is {found}, no probability{_meant(column)}"
+            f"{path}, line {line + 2}: {column.name} is {value}, not a probability{_remedy(column)}"
         )
     return values.clip(0, 1)
 
 
-def _meant(column: pd.Series) -> str:
-    """What to do about numbers that are not from 0 to 1."""
+def _remedy(column: pd.Series) -> str:
+    """Suggest how to convert values outside 0 to 1."""
     values = _numbers(column)
     if column.astype("str").str.contains("%").any() or (values.between(0, 100).all()):
-        return ". Per cent? Divide by 100"
+        return ". If it is in per cent, divide by 100"
     if np.isfinite(values).all():
-        return ". A logit? Give 1 / (1 + exp(-x)), or the softmax over all classes"
+        return ". If it is a logit, give 1 / (1 + exp(-x)), or the softmax over all classes"
     return ""

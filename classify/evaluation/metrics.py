@@ -1,8 +1,8 @@
-"""Measures of a classifier, as pure functions on arrays. Fake is the positive class.
+"""Metrics of a classifier, as pure functions on arrays. Fake is the positive class.
 
-Measures that are given weights take one row of them per set of weights, (w, n), and return (w,)
-values. A jackknife gives its weights as `JackknifeWeights`, and costs one sort and the samples of
-each block. A metric that is undefined because fakes or reals are missing is nan.
+Weighted metrics take w sets of sample weights, (w, n), and return one value per set, (w,). A
+jackknife passes its weights as `JackknifeWeights`, which costs one sort plus the samples of each
+block. A metric is nan if it is undefined because there are no fakes or no reals.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Floats = npt.NDArray[np.floating]
 Weights = Floats | JackknifeWeights
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (2017)
-MAX_TEMPERATURE = 20.0  # temperatures are sought from 1 / 20 to 20
+MAX_TEMPERATURE = 20.0  # temperatures are searched from 1 / 20 to 20
 
 
 def confusion(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
-    """Counts, a row per actual and a column per predicted class."""
+    """Compute the confusion matrix: counts, a row per actual and a column per predicted class."""
     from sklearn.metrics import confusion_matrix
 
     counts = confusion_matrix(actual, predicted, labels=range(len(classes)))
@@ -37,16 +37,17 @@ def confusion(actual: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataF
 
 
 def row_percent(counts: pd.DataFrame) -> pd.DataFrame:
-    """Counts → per cent of each row; nan in a row without samples."""
+    """Convert counts to per cent of each row; nan in a row without samples."""
     return counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0) * 100
 
 
 def per_class(
     actual: Ints, predicted: Ints, probabilities: Floats, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """Precision, recall, F1, AUC of the class against all others, and support; a row per class.
+    """Compute precision, recall, F1, AUC (one against the rest) and support; a row per class.
 
-    0 where a class was never predicted; nan where there is none of it to be found.
+    Precision and F1 are 0 for a class that is never predicted; all values are nan for a class
+    without samples.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -64,68 +65,68 @@ def per_class(
 
 
 def weighted_mean(hits: npt.ArrayLike, weights: Weights) -> Floats:
-    """The share of hits among all: accuracy, recall, detection rate, by what is handed in."""
+    """Compute the weighted share of hits: accuracy, recall or detection rate."""
     total = weights.sum(axis=1)
     return np.divide(weights @ np.asarray(hits, float), total, where=total > 0, out=_nan(total))
 
 
 def balanced_accuracy(actual: Ints, predicted: Ints, weights: Weights) -> Floats:
-    """The mean recall over the classes that are there."""
+    """Compute the mean recall over the classes that are present."""
     right = np.asarray(actual) == np.asarray(predicted)
     recalls = [
         weighted_mean(right[actual == c], weights[:, actual == c]) for c in np.unique(actual)
     ]
-    there = np.isfinite(recalls)
-    return np.where(there, recalls, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    present = np.isfinite(recalls)
+    return np.where(present, recalls, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
 
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """What is called fake at every threshold, from none to all; a row per set of weights."""
+    """True and false positives at every threshold, from none to all; a row per set of weights."""
 
-    thresholds: Floats  # (k,) decreasing, from infinity; called fake is what reaches it
+    thresholds: Floats  # (k,) decreasing, from infinity; positive: score ≥ threshold
     true_positives: Floats  # (w, k)
     false_positives: Floats  # (w, k)
 
     @property
     def recall(self) -> Floats:
-        """The share of fakes called fake, (w, k): the true positive rate."""
+        """True positive rate, (w, k)."""
         return _ratio(self.true_positives, self.true_positives[:, -1:])
 
     @property
     def fpr(self) -> Floats:
-        """The share of reals called fake, (w, k)."""
+        """False positive rate, (w, k)."""
         return _ratio(self.false_positives, self.false_positives[:, -1:])
 
     @property
     def precision(self) -> Floats:
-        """The share of fakes among what is called fake, (w, k); 1 where nothing is."""
-        called = self.true_positives + self.false_positives
-        return np.where(called > 0, _ratio(self.true_positives, called), 1.0)
+        """Precision, (w, k); 1 where nothing is positive."""
+        positives = self.true_positives + self.false_positives
+        return np.where(positives > 0, _ratio(self.true_positives, positives), 1.0)
 
     @property
     def last(self) -> int:
-        """The number of the last threshold, from 0; there everything is called fake."""
+        """Index of the last threshold, at which every sample is positive."""
         return len(self.thresholds) - 1
 
     @property
-    def both(self) -> npt.NDArray[np.bool_]:
-        """Whether a set of weights leaves fakes and reals, (w,)."""
+    def has_both_classes(self) -> npt.NDArray[np.bool_]:
+        """Whether fakes and reals both have weight, (w,)."""
         return (self.true_positives[:, -1] > 0) & (self.false_positives[:, -1] > 0)
 
-    def rates(self, at: Ints) -> tuple[Floats, Floats]:
-        """The shares of reals and of fakes called fake at the threshold `at`, (w,), of each row."""
-        rows = np.arange(len(at))
+    def rates(self, index: Ints) -> tuple[Floats, Floats]:
+        """Return false and true positive rate of each row at its threshold `index`, (w,)."""
+        rows = np.arange(len(index))
         fakes, reals = self.true_positives, self.false_positives
-        return _ratio(reals[rows, at], reals[:, -1]), _ratio(fakes[rows, at], fakes[:, -1])
+        return _ratio(reals[rows, index], reals[:, -1]), _ratio(fakes[rows, index], fakes[:, -1])
 
     def auc(self) -> Floats:
-        """See `auc`."""
+        """Compute the area under the ROC curve; see `auc`."""
         steps = np.diff(self.fpr, axis=1)
         return (steps * (self.recall[:, 1:] + self.recall[:, :-1]) / 2).sum(axis=1)
 
     def average_precision(self) -> Floats:
-        """See `average_precision`."""
+        """Compute the average precision; see `average_precision`."""
         return (np.diff(self.recall, axis=1) * self.precision[:, 1:]).sum(axis=1)
 
 
@@ -143,72 +144,72 @@ def threshold_curve(
 def threshold_curve(
     is_fake: npt.ArrayLike, p_fake: npt.ArrayLike, weights: Weights | None = None
 ) -> AnyCurve:
-    """Count what is called fake at every threshold.
+    """Count true and false positives at every threshold.
 
     Args:
-        is_fake: (n,) what each sample is.
-        p_fake: (n,) its score.
-        weights: (w, n) how often each counts; once by default.
+        is_fake: (n,) whether each sample is fake.
+        p_fake: (n,) score of each sample.
+        weights: (w, n) weight of each sample; 1 by default.
     """
     fake, scores = np.asarray(is_fake, bool), np.asarray(p_fake, float)
     weights = np.ones((1, len(fake))) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     fake, scores = fake[order], scores[order]
-    ends = np.flatnonzero(np.diff(scores, append=-np.inf))  # of runs of equal scores
+    ends = np.flatnonzero(np.diff(scores, append=-np.inf))  # last of each run of equal scores
     sorted_weights = weights[:, order]
     if isinstance(sorted_weights, JackknifeWeights):
         return JackknifeCurve.of(fake, ends, sorted_weights)
 
-    def counted(what: npt.NDArray[np.bool_]) -> Floats:
-        sums = np.cumsum(sorted_weights * what, axis=1)[:, ends]
+    def cumulative(selected: npt.NDArray[np.bool_]) -> Floats:
+        sums = np.cumsum(sorted_weights * selected, axis=1)[:, ends]
         return np.concatenate([np.zeros((len(weights), 1)), sums], axis=1)
 
-    return ThresholdCurve(np.append(np.inf, scores[ends]), counted(fake), counted(~fake))
+    return ThresholdCurve(np.append(np.inf, scores[ends]), cumulative(fake), cumulative(~fake))
 
 
 def auc(c: AnyCurve) -> Floats:
-    """Area under the ROC curve: the chance that a fake's score is above a real's."""
-    return np.where(c.both, c.auc(), np.nan)
+    """Compute the area under the ROC curve: the chance that a fake scores above a real."""
+    return np.where(c.has_both_classes, c.auc(), np.nan)
 
 
 def average_precision(c: AnyCurve) -> Floats:
-    """Area under the precision-recall curve, as a sum of steps."""
-    return np.where(c.both, c.average_precision(), np.nan)
+    """Compute the area under the precision-recall curve, as a sum of steps."""
+    return np.where(c.has_both_classes, c.average_precision(), np.nan)
 
 
 def eer(c: AnyCurve) -> Floats:
-    """Equal error rate: where as many fakes are missed as reals are accused, interpolated."""
+    """Compute the equal error rate: false positive rate = false negative rate, interpolated."""
 
-    def gap(at: Ints) -> Floats:  # rises from -1 to 1 with the threshold's number
-        fpr, recall = c.rates(at)
+    def gap(index: Ints) -> Floats:  # rises from -1 to 1 with the index of the threshold
+        fpr, recall = c.rates(index)
         return fpr - (1 - recall)
 
-    after = _first(c, lambda at: gap(at) >= 0)
+    after = _first_index(c, lambda index: gap(index) >= 0)
     before = np.maximum(after - 1, 0)
     step = gap(after) - gap(before)
-    part = np.divide(-gap(before), step, where=step > 0, out=np.zeros(len(step)))
+    fraction = np.divide(-gap(before), step, where=step > 0, out=np.zeros(len(step)))
     fpr = c.rates(before)[0]
-    return np.where(c.both, fpr + part * (c.rates(after)[0] - fpr), np.nan)
+    return np.where(c.has_both_classes, fpr + fraction * (c.rates(after)[0] - fpr), np.nan)
 
 
 def recall_at(c: AnyCurve, fpr: float) -> Floats:
-    """The most fakes found at a threshold that accuses at most this share of reals."""
-    beyond = _first(c, lambda at: c.rates(at)[0] > fpr)
-    accused, recall = c.rates(beyond)
-    before = c.rates(np.maximum(beyond - 1, 0))[1]
-    return np.where(c.both, np.where(accused > fpr, before, recall), np.nan)
+    """Compute the highest recall at a false positive rate of at most `fpr`."""
+    beyond = _first_index(c, lambda index: c.rates(index)[0] > fpr)
+    fpr_beyond, recall = c.rates(beyond)
+    recall_before = c.rates(np.maximum(beyond - 1, 0))[1]
+    return np.where(c.has_both_classes, np.where(fpr_beyond > fpr, recall_before, recall), np.nan)
 
 
-def _first(c: AnyCurve, reached: Callable[[Ints], npt.NDArray[np.bool_]]) -> Ints:
-    """The first threshold, of each row, from which on something holds; the last if it never does.
+def _first_index(c: AnyCurve, condition: Callable[[Ints], npt.NDArray[np.bool_]]) -> Ints:
+    """Return the first threshold of each row that meets a condition; the last if none does.
 
-    Found by bisection: what holds at a threshold has to hold at all that follow.
+    The search is a bisection: if a threshold meets the condition, all later ones must meet it too.
     """
-    low = np.zeros(len(c.both), np.int64)
+    low = np.zeros(len(c.has_both_classes), np.int64)
     high = np.full(len(low), c.last)
     while (low < high).any():
         middle = (low + high) // 2
-        holds = reached(middle)
+        holds = condition(middle)
         low, high = (
             np.where(holds, low, np.minimum(middle + 1, high)),
             np.where(holds, middle, high),
@@ -217,14 +218,15 @@ def _first(c: AnyCurve, reached: Callable[[Ints], npt.NDArray[np.bool_]]) -> Int
 
 
 def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | None:
-    """The threshold of the highest balanced accuracy (Youden's index); called fake is above it.
+    """Return the threshold of the highest balanced accuracy (Youden's index).
 
-    It lies half way between two scores, or at 0.5; of several that are as good it is the nearest to
-    0.5. None where no threshold is better than to call everything fake or everything real, such as
-    where only fakes or only reals are there.
+    A sample is classified as fake if its score is above the threshold. The threshold is halfway
+    between two scores, or 0.5; of several equally good ones it is the nearest to 0.5. It is None if
+    no threshold beats classifying all samples as fake or all as real, as when only fakes or only
+    reals are present.
     """
     c = threshold_curve(is_fake, p_fake)
-    if not c.both[0]:
+    if not c.has_both_classes[0]:
         return None
     scores = c.thresholds[1:]
     between = (scores[:-1] + scores[1:]) / 2
@@ -238,16 +240,17 @@ def best_threshold(is_fake: npt.ArrayLike, p_fake: npt.ArrayLike) -> float | Non
 
 
 def log_loss(actual: Ints, probabilities: Floats, weights: Weights) -> Floats:
-    """The mean of -log of the probability that was given to what it is."""
-    given = probabilities[np.arange(len(actual)), actual]
-    return weighted_mean(-np.log(np.clip(given, LEAST_PROBABILITY, 1)), weights)
+    """Compute the log loss: the mean of -log of the probability of the actual class."""
+    of_actual = probabilities[np.arange(len(actual)), actual]
+    return weighted_mean(-np.log(np.clip(of_actual, LEAST_PROBABILITY, 1)), weights)
 
 
 def reliability(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> pd.DataFrame:
-    """How often what was given some probability happens; a row per bin that holds any.
+    """Compute a reliability diagram: mean probability and observed frequency per bin.
 
     Returns:
-        Columns `probability` and `happened` (means of the bin) and `count`.
+        Columns `probability` and `happened` (means of the bin) and `count`; a row per bin that is
+        not empty.
     """
     p = np.asarray(probability, float)
     bins = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
@@ -257,24 +260,24 @@ def reliability(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> pd.DataFr
 
 
 def calibration_error(outcome: npt.ArrayLike, probability: npt.ArrayLike) -> float:
-    """Expected calibration error: the mean distance of both columns of `reliability`."""
+    """Compute the expected calibration error: mean |probability - frequency| of `reliability`."""
     bins = reliability(outcome, probability)
     distance = (bins["probability"] - bins["happened"]).abs()
     return float((distance * bins["count"]).sum() / bins["count"].sum())
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:
-    """Probabilities, (n, classes), as if the logits had been divided by a temperature."""
+    """Apply temperature scaling, logits / temperature, to probabilities, (n, classes)."""
     logits = np.log(np.clip(probabilities, LEAST_PROBABILITY, 1)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def best_temperature(actual: Ints, probabilities: Floats) -> float:
-    """The temperature of the lowest log loss (Guo et al., 2017), from 0.05 to 20.
+    """Fit the temperature of the lowest log loss (Guo et al., 2017), from 0.05 to 20.
 
-    It is 1 where no other is better, and a limit where nothing short of it is (see
-    `temperature_at_limit`): there the log loss might fall further.
+    It is 1 if no other temperature is better. It is one of the limits if the log loss still falls
+    there (see `temperature_at_limit`).
     """
     from scipy.optimize import minimize_scalar
 
@@ -284,14 +287,14 @@ def best_temperature(actual: Ints, probabilities: Floats) -> float:
         return float(log_loss(actual, tempered(probabilities, np.exp(log_temperature)), once)[0])
 
     limit = np.log(MAX_TEMPERATURE)
-    found = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
-    losses = {value: loss(value) for value in (0.0, -limit, limit, found)}
+    minimum = float(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)
+    losses = {value: loss(value) for value in (0.0, -limit, limit, minimum)}
     lowest = min(losses.values())
-    return float(np.exp(next(v for v, of_it in losses.items() if of_it <= lowest + 1e-7)))
+    return float(np.exp(next(log_t for log_t, value in losses.items() if value <= lowest + 1e-7)))
 
 
 def temperature_at_limit(temperature: float) -> bool:
-    """Whether a temperature is one of the limits that it was sought between.
+    """Return whether a temperature is at a limit of the search range.
 
     >>> [temperature_at_limit(value) for value in (0.05001, 1.0, 19.9995)]
     [True, False, True]
@@ -299,9 +302,9 @@ def temperature_at_limit(temperature: float) -> bool:
     return bool(abs(np.log(temperature)) > np.log(MAX_TEMPERATURE) - 1e-3)
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, where=whole > 0, out=np.zeros(part.shape))
+def _ratio(part: Floats, total: Floats) -> Floats:
+    total = np.broadcast_to(total, part.shape)
+    return np.divide(part, total, where=total > 0, out=np.zeros(part.shape))
 
 
 def _nan(like: Floats) -> Floats:

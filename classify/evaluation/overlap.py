@@ -1,4 +1,4 @@
-"""Identity overlap between a run's training and the split it is judged on."""
+"""Identity overlap between a run's training data and the split it is evaluated on."""
 
 from __future__ import annotations
 
@@ -18,34 +18,43 @@ from ffpp_tools.splits.manifest import Manifest
 
 @dataclass(frozen=True)
 class IdentityOverlap:
-    """How many groups of people of a split a run has seen in training or validation."""
+    """The identity groups of a split that a run has seen in training or validation."""
 
-    shared: int
-    asked: int  # groups of the split
-    why_not: str = ""  # why that could not be found out
+    shared: int  # groups seen in training or validation
+    total: int  # groups of the split
+    unknown_reason: str = ""  # why the overlap is unknown; empty if known
 
     def __str__(self) -> str:
-        if self.why_not:
-            return f"Whether its training's people are in this split is not known ({self.why_not})."
+        if self.unknown_reason:
+            return f"Identity overlap with its training data is unknown ({self.unknown_reason})."
         if not self.shared:
-            return "None of its training's people are in this split, as far as is known."
+            return "No identity overlap with its training data is known."
         return (
-            f"PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: {self.shared} of "
-            f"{counted(self.asked, 'group')} of people."
+            f"IDENTITIES OF ITS TRAINING DATA ARE IN THIS SPLIT: {self.shared} of "
+            f"{counted(self.total, 'identity group')}."
         )
 
 
 def identity_overlap(run: Run, other: Manifest, split: str) -> IdentityOverlap:
-    """Whom of a split the run was trained or validated on, by the ties of both datasets."""
-    judged = other.samples(split)
+    """Find the identity groups of a split that a run has seen, by the edges of both datasets.
+
+    Args:
+        run: the run; its training and validation splits count as seen.
+        other: the manifest of the split.
+        split: "train", "val" or "test".
+
+    Raises:
+        TableError: the split cannot be read.
+    """
+    evaluated = other.samples(split)
     try:
-        own = run.manifest
-        seen = pd.concat([own.samples(part) for part in ("train", "val")])
-        roots = dict.fromkeys((own.root, other.root))
-        tied = pd.concat([dataset_at(root).ties for root in roots]).drop_duplicates()
+        manifest = run.manifest
+        seen = pd.concat([manifest.samples(own_split) for own_split in ("train", "val")])
+        roots = dict.fromkeys((manifest.root, other.root))
+        edges = pd.concat([dataset_at(root).edges for root in roots]).drop_duplicates()
     except (ClassifyError, FfppError) as error:
         return IdentityOverlap(0, 0, without_paths(error, other))
-    samples = pd.concat([seen, judged], ignore_index=True)
-    group = identity_groups(samples, edges_within(samples, tied))
-    known, asked = set(group[: len(seen)]), set(group[len(seen) :])
-    return IdentityOverlap(len(known & asked), len(asked))
+    samples = pd.concat([seen, evaluated], ignore_index=True)
+    group = identity_groups(samples, edges_within(samples, edges))
+    seen_groups, split_groups = set(group[: len(seen)]), set(group[len(seen) :])
+    return IdentityOverlap(len(seen_groups & split_groups), len(split_groups))

@@ -1,4 +1,4 @@
-"""Images to probabilities."""
+"""Compute class probabilities of images and splits."""
 
 from __future__ import annotations
 
@@ -33,94 +33,95 @@ ProgressWrapper = Callable[[Iterable[int], int], Iterable[int]]
 def score_split(
     run: Run, split: str, manifest: Manifest | None = None, progress: ProgressFactory | None = None
 ) -> Scores:
-    """The best checkpoint's probabilities for every sample of a split.
+    """Compute the best checkpoint's probabilities for every sample of a split.
 
-    Of the run's own manifest they are written to `predictions-<split>.parquet` and read from there
-    until best.keras changes. Only the probabilities are taken from that file, and only where its
-    rows are those of the manifest and its digest is that of what was written.
+    For the run's own manifest they are saved as `predictions-<split>.parquet` and read from there
+    until best.keras changes. Only the probabilities are read, and only if the rows of the file
+    match the manifest and its digest is intact.
 
     Args:
-        run: whose network.
+        run: the run.
         split: "train", "val" or "test".
-        manifest: another one than the run's own; its classes are found by name.
-        progress: as `pack.pack` takes it.
+        manifest: another manifest than the run's own; its classes are matched by name.
+        progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: the other manifest has classes that the network does not know.
-        ChangedError: the written predictions were changed, and cannot be made anew.
+        ClassifyError: the other manifest has classes that the network was not trained on.
+        ChangedError: the saved predictions were changed and cannot be computed again.
         RunError: no epoch was finished, or the run's manifest changed since training.
         PackError: a crop is missing.
     """
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes
-        classes_of(samples, classes)  # refuses what it does not know before the work
+        classes_of(samples, classes)  # rejects unknown classes before the expensive part
         return make_scores(samples, _probabilities(run, manifest, split, progress), classes)
-    own = run.manifest
+    manifest = run.manifest
     path = run.folder / f"predictions-{split}.parquet"
-    of = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
-    written = _written(path, own, of)
-    if written.scores and not written.wrong:
-        return written.scores
+    source = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
+    saved = _read_saved(path, manifest, source)
+    if saved.scores and not saved.problem:
+        return saved.scores
     try:
-        found = _probabilities(run, own, split, progress)
+        probabilities = _probabilities(run, manifest, split, progress)
     except (ClassifyError, FfppError) as error:
-        if written.scores:  # of an older version, whose rows are the manifest's
-            print_line(f"{path} is taken as it is: {written.wrong}, and {error}", style="yellow")
-            return written.scores
-        if not written.wrong:
+        if saved.scores:  # from an older version; its rows match the manifest
+            print_line(f"{path} is used unchecked: {saved.problem}, and {error}", style="yellow")
+            return saved.scores
+        if not saved.problem:
             raise
         raise ChangedError(
-            f"{path} is not what this run gave: {written.wrong}. It cannot be made anew ({error}): "
-            f"put the dataset back where {own.folder} expects it, or restore the file"
+            f"{path} does not match this run: {saved.problem}. It cannot be computed again "
+            f"({error}): put the dataset back where {manifest.folder} expects it, or restore the "
+            f"file"
         ) from error
-    if written.wrong:
-        print_line(f"{path} was made anew: {written.wrong}", style="yellow")
-    scores = make_scores(own.samples(split), found, own.classes)
-    digest = {"digest": _digest(scores, of)}
-    scores.table.attrs = format_versions.with_format(format_versions.PREDICTIONS, of | digest)
+    if saved.problem:
+        print_line(f"{path} was computed again: {saved.problem}", style="yellow")
+    scores = make_scores(manifest.samples(split), probabilities, manifest.classes)
+    digest = {"digest": _digest(scores, source)}
+    scores.table.attrs = format_versions.with_format(format_versions.PREDICTIONS, source | digest)
     write_atomically(path, scores.table.to_parquet(index=False))
     return scores
 
 
 @dataclass(frozen=True)
-class _Written:
-    """What is in a file of predictions."""
+class _SavedPredictions:
+    """The contents of a predictions file."""
 
-    scores: Scores | None = None  # the manifest's samples with its probabilities
-    wrong: str = ""  # why they are not to be relied on
+    scores: Scores | None = None  # the manifest's samples with the file's probabilities
+    problem: str = ""  # why they are unreliable; empty if nothing is wrong
 
 
-def _written(path: Path, manifest: Manifest, of: dict[str, str]) -> _Written:
-    """Read a file of predictions and check it against its manifest and its digest."""
-    samples, classes = manifest.samples(of["split"]), manifest.classes
+def _read_saved(path: Path, manifest: Manifest, source: dict[str, str]) -> _SavedPredictions:
+    """Read a predictions file and check it against the manifest and its own digest."""
+    samples, classes = manifest.samples(source["split"]), manifest.classes
     if not path.exists():
-        return _Written()
+        return _SavedPredictions()
     try:
         table = pd.read_parquet(regular_file(path))
         format_versions.checked_format(format_versions.PREDICTIONS, path, table.attrs)
         probabilities = table[[f"{PREFIX}{name}" for name in classes]].to_numpy(np.float32)
     except (OSError, ValueError, KeyError) as error:
-        return _Written(wrong=f"it is damaged ({error})")
+        return _SavedPredictions(problem=f"it is damaged ({error})")
     attributes = {k: v for k, v in table.attrs.items() if k != format_versions.KEY}
-    if attributes.get("checkpoint") != of["checkpoint"]:
-        return _Written()  # best.keras is of a later epoch
+    if attributes.get("checkpoint") != source["checkpoint"]:
+        return _SavedPredictions()  # best.keras is from a later epoch
     if len(table) != len(samples):
-        return _Written(wrong=f"it has {len(table)} rows for {len(samples)} of the manifest")
+        return _SavedPredictions(problem=f"it has {len(table)} rows, the manifest {len(samples)}")
     if differing := [
         name for name in samples if name not in table or list(table[name]) != list(samples[name])
     ]:
-        return _Written(wrong=f"its column {differing[0]} is not the manifest's")
+        return _SavedPredictions(problem=f"its column {differing[0]} differs from the manifest")
     scores = make_scores(samples, probabilities, classes)
     if "digest" not in attributes:
-        return _Written(scores, "an older version wrote it, without a digest")
-    if attributes != of | {"digest": _digest(scores, of)}:
-        return _Written(wrong="its probabilities were changed after they were written")
-    return _Written(scores)
+        return _SavedPredictions(scores, "an older version wrote it, without a digest")
+    if attributes != source | {"digest": _digest(scores, source)}:
+        return _SavedPredictions(problem="its probabilities were changed after they were written")
+    return _SavedPredictions(scores)
 
 
-def _digest(scores: Scores, of: dict[str, str]) -> str:
-    """One hash of the probabilities, the faces they are of, and what they come from."""
-    digest = hashlib.sha256("\n".join([*of.values(), *scores.classes]).encode())
+def _digest(scores: Scores, source: dict[str, str]) -> str:
+    """Hash the probabilities, face ids and classes, and the checkpoint, manifest and split."""
+    digest = hashlib.sha256("\n".join([*source.values(), *scores.classes]).encode())
     digest.update("\n".join(scores.table["face_id"]).encode())
     digest.update(np.ascontiguousarray(scores.probabilities, "<f4").tobytes())
     return digest.hexdigest()
@@ -131,40 +132,43 @@ def _probabilities(
 ) -> npt.NDArray[np.float32]:
     model = run.best_model()
     data = pack(manifest, split, model.input_shape[1], progress)
-    shown = progress(f"judging {split}") if progress else None
-    return predict_probabilities(model, data.images, run.settings.batch_size, shown)
+    with_progress = progress(f"evaluating {split}") if progress else None
+    return predict_probabilities(model, data.images, run.settings.batch_size, with_progress)
 
 
 def predict_probabilities(
-    model: keras.Model, images: Images, batch_size: int = 64, shown: ProgressWrapper | None = None
+    model: keras.Model,
+    images: Images,
+    batch_size: int = 64,
+    with_progress: ProgressWrapper | None = None,
 ) -> npt.NDArray[np.float32]:
-    """What a network makes of packed crops.
+    """Compute a network's class probabilities for packed crops.
 
     Args:
-        model: as `models.build` returns it.
+        model: a network as `models.build` returns it.
         images: (n, size, size, 3) uint8 RGB.
-        batch_size: how many at a time.
-        shown: passes the batches through, and shows how far they are.
+        batch_size: images per batch.
+        with_progress: wraps the iterable of batches to show progress.
 
     Returns:
-        (n, classes) probabilities; one sigmoid becomes two columns.
+        (n, classes) probabilities; a single sigmoid becomes two columns.
 
     Raises:
-        ModelError: a probability is not a number.
+        ModelError: a probability is not finite.
     """
     if not model.compiled:
         model.compile(jit_compile=jit_compile())
-    found = np.empty((len(images), *model.output_shape[1:]), np.float32)
-    batch = np.zeros((batch_size, *images.shape[1:]), np.uint8)  # always as large: one trace
+    outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
+    batch = np.zeros((batch_size, *images.shape[1:]), np.uint8)  # one size, so one trace
     starts = range(0, len(images), batch_size)
-    for start in shown(starts, len(starts)) if shown else starts:
+    for start in with_progress(starts, len(starts)) if with_progress else starts:
         count = min(batch_size, len(images) - start)
         batch[:count] = images[start : start + count]
-        found[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
-    if not np.isfinite(found).all():
-        first = int(np.argmin(np.isfinite(found).all(axis=1)))
+        outputs[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
+    if not np.isfinite(outputs).all():
+        first = int(np.argmin(np.isfinite(outputs).all(axis=1)))
         raise ModelError(
-            f"{model.name} gives no number for image {first + 1} of {len(found)}: its weights, or "
-            f"half precision, make it overflow; nothing it says can be relied on"
+            f"{model.name}: the output for image {first + 1} of {len(outputs)} is not finite, so "
+            f"its predictions are unreliable; the weights or half precision cause an overflow"
         )
-    return np.hstack([found, 1 - found]) if found.shape[1] == 1 else found
+    return np.hstack([outputs, 1 - outputs]) if outputs.shape[1] == 1 else outputs

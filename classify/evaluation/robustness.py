@@ -1,4 +1,4 @@
-"""What is left of a detector when crops come the way pictures travel."""
+"""Robustness of a detector to compression, resizing, blur and noise."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ from ffpp_tools.video.image import Image, read_image, through_jpeg
 
 UNTOUCHED = "as it is"
 NOISE_SEED = 0
-BATCH = 256  # crops that are damaged, then judged, at a time
+BATCH = 256  # crops corrupted and evaluated at a time
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """How well the same crops are told apart after each kind of damage.
+    """Metrics on the same crops after each corruption.
 
-    table: columns damage, category, compression, auc (against originals), auc_loss, detected,
-        detected_loss (shares, at the threshold for undamaged crops); a row per damage and
-        manipulation, and of category "all" for all manipulations (the mean of their AUCs) and
-        "reals" for the share of reals called real.
+    table: columns damage (the corruption), category, compression, auc (against originals),
+        auc_loss, detected, detected_loss (shares, at the threshold for uncorrupted crops). A row
+        per corruption and manipulation, and two more per corruption: category "all" for all
+        manipulations (the mean of their AUCs) and "reals" for the share of reals classified as
+        real.
     """
 
     table: pd.DataFrame
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """The loss of AUC, a row per damage and a column per manipulation."""
+        """Loss of AUC, a row per corruption and a column per manipulation."""
         fakes = self.table[self.table["category"] != "reals"]
         name = (fakes["category"] + " " + fakes["compression"]).str.strip()
         wide = fakes.assign(name=name).pivot_table("auc_loss", "damage", "name", dropna=False)
@@ -54,14 +55,14 @@ class Robustness:
 
 
 def h264_compressed(image: Image, crf: int) -> Image:
-    """After H.264 at a constant rate factor, as a frame of a slow pan."""
+    """Compress with H.264 at a constant rate factor, as a frame of a slow pan."""
     height, width = image.shape[:2]
     even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     return h264(np.asarray(even, np.uint8), crf)[:height, :width]
 
 
 def downscaled(image: Image, factor: int) -> Image:
-    """A side of 1 / factor, and back."""
+    """Downscale both sides by a factor, then upscale to the original size."""
     height, width = image.shape[:2]
     size = (max(width // factor, 1), max(height // factor, 1))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -69,12 +70,12 @@ def downscaled(image: Image, factor: int) -> Image:
 
 
 def blurred(image: Image, sigma: float) -> Image:
-    """After a Gaussian blur with a standard deviation of so many pixels."""
+    """Blur with a Gaussian; `sigma` in pixels."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
 def noisy(image: Image, sigma: float) -> Image:
-    """With Gaussian noise of so many grey levels, the same for crops of the same size."""
+    """Add Gaussian noise, the same for crops of the same size; `sigma` in grey levels."""
     grain = np.random.default_rng(NOISE_SEED).normal(0, sigma, image.shape)
     return np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
 
@@ -92,43 +93,43 @@ def evaluate_robustness(
     run: Run,
     scores: Scores,
     manifest: Manifest,
-    operating: OperatingPoint,
+    operating_point: OperatingPoint,
     progress: ProgressFactory | None = None,
 ) -> Robustness:
-    """Judge a run's network on damaged copies of crops.
+    """Evaluate a run's network on corrupted copies of crops.
 
-    The damage is done to the crops as they lie on disk, before they are scaled for the network;
-    the threshold stays.
+    The crops are corrupted at their size on disk, before they are scaled for the network. The
+    threshold is that for uncorrupted crops.
 
     Args:
-        run: whose network.
-        scores: of the undamaged crops.
-        manifest: where they lie.
-        operating: the run's threshold and temperature.
-        progress: as `pack.pack` takes it.
+        run: the run.
+        scores: scores of the uncorrupted crops.
+        manifest: the manifest of the crops.
+        operating_point: the run's threshold and temperature.
+        progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        PackError: a crop is gone or unreadable.
+        PackError: a crop is missing or unreadable.
     """
     samples = scores.table[list(MANIFEST_COLUMNS)]
-    before = _measured(scores, operating.frame_threshold)
+    before = _metrics(scores, operating_point.frame_threshold)
     tables = [before.assign(damage=UNTOUCHED)]
     paths = samples["path"].to_list()
-    for name, probabilities in _damaged(run, manifest, paths, progress).items():
+    for name, probabilities in _corrupted(run, manifest, paths, progress).items():
         after = make_scores(samples, probabilities, scores.classes)
-        tables.append(_measured(after, operating.frame_threshold).assign(damage=name))
+        tables.append(_metrics(after, operating_point.frame_threshold).assign(damage=name))
     table = pd.concat(tables, ignore_index=True)
     for column in ("auc", "detected"):
-        was = np.tile(before[column].to_numpy(), len(tables))
-        table[f"{column}_loss"] = was - table[column].to_numpy()
+        uncorrupted = np.tile(before[column].to_numpy(), len(tables))
+        table[f"{column}_loss"] = uncorrupted - table[column].to_numpy()
     columns = ["auc", "auc_loss", "detected", "detected_loss"]
     return Robustness(table[["damage", "category", "compression", *columns]])
 
 
-def _damaged(
+def _corrupted(
     run: Run, manifest: Manifest, paths: list[str], progress: ProgressFactory | None
 ) -> dict[str, Floats]:
-    """Each damage and the probabilities after it, (n, classes); few crops in memory at a time."""
+    """Compute the probabilities, (n, classes), after each corruption, `BATCH` crops at a time."""
     model = run.best_model()
     side = model.input_shape[1]
 
@@ -138,33 +139,33 @@ def _damaged(
             raise PackError(f"{manifest.root / path}: not a readable image; extract it again")
         return face
 
-    found: dict[str, list[Floats]] = {name: [] for name in DAMAGES}
+    batches: dict[str, list[Floats]] = {name: [] for name in DAMAGES}
     starts = range(0, len(paths), BATCH)
-    shown = progress(f"damaging {len(paths)} crops") if progress else None
+    with_progress = progress(f"corrupting {len(paths)} crops") if progress else None
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in shown(starts, len(starts)) if shown else starts:
+        for start in with_progress(starts, len(starts)) if with_progress else starts:
             faces = list(threads.map(read, paths[start : start + BATCH]))
-            for name, damage in DAMAGES.items():
-                images = threads.map(lambda face, do=damage: scaled(do(face), side), faces)
-                found[name].append(predict_probabilities(model, np.stack(list(images))))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+            for name, corrupt in DAMAGES.items():
+                images = threads.map(lambda face, f=corrupt: scaled(f(face), side), faces)
+                batches[name].append(predict_probabilities(model, np.stack(list(images))))
+    return {name: np.concatenate(parts) for name, parts in batches.items()}
 
 
-def _measured(scores: Scores, threshold: float) -> pd.DataFrame:
-    """AUC against originals and share called fake of each manipulation, and of all."""
-    called = scores.p_fake > threshold
+def _metrics(scores: Scores, threshold: float) -> pd.DataFrame:
+    """Compute AUC against originals and share detected of each manipulation and of all."""
+    classified_fake = scores.p_fake > threshold
     aucs = {
         key: metrics.auc(metrics.threshold_curve(scores.is_fake[rows], scores.p_fake[rows]))[0]
         for key, rows in with_originals(scores)
     }
     rows = [
-        (*key, aucs.get(key, np.nan), called[at].mean())
-        for key, at in scores.table.groupby(CLIP_KEY[:2]).indices.items()
-        if scores.is_fake[at[0]]
+        (*key, aucs.get(key, np.nan), classified_fake[indices].mean())
+        for key, indices in scores.table.groupby(CLIP_KEY[:2]).indices.items()
+        if scores.is_fake[indices[0]]
     ]
-    fakes = called[scores.is_fake].mean() if scores.is_fake.any() else np.nan
-    reals = 1 - called[~scores.is_fake].mean() if not scores.is_fake.all() else np.nan
-    everything = auc_against_originals(scores, np.ones((1, len(scores))))[0]
-    rows.append(("all", "", everything, fakes))
+    fakes = classified_fake[scores.is_fake].mean() if scores.is_fake.any() else np.nan
+    reals = 1 - classified_fake[~scores.is_fake].mean() if not scores.is_fake.all() else np.nan
+    mean_auc = auc_against_originals(scores, np.ones((1, len(scores))))[0]
+    rows.append(("all", "", mean_auc, fakes))
     rows.append(("reals", "", np.nan, reals))
     return pd.DataFrame(rows, columns=["category", "compression", "auc", "detected"])

@@ -1,4 +1,4 @@
-"""Samples with a probability for every class, of frames or of clips."""
+"""Class probabilities of samples, per frame or per clip."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from classify.evaluation.metrics import Floats
 from data_manifests import labels
 from ffpp_tools.store.schema import STILL
 
-PREFIX = "p_"  # of the probability columns: p_Deepfakes, p_Face2Face, …
+PREFIX = "p_"  # prefix of the probability columns: p_Deepfakes, p_Face2Face, …
 BINARY = {"fake": "fake", "real": "real"}
 CLIP_KEY = ["category", "compression", "clip"]  # four fakes may share one clip name
-CLIP_COLUMNS = ["class", "class_index", "label", "group"]  # what all frames of a clip share
+CLIP_COLUMNS = ["class", "class_index", "label", "group"]  # equal for all frames of a clip
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a detector makes of some samples.
+    """A detector's class probabilities for a set of samples.
 
-    table: a manifest's columns and `p_<class>` for every class.
+    table: the manifest's columns and `p_<class>` for every class.
     classes: class → "real" or "fake", in the order of `class_index`.
-    unit: "frame", crops of frames and stills; or "clip", of which the table has a row each: with
-        the face_id, path and frame of a crop of it.
+    unit: "frame" if each row is the crop of a frame or still; "clip" if each row is a clip, with
+        the face_id, path and frame of one of its crops.
     """
 
     table: pd.DataFrame
@@ -50,68 +50,71 @@ class Scores:
 
     @cached_property
     def predicted(self) -> npt.NDArray[np.intp]:
-        """(n,) indices of the most probable classes."""
+        """(n,) index of the most probable class."""
         return self.probabilities.argmax(axis=1)
 
     @property
     def is_fake(self) -> npt.NDArray[np.bool_]:
-        """(n,) what each sample is."""
+        """(n,) whether each sample is labelled fake."""
         return (self.table["label"] == "fake").to_numpy()
 
     @cached_property
     def p_fake(self) -> Floats:
-        """(n,) the sum over all fake classes."""
+        """(n,) P(fake): the sum over all fake classes."""
         return p_fake(self.probabilities, self.classes)
 
     def clips(self) -> Scores:
-        """One row per clip: the mean probabilities of its crops. Stills are left out.
+        """Return scores per clip: the mean probabilities of its crops. Stills are dropped.
 
         A clip is identified by category, compression and name: `000_003` alone names four fakes.
         """
         if self.unit == "clip":
             return self
         clips = self.table[self.table["compression"] != STILL]
-        columns = {f"{PREFIX}{name}": "mean" for name in self.classes}
-        how = {**dict.fromkeys(CLIP_COLUMNS, "first"), **columns}
-        return Scores(clips.groupby(CLIP_KEY, as_index=False).agg(how), self.classes, "clip")
+        means = {f"{PREFIX}{name}": "mean" for name in self.classes}
+        aggregation = {**dict.fromkeys(CLIP_COLUMNS, "first"), **means}
+        table = clips.groupby(CLIP_KEY, as_index=False).agg(aggregation)
+        return Scores(table, self.classes, "clip")
 
 
 def p_fake(probabilities: Floats, classes: Mapping[str, str]) -> Floats:
-    """The sum over the fake classes: (n, classes) → (n,)."""
+    """Sum the probabilities of the fake classes: (n, classes) → (n,)."""
     return probabilities[:, [label == "fake" for label in classes.values()]].sum(axis=1)
 
 
 def make_scores(
     samples: pd.DataFrame, probabilities: Floats, classes: dict[str, str], unit: str = "frame"
 ) -> Scores:
-    """Samples of a manifest with the probabilities that a detector of `classes` gave them.
+    """Combine a manifest's samples with a detector's probabilities for them.
 
-    The classes of the samples are found among the detector's by name: the manifest's own, else the
-    categories, and for a detector of real and fake the labels.
+    The detector's class of each sample is found by name; see `classes_of`.
 
     Args:
         samples: columns of `ManifestRow`.
         probabilities: (n, classes).
-        classes: the detector's, with what they are, in order.
+        classes: the detector's classes → "real" or "fake", in the order of the columns.
         unit: as in `Scores`.
 
     Raises:
-        ClassifyError: some sample belongs to no class of the detector.
+        ClassifyError: a sample belongs to none of the detector's classes.
     """
-    own = classes_of(samples, classes)
-    index = own.map({name: i for i, name in enumerate(classes)})
+    actual = classes_of(samples, classes)
+    index = actual.map({name: i for i, name in enumerate(classes)})
     columns = [f"{PREFIX}{name}" for name in classes]
-    table = samples.assign(**{"class": own, "class_index": index.astype("int64")})
+    table = samples.assign(**{"class": actual, "class_index": index.astype("int64")})
     table = table.reset_index(drop=True)
     table = pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1)
     return Scores(table, classes, unit)
 
 
 def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
-    """Which of a detector's classes each sample belongs to, as `make_scores` finds it.
+    """Return the detector's class of each sample.
+
+    For a detector of the two classes real and fake, it is the label. Otherwise it is the class in
+    the manifest, if the detector has all of these classes, or else the category.
 
     Raises:
-        ClassifyError: some sample belongs to none.
+        ClassifyError: a sample belongs to none of the detector's classes.
     """
     if set(classes) == set(BINARY):
         return samples["label"]
@@ -120,12 +123,12 @@ def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
             return samples[column]
     unknown = sorted(set(samples["category"]) - set(classes))
     raise ClassifyError(
-        f"{', '.join(unknown)} is none of the detector's classes ({', '.join(classes)}), so it can "
-        f"be neither right nor wrong there. Judge on a manifest of these, or with a detector that "
-        f"tells real from fake (mode binary)."
+        f"the detector has no class for {', '.join(unknown)}; its classes are "
+        f"{', '.join(classes)}. Evaluate on a manifest of these classes, or use a detector of real "
+        f"and fake (mode binary)."
     )
 
 
 def label_of(name: str) -> str | None:
-    """Whether a class of this name is real or fake; None for one that nobody knows."""
+    """Return whether a class of this name is "real" or "fake"; None if the name is unknown."""
     return {**labels(), **BINARY}.get(name)

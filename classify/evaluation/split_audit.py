@@ -1,8 +1,8 @@
-"""What is known now of the identity groups in a manifest's splits.
+"""Current audit of the identity groups in a manifest's splits.
 
-manifest.json holds what was known when the manifest was made. Since then `ffpp-clean` and
-`ffpp-identify` may have found who is in several clips, and lists may have come: the audit is made
-again from the dataset's tables as they are.
+manifest.json holds the audit of the time when the manifest was created. Since then, `ffpp-clean`
+and `ffpp-identify` may have found identities in several clips, and official lists may have been
+added. The audit is therefore repeated on the current tables of the dataset.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True)
 class SplitAudit:
-    """A manifest's splits, by what ties clips and stills now.
+    """A manifest's splits by the current edges between clips and stills.
 
-    manifest: its info holds the summary, the groups and the audit of now.
-    group_of: clip or still, as `groups.nodes` names it → identity group; None where the dataset
+    manifest: its `info` has the current summary, groups and audit.
+    group_of: clip or still, named as by `groups.nodes` → identity group; None if the dataset
         cannot be read.
-    changed: whether the groups are others than when the manifest was made.
+    changed: whether the groups differ from those when the manifest was created.
     """
 
     manifest: Manifest
@@ -50,7 +50,7 @@ class SplitAudit:
         return bool(self.manifest.info["audit"]["leaks"])
 
     def samples(self, split: str) -> pd.DataFrame:
-        """The rows of one split, with their groups of now.
+        """Return the samples of one split with their current identity groups.
 
         Raises:
             TableError: as `Manifest.samples`.
@@ -58,7 +58,7 @@ class SplitAudit:
         return self._regrouped(self.manifest.samples(split))
 
     def regrouped(self, scores: Scores) -> Scores:
-        """Scores of this manifest's samples, with their groups of now."""
+        """Return scores of this manifest's samples with their current identity groups."""
         return replace(scores, table=self._regrouped(scores.table))
 
     def _regrouped(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -68,34 +68,35 @@ class SplitAudit:
 
 
 def split_audit(manifest: Manifest) -> SplitAudit:
-    """Audit a manifest anew by its dataset; by its own audit where that cannot be read.
+    """Audit a manifest by the current tables of its dataset.
 
-    Its summary then says so. Made once for as long as neither manifest nor dataset change.
+    If the dataset cannot be read, the manifest's own audit is used, and the summary says so. The
+    result is cached until the manifest or the dataset changes.
     """
     try:
-        found = _audited(manifest.folder.resolve(), _stamp(manifest.folder), _stamp(manifest.root))
+        current = _audit(manifest.folder.resolve(), _stamp(manifest.folder), _stamp(manifest.root))
     except TableError as error:
-        said = str(manifest.info["summary"])
-        if UNREADABLE not in said:
+        summary = str(manifest.info["summary"])
+        if UNREADABLE not in summary:
             reason = without_paths(error, manifest)
-            said += (
-                f". {UNREADABLE} ({reason}): what is said of people is what was known when the "
-                f"manifest was made"
+            summary += (
+                f". {UNREADABLE} ({reason}): the identity groups are those known when the manifest "
+                f"was created"
             )
-        return SplitAudit(replace(manifest, info={**manifest.info, "summary": said}))
-    info: dict[str, Any] = {**with_audit(manifest.info, found.audit), "groups": found.behind}
-    if found.lost and manifest.info["audit"]["leaks"] and not found.audit.leaks:
+        return SplitAudit(replace(manifest, info={**manifest.info, "summary": summary}))
+    info: dict[str, Any] = {**with_audit(manifest.info, current.audit), "groups": current.groups}
+    if current.missing and manifest.info["audit"]["leaks"] and not current.audit.leaks:
         info = {**info, **{key: manifest.info[key] for key in ("summary", "audit")}}
-    if found.lost:
+    if current.missing:
         info["summary"] += (
-            f". {', '.join(found.lost)}, WHICH THE MANIFEST RESTS ON, IS NO LONGER IN THE DATASET: "
-            f"people may be in several splits unnoticed"
+            f". {', '.join(current.missing)}, ON WHICH THE MANIFEST IS BASED, IS NO LONGER IN THE "
+            f"DATASET: leaks between splits may go undetected"
         )
-    return SplitAudit(replace(manifest, info=info), found.group_of, found.changed)
+    return SplitAudit(replace(manifest, info=info), current.group_of, current.changed)
 
 
 def without_paths(error: Exception, *manifests: Manifest) -> str:
-    """What an error says, with the names of folders for their paths: a report names no path."""
+    """Return an error's message with folder names in place of paths, which reports do not show."""
     text = str(error)
     for manifest in manifests:
         for folder in (manifest.root, manifest.folder.resolve()):
@@ -104,7 +105,7 @@ def without_paths(error: Exception, *manifests: Manifest) -> str:
 
 
 def dataset_at(root: Path) -> Dataset:
-    """The dataset in a folder, read once for as long as it does not change.
+    """Read the dataset in a folder; the result is cached until the dataset changes.
 
     Raises:
         TableError: a table is missing or damaged.
@@ -116,43 +117,45 @@ def dataset_at(root: Path) -> Dataset:
 class _CurrentAudit:
     audit: Audit
     group_of: dict[str, str]
-    behind: dict[str, dict[str, int]]  # how many groups each split's clips and stills come from
+    groups: dict[str, dict[str, int]]  # split → number of groups of its clips and of its stills
     changed: bool
-    lost: tuple[str, ...]  # tables and lists that the manifest rests on and that are gone
+    missing: tuple[str, ...]  # missing tables and lists on which the manifest is based
 
 
 @lru_cache(maxsize=8)
-def _audited(folder: Path, _own: Stamp, tables_stamp: Stamp) -> _CurrentAudit:
+def _audit(folder: Path, _manifest_stamp: Stamp, tables_stamp: Stamp) -> _CurrentAudit:
+    """Audit the manifest in a folder; the stamps make the cache notice changes."""
     manifest = Manifest.read(folder)
     columns = ["category", "compression", "clip", "class", "label", "group"]
     splits = {split: manifest.samples(split, columns) for split in SPLITS}
-    every = pd.concat([rows.assign(split=s) for s, rows in splits.items()], ignore_index=True)
+    samples = pd.concat([rows.assign(split=s) for s, rows in splits.items()], ignore_index=True)
     tables = _dataset(manifest.root, tables_stamp)
-    held = set(nodes(tables.frames).unique())
-    units = nodes(every)
-    for unit in units.unique():
-        if unit not in held:
-            raise TableError(f"{manifest.root} does not hold {unit}")
-    there = {**tables.fingerprints, **official_lists.hashes(tables.folder)}
-    lost = tuple(name for name in manifest.info["tables"] if name not in there)
-    tied = edges_within(every, tables.ties)
-    if lost:  # the manifest still knows what the lost table said
-        known = pd.DataFrame({"a": units, "b": "~group " + every["group"]}).drop_duplicates()
-        tied = pd.concat([tied, known.assign(reason="several", detail="")], ignore_index=True)
-    group = identity_groups(every, tied)
+    known_nodes = set(nodes(tables.frames).unique())
+    node_of = nodes(samples)
+    for node in node_of.unique():
+        if node not in known_nodes:
+            raise TableError(f"{manifest.root} does not contain {node}")
+    present = {**tables.table_hashes, **official_lists.hashes(tables.folder)}
+    missing = tuple(name for name in manifest.info["tables"] if name not in present)
+    edges = edges_within(samples, tables.edges)
+    if missing:  # the manifest's own groups preserve the edges of the missing table
+        own = pd.DataFrame({"a": node_of, "b": "~group " + samples["group"]}).drop_duplicates()
+        edges = pd.concat([edges, own.assign(reason="several", detail="")], ignore_index=True)
+    group = identity_groups(samples, edges)
     return _CurrentAudit(
-        audited(every, tables),
-        group.groupby(units).first().to_dict(),
+        audited(samples, tables),
+        group.groupby(node_of).first().to_dict(),
         {
             split: group_counts(rows.assign(group=group[rows.index]))
-            for split, rows in every.groupby("split")
+            for split, rows in samples.groupby("split")
         },
-        not _same_partition(group, every["group"]),
-        lost,
+        not _same_partition(group, samples["group"]),
+        missing,
     )
 
 
 def _same_partition(one: pd.Series, other: pd.Series) -> bool:
+    """Return whether two labellings group the samples in the same way."""
     pairs = pd.DataFrame({"one": one, "other": other}).drop_duplicates()
     return not (pairs["one"].duplicated().any() or pairs["other"].duplicated().any())
 
@@ -163,11 +166,11 @@ def _dataset(root: Path, _tables: Stamp) -> Dataset:
 
 
 def _stamp(folder: Path) -> Stamp:
-    """What tells that a file of a folder, or a list below it, has changed."""
-    found = []
+    """Return names, times and sizes of a folder's files and official lists, to detect changes."""
+    files = []
     for path in (*folder.glob("*.*"), *(folder / official_lists.FOLDER).glob("*")):
-        with suppress(OSError):  # a broken link, or a temporary file that is gone by now
+        with suppress(OSError):  # a broken link, or a temporary file deleted since
             if path.is_file():
-                about = path.stat()
-                found.append((path.name, about.st_mtime_ns, about.st_ctime_ns, about.st_size))
-    return tuple(sorted(found))
+                stat = path.stat()
+                files.append((path.name, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
+    return tuple(sorted(files))

@@ -1,4 +1,4 @@
-"""Where a detector draws the line, chosen on validation and never on what it is judged by."""
+"""Decision thresholds and temperature, fitted on validation, never on the split evaluated."""
 
 from __future__ import annotations
 
@@ -25,130 +25,134 @@ FILE = "operating.json"
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What turns probabilities into verdicts."""
+    """Decision thresholds of P(fake), and the temperature for calibrated probabilities."""
 
-    why_fixed: str  # why nothing could be chosen; empty where validation has chosen
-    frame_threshold: float = 0.5  # a frame or still is called fake above this P(fake)
-    clip_threshold: float = 0.5  # a clip is, by the mean over its frames
-    temperature: float = 1.0  # the logits are divided by, so that probabilities are what they say
-    no_better: tuple[str, ...] = ()  # "frame", "clip": no threshold was better than chance there
+    why_fixed: str  # why the defaults are used; empty if fitted on validation
+    frame_threshold: float = 0.5  # a frame or still is classified as fake above this P(fake)
+    clip_threshold: float = 0.5  # the same for a clip, by the mean over its frames
+    temperature: float = 1.0  # divides the logits
+    no_better: tuple[str, ...] = ()  # "frame", "clip": no threshold was better than chance
 
     def threshold(self, unit: str) -> float:
-        """For "frame" or "clip"."""
+        """Return the threshold for a unit, "frame" or "clip"."""
         return self.clip_threshold if unit == "clip" else self.frame_threshold
 
 
 def fit_operating_point(validation: Scores) -> OperatingPoint:
-    """The thresholds of the highest balanced accuracy, and the temperature of the lowest loss.
+    """Fit the thresholds of the highest balanced accuracy and the temperature of the lowest loss.
 
-    Where no threshold is better than to call everything the same, it is 0.5.
+    A threshold is 0.5 if none is better than chance.
     """
     clips = validation.clips()
     units = {"frame": validation, "clip": clips if len(clips) else validation}
-    if validation.unit == "clip":  # somebody's, of whole clips
+    if validation.unit == "clip":  # external predictions with one score per clip
         del units["frame"]
     best = {unit: best_threshold(s.is_fake, s.p_fake) for unit, s in units.items()}
-    frame, clip = (0.5 if (at := best.get(unit)) is None else at for unit in ("frame", "clip"))
+    frame, clip = (0.5 if (t := best.get(unit)) is None else t for unit in ("frame", "clip"))
     temperature = best_temperature(validation.actual, validation.probabilities)
     no_better = tuple(unit for unit, value in best.items() if value is None)
     return OperatingPoint("", frame, clip, temperature, no_better if len(clips) else no_better[:1])
 
 
 def operating_point(run: Run, progress: ProgressFactory | None = None) -> OperatingPoint:
-    """The run's own, chosen on its validation split and kept in operating.json.
+    """Return the run's operating point, fitted on its validation split and saved as operating.json.
 
-    It is chosen anew each time, which is quick, wherever the predictions of that split are there or
-    can be made; only elsewhere, in a run that was taken away from its data, is the file relied on,
-    by its digest. A refit has been trained on its validation split, so that nothing can be chosen
-    there.
+    It is fitted again on every call, which is quick, as long as predictions of the validation split
+    exist or can be computed. The file, checked by its digest, is used only if the run was moved
+    away from its data. A refit was trained on its validation split, so it gets the defaults.
 
     Args:
-        run: whose.
-        progress: as `pack.pack` takes it.
+        run: the run.
+        progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        ChangedError: the file was changed after it was written, and nothing can be chosen anew.
+        ChangedError: the file was changed after it was written, and fitting again is impossible.
         RunError: no epoch was finished, or the file is damaged.
-        ClassifyError, FfppError: nothing was chosen before, and nothing can be.
+        ClassifyError, FfppError: fitting is impossible, and there is no file for this checkpoint.
     """
     if run.settings.refit:
-        return OperatingPoint(why_fixed="the run was trained on val too")
+        return OperatingPoint(why_fixed="the run was also trained on val")
     path, checkpoint = run.folder / FILE, run.checkpoint_sha256
-    kept = _kept(run, checkpoint)
+    saved = _read_saved(run, checkpoint)
     try:
-        found = fit_operating_point(score_split(run, "val", progress=progress))
+        fitted = fit_operating_point(score_split(run, "val", progress=progress))
     except FormatError:
         raise
     except (ClassifyError, FfppError) as error:
-        if not kept:
+        if not saved:
             raise
-        if is_intact(kept) is False:
+        if is_intact(saved) is False:
             raise ChangedError(
-                f"{path} was changed after it was written, and its thresholds cannot be chosen "
-                f"anew ({error}): put the run's dataset back, or restore the file"
+                f"{path} was changed after it was written, and the thresholds cannot be fitted "
+                f"again ({error}): put the run's dataset back, or restore the file"
             ) from error
-        if is_intact(kept) is None:
+        if is_intact(saved) is None:
             print_line(
-                f"{path} is taken as it is: an older version wrote it, without a digest", "yellow"
+                f"{path} is used unchecked: an older version wrote it, without a digest", "yellow"
             )
         try:
-            return _read(kept)
+            return _parse(saved)
         except (KeyError, TypeError, ValueError) as damage:
             raise RunError(f"{path}: damaged ({damage!r}), and {error}") from damage
-    values = {"checkpoint": checkpoint, "manifest": run.manifest_sha256, **asdict(found)}
+    values = {"checkpoint": checkpoint, "manifest": run.manifest_sha256, **asdict(fitted)}
     values = with_digest(format_versions.with_format(format_versions.OPERATING, values))
-    if not (is_intact(kept) and _agree(kept, values)):
-        if kept and is_intact(kept) is not None:
-            print_line(f"{path} was written anew: it was not what validation gives", style="yellow")
+    if not (is_intact(saved) and _agree(saved, values)):
+        if saved and is_intact(saved) is not None:
+            print_line(f"{path} was rewritten: it differed from the fit on validation", "yellow")
         write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
-    return found
+    return fitted
 
 
-def _kept(run: Run, checkpoint: str) -> dict[str, Any]:
-    """What operating.json holds of this checkpoint and manifest; empty where it is of others.
+def _read_saved(run: Run, checkpoint: str) -> dict[str, Any]:
+    """Read operating.json; empty if missing, damaged, or of another checkpoint or manifest.
 
     Raises:
         FormatError: a newer release wrote it.
     """
     path = run.folder / FILE
     try:
-        kept = dict(read_json(path))
-        format_versions.checked_format(format_versions.OPERATING, path, kept)
+        saved = dict(read_json(path))
+        format_versions.checked_format(format_versions.OPERATING, path, saved)
     except (OSError, ValueError, TypeError):
-        return {}  # none yet, or damaged
-    same = kept.get("checkpoint") == checkpoint
-    return kept if same and kept.get("manifest", run.manifest_sha256) == run.manifest_sha256 else {}
+        return {}  # missing or damaged
+    if saved.get("checkpoint") != checkpoint:
+        return {}
+    same_manifest = saved.get("manifest", run.manifest_sha256) == run.manifest_sha256
+    return saved if same_manifest else {}
 
 
-def _agree(kept: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether two operating points are one, but for what machines round otherwise."""
+def _agree(saved: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Return whether two operating points agree up to rounding differences between machines."""
     return all(
-        math.isclose(kept[name], value, rel_tol=1e-4)
+        math.isclose(saved[name], value, rel_tol=1e-4)
         if isinstance(value, float)
-        else kept.get(name) == json.loads(json.dumps(value))
+        else saved.get(name) == json.loads(json.dumps(value))
         for name, value in values.items()
         if name not in (KEY, format_versions.KEY)
     )
 
 
-def _read(kept: Mapping[str, Any]) -> OperatingPoint:
-    """The operating point that a file holds; those of before the digest lack `no_better`."""
+def _parse(saved: Mapping[str, Any]) -> OperatingPoint:
+    """Return the operating point of a file; files without a digest have no `no_better`."""
     names = ("frame_threshold", "clip_threshold", "temperature")
-    values = {name: float(kept[name]) for name in names}
+    values = {name: float(saved[name]) for name in names}
     return OperatingPoint(
-        str(kept["why_fixed"]), **values, no_better=tuple(map(str, kept.get("no_better", ())))
+        str(saved["why_fixed"]), **values, no_better=tuple(map(str, saved.get("no_better", ())))
     )
 
 
 def operating_point_or_default(run: Run, progress: ProgressFactory | None = None) -> OperatingPoint:
-    """The same, also for a run that was taken away from its data before anything was chosen.
+    """Return the run's operating point, or the defaults if it cannot be fitted.
+
+    Fitting is impossible for a run that was moved away from its data before it was ever fitted.
 
     Raises:
         ChangedError: as `operating_point`.
+        FormatError: a newer release wrote a file that is needed.
     """
     try:
         return operating_point(run, progress)
     except (ChangedError, FormatError):
         raise
     except (ClassifyError, FfppError) as error:
-        return OperatingPoint(why_fixed=f"its validation split cannot be judged here ({error})")
+        return OperatingPoint(why_fixed=f"its validation split cannot be evaluated here ({error})")

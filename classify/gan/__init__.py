@@ -1,1 +1,1 @@
-"""A DCGAN: faces to learn from, generated ones out, to test detectors against."""
+"""A DCGAN that learns from real faces and generates new ones, to test detectors on."""

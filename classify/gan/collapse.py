@@ -1,4 +1,4 @@
-"""Whether a generator still makes different faces, and learns: what a loss curve does not tell."""
+"""Mode collapse and a stalled generator, which loss curves do not show."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scipy.spatial.distance import pdist
 
 from classify.reporting.formatting import decimals, percent
 
-WATCHED = 64  # generated pictures, always of the same noise, and as many real ones
-COLLAPSED = 0.5  # below this share of the real pictures' diversity a generator has collapsed
-UNFOOLED = 0.99  # above this accuracy on both sides the discriminator teaches nothing any more
+WATCHED = 64  # generated images, always from the same noise, and as many real ones
+COLLAPSED = 0.5  # mode collapse below this fraction of the diversity of real images
+UNFOOLED = 0.99  # discriminator accuracy above which the generator gets no useful gradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,19 +21,19 @@ class GanEpoch:
 
     epoch: int  # from 0
     generator_loss: float  # means over the epoch, binary cross-entropy
-    discriminator_loss: float  # of real and of generated pictures, added up
-    real_accuracy: float  # of the discriminator: real pictures called real
-    generated_accuracy: float  # generated pictures called generated
-    diversity: float  # of the watched pictures, as a share of real ones' (`diversity`)
+    discriminator_loss: float  # sum over real and generated images
+    real_accuracy: float  # of the discriminator on real images
+    generated_accuracy: float  # of the discriminator on generated images
+    diversity: float  # of the watched images, as a fraction of that of real ones (`diversity`)
     images_per_second: float
     seconds: float
 
 
 def diversity(images: npt.NDArray[np.uint8]) -> float:
-    """How different pictures are: the root mean square difference of two, averaged over all pairs.
+    """Return the root mean square difference of two images, averaged over all pairs.
 
-    Of the same picture over and over it is 0, whatever the picture. It is a distance of pixels, and
-    sees a generator collapse to few faces, not faces that are merely alike.
+    It is 0 for copies of one image. As a distance of pixels it detects a collapse to few faces, but
+    not faces that are merely similar.
 
     Args:
         images: (n, h, w, 3) uint8 RGB, two or more.
@@ -49,17 +49,17 @@ def diversity(images: npt.NDArray[np.uint8]) -> float:
 
 
 def remarks(last: GanEpoch) -> list[str]:
-    """What is wrong with a training as it stands after an epoch, in sentences; often none."""
-    epochs, found = int(last.epoch) + 1, []
+    """Return warnings about the state of training after an epoch, as sentences; often none."""
+    epochs, warnings = int(last.epoch) + 1, []
     if last.diversity < COLLAPSED:
-        found.append(
+        warnings.append(
             f"COLLAPSED: after epoch {epochs} the generated faces are only "
             f"{decimals(100 * last.diversity, 0)} % as diverse as real ones."
         )
     if min(last.real_accuracy, last.generated_accuracy) > UNFOOLED:
-        found.append(
-            f"NOT FOOLED: in epoch {epochs} the discriminator knew "
+        warnings.append(
+            f"NOT FOOLED: in epoch {epochs} the discriminator detected "
             f"{percent(last.generated_accuracy)} % of the generated faces; the generator "
-            f"learns next to nothing from that."
+            f"gets no useful gradient."
         )
-    return found
+    return warnings

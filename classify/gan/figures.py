@@ -1,4 +1,4 @@
-"""What the training of a DCGAN draws."""
+"""Figures of a DCGAN's training."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SAMPLES = 5  # shown of every epoch
+SAMPLES = 5  # faces shown per epoch
 
 
 def epoch(number: int, samples: npt.NDArray[np.uint8], losses: pd.DataFrame) -> Figure:
-    """Generated faces above both losses over the batches of an epoch.
+    """Plot generated faces above both losses over the batches of an epoch.
 
     Args:
         number: of the epoch, from 1.
-        samples: (n, size, size, 3) uint8 RGB, always of the same noise.
+        samples: (n, size, size, 3) uint8 RGB, always from the same noise.
         losses: a row per batch, columns generator_loss and discriminator_loss.
     """
-    made, panels = figure(8, 4.2, 2, 1)
+    drawn, panels = figure(8, 4.2, 2, 1)
     row = np.concatenate(list(samples), axis=1)
     panels[0].imshow(row, interpolation="nearest")
     panels[0].set_axis_off()
     panels[0].set_title(f"epoch {number}")
     _losses(panels[1], losses, np.arange(len(losses)) + 1, "batch")
-    return made
+    return drawn
 
 
 def course(log: pd.DataFrame) -> Figure:
-    """Losses, the discriminator's accuracy and the diversity over the epochs."""
-    made, panels = figure(8, 7, 3, 1)
+    """Plot losses, the discriminator's accuracy and the diversity over the epochs."""
+    drawn, panels = figure(8, 7, 3, 1)
     epochs = log["epoch"] + 1
     _losses(panels[0], log, epochs, "epoch")
     for name in ("real", "generated"):
@@ -49,11 +49,11 @@ def course(log: pd.DataFrame) -> Figure:
     panels[2].set(xlabel="epoch", ylabel="diversity", ylim=(0, None))
     for axes in panels[1:]:
         axes.legend(frameon=False)
-    return made
+    return drawn
 
 
-def _losses(axes: Axes, table: pd.DataFrame, at: Any, what: str) -> None:
+def _losses(axes: Axes, table: pd.DataFrame, x: Any, xlabel: str) -> None:
     for name in ("generator", "discriminator"):
-        axes.plot(at, table[f"{name}_loss"], label=name)
-    axes.set(xlabel=what, ylabel="binary cross-entropy")
+        axes.plot(x, table[f"{name}_loss"], label=name)
+    axes.set(xlabel=xlabel, ylabel="binary cross-entropy")
     axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""A trained generator to picture files."""
+"""Write image files with a trained generator."""
 
 from __future__ import annotations
 
@@ -33,39 +33,42 @@ def generate(
     seed: int = 0,
     progress: ProgressFactory | None = None,
 ) -> None:
-    """Write generated faces as 00000001.png and so on, and generated.json, which says of what.
+    """Write generated faces as 00000001.png and so on, and their origin as generated.json.
 
-    Every face follows from the generator, the seed and its number alone: the same call goes on
-    where it was stopped, and a larger count adds to the folder.
+    Each face depends only on the generator, the seed and its number: the same call resumes where it
+    stopped, and a larger count adds to the folder.
 
     Args:
-        run: whose generator.
-        count: how many faces are to be there.
-        folder: where to.
-        epoch: take the generator that was kept after so many epochs; None for the last.
-        seed: another seed, other faces.
-        progress: as `pack.pack` takes it.
+        run: the run of the generator.
+        count: total number of faces in the folder.
+        folder: output folder.
+        epoch: use the generator saved after this epoch, counted from 1; None for the last.
+        seed: random seed of the faces.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: no such generator, or the folder holds something else.
+        ClassifyError: the generator does not exist, or the folder holds other files.
     """
     path = run.generator(epoch)
     model = load_model(path)
-    of = {"generator_sha256": _hash(model), "seed": seed}  # what its faces follow from
-    said = {
-        **of,
+    source = {"generator_sha256": _weights_hash(model), "seed": seed}  # determines the faces
+    record = {
+        **source,
         "size": run.settings.size,
         "epochs": len(run.log) if epoch is None else epoch,
         "trained_on": run.count,
         "remarks": run.remarks(epoch),
     }
     note = folder / NOTE
-    if occupied(folder) and not of.items() <= _read(note).items():
-        raise ClassifyError(f"{folder} holds something else: choose another --out")
+    if occupied(folder) and not source.items() <= _read(note).items():
+        raise ClassifyError(
+            f"{folder} holds other files, or faces of another generator or seed; choose "
+            f"another --out"
+        )
     with folder_lock(folder, "classify gan generate"):
         delete_temporary_files(folder)
         text = (
-            json.dumps(format_versions.with_format(format_versions.GENERATED, said), indent=2)
+            json.dumps(format_versions.with_format(format_versions.GENERATED, record), indent=2)
             + "\n"
         )
         write_atomically(note, text.encode())
@@ -96,7 +99,7 @@ def _write_faces(
 
 
 def noise_of(numbers: list[int], seed: int, latent: int) -> npt.NDArray[np.float32]:
-    """What the faces of these numbers are made from: (n, latent)."""
+    """Return the (n, latent) noise from which the faces of these numbers are generated."""
     rows = [np.random.default_rng((seed, i)).standard_normal(latent, np.float32) for i in numbers]
     return np.stack(rows)
 
@@ -104,22 +107,22 @@ def noise_of(numbers: list[int], seed: int, latent: int) -> npt.NDArray[np.float
 def generated_images(
     generator: keras.Model, noise: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
-    """What a generator makes of (n, latent) noise: (n, size, size, 3) RGB."""
-    made = []
+    """Generate images from (n, latent) noise: (n, size, size, 3) uint8 RGB."""
+    images = []
     for start in range(0, len(noise), AT_A_TIME):
         rows = noise[start : start + AT_A_TIME]
-        batch = np.resize(rows, (AT_A_TIME, noise.shape[1]))  # always as large: the same rounding
-        found = keras.ops.convert_to_numpy(generator(batch, training=False))[: len(rows)]
-        made.append(np.clip(np.rint((found + 1) * 127.5), 0, 255).astype(np.uint8))
-    return np.concatenate(made)
+        batch = np.resize(rows, (AT_A_TIME, noise.shape[1]))  # constant size: same rounding
+        output = keras.ops.convert_to_numpy(generator(batch, training=False))[: len(rows)]
+        images.append(np.clip(np.rint((output + 1) * 127.5), 0, 255).astype(np.uint8))
+    return np.concatenate(images)
 
 
-def _hash(model: keras.Model) -> str:
-    """Of a network's weights: its file also tells when it was written."""
-    found = hashlib.sha256()
+def _weights_hash(model: keras.Model) -> str:
+    """Return the hash of a network's weights; its file also contains the time of writing."""
+    digest = hashlib.sha256()
     for weights in model.get_weights():
-        found.update(np.ascontiguousarray(weights).tobytes())
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

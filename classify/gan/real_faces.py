@@ -1,4 +1,4 @@
-"""The pictures that a DCGAN learns from, as an array, and the batches it is shown."""
+"""The training images of a DCGAN as an array, and their batches."""
 
 from __future__ import annotations
 
@@ -25,59 +25,59 @@ from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.video.image import Image
 
 ARRAY = "pictures.npy"  # in the run folder
-LEAST = 16  # pictures; fewer say nothing of a distribution
+LEAST = 16  # images; fewer do not represent a distribution
 
 
-def find_pictures(source: Path) -> list[Path]:
-    """The pictures below a folder, sorted; of a manifest's folder, the real ones of its train.
+def find_images(source: Path) -> list[Path]:
+    """Return the images under a folder, sorted; of a manifest, the real ones of its train split.
 
     Raises:
-        PackError: none there, or too few.
+        PackError: there are no images, or too few.
         TableError: the manifest is damaged.
     """
     if (source / "manifest.json").is_file():
         manifest = Manifest.read(source)
         samples = manifest.samples("train")
         real = samples.loc[samples["label"] == "real", "path"]
-        found = [path_within(manifest.root, path) for path in real]
+        paths = [path_within(manifest.root, path) for path in real]
     else:
-        found = images_below(source)
-    if len(found) < LEAST:
+        paths = images_below(source)
+    if len(paths) < LEAST:
         raise PackError(
-            f"{source}: {len(found)} real pictures there, at least {LEAST} are needed; name a "
-            f"folder of face pictures (`ffpp-stills` makes one, faces/CelebA of its dataset) or "
-            f"of a manifest"
+            f"{source}: {len(paths)} real images found, but at least {LEAST} are needed; pass a "
+            f"folder of face images (such as faces/CelebA in a dataset from `ffpp-stills`) or the "
+            f"folder of a manifest"
         )
-    return found
+    return paths
 
 
 def packed(paths: Sequence[Path], size: int, path: Path, progress: ProgressFactory | None) -> None:
-    """Scale pictures, of each the square in its middle, and write them as an array.
+    """Scale the centre square of each image, and write them as an array.
 
     Raises:
-        PackError: one cannot be read, or the array cannot be written.
+        PackError: an image cannot be read, or the array cannot be written.
     """
     write_packed_array(path, _Files(paths, size), progress)
 
 
 def load(path: Path, size: int) -> npt.NDArray[np.uint8]:
-    """The array that `packed` has written: (n, size, size, 3) RGB, mapped.
+    """Return the array written by `packed`, mapped: (n, size, size, 3) uint8 RGB.
 
     Raises:
-        PackError: it is gone or damaged.
+        PackError: the array is missing or damaged.
     """
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise PackError(f"{path}: gone or damaged ({error}); train in another folder") from error
+        raise PackError(f"{path}: missing or damaged ({error}); train in another folder") from error
     if images.shape[1:] != (size, size, 3) or images.dtype != np.uint8:
-        raise PackError(f"{path}: not the pictures of this run; train in another folder")
+        raise PackError(f"{path}: not the images of this run; train in another folder")
     return images
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Picture files, as `pack.write_packed_array` takes them."""
+    """Image files as a source for `pack.write_packed_array`."""
 
     paths: Sequence[Path]
     size: int
@@ -89,21 +89,21 @@ class _Files:
         path = self.paths[position]
         image, _, error = read_still(path)
         if image is None:
-            raise PackError(f"{path}: {error}; take it out and train again")
+            raise PackError(f"{path}: {error}; remove it and train again")
         side = min(image.shape[:2])
         top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
         return scaled(image[top : top + side, left : left + side], self.size)
 
 
 class GanBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of pictures with noise, and what the discriminator should say of each.
+    """Batches of real images with noise, and the discriminator's targets.
 
-    All of the same size: pictures that are too few for one more wait for another epoch. What batch
-    k of epoch e holds follows from the seed alone; whoever trains sets `epoch`.
+    All batches have the same size: the images of a smaller last batch are left for another epoch.
+    The contents of batch k of epoch e depend on the seed alone; the training loop sets `epoch`.
     """
 
     def __init__(self, images: npt.NDArray[np.uint8], settings: GanSettings) -> None:
-        """Cut pictures into batches, at least one: of all of them where they are few."""
+        """Divide images into batches; if there are few, one batch holds them all."""
         super().__init__()
         self.size = min(settings.batch_size, len(images))
         self._latent = settings.latent
@@ -111,22 +111,22 @@ class GanBatches(keras.utils.PyDataset):  # type: ignore[misc]
         samples = pd.DataFrame({"face_id": np.arange(len(images))})
         real = np.ones((len(images), 1), np.float32)
         data = Packed(images, np.zeros(len(images), np.int64), samples)
-        self._pictures = Batches(data, real, self.size, settings.seed, PRESETS[settings.augment])
+        self._images = Batches(data, real, self.size, settings.seed, PRESETS[settings.augment])
 
     @property
     def epoch(self) -> int:
-        """Which epoch's batches these are, from 0."""
-        return self._pictures.epoch
+        """The epoch of the batches, from 0."""
+        return self._images.epoch
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        self._pictures.epoch = epoch
+        self._images.epoch = epoch
 
     def __len__(self) -> int:
-        return self._pictures.shown // self.size
+        return self._images.crops_per_epoch // self.size
 
     def __getitem__(self, index: int) -> tuple[Any, dict[str, Any]]:
-        pictures, real, *_ = self._pictures[index]
+        images, real, *_ = self._images[index]
         rng = np.random.default_rng((self._seed, self.epoch, index, 1))
         noise = rng.standard_normal((self.size, self._latent), np.float32)
-        return (pictures, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real.copy()}
+        return (images, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real.copy()}

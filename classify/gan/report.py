@@ -1,4 +1,4 @@
-"""What a DCGAN's generators are worth, from the first that was kept to the last."""
+"""Evaluate all saved generators of a DCGAN: diversity and distance to real faces."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ from classify.training.runs import load_model
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store.incomplete import writing_folder
 
-MOST = 2000  # faces that a distance is measured on
-SHOWN = 6  # of each generator
-SEED = 1_000_000  # no face that `generate` would write without being asked for it
+MOST = 2000  # maximum number of faces for a distance
+SHOWN = 6  # faces per generator
+SEED = 1_000_000  # of faces that `generate` does not write by default
 
 
 @dataclass(frozen=True)
 class GeneratorResult:
-    """One generator that was kept."""
+    """Results of one saved generator."""
 
     epochs: int
-    faces: npt.NDArray[np.uint8]  # (SHOWN, size, size, 3) RGB, of the same noise for all
-    diversity: float  # as a share of real pictures'
-    distance: float  # to real pictures, `frechet.frechet_distance`; nan where not measured
+    faces: npt.NDArray[np.uint8]  # (SHOWN, size, size, 3) RGB, from the same noise for all
+    diversity: float  # as a fraction of that of real images
+    distance: float  # to real images, `frechet.frechet_distance`; nan if not measured
 
 
 @dataclass(frozen=True)
 class GanReport:
-    """All generators of a run.
+    """Results of all saved generators of a run.
 
-    measured: how many faces each distance rests on.
-    floor: the distance of two sets of so many real pictures; no generator can be expected below it.
+    measured: number of faces behind each distance.
+    floor: distance between two sets of as many real images, which no generator can be expected to
+        beat.
     """
 
     run: GanRun
@@ -62,22 +63,22 @@ class GanReport:
 def make_report(
     run: GanRun, weights: str, progress: ProgressFactory | None = None, *, faces: bool = True
 ) -> GanReport:
-    """Judge every generator that was kept, and write `report/` of the run.
+    """Evaluate every saved generator, and write `report/` in the run folder.
 
     Args:
         run: a trained DCGAN.
-        weights: of EfficientNetB0, as `frechet.feature_network` takes them; where "imagenet"
-            cannot be downloaded, there are no distances.
-        progress: as `pack.pack` takes it.
-        faces: whether the page shows generated faces: a generator may know real ones by heart.
+        weights: of EfficientNetB0, see `frechet.feature_network`; if "imagenet" cannot be
+            downloaded, no distances are computed.
+        progress: progress bar factory, see `pack.ProgressFactory`.
+        faces: whether the page shows generated faces: a generator may have memorised real ones.
 
     Raises:
-        RunError: no generator was kept yet.
+        RunError: no generator has been saved yet.
         ModelError: the weights do not fit.
     """
     images = load(run.folder / ARRAY, run.settings.size)
     if not run.kept_epochs:
-        raise RunError(f"{run.folder}: no generator was kept yet; train it for more epochs")
+        raise RunError(f"{run.folder}: no generator has been saved yet; train it for more epochs")
     half = min(len(images) // 2, MOST)
     drawn = np.random.default_rng(SEED).permutation(len(images))[: 2 * half]
     try:
@@ -86,31 +87,36 @@ def make_report(
         network, floor = None, np.nan
     else:
         real, others = (
-            features(network, images[np.sort(part)]) for part in (drawn[:half], drawn[half:])
+            features(network, images[np.sort(rows)]) for rows in (drawn[:half], drawn[half:])
         )
         floor = frechet_distance(real, others)
     noise = noise_of(list(range(1, max(half, WATCHED) + 1)), SEED, run.settings.latent)
     real_diversity = diversity(images[np.sort(drawn[:WATCHED])])
 
-    kept = []
+    results = []
     epochs = run.kept_epochs
-    for number in progress("judging generators")(epochs, len(epochs)) if progress else epochs:
-        made = generated_images(load_model(run.generator(number)), noise)
+    for number in progress("evaluating generators")(epochs, len(epochs)) if progress else epochs:
+        generated = generated_images(load_model(run.generator(number)), noise)
         distance = np.nan
         if network is not None:
-            distance = frechet_distance(real, features(network, made[:half]))
-        share = diversity(made[:WATCHED]) / real_diversity
-        kept.append(GeneratorResult(number, made[:SHOWN].copy(), share, distance))
-    found = GanReport(run, tuple(kept), half, floor)
-    _write(found, run.folder / "report", faces)
-    return found
+            distance = frechet_distance(real, features(network, generated[:half]))
+        relative = diversity(generated[:WATCHED]) / real_diversity
+        results.append(GeneratorResult(number, generated[:SHOWN].copy(), relative, distance))
+    report = GanReport(run, tuple(results), half, floor)
+    _write(report, run.folder / "report", faces)
+    return report
 
 
-def _write(found: GanReport, folder: Path, faces: bool) -> None:
-    table = found.table.to_csv(index=False)
-    svg = curves.image(figures.course(found.run.log), "svg")
-    said = {"remarks": found.run.remarks(), "source": found.run.source.name}
-    html = formatting.rendered("gan.html", found=found, course=svg, faces=faces, **said)
+def _write(report: GanReport, folder: Path, faces: bool) -> None:
+    table = report.table.to_csv(index=False)
+    html = formatting.rendered(
+        "gan.html",
+        report=report,
+        course=curves.image(figures.course(report.run.log), "svg"),
+        faces=faces,
+        remarks=report.run.remarks(),
+        source=report.run.source.name,
+    )
     with writing_folder(folder, "classify gan report", ("generators.csv", "report.html")):
         write_atomically(folder / "generators.csv", table.encode())
         write_atomically(folder / "report.html", html.encode())

@@ -26,12 +26,12 @@ class GanRun:
 
     folder: Path
     settings: GanSettings
-    images: str  # the folder of the pictures or of the manifest, relative to the run folder
-    count: int  # of the pictures
+    images: str  # folder of the images or of the manifest, relative to the run folder
+    count: int  # number of images
 
     @property
     def source(self) -> Path:
-        """The folder that the pictures came from."""
+        """The folder of the images or of the manifest."""
         return (self.folder.resolve() / self.images).resolve()
 
     @classmethod
@@ -44,7 +44,7 @@ class GanRun:
         return run
 
     def until(self, epochs: int) -> GanRun:
-        """The same run with so many epochs."""
+        """Return the same run with another number of epochs."""
         return replace(self, settings=replace(self.settings, epochs=epochs))
 
     def write(self) -> None:
@@ -58,10 +58,10 @@ class GanRun:
 
     @classmethod
     def read(cls, folder: Path) -> GanRun:
-        """The run in `folder`.
+        """Read the run in `folder`.
 
         Raises:
-            RunError: no run there, or its configuration is damaged.
+            RunError: the folder has no run, or its configuration is damaged.
         """
         path = folder / CONFIG
         try:
@@ -71,44 +71,44 @@ class GanRun:
             return cls(folder, settings, str(images["path"]), int(images["count"]))
         except FileNotFoundError as error:
             raise RunError(
-                f"no run at {folder} (no {CONFIG}); `classify gan train` makes one"
+                f"no run at {folder} (no {CONFIG}); `classify gan train` creates one"
             ) from error
         except (OSError, ValueError, KeyError, TypeError, ClassifyError) as error:
             raise RunError(f"{path}: not of a DCGAN, or damaged ({error!r})") from error
 
-    def kept(self, epochs: int) -> Path:
-        """Where the generator after so many epochs is kept."""
+    def saved_generator(self, epochs: int) -> Path:
+        """Return the file of the generator saved after this number of epochs."""
         return self.folder / "checkpoints" / f"generator-{epochs:04d}.keras"
 
     def generator(self, epochs: int | None = None) -> Path:
-        """The file of the last generator, or of the one after so many epochs.
+        """Return the file of the last generator, or of the one saved after `epochs`.
 
         Raises:
-            RunError: there is none.
+            RunError: the file does not exist.
         """
-        path = self.folder / "generator.keras" if epochs is None else self.kept(epochs)
+        path = self.folder / "generator.keras" if epochs is None else self.saved_generator(epochs)
         if not path.is_file():
-            known = ", ".join(map(str, self.kept_epochs)) or "none"
-            raise RunError(f"{path} is missing; generators are kept of the epochs {known}")
+            saved = ", ".join(map(str, self.kept_epochs)) or "none"
+            raise RunError(f"{path} is missing; generators are saved for the epochs {saved}")
         return path
 
     @property
     def kept_epochs(self) -> list[int]:
-        """After how many epochs generators were kept, ascending."""
+        """The numbers of epochs after which generators were saved, ascending."""
         paths = self.folder.glob("checkpoints/generator-*.keras")
         return sorted(int(path.stem.split("-")[-1]) for path in paths)
 
     @property
     def log(self) -> pd.DataFrame:
-        """One row per finished epoch, columns as in `watch.GanEpoch`.
+        """One row per finished epoch, columns as in `collapse.GanEpoch`.
 
         Raises:
-            RunError: none was finished yet.
+            RunError: no epoch has finished.
         """
         return read_log(self.folder)
 
     def remarks(self, epochs: int | None = None) -> list[str]:
-        """What is wrong with it after so many epochs, None for the last, in sentences."""
+        """Return warnings about the run after `epochs`, or after its last epoch, as sentences."""
         log = self.log
         row: dict[str, Any] = log.iloc[len(log) - 1 if epochs is None else epochs - 1].to_dict()
         return remarks(GanEpoch(**row))

@@ -1,4 +1,4 @@
-"""Pictures to a trained DCGAN, in a run folder that can be gone on with."""
+"""Train a DCGAN on images, in a run folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from classify.gan import figures
 from classify.gan.collapse import WATCHED, GanEpoch, diversity
 from classify.gan.dcgan import Dcgan, build_dcgan, compile_for_here
 from classify.gan.generate import generated_images
-from classify.gan.real_faces import ARRAY, GanBatches, find_pictures, load, packed
+from classify.gan.real_faces import ARRAY, GanBatches, find_images, load, packed
 from classify.gan.run import GanRun
 from classify.gan.settings import GanSettings
 from classify.training import checkpoints, curves
@@ -28,7 +28,7 @@ from ffpp_tools.store.incomplete import mark, unmark
 from ffpp_tools.store.locks import folder_lock
 
 COMMAND = "classify gan train"
-# What is there before the first epoch is finished; without one, a folder may be begun anew.
+# Files written before the first epoch has finished; until then, a folder may be started over.
 BEGINNING = (
     ARRAY,
     f"{Path(ARRAY).stem}.tmp",
@@ -46,26 +46,26 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: ProgressFactory | None = None,
 ) -> GanRun:
-    """Train a DCGAN on the pictures below a folder, or on the real ones of a manifest's train.
+    """Train a DCGAN on the images under a folder, or on the real ones of a manifest's train split.
 
-    After every epoch last.keras and log.csv tell all that `resume` needs, and `epochs/` gets five
-    samples and the losses of its batches.
+    After every epoch, last.keras and log.csv contain all that `resume` needs, and five samples and
+    the losses of the epoch's batches are written to `epochs/`.
 
     Args:
-        source: the folder. Of each picture the square in the middle is taken.
-        folder: the run folder to make.
-        settings: networks and how to train.
-        callbacks: further ones, such as `display.Display`.
-        progress: as `pack.pack` takes it.
+        source: the folder. The centre square of each image is used.
+        folder: the run folder to create.
+        settings: networks and training.
+        callbacks: additional callbacks, such as `display.Display`.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: too few pictures, one that cannot be read, a used folder, a loss that is not
-            finite.
+        ClassifyError: there are too few images, one cannot be read, the folder is not empty, or a
+            loss is not finite.
     """
     check_free(folder, COMMAND)
-    paths = find_pictures(source)
+    paths = find_images(source)
     with folder_lock(folder, COMMAND):
-        check_free(folder, COMMAND)  # nobody has been quicker
+        check_free(folder, COMMAND)  # another process may have been faster
         mark(folder, COMMAND, BEGINNING)
         packed(paths, settings.size, folder / ARRAY, progress)
         run = GanRun.create(folder, settings, source, len(paths))
@@ -80,13 +80,13 @@ def resume(
     epochs: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> GanRun:
-    """Go on with a training after its last finished epoch, to more epochs in all if asked to.
+    """Resume a training run after its last finished epoch, if requested for more epochs in total.
 
-    It shows what it would have shown, batch for batch, and on the same CPU ends with the weights
-    that it would have had, up to rounding.
+    The batches are those of an uninterrupted run. On the same CPU, the final weights are also the
+    same, up to rounding.
 
     Raises:
-        ClassifyError: no run there, one that has all its epochs, or a damaged checkpoint.
+        ClassifyError: the folder has no run, all epochs are finished, or a checkpoint is damaged.
     """
     run = GanRun.read(folder)
     with folder_lock(folder, COMMAND):
@@ -105,8 +105,8 @@ def _resumed(
         run = run.until(run.settings.epochs if epochs is None else epochs)
         if len(done) >= run.settings.epochs:
             raise RunError(
-                f"{folder}: all {len(done)} epochs are done; --epochs {2 * len(done)} would train "
-                f"it as long again"
+                f"{folder}: all {len(done)} epochs are done; to train longer, pass for example "
+                f"--epochs {2 * len(done)}"
             )
         if model is None:
             model = build_dcgan(run.settings)
@@ -124,28 +124,28 @@ def _fit(
 ) -> None:
     images = load(run.folder / ARRAY, run.settings.size)
     batches = GanBatches(images, run.settings)
-    keeper = GanCheckpointer(run, model, batches, images, done)
+    checkpointer = GanCheckpointer(run, model, batches, images, done)
     run.write()
     if done:
         note_resumption(run.folder, len(done))
-        keeper.follow_last()
+        checkpointer.follow_last()
     model.fit(
         batches,
         initial_epoch=len(done),
         epochs=run.settings.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[keeper, *callbacks],
+        callbacks=[checkpointer, *callbacks],
     )
-    if keeper.failed:
+    if checkpointer.failed:
         raise ClassifyError(
-            f"{run.folder}: a loss is not finite in epoch {len(keeper.epochs) + 1}; try a lower "
-            f"--learning-rate. The epochs before are kept."
+            f"{run.folder}: a loss is not finite in epoch {len(checkpointer.epochs) + 1}; try a "
+            f"lower --learning-rate. The checkpoints of earlier epochs remain."
         )
 
 
 class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
-    """Watches a DCGAN, and writes log, checkpoints and samples after every epoch."""
+    """Writes the log, checkpoints and samples of a DCGAN after every epoch."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
         images: np.ndarray,
         epochs: list[GanEpoch],
     ) -> None:
-        """Keep the state of a training that has finished these epochs."""
+        """Start after the given epochs."""
         super().__init__()
         self.epochs = epochs
         self.failed = False
@@ -163,40 +163,40 @@ class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
         self._gan = model
         self._batches = batches
         rng = np.random.default_rng(run.settings.seed)
-        some = rng.choice(len(images), min(WATCHED, len(images)), replace=False)
-        self._real_diversity = diversity(images[np.sort(some)])
+        sample = rng.choice(len(images), min(WATCHED, len(images)), replace=False)
+        self._real_diversity = diversity(images[np.sort(sample)])
         self._noise = rng.standard_normal((WATCHED, run.settings.latent), np.float32)
         self._losses: list[tuple[float, float]] = []
         self._started = 0.0
 
     def follow_last(self) -> None:
-        """Make the generators and log.csv those of last.keras, which is written first."""
+        """Update the generators and log.csv from last.keras, which is written first."""
         folder, done = self._run.folder, len(self.epochs)
         checkpoints.save(folder / "generator.keras", self._gan.generator)
-        kept = self._run.kept(done)
+        numbered = self._run.saved_generator(done)
         due = done % self._run.settings.every == 0 or done == self._run.settings.epochs
-        if due and not kept.exists():
-            checkpoints.save(kept, self._gan.generator)
+        if due and not numbered.exists():
+            checkpoints.save(numbered, self._gan.generator)
         checkpoints.write_log(folder, self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start counting anew."""
+        """Reset the timer and the losses."""
         self._started = time.perf_counter()
         self._batches.epoch = epoch
         self._losses = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Note both losses, which Keras gives as means over the epoch so far."""
+        """Record both losses, which Keras reports as running means over the epoch."""
         self._losses.append(_both_losses(logs))
         if not all(map(math.isfinite, self._losses[-1])):
             self.failed = self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Look at the same noise's pictures again, and write everything down."""
+        """Generate images from the constant noise, and write the log, samples and checkpoints."""
         if self.failed:
             return
         took = time.perf_counter() - self._started
-        made = generated_images(self._gan.generator, self._noise)
+        generated = generated_images(self._gan.generator, self._noise)
         generator_loss, discriminator_loss = _both_losses(logs)
         row = GanEpoch(
             epoch=epoch,
@@ -204,25 +204,25 @@ class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
             discriminator_loss=discriminator_loss,
             real_accuracy=logs["real_accuracy"],
             generated_accuracy=logs["generated_accuracy"],
-            diversity=diversity(made) / self._real_diversity,
+            diversity=diversity(generated) / self._real_diversity,
             images_per_second=round(len(self._losses) * self._batches.size / took, 2),
             seconds=round(took, 3),
         )
         self.epochs.append(row)
-        logs["diversity"] = row.diversity  # for whoever shows it
-        self._draw(made)
+        logs["diversity"] = row.diversity  # for display callbacks
+        self._draw(generated)
         checkpoints.save_last(self._run.folder, self._gan, self.epochs)
         self.follow_last()
         unmark(self._run.folder)
 
-    def _draw(self, made: np.ndarray) -> None:
+    def _draw(self, generated: np.ndarray) -> None:
         done = len(self.epochs)
         means = np.array(self._losses) * (np.arange(len(self._losses)) + 1)[:, None]
         losses = np.diff(means, axis=0, prepend=0)
         table = pd.DataFrame(losses, columns=["generator_loss", "discriminator_loss"])
         path = self._run.folder / "epochs" / f"{done:04d}.png"
         write_atomically(path.with_suffix(".csv"), table.to_csv(index_label="batch").encode())
-        sheet = figures.epoch(done, made[: figures.SAMPLES], table)
+        sheet = figures.epoch(done, generated[: figures.SAMPLES], table)
         write_atomically(path, curves.image(sheet, "png"))
         log = pd.DataFrame(self.epochs)
         write_atomically(
@@ -231,5 +231,5 @@ class GanCheckpointer(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _both_losses(logs: dict[str, float]) -> tuple[float, float]:
-    """The generator's and the discriminator's."""
+    """Return the loss of the generator and that of the discriminator."""
     return logs["generator_loss"], logs["real_loss"] + logs["generated_loss"]

@@ -1,1 +1,1 @@
-"""Trained networks applied to new images and videos, explained and exported."""
+"""Apply trained networks to new images and videos, explain them, and export them."""

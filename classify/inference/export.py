@@ -1,4 +1,4 @@
-"""A trained network as one file or folder for other programs, checked in its own runtime."""
+"""Export a trained network for other programs, and check it in the format's own runtime."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.float32]
 COMMAND = "classify export"
 WRITTEN = ("model", "model.tflite", "about.json")
-BOUND = 1e-4  # how far a probability may be from the network's own
-CHECKED = 8  # images of each kind
+BOUND = 1e-4  # largest allowed difference from the network's probabilities
+CHECKED = 8  # test images of each kind
 
 
 def export(run: Run, kind: str, folder: Path) -> float:
-    """Write a run's network, with its scaling of pixels inside, and about.json beside it.
+    """Write a run's network, including its pixel scaling, and about.json next to it.
 
-    The file takes (n, size, size, 3) RGB from 0 to 255 as float32 and returns the network's own
-    probabilities; about.json says what they are of, and how faces are to be cropped. A network
-    that was trained in mixed precision is written, and compared, in single precision.
+    The exported network takes (n, size, size, 3) RGB from 0 to 255 as float32 and returns the
+    network's probabilities; about.json describes their classes and how faces must be cropped. A
+    network trained in mixed precision is exported and compared in single precision.
 
     Args:
-        run: whose best checkpoint.
+        run: the run whose best checkpoint is exported.
         kind: "saved-model" (a folder `model`, for TensorFlow) or "litert" (`model.tflite`).
-        folder: to make.
+        folder: the folder to create.
 
     Returns:
-        The largest difference between its probabilities and the network's, as loaded again by the
-        format's own runtime.
+        The largest difference between the network's probabilities and those of the exported
+        network in the format's own runtime.
 
     Raises:
-        ClassifyError: an unknown kind, a used folder, another backend than TensorFlow, or a package
-            that is missing.
-        ModelError: it does not predict as the network does; nothing is left there.
+        ClassifyError: the kind is unknown, the folder is not empty, the backend is not TensorFlow,
+            or a package is missing.
+        ModelError: the exported network predicts differently; its files are deleted.
     """
     import keras
 
@@ -59,9 +59,9 @@ def export(run: Run, kind: str, folder: Path) -> float:
     if has_foreign_files(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     if keras.backend.backend() != "tensorflow":
-        raise ClassifyError("export goes by way of TensorFlow: set KERAS_BACKEND=tensorflow")
+        raise ClassifyError("export requires TensorFlow: set KERAS_BACKEND=tensorflow")
     if kind == "litert" and find_spec("ai_edge_litert") is None:
-        raise ClassifyError("LiteRT's runtime is missing: pip install ai-edge-litert")
+        raise ClassifyError("the LiteRT runtime is missing: pip install ai-edge-litert")
     write, load = KINDS[kind]
     model = _in_single_precision(run)
     images = _images(model.input_shape[1])
@@ -69,10 +69,12 @@ def export(run: Run, kind: str, folder: Path) -> float:
     expected = predict_probabilities(model, images)[:, : model.output_shape[1]]
     with writing_folder(folder, COMMAND, WRITTEN):
         try:
-            found = load(write(model, folder))(images.astype(np.float32))
-            difference = float(np.abs(found - expected).max())
+            probabilities = load(write(model, folder))(images.astype(np.float32))
+            difference = float(np.abs(probabilities - expected).max())
             if not difference <= BOUND:
-                raise ModelError(f"as {kind}, {run.folder} predicts up to {difference:.2g} off")
+                raise ModelError(
+                    f"{run.folder}: exported as {kind}, it predicts up to {difference:.2g} off"
+                )
         except BaseException:
             for name in WRITTEN:
                 delete(folder / name)
@@ -83,7 +85,7 @@ def export(run: Run, kind: str, folder: Path) -> float:
 
 
 def _in_single_precision(run: Run) -> keras.Model:
-    """The run's network, which LiteRT could not compute in half precision."""
+    """Return the run's network in single precision: LiteRT does not support half precision."""
     from classify.training.network import build_network
 
     model, settings = run.best_model(), run.settings
@@ -97,7 +99,7 @@ def _in_single_precision(run: Run) -> keras.Model:
 
 
 def _images(size: int) -> npt.NDArray[np.uint8]:
-    """Noise, and smooth colours from dark to bright: (n, size, size, 3) RGB."""
+    """Return test images of noise and of colour gradients: (n, size, size, 3) RGB."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (CHECKED, size, size, 3), np.uint8)
     ramp = np.linspace(0, 1, size)[None, :, None, None] * rng.integers(32, 256, (CHECKED, 1, 1, 3))
@@ -106,8 +108,8 @@ def _images(size: int) -> npt.NDArray[np.uint8]:
 
 
 def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
-    """What another program has to know."""
-    at = operating_point_or_default(run)
+    """Return what another program needs to know about the exported network."""
+    operating_point = operating_point_or_default(run)
     classes = run.classes
     units = model.output_shape[1]
     side = model.input_shape[1]
@@ -115,13 +117,13 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
         "run": run.folder.resolve().name,
         "arch": run.settings.arch,
         "format": kind,
-        "input": f"float32 (n, {side}, {side}, 3), RGB from 0 to 255; nothing else is to be scaled",
+        "input": f"float32 (n, {side}, {side}, 3), RGB from 0 to 255, without further scaling",
         "output": list(classes)[:units],
         "classes": classes,
-        "p_fake": "the sum over the classes that are fake",
-        "frame_threshold": at.frame_threshold,
-        "clip_threshold": at.clip_threshold,
-        "why_fixed": at.why_fixed,
+        "p_fake": "the sum of the probabilities of all fake classes",
+        "frame_threshold": operating_point.frame_threshold,
+        "clip_threshold": operating_point.clip_threshold,
+        "why_fixed": operating_point.why_fixed,
         "faces": run.faces,
     }
 
@@ -147,19 +149,19 @@ def _load_litert(path: Path) -> Callable[[Images], Images]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path))
-    (given,), (returned,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(images: Images) -> Images:
-        interpreter.resize_tensor_input(given["index"], images.shape)
+        interpreter.resize_tensor_input(inputs["index"], images.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], images)
+        interpreter.set_tensor(inputs["index"], images)
         interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(returned["index"]))
+        return np.asarray(interpreter.get_tensor(outputs["index"]))
 
     return run
 
 
-# Format → how it is written below a folder, and loaded by its own runtime.
+# Format → function that writes it into a folder, and function that loads it in its own runtime.
 KINDS: dict[str, tuple[Callable[..., Path], Callable[[Path], Callable[[Images], Images]]]] = {
     "saved-model": (_write_saved_model, saved_model),
     "litert": (_write_litert, _load_litert),

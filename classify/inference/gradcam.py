@@ -1,7 +1,7 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al., 2017), for any registered network.
+"""Grad-CAM (Selvaraju et al., 2017) for any registered network.
 
-The maps behind the last convolution are weighed by how much the class's logit would rise with them,
-on average over their pixels, and summed up; what is left above zero speaks for the class.
+The feature maps of the last convolution are weighted by the gradient of the class's logit, averaged
+over their pixels, and summed; positive values support the class.
 """
 
 from __future__ import annotations
@@ -28,61 +28,70 @@ if TYPE_CHECKING:
 
 BATCH = 16
 CONVOLUTIONS = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")
-PART_OF_CONVOLUTION = ("BatchNormalization", "ReLU", "LeakyReLU")  # where they follow one
+PART_OF_CONVOLUTION = ("BatchNormalization", "ReLU", "LeakyReLU")  # if they follow a convolution
 FACES_OF_A_CLASS = 12
-MAX_OF_A_CLASS = 200  # for the mean
+MAX_OF_A_CLASS = 200  # for the mean map
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where the network looks when it sees one class."""
+    """Grad-CAM maps for faces of one class."""
 
     name: str  # of the class
-    samples: pd.DataFrame  # a manifest's columns, `predicted`, `probability`; a row per face
-    faces: Sequence[Image]  # as the network sees them
+    samples: pd.DataFrame  # columns of the manifest, `predicted`, `probability`; a row per face
+    faces: Sequence[Image]  # at the network's input size
     maps: Sequence[npt.NDArray[np.float32]]  # (size, size), 0 to 1, for the predicted class
     mean_face: Image
-    mean_map: npt.NDArray[np.float32]  # over all faces that were looked at
-    looked: int  # how many these are
+    mean_map: npt.NDArray[np.float32]  # over all faces that were explained
+    looked: int  # number of these faces
 
 
 def explain(run: Run, split: str = "test") -> list[Explanation]:
     """Explain a run's best checkpoint on faces of every class of a split.
 
-    Each map is for the class that is predicted, right or wrong.
+    Each map is for the predicted class, whether it is correct or not.
 
     Raises:
-        RunError: no epoch was finished, or the manifest changed since training.
+        RunError: no epoch has finished, or the manifest has changed since training.
         PackError: a crop is missing.
         ModelError: the network has no convolution.
     """
     model = run.best_model()
     data = pack(run.manifest, split, model.input_shape[1])
     names = list(run.manifest.classes)
-    found = []
+    explanations = []
     for index, name in enumerate(names):
-        at = _spread(np.flatnonzero(data.labels == index), MAX_OF_A_CLASS)
-        if len(at) == 0:
+        rows = _evenly_spaced(np.flatnonzero(data.labels == index), MAX_OF_A_CLASS)
+        if len(rows) == 0:
             continue
-        images = np.asarray(data.images[at])
+        images = np.asarray(data.images[rows])
         maps, probabilities = cams(model, images)
         predicted = probabilities.argmax(axis=1)
-        shown = _spread(np.arange(len(at)), FACES_OF_A_CLASS)
-        samples = data.samples.iloc[at[shown]].assign(
+        shown = _evenly_spaced(np.arange(len(rows)), FACES_OF_A_CLASS)
+        samples = data.samples.iloc[rows[shown]].assign(
             predicted=[names[i] for i in predicted[shown]],
             probability=probabilities[shown].max(axis=1),
         )
         mean_face = np.rint(images.mean(axis=0)).astype(np.uint8)
-        faces, own = [images[i] for i in shown], [maps[i] for i in shown]
         mean_map = np.asarray(maps.mean(axis=0), np.float32)
-        found.append(Explanation(name, samples, faces, own, mean_face, mean_map, len(at)))
-    return found
+        explanations.append(
+            Explanation(
+                name,
+                samples,
+                [images[i] for i in shown],
+                [maps[i] for i in shown],
+                mean_face,
+                mean_map,
+                len(rows),
+            )
+        )
+    return explanations
 
 
 def cams(
     model: keras.Model, images: npt.NDArray[np.uint8], classes: Sequence[int] | None = None
 ) -> tuple[npt.NDArray[np.float32], Floats]:
-    """The Grad-CAM maps of images.
+    """Compute the Grad-CAM maps of images.
 
     Args:
         model: as `models.build` returns it.
@@ -90,8 +99,8 @@ def cams(
         classes: (n,) indices of the classes to explain; None for the predicted ones.
 
     Returns:
-        (n, size, size) maps from 0 to 1, each scaled to its own highest value, and (n, classes)
-        probabilities. A map without anything that speaks for the class is 0.
+        (n, size, size) maps from 0 to 1, each scaled to its own maximum, and (n, classes)
+        probabilities. A map in which nothing supports the class is 0.
 
     Raises:
         ModelError: the network has no convolution.
@@ -100,10 +109,10 @@ def cams(
     maps, probabilities = [], []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        asked = None if classes is None else np.asarray(classes[start : start + BATCH])
-        found, given = _cams(head, tail, batch, asked)
-        maps.append(found)
-        probabilities.append(given)
+        targets = None if classes is None else np.asarray(classes[start : start + BATCH])
+        batch_maps, batch_probabilities = _cams(head, tail, batch, targets)
+        maps.append(batch_maps)
+        probabilities.append(batch_probabilities)
     return np.concatenate(maps), np.concatenate(probabilities)
 
 
@@ -111,31 +120,31 @@ def _cams(
     head: keras.Model,
     tail: Callable[[Any], Any],
     batch: npt.NDArray[np.uint8],
-    asked: npt.NDArray[np.intp] | None,
+    targets: npt.NDArray[np.intp] | None,
 ) -> tuple[npt.NDArray[np.float32], Floats]:
     import keras
 
     features = keras.ops.cast(head(batch.astype(np.float32)), "float32")
     logits = keras.ops.convert_to_numpy(tail(features))
-    chosen = logits.argmax(axis=1) if asked is None else asked
-    wanted = keras.ops.convert_to_tensor(np.eye(logits.shape[1], dtype=np.float32)[chosen])
-    slopes = keras.ops.convert_to_numpy(
-        gradient(lambda values: keras.ops.sum(tail(values) * wanted), features)
+    chosen = logits.argmax(axis=1) if targets is None else targets
+    one_hot = keras.ops.convert_to_tensor(np.eye(logits.shape[1], dtype=np.float32)[chosen])
+    gradients = keras.ops.convert_to_numpy(
+        gradient(lambda values: keras.ops.sum(tail(values) * one_hot), features)
     )
     values = keras.ops.convert_to_numpy(features)
-    raw = np.maximum((values * slopes.mean(axis=(1, 2), keepdims=True)).sum(axis=-1), 0)
+    raw = np.maximum((values * gradients.mean(axis=(1, 2), keepdims=True)).sum(axis=-1), 0)
     size = batch.shape[1:3]
-    large = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in raw])
-    top = large.max(axis=(1, 2), keepdims=True)
-    maps = np.divide(large, top, where=top > 0, out=np.zeros_like(large))
+    resized = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in raw])
+    maximum = resized.max(axis=(1, 2), keepdims=True)
+    maps = np.divide(resized, maximum, where=maximum > 0, out=np.zeros_like(resized))
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return maps, powers / powers.sum(axis=1, keepdims=True)
 
 
 def _split(model: keras.Model) -> tuple[keras.Model, Callable[[Any], Any]]:
-    """A network up to the maps behind its last convolution, and from there to the logits.
+    """Split a network after its last convolution: up to the feature maps, and on to the logits.
 
-    Of a backbone, whose blocks may lead round their convolutions, these are the maps it ends in.
+    A backbone, whose blocks may bypass their convolutions, is split after its final maps.
     """
     import keras
 
@@ -146,7 +155,7 @@ def _split(model: keras.Model) -> tuple[keras.Model, Callable[[Any], Any]]:
         if layer is backbone or type(layer).__name__ in CONVOLUTIONS
     ]
     if not last:
-        raise ModelError(f"{model.name} has no convolution whose maps could be shown")
+        raise ModelError(f"{model.name} has no convolution, which Grad-CAM requires")
     end = last[-1] + 1
     while type(model.layers[end]).__name__ in PART_OF_CONVOLUTION:
         end += 1
@@ -157,17 +166,17 @@ def _split(model: keras.Model) -> tuple[keras.Model, Callable[[Any], Any]]:
     def logits(values: Any) -> Any:
         for layer in between:
             values = layer(values)
-        found = keras.ops.matmul(keras.ops.cast(values, "float32"), probability.kernel)
-        found += probability.bias
-        if found.shape[1] > 1:
-            return found
-        # The softmax of these two is the sigmoid of the one.
-        return keras.ops.concatenate([found / 2, -found / 2], axis=1)
+        outputs = keras.ops.matmul(keras.ops.cast(values, "float32"), probability.kernel)
+        outputs += probability.bias
+        if outputs.shape[1] > 1:
+            return outputs
+        # The softmax of these two logits equals the sigmoid of the single one.
+        return keras.ops.concatenate([outputs / 2, -outputs / 2], axis=1)
 
     return head, logits
 
 
-def _spread(items: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    """At most so many of some items, evenly spread over them."""
-    at = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return items[at]
+def _evenly_spaced(items: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """Return at most `count` of the items, evenly spaced."""
+    positions = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return items[positions]

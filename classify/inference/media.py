@@ -1,4 +1,4 @@
-"""What a trained network says of pictures and videos of anybody's."""
+"""Classify the faces in any images and videos with a trained network."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 16
-FACES_KEPT = 32  # of a person, to be looked at
+FACES_KEPT = 32  # maximum per person, for the page
 FRAME_COLUMNS = ("person", "frame", "time_s", "box_x", "box_y", "box_w", "box_h")
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network and all it takes to use it as it was trained."""
+    """A network and everything needed to apply it as it was trained."""
 
     model: keras.Model
     classes: dict[str, str]  # class → "real" or "fake", in index order
     operating: OperatingPoint
     clips: ClipSettings
     stills: StillSettings
-    max_pixels: int | None = None  # of a picture, or of a video's frame; None: the usual limits
+    max_pixels: int | None = None  # of an image or a video frame; None: the default limits
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person of a picture or video."""
+    """The result for one person in an image or video."""
 
     person: int  # from 0
     verdict: str  # "fake" or "real"
     p_fake: float  # the mean over the frames
-    frames_above: float  # share of the frames with a P(fake) above the decision threshold
-    p_fake_q10: float  # quantiles of the frames' P(fake), no confidence interval of the mean:
-    p_fake_q90: float  # neighbouring frames are alike, and how much so one clip does not tell
-    probabilities: dict[str, float]  # of the classes, their means
+    frames_above: float  # fraction of the frames with P(fake) above the decision threshold
+    p_fake_q10: float  # quantiles of the frames' P(fake), not a confidence interval of the mean:
+    p_fake_q90: float  # neighbouring frames are correlated, to an extent unknown from one clip
+    probabilities: dict[str, float]  # class → mean over the frames
     frames: int
     first_s: float
     last_s: float
@@ -67,20 +67,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What there is to say of one file."""
+    """The result for one file."""
 
     path: Path
     kind: str  # "picture" or "video"
-    people: tuple[Person, ...]  # from the one seen in most frames to the one in fewest
-    looked: int  # how many frames were searched for faces
+    people: tuple[Person, ...]  # in descending order of their number of frames
+    frames_searched: int  # number of frames searched for faces
     threshold: float  # of P(fake)
-    frames: pd.DataFrame  # a row per face: `FRAME_COLUMNS`, p_fake and p_<class> of every class
-    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # some rows, with the face
-    error: str = ""  # why the file could not be read, or not to its end
+    frames: pd.DataFrame  # a row per face: `FRAME_COLUMNS`, p_fake, and p_<class> of every class
+    faces: Sequence[tuple[int, Image]] = field(default=(), repr=False)  # some rows and faces
+    error: str = ""  # why the file could not be read, or not completely
 
     @property
     def status(self) -> str:
-        """Such as "ok", "no face found", "unreadable"."""
+        """One of "ok", "incomplete", "unreadable" and "no face found"."""
         if self.people:
             return "incomplete" if self.error else "ok"
         return "unreadable" if self.error else "no face found"
@@ -89,113 +89,125 @@ class Verdict:
 def find_media(
     paths: Sequence[Path], remark: Callable[[str], object] = lambda _: None
 ) -> list[Path]:
-    """The pictures and videos among some files and below some folders, in order.
+    """Return the given files, and the images and videos under the given folders, in order.
 
     Args:
         paths: files and folders.
-        remark: is told what was passed over in the folders.
+        remark: called with a sentence about the files skipped in a folder.
 
     Raises:
-        ClassifyError: a path that does not exist or is no file, or nothing to look at in a folder.
+        ClassifyError: a path does not exist or is not a regular file, or a folder contains no
+            images or videos.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = find_files(path, (PICTURE, VIDEO))
-            told = list(summary(below.passed_over, path))
-            if not below.paths:
+            media = find_files(path, (PICTURE, VIDEO))
+            skipped = list(summary(media.passed_over, path))
+            if not media.paths:
                 raise ClassifyError(
-                    f"{path}: no pictures or videos there{': ' if told else ''}{'; '.join(told)}. "
-                    f"Name a folder that holds some, or a file"
+                    f"{path}: contains no images or videos{': ' if skipped else ''}"
+                    f"{'; '.join(skipped)}. Pass a folder that contains some, or a file"
                 )
-            found += below.paths
-            for sentence in told:
+            files += media.paths
+            for sentence in skipped:
                 remark(f"{path}: {sentence}")
         elif what := special_file_kind(path):
-            raise ClassifyError(f"{path}: {what}, not a file; save what comes out of it, name that")
+            raise ClassifyError(
+                f"{path}: {what}, not a file; save its contents to a file and pass that"
+            )
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
-            raise ClassifyError(f"{path}: there is no such file or folder")
-    return checked_paths(dict.fromkeys(found))
+            raise ClassifyError(f"{path}: no such file or folder")
+    return checked_paths(dict.fromkeys(files))
 
 
 def classify_file(path: Path, classifier: Classifier) -> Verdict:
-    """What a network says of everybody in a picture or video.
+    """Classify every person in an image or video.
 
-    A file that cannot be read, or not to its end, is no exception: `error` says so.
+    A file that cannot be read, or not completely, raises no exception: `error` gives the reason.
 
     Raises:
-        ModelError: the network gives something else than numbers.
+        ModelError: the network's output is not finite.
     """
-    what = file_kind(path)
-    moving = what != PICTURE
-    threshold = classifier.operating.threshold("clip" if moving else "frame")
-    batch = BATCH if moving else 1
+    kind = file_kind(path)
+    is_video = kind != PICTURE
+    threshold = classifier.operating.threshold("clip" if is_video else "frame")
+    batch = BATCH if is_video else 1
     rows: list[tuple[float, ...]] = []
     waiting: list[Image] = []  # at the network's size
     probabilities = [np.empty((0, len(classifier.classes)))]
-    seen = _FaceSampler()
-    looked, error = 0, ""
+    sampler = _FaceSampler()
+    frames_searched, error = 0, ""
 
-    def judge() -> None:
-        found = predict_probabilities(classifier.model, np.stack(waiting), batch)
-        probabilities.append(found.astype(float))
+    def predict_waiting() -> None:
+        predicted = predict_probabilities(classifier.model, np.stack(waiting), batch)
+        probabilities.append(predicted.astype(float))
         waiting.clear()
 
     try:
-        if what not in (PICTURE, VIDEO):
-            raise DecodeError(f"{path}: {what}")
-        for look in _looks(path, moving, classifier):
-            looked += 1
-            for face in look.faces:
+        if kind not in (PICTURE, VIDEO):
+            raise DecodeError(f"{path}: {kind}")
+        for crops in _frame_crops(path, is_video, classifier):
+            frames_searched += 1
+            for face in crops.faces:
                 box = face.box
-                seen.add(face.person, len(rows), face.image)
-                place = (box.x, box.y, box.width, box.height)
-                rows.append((face.person, look.frame, look.time_s, *place))
+                sampler.add(face.person, len(rows), face.image)
+                position = (box.x, box.y, box.width, box.height)
+                rows.append((face.person, crops.frame, crops.time_s, *position))
                 waiting.append(scaled(face.image, classifier.model.input_shape[1]))
                 if len(waiting) == batch:
-                    judge()
+                    predict_waiting()
     except DecodeError as failure:
         error = str(failure)
     if waiting:
-        judge()
+        predict_waiting()
     frames = _table(rows, np.concatenate(probabilities), classifier.classes)
     people = [
-        _person(int(str(number)), part, classifier.classes, threshold)
-        for number, part in frames.groupby("person")
+        _person(int(str(number)), group, classifier.classes, threshold)
+        for number, group in frames.groupby("person")
     ]
     people.sort(key=lambda p: (-p.frames, p.person))
-    called = VIDEO if moving else PICTURE
-    return Verdict(path, called, tuple(people), looked, threshold, frames, seen.faces, error)
+    return Verdict(
+        path,
+        VIDEO if is_video else PICTURE,
+        tuple(people),
+        frames_searched,
+        threshold,
+        frames,
+        sampler.faces,
+        error,
+    )
 
 
 class _FaceSampler:
-    """Small pictures of everybody, evenly spread over time, however long that is."""
+    """Keeps small face images of every person, evenly spaced in time, for a video of any length."""
 
     def __init__(self) -> None:
         self._kept: dict[int, list[tuple[int, Image]]] = {}
-        self._every: dict[int, int] = {}
+        self._stride: dict[int, int] = {}
         self._count: Counter[int] = Counter()
 
     def add(self, person: int, row: int, face: Image) -> None:
-        """Keep the face, or not; when there are too many of a person, every second one goes."""
-        kept, every = self._kept.setdefault(person, []), self._every.setdefault(person, 1)
-        if self._count[person] % every == 0:
+        """Keep every n-th face of a person; with too many faces, drop half of them and double n."""
+        kept, stride = self._kept.setdefault(person, []), self._stride.setdefault(person, 1)
+        if self._count[person] % stride == 0:
             kept.append((row, scaled(face, FACE_SIDE)))
         self._count[person] += 1
         if len(kept) > FACES_KEPT:
             del kept[1::2]
-            self._every[person] *= 2
+            self._stride[person] *= 2
 
     @property
     def faces(self) -> list[tuple[int, Image]]:
-        """Rows and their faces, in order of time."""
-        return sorted((one for kept in self._kept.values() for one in kept), key=lambda one: one[0])
+        """Row positions and their faces, in temporal order."""
+        faces = (face for kept in self._kept.values() for face in kept)
+        return sorted(faces, key=lambda face: face[0])
 
 
-def _looks(path: Path, moving: bool, classifier: Classifier) -> Iterator[FrameCrops]:
-    if moving:
+def _frame_crops(path: Path, is_video: bool, classifier: Classifier) -> Iterator[FrameCrops]:
+    if is_video:
         limits = Limits(pixels=classifier.max_pixels or MAX_FRAME_PIXELS)
         yield from faces_in_video(path, classifier.clips, limits)
     else:
@@ -229,15 +241,15 @@ def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold:
 
 
 def classifier_of(run: Run, every: int | None = None, max_pixels: int | None = None) -> Classifier:
-    """A run's network with its own classes, threshold, and way to find and crop faces.
+    """Return a run's network with its classes, threshold, and face detection and crop settings.
 
     Args:
-        run: a run folder, which may have been taken away from its data.
-        every: look at every so many frames of a video instead of as many as it was trained on.
-        max_pixels: refuse pictures, and videos with frames, of more instead of the usual limits.
+        run: a run folder; its data is not needed.
+        every: sample every n-th frame of a video instead of the frames sampled for training.
+        max_pixels: refuse larger images and video frames, instead of the default limits.
 
     Raises:
-        RunError: no epoch was finished, or the folder is of an older version.
+        RunError: no epoch has finished, or the folder is of an older version.
         SettingsError: `every` is not at least 1.
     """
     clips, stills = run.face_settings

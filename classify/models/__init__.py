@@ -1,4 +1,4 @@
-"""The registry of architectures: `build` makes any of them."""
+"""The registry of architectures; `build` creates any of them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Architecture:
 
     name: str
     origin: str
-    parameters: int  # without top, or with two classes at `size`
-    size: int  # side of the input that it is used with there, in pixels
-    head: str | None = None  # where a backbone's is not named; None: the network has its own
-    layers: Callable[..., list[keras.Layer]] | None = None  # of a network of this package
+    parameters: int  # of a backbone without top; of other networks with two classes at `size`
+    size: int  # side of the input used by `origin`, in pixels
+    head: str | None = None  # default head of a backbone; None: the network has its own top
+    layers: Callable[..., list[keras.Layer]] | None = None  # None for a backbone
 
     @property
     def pretrained(self) -> bool:
-        """Whether ImageNet weights exist for it."""
+        """Whether ImageNet weights exist for the architecture."""
         return self.layers is None
 
 
@@ -78,26 +78,26 @@ def build(
     dropout: float | None = None,
     activation: str = "linear",
 ) -> keras.Model:
-    """An untrained or pretrained network.
+    """Build an untrained or pretrained network.
 
     Args:
         arch: a name from `ARCHITECTURES`.
-        classes: how many there are.
+        classes: number of classes.
         size: side of the square input, in pixels; None for the architecture's own.
         weights: of the backbone: "imagenet" (downloaded by Keras), "noisy-student", "none", or a
             path to a weights file without top.
         head: a name from `heads.HEADS`; None for the architecture's own.
-        output: "softmax" for a probability per class; "sigmoid" for one, of the first of two.
-        channels: "rgb", or one of them, which then stands in for all three.
-        dropout: instead of the head's own rates.
+        output: "softmax" for a probability per class; "sigmoid" for that of the first of two.
+        channels: "rgb", or a single channel that replaces all three.
+        dropout: replaces the head's own rates.
         activation: of the baseline's hidden layers, "linear" or "relu".
 
     Returns:
         A model from (n, size, size, 3) RGB of 0 to 255 to (n, classes) or (n, 1) probabilities.
 
     Raises:
-        ModelError: unknown names, settings that contradict each other, or weights that cannot be
-            had or do not fit.
+        ModelError: unknown names, contradictory settings, or weights that are unavailable or do not
+            fit.
     """
     import keras
 
@@ -114,34 +114,36 @@ def build(
     else:
         layers = chosen.layers()
     units = 1 if output == "sigmoid" else classes
-    # Probabilities in single precision, also where the rest is computed in half.
+    # Probabilities are float32 even under mixed precision.
     layers.append(keras.layers.Dense(units, activation=output, dtype="float32", name="probability"))
     try:
         for layer in layers:
             x = layer(x)
     except ValueError as error:
-        raise ModelError(f"{arch} has no room in an input of {size} pixels: --size") from error
+        raise ModelError(
+            f"an input of {size} pixels is too small for {arch}; choose a larger --size"
+        ) from error
     return keras.Model(inputs, x, name=arch)
 
 
 def backbone_of(model: keras.Model) -> keras.Model | None:
-    """The pretrained part of a built network; None where it has none."""
+    """Return the pretrained part of a built network, or None if it has none."""
     import keras
 
     return next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
 
 
 def freeze(model: keras.Model, what: str, batch_norm: bool) -> None:
-    """Choose which layers of a built network's backbone are trained.
+    """Set which layers of a built network's backbone are trainable.
 
     Args:
         model: as `build` returns it.
-        what: "none", "all", or how many layers from the input on keep their weights; negative
-            for all but so many, as in a Python slice.
-        batch_norm: whether batch normalisation keeps its statistics and weights everywhere.
+        what: "none", "all", or the number of layers, counted from the input, that keep their
+            weights; negative for all but the last ones, as in a Python slice.
+        batch_norm: whether all batch normalisation layers keep their statistics and weights.
 
     Raises:
-        ModelError: nothing to freeze, or no such number.
+        ModelError: the network has no backbone, or `what` is invalid.
     """
     import keras
 
@@ -149,8 +151,8 @@ def freeze(model: keras.Model, what: str, batch_norm: bool) -> None:
     if backbone is None:
         if what != "none" or batch_norm:
             raise ModelError(
-                "this network has no backbone to freeze: leave --freeze, --freeze-batch-norm and "
-                "--head-epochs out"
+                "this network has no backbone to freeze: omit --freeze, --freeze-batch-norm and "
+                "--head-epochs"
             )
         return
     frozen = len(backbone.layers[: _frozen_layers(what, len(backbone.layers))])
@@ -159,19 +161,19 @@ def freeze(model: keras.Model, what: str, batch_norm: bool) -> None:
         layer.trainable = position >= frozen and not keeps
 
 
-def _frozen_layers(what: str, there: int) -> int | None:
+def _frozen_layers(what: str, total: int) -> int | None:
     if what in ("none", "all"):
         return 0 if what == "none" else None
-    if not re.fullmatch(r"-?\d+", what) or abs(int(what)) > there:
-        raise ModelError(f"--freeze takes all, none or a number up to {there}, not {what}")
+    if not re.fullmatch(r"-?\d+", what) or abs(int(what)) > total:
+        raise ModelError(f"--freeze takes all, none or a number up to {total}, not {what}")
     return int(what)
 
 
 def chosen_arch(name: str) -> Architecture:
-    """The architecture called `name`.
+    """Return the architecture named `name`.
 
     Raises:
-        ModelError: there is none.
+        ModelError: the name is unknown.
     """
     if name not in ARCHITECTURES:
         raise ModelError(
@@ -191,11 +193,11 @@ def _check(
     activation: str,
 ) -> None:
     if not arch.pretrained and weights != "none":
-        raise ModelError(f"{arch.name} has no pretrained weights; leave --weights out or say none")
+        raise ModelError(f"{arch.name} has no pretrained weights; omit --weights or pass none")
     if not arch.pretrained and (head or dropout is not None):
-        raise ModelError(f"{arch.name} ends in its own layers; leave --head and --dropout out")
+        raise ModelError(f"{arch.name} has its own head; omit --head and --dropout")
     if activation != "linear" and arch.name != "baseline":
-        raise ModelError(f"--activation is the baseline's; {arch.name} has its own")
+        raise ModelError(f"--activation applies only to baseline; {arch.name} has its own")
     for option, value, known in (
         ("output", output, OUTPUTS),
         ("channels", channels, CHANNELS),
@@ -204,11 +206,11 @@ def _check(
         if value not in known:
             raise ModelError(f"unknown {option} {value!r}; choose from {', '.join(known)}")
     if output == "sigmoid" and classes != 2:
-        raise ModelError(f"one sigmoid tells two classes apart, not {classes}; use softmax")
+        raise ModelError(f"one sigmoid separates two classes, not {classes}; use softmax")
 
 
 def _one_channel(pixels: keras.KerasTensor, channel: str) -> keras.KerasTensor:
-    """One colour in place of all three: pretrained networks want three."""
+    """Repeat one colour channel three times: pretrained networks expect three channels."""
     import keras
 
     position = "rgb".index(channel)

@@ -1,4 +1,4 @@
-"""The networks of `keras.applications` without top, each with the input scaling it wants."""
+"""The networks of `keras.applications` without top, each with its input scaling."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backbone:
-    """One of `keras.applications`."""
+    """One network of `keras.applications`."""
 
     keras_name: str
-    scaling: str | None  # a mode of `imagenet_utils.preprocess_input`; None: the network's own
+    scaling: str | None  # a mode of `imagenet_utils.preprocess_input`; None: built into the network
     parameters: int  # without top
-    least: int = 32  # side of the smallest input, in pixels
+    least: int = 32  # minimum side of the input, in pixels
 
 
 BACKBONES = {
@@ -56,7 +56,7 @@ BACKBONES = {
 
 
 def feature_maps(arch: str, pixels: keras.KerasTensor, weights: str) -> keras.KerasTensor:
-    """What a backbone makes of (n, size, size, 3) RGB from 0 to 255.
+    """Return a backbone's feature maps of (n, size, size, 3) RGB from 0 to 255.
 
     Args:
         arch: a key of `BACKBONES`.
@@ -64,23 +64,23 @@ def feature_maps(arch: str, pixels: keras.KerasTensor, weights: str) -> keras.Ke
         weights: "imagenet", "noisy-student", "none", or a path to a weights file without top.
 
     Raises:
-        ModelError: too small an input, or weights that cannot be had or do not fit.
+        ModelError: the input is too small, or the weights are unavailable or do not fit.
     """
     import keras
 
     backbone = BACKBONES[arch]
     shape = pixels.shape[1:]
     if shape[0] < backbone.least:
-        raise ModelError(f"{arch} needs an input of {backbone.least} pixels or more: --size")
+        raise ModelError(f"{arch} needs an input of at least {backbone.least} pixels: --size")
     if backbone.scaling:
         scale = keras.applications.imagenet_utils.preprocess_input
         pixels = scale(pixels, mode=backbone.scaling)
-    make = getattr(keras.applications, backbone.keras_name)
+    constructor = getattr(keras.applications, backbone.keras_name)
     if weights == "imagenet":
         with weight_files.downloading(arch):
-            network = make(include_top=False, weights="imagenet", input_shape=shape)
+            network = constructor(include_top=False, weights="imagenet", input_shape=shape)
     else:
-        network = make(include_top=False, weights=None, input_shape=shape)
+        network = constructor(include_top=False, weights=None, input_shape=shape)
         if weights != "none":
             weight_files.load(network, weight_files.fetch(arch, weights))
     network.name = "backbone"

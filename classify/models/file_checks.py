@@ -1,7 +1,7 @@
-"""Files with a network: what they declare is checked before memory is taken for it.
+"""Safety checks of model files: sizes that a file declares are checked before memory is allocated.
 
-Keras saves without compression, so an honest file declares about as much as it holds. Keras has
-limits of its own, of 4 GiB.
+Keras saves without compression, so a legitimate file declares about as much as it stores. Keras
+has limits of its own, of 4 GiB.
 """
 
 from __future__ import annotations
@@ -24,35 +24,36 @@ if TYPE_CHECKING:
     import keras
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-# How many times the bytes of a file it may declare, and how many bytes besides: a file that was
-# packed again, and arrays that are all the same.
+# A file may declare at most this multiple of the bytes it stores, plus a fixed number of bytes: it
+# may have been recompressed, and may hold constant arrays.
 MOST_TIMES, MOST_BESIDES = 8, 2**24
-# How many times its stored weights a network may take as it is built.
+# A network may allocate at most this multiple of its stored weights while it is built.
 MOST_BUILT = 2
-# What training may be configured by: steps, rates, a metric's thresholds, which Keras lists.
+# Largest number in a training configuration: steps, rates, or a metric's thresholds, which Keras
+# lists one by one.
 LARGEST_NUMBER = 2**24
-LARGEST_OUTPUT = 2**28  # numbers that a layer may make of one picture: 1 GiB
-LONGEST = 200  # characters of a file's, or of Keras's, own words in an error
+LARGEST_OUTPUT = 2**28  # values in a layer's output for one image: 1 GiB
+LONGEST = 200  # characters quoted from a file, or from Keras, in an error
 
 
 @contextmanager
 def archive_of(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A `.keras` file, none of whose members has been read.
+    """Open a `.keras` file without reading any of its members.
 
     Raises:
-        ModelError: it would unpack to much more than it holds.
-        OSError, zipfile.BadZipFile: it is no whole archive.
+        ModelError: the file would unpack to much more than it stores.
+        OSError, zipfile.BadZipFile: the file is not a complete archive.
     """
     size = regular_file(path).stat().st_size
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > MOST_TIMES * size + MOST_BESIDES:
-            raise ModelError(f"unpacked it would be {unpacked:,} bytes, and it holds {size:,}")
+            raise ModelError(f"unpacked it would be {unpacked:,} bytes, but it stores {size:,}")
         yield archive
 
 
 def brief(what: object) -> str:
-    """A text in one line, and not a long one: a file may name thousands of arrays.
+    """Shorten a text to one line of limited length: a file may name thousands of arrays.
 
     >>> brief("no such    layer")
     'no such layer'
@@ -62,50 +63,50 @@ def brief(what: object) -> str:
 
 
 def array(file: h5py.File, group: h5py.Group, name: str) -> h5py.Dataset:
-    """An array of numbers in a file, which lies in that very file; not read yet.
+    """Return a numeric array that is stored in the file itself, without reading it.
 
-    HDF5 knows links to other files, in any part of a path, and arrays put together from them.
+    HDF5 supports links to other files, in any part of a path, and arrays assembled from them.
 
     Raises:
-        ModelError: it lies elsewhere, or is none of numbers.
+        ModelError: the array is stored in another file, or is not numeric.
     """
     import h5py
 
-    found = group[name]
-    if found.file.id != file.id:
-        raise ModelError(f"{name} leads to another file")
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiub":
-        raise ModelError(f"{name} is no array of numbers")
-    if found.external or found.is_virtual:
-        raise ModelError(f"{name} leads to another file")
-    return found
+    dataset = group[name]
+    if dataset.file.id != file.id:
+        raise ModelError(f"{name} links to another file")
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
+        raise ModelError(f"{name} is not an array of numbers")
+    if dataset.external or dataset.is_virtual:
+        raise ModelError(f"{name} links to another file")
+    return dataset
 
 
 def declared_bytes(file: h5py.File) -> int:
-    """How many bytes all arrays of a file take in memory.
+    """Return how many bytes the arrays of a file take in memory.
 
     Raises:
-        ModelError: they are many more than are stored.
+        ModelError: the arrays take many more bytes than are stored.
     """
     import h5py
 
     arrays: list[h5py.Dataset] = []
-    file.visititems(
-        lambda _, found: arrays.append(found) if isinstance(found, h5py.Dataset) else None
-    )
-    declared = sum(found.size * found.dtype.itemsize for found in arrays)
-    stored = sum(found.id.get_storage_size() for found in arrays)
+    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+    declared = sum(item.size * item.dtype.itemsize for item in arrays)
+    stored = sum(item.id.get_storage_size() for item in arrays)
     if declared > MOST_TIMES * stored + MOST_BESIDES:
-        raise ModelError(f"its arrays would take {declared:,} bytes, and {stored:,} are stored")
+        raise ModelError(
+            f"its arrays would take {declared:,} bytes, but only {stored:,} are stored"
+        )
     return int(declared)
 
 
 def loaded(path: Path, compiled: bool) -> keras.Model:
-    """A network from a `.keras` file, whose code, if it holds any, is never run.
+    """Load a network from a `.keras` file without running any code that the file contains.
 
     Raises:
-        ModelError: the file declares more than it holds.
-        Exception: whatever a damaged file leads Keras to.
+        ModelError: the file declares more than it stores.
+        Exception: any exception of Keras, if the file is damaged.
     """
     import h5py
     import keras
@@ -113,7 +114,7 @@ def loaded(path: Path, compiled: bool) -> keras.Model:
     with archive_of(path) as archive:
         config = json.loads(archive.read(CONFIG))
         if compiled and _largest_number(config.get("compile_config")) > LARGEST_NUMBER:
-            raise ModelError(f"its training is configured by a number above {LARGEST_NUMBER:,}")
+            raise ModelError(f"its training configuration has a number above {LARGEST_NUMBER:,}")
         with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
             stored = declared_bytes(file)
     with _built_within(MOST_BUILT * stored + MOST_BESIDES):
@@ -132,26 +133,26 @@ def _largest_number(values: Any) -> float:
 
 @contextmanager
 def _built_within(limit: int) -> Iterator[None]:
-    """Refuse the first weight that makes what Keras builds larger than `limit` bytes.
+    """Refuse the first weight with which the network being built exceeds `limit` bytes.
 
-    Keras has no network without memory for its weights, and no limit to set; what every layer and
-    metric asks for passes through one method of each.
+    Keras cannot build a network without allocating its weights, and has no limit to set. But all
+    layers allocate through one method, and all metrics through another.
     """
     import keras
 
-    taken = 0
+    allocated = 0
 
     def counted(add: Callable[..., Any]) -> Callable[..., Any]:
-        def checked(owner: Any, *args: Any, **given: Any) -> Any:
-            nonlocal taken
-            shape = given.get("shape", args[0] if args else None) or ()
-            taken += 4 * math.prod(shape if isinstance(shape, (tuple, list)) else (shape,))
-            if taken > limit:
+        def checked(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal allocated
+            shape = kwargs.get("shape", args[0] if args else None) or ()
+            allocated += 4 * math.prod(shape if isinstance(shape, (tuple, list)) else (shape,))
+            if allocated > limit:
                 raise ModelError(
-                    f"its configuration asks for {taken:,} bytes of weights or more, which it does "
-                    f"not hold"
+                    f"its configuration needs at least {allocated:,} bytes of weights, which the "
+                    f"file does not store"
                 )
-            return add(owner, *args, **given)
+            return add(owner, *args, **kwargs)
 
         return checked
 
@@ -163,7 +164,7 @@ def _built_within(limit: int) -> Iterator[None]:
 
 
 def _check_outputs(model: keras.Model) -> None:
-    """Refuse a network that makes enormous arrays of one picture."""
+    """Refuse a network with a layer whose output for one image is enormous."""
     import keras
 
     for layer in model.layers:
@@ -171,11 +172,11 @@ def _check_outputs(model: keras.Model) -> None:
             _check_outputs(layer)
         try:
             outputs = keras.tree.flatten(layer.output)
-        except (AttributeError, ValueError):  # it has been given nothing yet
+        except (AttributeError, ValueError):  # the layer was never called
             continue
         for tensor in outputs:
             if math.prod(side or 1 for side in tensor.shape[1:]) > LARGEST_OUTPUT:
                 raise ModelError(
-                    f"its layer {layer.name} makes an array of {tuple(tensor.shape[1:])} of one "
-                    f"picture"
+                    f"its layer {layer.name} outputs an array of {tuple(tensor.shape[1:])} for one "
+                    f"image"
                 )

@@ -1,4 +1,4 @@
-"""What stands between a backbone's feature maps and its probabilities, by what it is made of."""
+"""Heads: the layers between a backbone's feature maps and its probabilities."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ if TYPE_CHECKING:
     import keras
 
 HEADS = {
-    "max-300-300-l1l2": "max pooling, twice Dense 300 with L1L2 0.001 and dropout 0.2: the paper's",
-    "flatten-758-512-256": "Dense 758, 512, 256 with dropout 0.5, 0.3: the 29 backbones' (2022)",
-    "flatten-1024": "Dense 1024: the InceptionResNetV2 study's on the 140k faces (2024)",
-    "flatten": "nothing but the probabilities: the frozen VGG16 proposal's",
-    "gap": "global average pooling: the DCGAN study's",
+    "max-300-300-l1l2": "max pooling, 2 × Dense 300 with L1L2 0.001 and dropout 0.2: the paper",
+    "flatten-758-512-256": "Dense 758, 512, 256 with dropout 0.5, 0.3: 29 backbones (2022)",
+    "flatten-1024": "Dense 1024: InceptionResNetV2 study on the 140k faces (2024)",
+    "flatten": "no hidden layers: the proposal with a frozen VGG16",
+    "gap": "global average pooling: the DCGAN study",
 }
 
 
 def layers(head: str, dropout: float | None = None) -> list[keras.Layer]:
-    """A head's layers up to the probabilities, which `build` adds.
+    """Return a head's layers up to the probabilities, which `build` adds.
 
     Args:
         head: a name from `HEADS`.
-        dropout: instead of the head's own rates; a head that has none gets one at its end.
+        dropout: replaces the head's own rates; a head without dropout gets it at its end.
 
     Raises:
-        ModelError: there is no head of that name.
+        ModelError: the name is unknown.
     """
     import keras
 
-    def rate(own: float) -> float:
-        return own if dropout is None else dropout
+    def rate(default: float) -> float:
+        return default if dropout is None else dropout
 
     if head not in HEADS:
         raise ModelError(f"unknown head {head!r}; choose from {', '.join(HEADS)}")
     if head == "max-300-300-l1l2":
-        made = [keras.layers.GlobalMaxPooling2D()]
+        hidden = [keras.layers.GlobalMaxPooling2D()]
         for _ in range(2):
             penalty = keras.regularizers.L1L2(l1=0.001, l2=0.001)
-            made += [
+            hidden += [
                 keras.layers.Dense(300, activation="relu", kernel_regularizer=penalty),
                 keras.layers.Dropout(rate(0.2)),
             ]
-        return made
+        return hidden
     if head == "flatten-758-512-256":
         return [
             keras.layers.Flatten(),
@@ -53,9 +53,9 @@ def layers(head: str, dropout: float | None = None) -> list[keras.Layer]:
             keras.layers.Dropout(rate(0.3)),
             keras.layers.Dense(256, activation="relu"),
         ]
-    made = [
+    hidden = [
         keras.layers.GlobalAveragePooling2D() if head == "gap" else keras.layers.Flatten(),
     ]
     if head == "flatten-1024":
-        made.append(keras.layers.Dense(1024, activation="relu"))
-    return [*made, keras.layers.Dropout(dropout)] if dropout else made
+        hidden.append(keras.layers.Dense(1024, activation="relu"))
+    return [*hidden, keras.layers.Dropout(dropout)] if dropout else hidden

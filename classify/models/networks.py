@@ -1,4 +1,4 @@
-"""Networks that are trained from nothing: the paper's baseline, a small one, published CNNs."""
+"""Networks that are trained from scratch: the paper's baseline, a small one, published CNNs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def baseline(activation: str) -> list[keras.Layer]:
     """The base model of the paper's section 4.1.1: three separable convolutions, two dense layers.
 
-    The text has Dense 300, 128 and n, the listing Dense 300 and n; this is the text's.
-    Neither gives the hidden layers an activation, which in Keras means linear; "relu" is
-    what was probably meant. At 128² the first Dense layer holds 286 million weights.
+    The text has Dense 300, 128 and n, the listing Dense 300 and n; this follows the text.
+    Neither gives the hidden layers an activation, which in Keras means linear; "relu" was
+    probably meant. At 128² the first Dense layer holds 286 million weights.
     """
     import keras
 
@@ -30,7 +30,7 @@ def baseline(activation: str) -> list[keras.Layer]:
 
 
 def sepconv() -> list[keras.Layer]:
-    """A small network in the baseline's spirit that learns in a minute on a CPU.
+    """A small network similar to the baseline that trains in a minute on a CPU.
 
     Separable convolutions with stride 2, batch norm, global average pooling.
     """
@@ -54,8 +54,8 @@ def sepconv() -> list[keras.Layer]:
 def cnn3() -> list[keras.Layer]:
     """The CNN of *Deepfake detection* on the 140k faces: 32-64-64, Dropout 0.2, Dense 64.
 
-    Its listing says `input_shape=(256, 3)`, which no Conv2D takes: 256 × 256 × 3 is meant. It ends
-    in one sigmoid (`output="sigmoid"`).
+    Its listing has `input_shape=(256, 3)`, which no Conv2D accepts: 256 × 256 × 3 is meant. It
+    ends in one sigmoid (`output="sigmoid"`).
     """
     import keras
 
@@ -84,9 +84,10 @@ def cnn6() -> list[keras.Layer]:
 def cnn9() -> list[keras.Layer]:
     """Nine LeakyReLU convolutions and one dense layer at 96², after Li et al. (2021).
 
-    Known are 96 × 96 × 3 in, 64 kernels of 3 × 3 and LeakyReLU to 64 maps of 96 × 96 first, eight
-    more such steps, one dense layer. Chosen here: every second convolution halves the maps, the
-    filters double with each halving up to 512, a slope of 0.2, pixels from -1 to 1.
+    The publication specifies an input of 96 × 96 × 3, a first step of 64 kernels of 3 × 3 and
+    LeakyReLU to 64 maps of 96 × 96, eight more such steps, and one dense layer. Chosen here: every
+    second convolution halves the maps, the filters double with each halving up to 512, the slope is
+    0.2, and pixels range from -1 to 1.
     """
     import keras
 
@@ -100,7 +101,7 @@ def cnn9() -> list[keras.Layer]:
 
 
 def _pooled(widths: tuple[int, ...]) -> list[keras.Layer]:
-    """3 × 3 convolutions with ReLU, each halved by max pooling."""
+    """3 × 3 convolutions with ReLU, each followed by max pooling that halves the maps."""
     import keras
 
     layers = []

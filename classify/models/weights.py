@@ -1,7 +1,7 @@
-"""Pretrained weights: where they come from, and whether a file fits a network.
+"""Pretrained weights: their sources, and the check that a file fits a network.
 
-Files are read as arrays alone. A `.keras` file's configuration, from which Keras builds layers, is
-never looked at.
+Only arrays are read from files. A `.keras` file's configuration, from which Keras builds layers,
+is ignored.
 """
 
 from __future__ import annotations
@@ -32,47 +32,46 @@ DEVIATIONS = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class SavedLayer:
-    """One layer of a weights file, whose arrays are not read before they are known to fit."""
+    """One layer of a weights file; its arrays are read only once they are known to fit."""
 
     name: str
     arrays: list[h5py.Dataset]
-    names: Sequence[str] = ()  # of the arrays, where the file has some
+    names: Sequence[str] = ()  # of the arrays, if the file gives any
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of the arrays."""
+        """The shapes of the arrays."""
         return [stored.shape for stored in self.arrays]
 
 
 @contextmanager
 def downloading(arch: str) -> Iterator[None]:
-    """Turn the failure of a download into what to do about it."""
+    """Replace the error of a failed download by one that says what to do."""
     try:
         yield
     except Exception as error:  # Keras raises a bare Exception
-        found = re.search(r"URL fetch failure on (\S+):", str(error))
+        url = re.search(r"URL fetch failure on (\S+):", str(error))
         if "Incomplete or corrupted file" in str(error):
             raise ModelError(
-                f"the weights of {arch} that were downloaded are damaged ({error}); delete the "
-                f"file and try again"
+                f"the downloaded weights of {arch} are damaged ({error}); delete the file and try "
+                f"again"
             ) from error
-        if not found:
+        if not url:
             raise
         raise DownloadError(
-            f"the weights of {arch} cannot be downloaded (no network?). Where there is one, fetch "
-            f"{found[1]} and pass it with --weights PATH; or train from nothing with "
-            f"--weights none."
+            f"the weights of {arch} cannot be downloaded (offline?). Fetch {url[1]} elsewhere and "
+            f"pass it with --weights PATH, or train from scratch with --weights none."
         ) from error
 
 
 def fetch(arch: str, weights: str) -> Path:
-    """The weights file that `weights` means: a path, or the noisy-student file of an EfficientNet.
+    """Return the file that `weights` names: a path, or an EfficientNet's noisy-student weights.
 
-    Noisy-student weights (Xie et al., 2020) are published by the `efficientnet` package; its
-    networks are those of Keras but for the normalisation, so that they load into these.
+    Noisy-student weights (Xie et al., 2020) are published by the `efficientnet` package. Its
+    networks equal those of Keras except for the normalisation, so the weights also fit Keras's.
 
     Raises:
-        ModelError: no such file, or none for this network.
+        ModelError: the file does not exist, or there are no such weights for this network.
     """
     if weights != "noisy-student":
         if not Path(weights).is_file():
@@ -98,21 +97,21 @@ def fetch(arch: str, weights: str) -> Path:
 
 
 def load(network: keras.Model, path: Path) -> None:
-    """Give a network without top the weights in a file.
+    """Load the weights in a file into a network without top.
 
     Args:
         network: a backbone.
-        path: `.weights.h5` or `.keras` of Keras 3, the latter also of a run whose backbone this is,
-            or `.h5` as published with `keras.applications` and the `efficientnet` package, or as
-            Keras 2 and 3 save a whole model, of which the network is the beginning or a layer.
+        path: `.weights.h5` or `.keras` of Keras 3 (the latter also from a run with this backbone),
+            or `.h5` as published with `keras.applications` and the `efficientnet` package, or a
+            whole model saved by Keras 2 or 3 that begins with the network or has it as a layer.
 
     Raises:
-        ModelError: the file is unreadable or of another network; it names the first layer that
-            differs.
+        ModelError: the file is unreadable or belongs to another network; the message names the
+            first layer that differs.
     """
     layers = [layer for layer in network.layers if layer.weights]
     try:
-        with _opened(path) as file:
+        with _open_arrays(path) as file:
             _fill(network, layers, file)
     except ModelError as error:
         raise ModelError(f"{path} does not fit: {error}") from error
@@ -121,8 +120,8 @@ def load(network: keras.Model, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """The arrays of a file, those of a `.keras` file in memory."""
+def _open_arrays(path: Path) -> Iterator[h5py.File]:
+    """Open the arrays of a file; those of a `.keras` file in memory."""
     import h5py
 
     if not zipfile.is_zipfile(path):
@@ -136,46 +135,48 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _fill(network: keras.Model, layers: list[keras.Layer], file: h5py.File) -> None:
-    """Check that a file fits, then give the layers what it holds for them."""
+    """Check that a file fits, then set the layers' weights."""
     import keras
 
-    saved = _read(file, network, layers)
+    saved = _saved_layers(file, network, layers)
     normalised = next((x for x in layers if isinstance(x, keras.layers.Normalization)), None)
-    if normalised and not any(_same(normalised, x) for x in saved):
+    if normalised and not any(_shapes_match(normalised, x) for x in saved):
         # The efficientnet package leaves the normalisation to the caller.
         layers.remove(normalised)
         normalised.set_weights([np.array(MEANS), np.square(DEVIATIONS), np.array(0)])
     _check_fit(layers, saved)
-    for layer, found in zip(layers, saved, strict=True):
-        layer.set_weights([np.asarray(stored) for stored in found.arrays])
+    for layer, source in zip(layers, saved, strict=True):
+        layer.set_weights([np.asarray(stored) for stored in source.arrays])
     if normalised:
         _correct_variance(normalised)
 
 
 def _check_fit(layers: list[keras.Layer], saved: list[SavedLayer]) -> None:
-    of_it = "Are they of this network, without top?"
-    for layer, found in zip(layers, saved, strict=False):
-        if not _same(layer, found):
+    hint = "Are the weights of this network, without top?"
+    for layer, source in zip(layers, saved, strict=False):
+        if not _shapes_match(layer, source):
             shapes = [tuple(weight.shape) for weight in layer.weights]
             raise ModelError(
-                f"layer {layer.name} has weights of {brief(shapes)}, the file holds "
-                f"{brief(found.shapes or 'nothing')} there (its {brief(found.name)}). {of_it}"
+                f"layer {layer.name} has weights of {brief(shapes)}, but the file has "
+                f"{brief(source.shapes or 'nothing')} there (its {brief(source.name)}). {hint}"
             )
     if len(layers) != len(saved):
         first = max(layers, saved, key=len)[min(len(layers), len(saved))]
         raise ModelError(
-            f"it holds {len(saved)} layers with weights and the network {len(layers)}; "
-            f"{brief(first.name)} is the first too many. {of_it}"
+            f"it has {len(saved)} layers with weights, but the network has {len(layers)}; "
+            f"{brief(first.name)} is the first extra layer. {hint}"
         )
 
 
-def _same(layer: keras.Layer, saved: SavedLayer) -> bool:
+def _shapes_match(layer: keras.Layer, saved: SavedLayer) -> bool:
     return [tuple(w.shape) for w in layer.weights] == saved.shapes
 
 
-def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> list[SavedLayer]:
-    """A file's layers, in the order in which the network has them."""
-    if "model_weights" in file:  # of a whole model, with the head that it was trained with
+def _saved_layers(
+    file: h5py.File, network: keras.Model, layers: list[keras.Layer]
+) -> list[SavedLayer]:
+    """Return the layers of a file in the network's order."""
+    if "model_weights" in file:  # a whole model, including its head
         return _without_head(_read_legacy(file, file["model_weights"]), network, layers)
     if "layer_names" in file.attrs:
         return _read_legacy(file, file)
@@ -183,10 +184,10 @@ def _read(file: h5py.File, network: keras.Model, layers: list[keras.Layer]) -> l
 
 
 def _read_legacy(file: h5py.File, group: h5py.Group) -> list[SavedLayer]:
-    """Keras 2's layout: layers by name, in the network's order."""
+    """Read Keras 2's layout: layers by name, in the network's order."""
     saved = []
-    for name in _texts(group, "layer_names"):
-        names = _texts(group[name], "weight_names")
+    for name in _name_list(group, "layer_names"):
+        names = _name_list(group[name], "weight_names")
         if names:
             saved.append(
                 SavedLayer(name, [array(file, group[name], weight) for weight in names], names)
@@ -197,44 +198,44 @@ def _read_legacy(file: h5py.File, group: h5py.Group) -> list[SavedLayer]:
 def _without_head(
     saved: list[SavedLayer], network: keras.Model, layers: list[keras.Layer]
 ) -> list[SavedLayer]:
-    """The layers of a whole model that are the network's."""
-    inner = max(saved, key=lambda found: len(found.arrays), default=SavedLayer("", []))
+    """Select the layers of a whole model that belong to the network."""
+    inner = max(saved, key=lambda layer: len(layer.arrays), default=SavedLayer("", []))
     if len(inner.arrays) > max(len(layer.weights) for layer in layers):
-        return _unfolded(inner, network, layers)
-    if len(saved) > len(layers) and all(map(_same, layers, saved)):
+        return _nested_layers(inner, network, layers)
+    if len(saved) > len(layers) and all(map(_shapes_match, layers, saved)):
         return saved[: len(layers)]
     return saved
 
 
-def _unfolded(
+def _nested_layers(
     inner: SavedLayer, network: keras.Model, layers: list[keras.Layer]
 ) -> list[SavedLayer]:
-    """The layers of a model that is a layer of another: its weights stand in one list.
+    """Return the layers of a model nested in another, which stores its weights as one list.
 
-    What was trained stands first there, so that the order tells nothing of a network of which some
-    layers were frozen; the names do. Without them, the order has to do.
+    The list starts with the trainable weights, so its order does not identify the layers if some
+    were frozen; their names do. Without names, the order is used.
     """
     weights = network.trainable_weights + network.non_trainable_weights
     if len(weights) > len(inner.arrays):
         raise ModelError(
-            f"its {brief(inner.name)} holds {len(inner.arrays)} arrays, and the network "
+            f"its {brief(inner.name)} has {len(inner.arrays)} arrays, but the network has "
             f"{len(weights)} weights"
         )
     by_layer: dict[str, list[h5py.Dataset]] = {}
     for name, stored in zip(inner.names, inner.arrays, strict=True):
         by_layer.setdefault(f"/{name}".rsplit("/", 2)[-2], []).append(stored)
-    by_layer = {_counted(name, by_layer, layers): found for name, found in by_layer.items()}
-    own = {
+    by_layer = {_ranked_name(name, by_layer, layers): x for name, x in by_layer.items()}
+    parts_of = {
         layer.name: dict.fromkeys(
-            _counted(weight.path.rsplit("/", 2)[-2], [x.name for x in layers], layers)
+            _ranked_name(weight.path.rsplit("/", 2)[-2], [x.name for x in layers], layers)
             for weight in layer.weights
         )
         for layer in layers
     }
-    if set(by_layer) <= {part for parts in own.values() for part in parts}:
+    if set(by_layer) <= {part for parts in parts_of.values() for part in parts}:
         return [
             SavedLayer(layer, [stored for part in parts for stored in by_layer.get(part, [])])
-            for layer, parts in own.items()
+            for layer, parts in parts_of.items()
             if by_layer.keys() & parts.keys()
         ]
     stored_of = dict(zip(map(id, weights), inner.arrays, strict=False))
@@ -244,29 +245,29 @@ def _unfolded(
     ]
 
 
-def _counted(name: str, names: Iterable[str], layers: list[keras.Layer]) -> str:
-    """A name that Keras gave, by its place among those of its kind: conv2d_94 of a second network.
+def _ranked_name(name: str, names: Iterable[str], layers: list[keras.Layer]) -> str:
+    """Renumber a name given by Keras from 0: a second network may start at conv2d_94.
 
     >>> import keras
-    >>> _counted("conv2d_94", ["conv2d_95", "stem_conv", "conv2d_94"], [keras.layers.Conv2D(1, 1)])
+    >>> _ranked_name("conv2d_94", ["conv2d_95", "stem", "conv2d_94"], [keras.layers.Conv2D(1, 1)])
     'conv2d 0'
     """
     kind = re.sub(r"_\d+$", "", name)
     if kind not in map(_kind, layers):
         return name
     numbers = [re.fullmatch(rf"{kind}_?(\d*)", other) for other in names]
-    own = int(name.removeprefix(kind).removeprefix("_") or 0)
-    return f"{kind} {sum(int(found[1] or 0) < own for found in numbers if found)}"
+    number = int(name.removeprefix(kind).removeprefix("_") or 0)
+    return f"{kind} {sum(int(other[1] or 0) < number for other in numbers if other)}"
 
 
 def _kind(layer: keras.Layer) -> str:
-    """The class of a layer as Keras writes it in names: Conv2D as conv2d."""
+    """Return a layer's class as Keras writes it in names: conv2d for Conv2D."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _texts(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names, which HDF5 may have had to cut into several attributes."""
+def _name_list(group: h5py.Group, attribute: str) -> list[str]:
+    """Return a list of names, which HDF5 may have split into several attributes."""
     pieces = sorted(
         (key for key in group.attrs if re.fullmatch(rf"{attribute}\d*", key)),
         key=lambda key: int(key.removeprefix(attribute) or 0),
@@ -276,15 +277,15 @@ def _texts(group: h5py.Group, attribute: str) -> list[str]:
 
 
 def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[SavedLayer]:
-    """Keras 3's layout: layers by class and number within it: conv2d, conv2d_1 and so on."""
+    """Read Keras 3's layout: layers by class and number within it: conv2d, conv2d_1 and so on."""
     groups = file["layers"]
-    if "functional" in groups:  # of a whole classifier: its backbone
+    if "functional" in groups:  # a whole classifier: read its backbone
         groups = groups["functional"]["layers"]
-    saved, seen = [], Counter[str]()
+    saved, counts = [], Counter[str]()
     for layer in layers:
         kind = _kind(layer)
-        key = f"{kind}_{seen[kind]}" if seen[kind] else kind
-        seen[kind] += 1
+        key = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
         stored = groups[key]["vars"] if key in groups else {}
         saved.append(
             SavedLayer(key, [array(file, stored, number) for number in sorted(stored, key=int)])
@@ -295,10 +296,10 @@ def _read_keras3(file: h5py.File, layers: list[keras.Layer]) -> list[SavedLayer]
 
 
 def _correct_variance(layer: keras.layers.Normalization) -> None:
-    """Make a normalisation that was loaded from a file divide by the standard deviation.
+    """Make a normalisation layer that was loaded from a file divide by the standard deviation.
 
-    The weights that Keras publishes hold the deviation where the variance belongs. Keras makes
-    up for it with a layer of its own, but only when it downloads them itself.
+    The weights that Keras publishes hold the deviation where the variance belongs. Keras
+    compensates with an extra layer, but only when it downloads the weights itself.
     """
     mean, variance, count = layer.get_weights()
     if np.allclose(variance, DEVIATIONS, atol=1e-4):

@@ -1,4 +1,4 @@
-"""Comparisons as CSV, JSON, a figure and a page."""
+"""Write comparisons as CSV, JSON, figures and HTML pages."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMMAND = "classify compare"
-# Beside a figure, whether its run has seen people of the test split.
+# Marks a metric by whether the run has seen identities of the test split.
 MARKS = {"yes": "†", "unknown": "‡", "no": ""}
 
 
-def write_comparison(folder: Path, found: Comparison) -> None:
+def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write comparison.csv, .json and .html, splits.csv, accuracy-recall.csv and cost.png, .svg."""
-    drawn = _drawn("cost", figures.cost(found.table))
+    images = _figure_files("cost", figures.cost(comparison.table))
     values = {
-        "unit": found.unit,
-        "ordered_by": found.ordered_by,
-        "notes": found.notes,
-        "runs": found.table.to_dict("records"),
-        "splits": found.splits.to_dict("records"),
-        "best_less_second": {name: asdict(e) for name, e in found.differences.items()},
+        "unit": comparison.unit,
+        "ordered_by": comparison.ordered_by,
+        "notes": comparison.notes,
+        "runs": comparison.table.to_dict("records"),
+        "splits": comparison.splits.to_dict("records"),
+        "best_less_second": {name: asdict(e) for name, e in comparison.differences.items()},
     }
     values = format_versions.with_format(format_versions.REPORT, jsonable(values))
-    cost = drawn["cost.svg"]
     html = formatting.rendered(
-        "comparison.html", found=found, level=LEVEL, few=FEW_GROUPS, cost=cost
+        "comparison.html",
+        comparison=comparison,
+        level=LEVEL,
+        few=FEW_GROUPS,
+        cost=images["cost.svg"],
     )
     files = {
-        "comparison.csv": found.table.to_csv(index=False).encode(),
-        "splits.csv": found.splits.to_csv(index=False).encode(),
-        "accuracy-recall.csv": accuracy_and_recall(found.table).to_csv().encode(),
-        **drawn,
+        "comparison.csv": comparison.table.to_csv(index=False).encode(),
+        "splits.csv": comparison.splits.to_csv(index=False).encode(),
+        "accuracy-recall.csv": accuracy_and_recall(comparison.table).to_csv().encode(),
+        **images,
         "comparison.html": html.encode(),
         "comparison.json": (json.dumps(values, indent=2, allow_nan=False) + "\n").encode(),
     }
@@ -55,28 +58,30 @@ def write_comparison(folder: Path, found: Comparison) -> None:
 
 
 def accuracy_and_recall(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of the 29 backbones (2022): a column per run; per cent, of the predicted class."""
+    """Return the table of the 2022 study of 29 backbones: per cent by argmax, a column per run."""
     rows = table.set_index(table["run"].rename("Model"))[["accuracy", "fakes_predicted"]]
     rows.columns = pd.Index(["Accuracy", "Recall"])
     return rows.T.map(lambda share: f"{formatting.decimals(100 * share, 2)}%")
 
 
-def write_matrix(folder: Path, found: CrossManifestMatrix) -> None:
+def write_matrix(folder: Path, matrix: CrossManifestMatrix) -> None:
     """Write matrix.csv, matrix-leaks.csv, matrix.html, and matrix.png and .svg."""
-    shown = cells(found)
-    drawn = _drawn("matrix", figures.heat_map(found.auc, shown, "AUC per frame", top=1))
-    html = formatting.rendered("matrix.html", found=found, cells=shown, figure=drawn["matrix.svg"])
+    texts = cells(matrix)
+    images = _figure_files("matrix", figures.heat_map(matrix.auc, texts, "AUC per frame", top=1))
+    html = formatting.rendered(
+        "matrix.html", matrix=matrix, cells=texts, figure=images["matrix.svg"]
+    )
     files = {
-        "matrix-leaks.csv": found.leaks.to_csv().encode(),
-        **drawn,
+        "matrix-leaks.csv": matrix.leaks.to_csv().encode(),
+        **images,
         "matrix.html": html.encode(),
-        "matrix.csv": found.auc.to_csv().encode(),
+        "matrix.csv": matrix.auc.to_csv().encode(),
     }
     _write(folder, files)
 
 
-def _drawn(name: str, figure: Figure) -> dict[str, bytes]:
-    """A figure as two files."""
+def _figure_files(name: str, figure: Figure) -> dict[str, bytes]:
+    """Return a figure as PNG and SVG, by file name."""
     return {f"{name}.{kind}": curves.image(figure, kind) for kind in ("png", "svg")}
 
 
@@ -86,6 +91,6 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             write_atomically(folder / name, data)
 
 
-def cells(found: CrossManifestMatrix) -> pd.DataFrame:
-    """The figures as they are printed, those that flatter with a mark."""
-    return found.auc.map(formatting.number) + found.leaks.map(MARKS.get)
+def cells(matrix: CrossManifestMatrix) -> pd.DataFrame:
+    """Return the AUCs as text, marked if identity overlap is known or cannot be excluded."""
+    return matrix.auc.map(formatting.number) + matrix.leaks.map(MARKS.get)

@@ -1,11 +1,11 @@
-"""Numbers, figures and crops as they are printed; pages that open from disk and fetch nothing."""
+"""Format numbers and images for display; render self-contained HTML pages."""
 
 from __future__ import annotations
 
 import base64
 import math
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,21 +15,19 @@ from classify.data.pack import scaled
 from classify.evaluation.confidence_intervals import Estimate
 from ffpp_tools.console import counted
 
-if TYPE_CHECKING:
-    pass
-
-FACE_SIDE = 112  # of a crop in a page, in pixels
-NO_FACES = "Faces were left out of this page on request."
-NONE = "–"  # for a number that is not there
-PRECISION = 7  # significant digits that are of the number itself: single precision holds as many
-STAR_BELOW = 10  # the paper's Tables 5 and 7 print less as *
+FACE_SIDE = 112  # side of a crop in a page, in pixels
+NO_FACES = "Faces are omitted from this page on request."
+NONE = "–"  # placeholder for a missing number
+PRECISION = 7  # significant digits of single precision
+STAR_BELOW = 10  # the paper's Tables 5 and 7 print * for smaller percentages
 
 
 def decimals(value: float, digits: int) -> str:
-    """A number with so many decimals, half away from zero: the one way of rounding for display.
+    """Format a number with a fixed number of decimals, rounding half away from zero.
 
-    What binary and single precision add to a decimal number is removed first, so that a number and
-    its percentage, or one that was computed in two ways, are printed alike.
+    All numbers for display are rounded by this function. Representation errors of binary and single
+    precision are removed first, so that a number and its percentage, or the same number computed in
+    two ways, are printed with the same digits.
 
     >>> decimals(0.4225, 3), decimals(0.1 + 0.2, 1), decimals(np.float32(0.4225), 3)
     ('0.423', '0.3', '0.423')
@@ -37,12 +35,12 @@ def decimals(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return str(float(value))
     exact = Decimal(f"{float(value):.{PRECISION}g}")
-    found = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-    return f"{found + 0:f}"  # -0.0 is 0.0
+    rounded_value = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{rounded_value + 0:f}"  # prints -0.0 as 0.0
 
 
 def number(value: float) -> str:
-    """A measure with three digits; a dash where there is none.
+    """Format a metric with three decimals; nan becomes a dash.
 
     >>> number(0.5), number(float("nan"))
     ('0.500', '–')
@@ -51,7 +49,7 @@ def number(value: float) -> str:
 
 
 def title(name: str) -> str:
-    """A measure's name as it is printed.
+    """Return the display name of a metric.
 
     >>> title("auc_against_originals"), title("recall_at_1_percent")
     ('AUC against originals', 'recall at 1 %')
@@ -61,12 +59,12 @@ def title(name: str) -> str:
 
 
 def percent(value: float) -> str:
-    """A share as a percentage; a dash where there is none."""
+    """Format a share as a percentage; nan becomes a dash."""
     return rounded(100 * value)
 
 
 def rounded(value: float) -> str:
-    """A percentage; a dash where there is none.
+    """Format a percentage with one decimal; nan becomes a dash.
 
     >>> rounded(98.76), rounded(0.0)
     ('98.8', '0.0')
@@ -75,7 +73,7 @@ def rounded(value: float) -> str:
 
 
 def with_interval(estimate: Estimate) -> str:
-    """A measure and its interval, with a question mark where too few people stand behind it.
+    """Format a metric and its interval; a question mark means too few identity groups.
 
     >>> with_interval(Estimate(0.9, 0.85, 0.93, 70)), with_interval(Estimate(0.9, 0.7, 1, 4))
     ('0.900 [0.850, 0.930]', '0.900 [0.700, 1.000] ?')
@@ -84,13 +82,13 @@ def with_interval(estimate: Estimate) -> str:
     """
     if math.isnan(estimate.value):
         return number(estimate.value)
-    known = not math.isnan(estimate.low)
-    interval = f" [{number(estimate.low)}, {number(estimate.high)}]" if known else ""
+    has_interval = not math.isnan(estimate.low)
+    interval = f" [{number(estimate.low)}, {number(estimate.high)}]" if has_interval else ""
     return f"{number(estimate.value)}{interval}{'' if estimate.trusted else ' ?'}"
 
 
 def cell(value: float) -> str:
-    """A percentage as the paper prints it: N/A for none.
+    """Format a percentage as the paper does: N/A for nan and 0.
 
     >>> cell(98.8), cell(0), cell(100)
     ('98.8', 'N/A', '100')
@@ -101,7 +99,7 @@ def cell(value: float) -> str:
 
 
 def starred(value: float) -> str:
-    """The same as in its Tables 5 and 7: a star for less than ten per cent.
+    """Format a percentage as in the paper's Tables 5 and 7: a star for less than 10 per cent.
 
     >>> starred(9.99), starred(10.0)
     ('*', '10')
@@ -110,19 +108,19 @@ def starred(value: float) -> str:
 
 
 def figure_uri(svg: bytes) -> str:
-    """A figure, as `image` has drawn it, as an address that needs no file."""
+    """Return an SVG figure as a data URI."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 def face_uri(face: npt.NDArray[np.uint8]) -> str:
-    """A crop, (h, w, 3) uint8 RGB, as a small picture in an address."""
+    """Return a crop, (h, w, 3) uint8 RGB, as a data URI of a small JPEG."""
     small = scaled(face, FACE_SIDE)
     data = cv2.imencode(".jpg", small[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A page from a template of this package; every value is escaped."""
+    """Render an HTML template of this package; all values are escaped."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(

@@ -1,4 +1,4 @@
-"""A model card of a run, after Mitchell et al., Model Cards for Model Reporting (2019)."""
+"""Model card of a run, after Mitchell et al., Model Cards for Model Reporting (2019)."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ ADDRESS = re.compile(r"(?<=[A-Za-z])(://)|\b(www)\.")
 
 
 class Markdown(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown and is not escaped."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Under what terms a dataset is given; docs/data.md says more."""
+    """Terms of use of a dataset; docs/data.md has details."""
 
     dataset: str
     categories: tuple[str, ...]
-    what: Markdown
+    text: Markdown
 
 
 TERMS = (
@@ -57,12 +57,12 @@ TERMS = (
             *("FaceShifter", "DeepFakeDetection", "Actors"),
         ),
         Markdown(
-            "the FaceForensics Terms of Use, which everybody who asks for the data has to agree to "
+            "the FaceForensics Terms of Use, to which everyone who requests the data must agree "
             "(<https://github.com/ondyari/FaceForensics>)"
         ),
     ),
     Terms(
-        "CelebA and CelebA-HQ, which is made of its photographs",
+        "CelebA, and CelebA-HQ, which is derived from it",
         ("CelebA", "CelebA-HQ"),
         Markdown(
             "non-commercial research only; no portion of the dataset may be copied further, "
@@ -73,24 +73,22 @@ TERMS = (
         "Celeb-DF",
         ("Celeb-real", "YouTube-real", "Celeb-synthesis"),
         Markdown(
-            "the Terms to Use Celeb-DF, which come with its form "
+            "the Terms to Use Celeb-DF, which come with its request form "
             "(<https://github.com/yuezunli/celeb-deepfakeforensics>)"
         ),
     ),
     Terms(
         "the Deepfake Detection Challenge",
         ("DFDC-real", "DFDC-fake"),
-        Markdown(
-            "the terms that are agreed to on download (<https://ai.facebook.com/datasets/dfdc>)"
-        ),
+        Markdown("the terms accepted on download (<https://ai.facebook.com/datasets/dfdc>)"),
     ),
     Terms(
         "140k real and fake faces",
         ("140k-real", "140k-fake"),
         Markdown(
-            "FFHQ, its photographs, is CC BY-NC-SA 4.0 (<https://github.com/NVlabs/ffhq-dataset>), "
-            "StyleGAN, which made its fakes, CC BY-NC 4.0 (<https://github.com/NVlabs/stylegan>); "
-            "its own page may say more"
+            "FFHQ, its real faces, is CC BY-NC-SA 4.0 (<https://github.com/NVlabs/ffhq-dataset>); "
+            "StyleGAN, which generated its fakes, is CC BY-NC 4.0 "
+            "(<https://github.com/NVlabs/stylegan>); its own page may have further terms"
         ),
     ),
 )
@@ -98,16 +96,16 @@ TERMS = (
 
 @dataclass(frozen=True)
 class Source:
-    """What one category holds at one compression."""
+    """Crops and clips of one category at one compression."""
 
     category: str
     compression: str
     label: str
-    crops: dict[str, int]  # by split; of a split whose CSV is gone there is no number
-    clips: dict[str, int]
+    crops: dict[str, int]  # number by split; without splits whose CSV file is missing
+    clips: dict[str, int]  # likewise
 
     def in_split(self, split: str) -> str:
-        """Its crops and, in brackets, the clips they are of.
+        """Return the number of crops in a split and, in brackets, of their clips.
 
         >>> Source("Youtube", "c40", "real", {"val": 37, "test": 0}, {"val": 2}).in_split("val")
         '37 (2)'
@@ -119,22 +117,22 @@ class Source:
 
 
 def has_card(report: Report) -> bool:
-    """Whether a report is that of a run on its own test split, which alone a card may rest on."""
+    """Return whether a report is of a run on its own test split, as a model card requires."""
     return bool(report.run and report.split == "test" and report.run.is_of(report.manifest))
 
 
 def model_card(report: Report) -> str:
-    """The card, in Markdown, of a run that `report` has judged on its own test split."""
+    """Return the model card of a run, in Markdown, from its report on its own test split."""
     run = report.run
     if run is None:
-        raise ValueError("a model card is that of a run")
-    info, found = report.manifest.info, sources(report.manifest)
-    label = {**labels(), **{s.category: s.label for s in found}}
+        raise ValueError("a model card needs the report of a run")
+    info, rows = report.manifest.info, sources(report.manifest)
+    label = {**labels(), **{s.category: s.label for s in rows}}
     fakes = {
         split: [name for name in info["categories"][split] if label.get(name) == "fake"]
         for split in ("train", "test")
     }
-    categories = list(dict.fromkeys(s.category for s in found))
+    categories = list(dict.fromkeys(s.category for s in rows))
     known = {name for terms in TERMS for name in terms.categories}
     return (
         _environment()
@@ -145,14 +143,14 @@ def model_card(report: Report) -> str:
             settings=run.settings,
             facts=facts(run),
             best=run.kept_epoch,
-            kept=run.kept_row,
+            selected=run.kept_row,
             info=info,
             splits=SPLITS,
-            sources=found,
+            sources=rows,
             trained_on=fakes["train"],
             tested_on=fakes["test"],
             unseen=[name for name in fakes["test"] if name not in fakes["train"]],
-            compressions=sorted({s.compression for s in found if s.crops.get("test")}),
+            compressions=sorted({s.compression for s in rows if s.crops.get("test")}),
             reasons=ALL_REASONS,
             terms=[t for t in TERMS if set(t.categories) & set(categories)],
             unknown_terms=[name for name in categories if name not in known],
@@ -165,7 +163,7 @@ def model_card(report: Report) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("classify"),
         autoescape=False,
         finalize=escaped,
@@ -174,7 +172,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    made.globals.update(
+    environment.globals.update(
         counted=counted,
         number=formatting.number,
         percent=formatting.percent,
@@ -182,11 +180,11 @@ def _environment() -> Environment:
         title=formatting.title,
         with_interval=lambda estimate: Markdown(formatting.with_interval(estimate)),
     )
-    return made
+    return environment
 
 
 def escaped(value: Any) -> str:
-    r"""A value as text of one line that Markdown takes for nothing but text.
+    r"""Escape a value as one line of plain text in Markdown.
 
     >>> print(escaped("a|b <i>\n# [x](http://y)"))
     a\|b \<i\> \# \[x\](http\://y)
@@ -195,12 +193,12 @@ def escaped(value: Any) -> str:
         return value
     text = "".join(c if c.isprintable() else " " for c in str(value))
     text = SPECIAL.sub(r"\\\g<0>", text)
-    text = ADDRESS.sub(lambda found: r"\://" if found[1] else r"www\.", text)
+    text = ADDRESS.sub(lambda match: r"\://" if match[1] else r"www\.", text)
     return LINE_START.sub(r"\1\\\2", text)
 
 
 def named(names: Sequence[str], nothing: str = "none") -> str:
-    """Names as they stand in a sentence.
+    """Join names for a sentence.
 
     >>> named(["Deepfakes", "FaceSwap"]), named([])
     ('Deepfakes, FaceSwap', 'none')
@@ -209,33 +207,33 @@ def named(names: Sequence[str], nothing: str = "none") -> str:
 
 
 def sources(manifest: Manifest) -> list[Source]:
-    """What a manifest's splits are made of; of a split whose CSV is gone, nothing."""
+    """Return the sources of a manifest's samples; splits whose CSV file is missing are skipped."""
     rows = {}
     for split in SPLITS:
         try:
             rows[split] = manifest.samples(split)
-        except TableError:  # only the split that was judged has to be there
+        except TableError:  # only the split evaluated is required
             continue
     keys = ["category", "compression"]
-    every = pd.concat([part.assign(split=split) for split, part in rows.items()])
+    samples = pd.concat([table.assign(split=split) for split, table in rows.items()])
     return [
         Source(
             str(category),
             str(compression),
-            str(part["label"].iloc[0]),
-            {split: int((part["split"] == split).sum()) for split in rows},
-            {split: int(part.loc[part["split"] == split, "clip"].nunique()) for split in rows},
+            str(group["label"].iloc[0]),
+            {split: int((group["split"] == split).sum()) for split in rows},
+            {split: int(group.loc[group["split"] == split, "clip"].nunique()) for split in rows},
         )
-        for (category, compression), part in every.groupby(keys)
+        for (category, compression), group in samples.groupby(keys)
     ]
 
 
 def facts(run: Run) -> dict[str, str]:
-    """What the run's own files say of it, besides its settings."""
-    here, faces = run.environment, _faces(run)
-    packages = here.get("packages", {})
-    backend = here.get("backend", UNKNOWN)
-    package, python = packages.get("ffpp-tools", UNKNOWN), here.get("python", UNKNOWN)
+    """Return facts from the run's own files, besides its settings."""
+    environment, faces = run.environment, _faces(run)
+    packages = environment.get("packages", {})
+    backend = environment.get("backend", UNKNOWN)
+    package, python = packages.get("ffpp-tools", UNKNOWN), environment.get("python", UNKNOWN)
     version = packages.get("keras", UNKNOWN)
     arch = ARCHITECTURES.get(run.settings.arch)
     return {
@@ -244,7 +242,7 @@ def facts(run: Run) -> dict[str, str]:
         "checkpoint": run.checkpoint_sha256,
         "package": f"ffpp-tools {package}, Python {python}",
         "backend": f"Keras {version}, {backend} {packages.get(backend, '')}".strip(),
-        "devices": named(here.get("devices", ()), UNKNOWN),
+        "devices": named(environment.get("devices", ()), UNKNOWN),
         "find": _listed(faces.get("find", {})),
         "crop": _listed(faces.get("crop", {})),
         "plan": _listed(faces.get("clips", {}).get("plan", {})),
@@ -255,21 +253,21 @@ def facts(run: Run) -> dict[str, str]:
 def _faces(run: Run) -> dict[str, Any]:
     try:
         return run.faces
-    except RunError:  # judging a run does not take it
+    except RunError:  # evaluation does not need them
         return {}
 
 
 def _weights(run: Run) -> str:
     weights = run.settings.weights or "none"
     known = {
-        "none": "none: trained from random weights",
-        "imagenet": "ImageNet, as keras.applications downloads them",
-        "noisy-student": "noisy student (Xie et al., 2020), as the efficientnet package publishes",
+        "none": "none: random initialisation",
+        "imagenet": "ImageNet, from keras.applications",
+        "noisy-student": "noisy student (Xie et al., 2020), from the efficientnet package",
     }
     if weights in known:
         return known[weights]
-    noted = run.environment.get("weights_sha256", UNKNOWN)
-    return f"the file {Path(weights).name}, SHA-256 {noted}"
+    digest = run.environment.get("weights_sha256", UNKNOWN)
+    return f"the file {Path(weights).name}, SHA-256 {digest}"
 
 
 def _stills(faces: Mapping[str, Any]) -> str:
@@ -277,11 +275,13 @@ def _stills(faces: Mapping[str, Any]) -> str:
     if stills is None:
         return "none"
     if stills.get("whole"):
-        return "taken whole"
-    return "made like the clips" if stills.get("harmonise") else "cropped, not made like the clips"
+        return "whole images"
+    return (
+        "matched to the clips" if stills.get("harmonise") else "cropped, not matched to the clips"
+    )
 
 
 def _listed(values: Mapping[str, Any]) -> str:
-    """Settings that are in use, such as "margin 1.3, shape square"."""
+    """Join the settings in use, such as "margin 1.3, shape square"."""
     used = {name: value for name, value in values.items() if value not in (None, "", False)}
     return named([f"{name} {value}" for name, value in used.items()], UNKNOWN)

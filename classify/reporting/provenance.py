@@ -1,4 +1,4 @@
-"""What a report's figures may be trusted for: its first line, and what to know beside it."""
+"""Provenance of a report's metrics, its first line, and remarks on their reliability."""
 
 from __future__ import annotations
 
@@ -27,275 +27,291 @@ from ffpp_tools.splits.shortcuts import ProbeResult
 from ffpp_tools.store.checksum import is_intact
 
 CHOSEN = {
-    "test": "The checkpoint was chosen by {monitor}; test chose nothing.",
-    "val": "The checkpoint was chosen by {monitor}, on this very split: these figures flatter.",
-    "train": "The network was trained on this very split: these figures say what it memorised.",
+    "test": "The checkpoint was selected by {monitor}; test was not used for selection.",
+    "val": "The checkpoint was selected by {monitor} on this split: these metrics are optimistic.",
+    "train": "The network was trained on this split: these metrics include memorisation.",
 }
 CHOSEN_OF_REFIT = {
-    "test": "The network was trained on train and val for a fixed time; nothing was chosen.",
+    "test": (
+        "The network was trained on train and val for a fixed number of epochs; nothing was "
+        "selected."
+    ),
     "val": CHOSEN["train"],
     "train": CHOSEN["train"],
 }
 MONITORED = {
     "val_log_loss": "validation log loss",
-    "val_loss": "validation loss (with the penalties of the head)",
+    "val_loss": "validation loss (including the regularisation of the head)",
 }
-NEARLY_NONE = 0.02  # a class that so few of the samples are called is as good as never called
-GIVES_AWAY = 0.8  # AUC of cheap properties, at the network's scale, that a reader must know of
-UPSIDE_DOWN = 0.3  # AUC without an interval, below which scores are taken to be of reals
-NEVER_MORE = 0.02  # a detector whose scores differ by less decides nothing
+NEARLY_NONE = 0.02  # a label given to at most this share of the samples is remarked upon
+GIVES_AWAY = 0.8  # an AUC of low-level features, at the network's scale, that warrants a remark
+UPSIDE_DOWN = 0.3  # a lower AUC, if it has no interval, suggests that the scores are P(real)
+NEVER_MORE = 0.02  # a detector whose scores have a smaller range does not discriminate
 
 
-def of_run(run: Run, manifest: Manifest, split: str, operating: OperatingPoint) -> str:
-    """Of a run on a split of its own manifest."""
-    chosen = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
-    how = chosen[split].format(monitor=MONITORED[run.settings.monitor])
-    said = f"{_split(manifest, split)} {how} {_threshold(operating)}"
-    return f"{said} {run.borrowed}".strip()
+def of_run(run: Run, manifest: Manifest, split: str, operating_point: OperatingPoint) -> str:
+    """Return the provenance of a report on a split of the run's own manifest."""
+    templates = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
+    selection = templates[split].format(monitor=MONITORED[run.settings.monitor])
+    text = f"{_split(manifest, split)} {selection} {_threshold(operating_point)}"
+    return f"{text} {run.borrowed}".strip()
 
 
-def of_run_elsewhere(run: Run, other: Manifest, split: str, operating: OperatingPoint) -> str:
-    """Of a run on another manifest than it was trained on."""
-    chosen = f"chosen by {MONITORED[run.settings.monitor]}"
+def of_run_elsewhere(run: Run, other: Manifest, split: str, operating_point: OperatingPoint) -> str:
+    """Return the provenance of a report on another manifest than the run was trained on."""
+    selection = f"selected by {MONITORED[run.settings.monitor]}"
     if run.settings.refit:
-        chosen = "trained for a fixed time"
-    said = [
-        f"Judged on another manifest than it was trained on, {other.folder.resolve().name}.",
+        selection = "trained for a fixed number of epochs"
+    sentences = [
+        f"Evaluated on another manifest than it was trained on, {other.folder.resolve().name}.",
         str(identity_overlap(run, other, split)),
-        _other_crops(run, other),
-        f"{_split(other, split)} The checkpoint was {chosen} on the run's own manifest.",
-        _threshold(operating),
+        _crop_differences(run, other),
+        f"{_split(other, split)} The checkpoint was {selection} on the run's own manifest.",
+        _threshold(operating_point),
         run.borrowed,
     ]
-    return " ".join(part for part in said if part)
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _other_crops(run: Run, other: Manifest) -> str:
-    """A sentence on faces that were found or cropped in another way than the run's, or ""."""
-    own, theirs = run.faces, faces_of(other)
-    differ = [
-        f"{name} {own[section].get(name)} there, {value} here"
+def _crop_differences(run: Run, other: Manifest) -> str:
+    """Return a sentence on differences in face detection or cropping, or "" if there are none."""
+    own, others = run.faces, faces_of(other)
+    differences = [
+        f"{name} {own[section].get(name)} in training, {value} here"
         for section in ("crop", "find")
-        for name, value in theirs[section].items()
+        for name, value in others[section].items()
         if own[section].get(name) != value
     ]
-    return (
-        f"ITS FACES WERE CROPPED OTHERWISE than those it was trained on ({', '.join(differ)})."
-        if differ
-        else ""
-    )
+    if not differences:
+        return ""
+    return f"FACES WERE DETECTED OR CROPPED DIFFERENTLY ({', '.join(differences)})."
 
 
-def of_file(path: Path, manifest: Manifest, split: str, operating: OperatingPoint) -> str:
-    """Of somebody's predictions."""
-    said = f"Predictions of {path.name}: whom their detector was trained on is not known here."
-    return f"{said} {_split(manifest, split)} {_threshold(operating)}"
+def of_file(path: Path, manifest: Manifest, split: str, operating_point: OperatingPoint) -> str:
+    """Return the provenance of a report on external predictions."""
+    source = f"Predictions of {path.name}; the training data of the detector are unknown."
+    return f"{source} {_split(manifest, split)} {_threshold(operating_point)}"
 
 
-def of_verdicts(run: Run, operating: OperatingPoint, files: Sequence[Path]) -> str:
-    """Of what a run says of pictures and videos of anybody's."""
-    said = [
+def of_verdicts(run: Run, operating_point: OperatingPoint, files: Sequence[Path]) -> str:
+    """Return the provenance of a run's verdicts on image and video files."""
+    sentences = [
         f"Verdicts of run {run.folder.resolve().name} (network {run.settings.arch}), trained to "
-        f"tell {', '.join(run.classes)} apart. {_worth(run)} On other manipulations, or on video "
-        f"unlike what it was trained on, a verdict is a guess.",
-        _learnt(run, files),
-        _threshold(operating, "threshold was"),
+        f"distinguish {', '.join(run.classes)}. {_test_performance(run)} On other manipulations, "
+        f"or on video unlike its training data, verdicts are unreliable.",
+        _training_file_names(run, files),
+        _threshold(operating_point, "threshold was"),
         run.borrowed,
     ]
-    return " ".join(part for part in said if part)
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _worth(run: Run) -> str:
-    """A sentence on what its last report says of its own test split."""
+def _test_performance(run: Run) -> str:
+    """Return a sentence on the AUC in the run's saved report on its own test split."""
     report = read_saved_report(run.report_folder("test"))
     try:
         unit = "clip" if "clip" in report["units"] else "frame"
-        of_unit = report["units"][unit]
-        found = of_unit["auc_against_originals"]["value"]
-        auc = math.nan if found is None else float(found)
-        people = counted(int(of_unit["groups"]), "group")
-        of_this = report["checkpoint"] == run.checkpoint_sha256
-        leaked = bool(report.get("leaks", "PEOPLE APPEAR" in report["provenance"]))
+        evaluation = report["units"][unit]
+        value = evaluation["auc_against_originals"]["value"]
+        auc = math.nan if value is None else float(value)
+        groups = counted(int(evaluation["groups"]), "identity group")
+        same_checkpoint = report["checkpoint"] == run.checkpoint_sha256
+        # Reports of older versions have no key `leaks`.
+        leaks = bool(report.get("leaks", "PEOPLE APPEAR" in report["provenance"]))
     except (KeyError, TypeError, ValueError):
-        of_this = False
-    if not of_this:
-        return "What that is worth nobody has looked at: `classify report` does."
+        same_checkpoint = False
+    if not same_checkpoint:
+        return "Its performance is unknown: run `classify report` first."
     if is_intact(report) is False:
         return (
-            "What that is worth is not known: its report.json was changed after it was written; "
-            "`classify report` makes it anew."
+            "Its performance is unknown: report.json was changed after it was written; run "
+            "`classify report` again."
         )
     if math.isnan(auc):
-        return f"Its test split held nothing to set fakes against ({people} of people)."
-    worth = " - NO BETTER THAN GUESSING" if auc <= 0.5 else ""
-    with suppress(ClassifyError, FfppError):  # away from its data, what the report knew counts
-        leaked = split_audit(run.manifest).leaks or leaked
-    inflated = f" {SEVERAL_SPLITS} of that split: the figure is inflated." if leaked else ""
+        return f"Its test split has no fakes with originals to compare ({groups})."
+    chance = " - NO BETTER THAN CHANCE" if auc <= 0.5 else ""
+    with suppress(ClassifyError, FfppError):  # without the data, the audit in the report counts
+        leaks = split_audit(run.manifest).leaks or leaks
+    inflated = f" {SEVERAL_SPLITS} of its manifest: this AUC is inflated." if leaks else ""
     return (
-        f"On its own test split its AUC against originals was {number(auc)} per {unit} ({people} "
-        f"of people){worth}.{inflated}"
+        f"On its own test split its AUC against originals was {number(auc)} per {unit} "
+        f"({groups}){chance}.{inflated}"
     )
 
 
-def _learnt(run: Run, files: Sequence[Path]) -> str:
-    """A sentence on files that are called like what the run was trained on, or ""."""
+def _training_file_names(run: Run, files: Sequence[Path]) -> str:
+    """Return a sentence on files named like clips the run was trained on, or "" if none is."""
     try:
-        own = run.manifest
-        seen = pd.concat([own.samples(part)["clip"] for part in ("train", "val")])
+        manifest = run.manifest
+        seen = pd.concat([manifest.samples(split)["clip"] for split in ("train", "val")])
         names = {Path(name).name for name in seen.unique()}
     except (ClassifyError, FfppError):
         return ""
     known = [path.name for path in files if path.stem in names]
     if not known:
         return ""
-    of = f"{len(known)} OF {counted(len(files), 'file')} {'is' if len(known) == 1 else 'are'}"
+    have = f"{len(known)} OF {counted(len(files), 'file')} {'has' if len(known) == 1 else 'have'}"
     return (
-        f"{of.upper()} CALLED LIKE WHAT IT WAS TRAINED ON "
-        f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): there it may only remember "
-        f"the answer."
+        f"{have.upper()} THE NAME OF A TRAINING CLIP "
+        f"({', '.join(known[:3])}{', …' if len(known) > 3 else ''}): predictions for them may "
+        f"reflect memorisation."
     )
 
 
 def remarks(
-    judgements: Sequence[Evaluation],
+    evaluations: Sequence[Evaluation],
     manifest: Manifest,
     shortcuts: Sequence[ProbeResult] = (),
-    operating: OperatingPoint = OperatingPoint(""),  # noqa: B008 (frozen)
+    operating_point: OperatingPoint = OperatingPoint(""),  # noqa: B008 (frozen)
 ) -> list[str]:
-    """What a reader of the figures should know besides, most important first.
+    """Return caveats for readers of the metrics, most important first.
 
     Args:
-        judgements: per frame, and perhaps per clip.
-        manifest: that was judged on, with what is known now of who is on it.
-        shortcuts: what cheap properties alone tell.
-        operating: the threshold and temperature that were used.
+        evaluations: per frame, per clip or both.
+        manifest: the manifest evaluated on, with its current audit.
+        shortcuts: results of the shortcut probe.
+        operating_point: the threshold and temperature used.
     """
-    found = [*map(_guessing, judgements), _shortcuts(shortcuts), _temperature(operating)]
-    for j in judgements:
-        category, few = j.fewest
-        if few < FEW_GROUPS:
-            found.append(
-                f"{category} shows {counted(few, 'group')} of people (no category fewer): with "
-                f"fewer than {FEW_GROUPS}, intervals are not to be trusted, and a test on other "
-                f"people could give very different figures."
+    texts = [
+        *map(_chance_remark, evaluations),
+        _shortcut_remark(shortcuts),
+        _temperature_remark(operating_point),
+    ]
+    for evaluation in evaluations:
+        category, groups = evaluation.fewest
+        if groups < FEW_GROUPS:
+            texts.append(
+                f"The split has only {counted(groups, 'independent identity group')} of "
+                f"{category}, the fewest of all categories. With fewer than {FEW_GROUPS}, "
+                f"intervals are unreliable, and results on other people could be very different."
             )
-        found += _one_sided(j)
-    if unknown := manifest.info["audit"]["not_known"]:
-        found.append(
-            f"Not looked at, so that people may still be in several splits: {'; '.join(unknown)}."
+        texts += _bias_remarks(evaluation)
+    if limitations := manifest.info["audit"]["not_known"]:
+        texts.append(
+            f"Leak detection is limited, so identities may still be in several splits: "
+            f"{'; '.join(limitations)}."
         )
     if manifest.info["audit"].get("misses_differ"):
-        found.append(
-            "Categories differ in how often no face was found, by more than chance (tested over "
-            "targets and photographs); what was not found is not judged."
+        texts.append(
+            "The rate of frames without a detected face differs between categories by more than "
+            "chance (tested over targets and stills). These frames are not evaluated, which may "
+            "bias the comparison."
         )
-    return list(dict.fromkeys(text for text in found if text))
+    return list(dict.fromkeys(text for text in texts if text))
 
 
-def of_foreign_scores(judgements: Sequence[Evaluation]) -> Iterator[str]:
-    """What to know of somebody's scores besides: of what they are, and whether upside down."""
-    if [j.unit for j in judgements] == ["clip"]:
+def of_foreign_scores(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """Yield caveats on external scores: scores per clip only, and inverted scores."""
+    if [evaluation.unit for evaluation in evaluations] == ["clip"]:
         yield (
-            "JUDGED PER CLIP ALONE: the file has one score for each clip and none of frames, so "
-            "there are no tables, errors or figures per frame, and stills are not judged."
+            "EVALUATED PER CLIP ONLY: the file has one score per clip and none per frame, so there "
+            "are no tables, errors or figures per frame, and stills are not evaluated."
         )
-    for j in judgements:
-        auc = j.measures["auc"]
+    for evaluation in evaluations:
+        auc = evaluation.measures["auc"]
         if auc.value < 0.5 and (
             auc.high < 0.5 or (math.isnan(auc.high) and auc.value < UPSIDE_DOWN)
         ):
             yield (
-                f"Per {j.unit} ITS P(FAKE) IS HIGHER FOR REALS THAN FOR FAKES (AUC "
-                f"{number(auc.value)}): perhaps it is P(real), of which 1 - p_fake would have AUC "
+                f"Per {evaluation.unit}, P(FAKE) IS HIGHER FOR REALS THAN FOR FAKES (AUC "
+                f"{number(auc.value)}). If the column is P(real), 1 - p_fake has AUC "
                 f"{number(1 - auc.value)}."
             )
 
 
 def stale_shortcuts(audit: SplitAudit) -> str:
-    """A word on cheap properties that were measured over other groups than those of now, or ""."""
+    """Return a caveat on shortcut probes over outdated identity groups, or "" if none changed."""
     if not audit.changed:
         return ""
     return (
-        "Who belongs together is known better than when the manifest was made: what cheap "
-        "properties reach may have been measured over other groups. Run `ffpp-audit` again."
+        "The identity groups have changed since the manifest was created, so the shortcut probe "
+        "may be based on outdated groups. Run `ffpp-audit` again."
     )
 
 
-def _guessing(judged: Evaluation) -> str:
-    """A word on scores that tell fakes from their originals no better than a coin, or ""."""
-    auc = judged.measures["auc_against_originals"]
-    if math.isnan(auc.value) or min(auc.value, auc.low) > 0.5:  # without an interval, by the value
+def _chance_remark(evaluation: Evaluation) -> str:
+    """Return a caveat on an AUC against originals no better than chance, or ""."""
+    auc = evaluation.measures["auc_against_originals"]
+    if math.isnan(auc.value) or min(auc.value, auc.low) > 0.5:  # nan low: decided by the value
         return ""
-    what = f"Per {judged.unit} its AUC against originals is {number(auc.value)}"
+    text = f"Per {evaluation.unit}, AUC against originals is {number(auc.value)}"
     if auc.value <= 0.5:
-        return f"{what}: NO BETTER THAN GUESSING."
-    return f"{what}, and its interval holds 0.5: perhaps no better than guessing."
+        return f"{text}: NO BETTER THAN CHANCE."
+    return f"{text}, and its interval contains 0.5: perhaps no better than chance."
 
 
-def _one_sided(j: Evaluation) -> Iterator[str]:
-    """Words on a detector that calls everything, or all of some kind, the same."""
-    scores, called = j.scores.p_fake, j.detection.sum()
-    if (called == 0).any() and scores.max() - scores.min() < NEVER_MORE:
+def _bias_remarks(evaluation: Evaluation) -> Iterator[str]:
+    """Yield caveats on a detector that classifies all samples, or all stills, as the same."""
+    scores, counts = evaluation.scores.p_fake, evaluation.binary_confusion.sum()
+    if (counts == 0).any() and scores.max() - scores.min() < NEVER_MORE:
         yield (
-            f"Per {j.unit} every sample gets nearly the same P(fake), "
-            f"{decimals(scores.min(), 2)} to {decimals(scores.max(), 2)}: this detector decides "
-            f"nothing."
+            f"Per {evaluation.unit}, all samples have nearly the same P(fake), "
+            f"{decimals(scores.min(), 2)} to {decimals(scores.max(), 2)}: the detector does not "
+            f"discriminate."
         )
-    for name, other in (("fake", "real"), ("real", "fake")):
-        if called[other] <= NEARLY_NONE * called.sum():
-            share = "Every" if called[other] == 0 else "Nearly every"
-            yield f"{share} {j.unit} is called {name}: finding all of {name} means nothing."
-    stills = [r for r in j.reals if r.compression == "still"]
-    clips = [r for r in j.reals if r.compression != "still"]
+    for label, other in (("fake", "real"), ("real", "fake")):
+        if counts[other] <= NEARLY_NONE * counts.sum():
+            share = "Every" if counts[other] == 0 else "Nearly every"
+            yield (
+                f"{share} {evaluation.unit} is classified as {label}, so recall of {label} is "
+                f"uninformative."
+            )
+    stills = [r for r in evaluation.reals if r.compression == "still"]
+    clips = [r for r in evaluation.reals if r.compression != "still"]
     worst = min((r.called_real.value for r in clips), default=1.0)
     if stills and worst < 0.5 < min(r.called_real.value for r in stills):
         yield (
-            f"Per {j.unit} stills pass as real and {decimals(100 * (1 - worst), 0)} % of real "
-            f"video does not: what looks like skill is telling stills from video."
+            f"Per {evaluation.unit}, most stills are classified as real, but "
+            f"{decimals(100 * (1 - worst), 0)} % of real video is not: the detector may be "
+            f"separating stills from video rather than real from fake."
         )
 
 
-def _shortcuts(answers: Sequence[ProbeResult]) -> str:
-    """A word on what gives fakes away without a look at the face."""
-    fakes = [a for a in answers if a.kind != "real against real" and not math.isnan(a.auc_scaled)]
-    if not answers:
+def _shortcut_remark(probes: Sequence[ProbeResult]) -> str:
+    """Return a caveat on low-level features that detect fakes, or on a probe that was not run."""
+    fakes = [p for p in probes if p.kind != "real against real" and not math.isnan(p.auc_scaled)]
+    if not probes:
         return (
-            "What cheap properties of a crop alone would reach is not known: `ffpp-audit` of its "
-            "manifest was not run."
+            "The AUC of low-level image features alone is unknown: `ffpp-audit` was not run on "
+            "this manifest."
         )
-    worst = max(fakes, key=lambda a: a.auc_scaled, default=None)
+    worst = max(fakes, key=lambda p: p.auc_scaled, default=None)
     if worst is None or worst.auc_scaled < GIVES_AWAY:
         return ""
     return (
-        f"Cheap properties alone ({worst.telling} above all), without a look at the face, reach "
-        f"AUC {decimals(worst.auc_scaled, 2)} in {worst.question}: a network may have learnt "
+        f"Low-level image features alone, most of all {worst.telling}, reach AUC "
+        f"{decimals(worst.auc_scaled, 2)} for {worst.question}: the network may have learnt "
         f"nothing else."
     )
 
 
-def _temperature(operating: OperatingPoint) -> str:
-    """A word on a temperature that went as far as it may, or ""."""
-    if not temperature_at_limit(operating.temperature):
+def _temperature_remark(operating_point: OperatingPoint) -> str:
+    """Return a caveat on a temperature at the limit of its search range, or ""."""
+    temperature = operating_point.temperature
+    if not temperature_at_limit(temperature):
         return ""
     return (
-        f"CALIBRATION FAILED: temperature scaling went to its limit ({operating.temperature:.3g}) "
-        f"on validation, so that no probability is to be taken at its word."
+        f"CALIBRATION FAILED: temperature scaling reached its limit ({temperature:.3g}) on "
+        f"validation, so the probabilities are unreliable."
     )
 
 
 def _split(manifest: Manifest, split: str) -> str:
-    """The split's summary, by what is known now of who is on it."""
-    manifest = split_audit(manifest).manifest
-    there = manifest.info["groups"][split]
-    behind = [
-        f"{counted(n, 'group')} of people behind its {kind}" for kind, n in there.items() if n
+    """Return the manifest's current summary and the identity groups of a split."""
+    info = split_audit(manifest).manifest.info
+    groups = [
+        f"{counted(n, 'identity group')} of {kind}"
+        for kind, n in info["groups"][split].items()
+        if n
     ]
-    return f"{manifest.info['summary']}. In {split}: {', '.join(behind)}."
+    return f"{info['summary']}. In {split}: {', '.join(groups)}."
 
 
-def _threshold(operating: OperatingPoint, what: str = "thresholds and temperature were") -> str:
-    if operating.why_fixed:
-        return f"The threshold is 0.5, because none could be chosen: {operating.why_fixed}."
-    none = " and per ".join(operating.no_better)
-    chance = f" Per {none} NO THRESHOLD WAS BETTER THAN CHANCE there: it is 0.5." if none else ""
-    return f"The {what} chosen on validation.{chance}"
+def _threshold(
+    operating_point: OperatingPoint, subject: str = "thresholds and temperature were"
+) -> str:
+    if operating_point.why_fixed:
+        return f"The threshold is 0.5, because none could be fitted: {operating_point.why_fixed}."
+    units = " and per ".join(operating_point.no_better)
+    chance = f" Per {units}, NO THRESHOLD WAS BETTER THAN CHANCE: it is 0.5." if units else ""
+    return f"The {subject} fitted on validation.{chance}"

@@ -1,4 +1,4 @@
-"""What a detector is worth, and what that may be trusted for."""
+"""Evaluate a detector and write a report with its provenance and caveats."""
 
 from __future__ import annotations
 
@@ -37,21 +37,22 @@ def make_report(
     *,
     faces: bool = True,
 ) -> Report:
-    """Judge a run's best checkpoint on a split and write its report folder.
+    """Evaluate a run's best checkpoint on a split and write a report folder.
 
-    The folder is `report` of the run; `report-val` and `report-train` for other splits, and
-    `report-on-NAME`, or the next that is not of yet another one, for another manifest.
+    The folder in the run is `report`, or `report-val` and `report-train` for other splits. For
+    another manifest it is `report-on-NAME`, with a number appended if that folder has a report on
+    a different manifest.
 
     Args:
-        run: whose network.
+        run: the run.
         split: "test", "val" or "train".
-        other: judge on this manifest instead of the run's own, at the run's own threshold.
-        robust: also judge the same crops compressed, scaled, blurred and noisy.
-        progress: as `pack.pack` takes it; shows how far judging and damaging crops are.
-        faces: show the most confident errors; False for a report to be passed on.
+        other: evaluate on this manifest instead of the run's own, at the run's own threshold.
+        robust: also evaluate the same crops after compression, resizing, blur and noise.
+        progress: progress bar factory; see `pack.ProgressFactory`.
+        faces: show faces of the most confident errors; False for a report to be shared.
 
     Raises:
-        ClassifyError: an unknown split, or classes that the network does not know.
+        ClassifyError: an unknown split, or classes that the network was not trained on.
         RunError: no epoch was finished, or the manifest changed since training.
         PackError: a crop is missing.
     """
@@ -59,24 +60,24 @@ def make_report(
         other = None
     if other is None:
         folder = run.report_folder(split)
-        manifest, at = run.manifest, operating_point(run, progress)
-        said = provenance.of_run(run, manifest, split, at)
+        manifest, point = run.manifest, operating_point(run, progress)
+        first_line = provenance.of_run(run, manifest, split, point)
         validation = None if run.settings.refit else score_split(run, "val", progress=progress)
     else:
         base = run.report_folder(split, f"report-on-{other.folder.resolve().name}")
-        manifest, at, validation = other, operating_point_or_default(run, progress), None
+        manifest, point, validation = other, operating_point_or_default(run, progress), None
         folder = _folder_for(base, other)
-        said = provenance.of_run_elsewhere(run, other, split, at)
+        first_line = provenance.of_run_elsewhere(run, other, split, point)
     scores = score_split(run, split, other, progress)
-    found = _judged(
-        Report(
-            run.folder.resolve().name, folder, split, said, at, manifest, scores, validation, run
-        )
+    name = run.folder.resolve().name
+    report = _evaluated(
+        Report(name, folder, split, first_line, point, manifest, scores, validation, run)
     )
     if robust:
-        found = replace(found, robustness=evaluate_robustness(run, scores, manifest, at, progress))
-    write_report(found, faces)
-    return found
+        robustness = evaluate_robustness(run, scores, manifest, point, progress)
+        report = replace(report, robustness=robustness)
+    write_report(report, faces)
+    return report
 
 
 def report_on_file(
@@ -87,36 +88,42 @@ def report_on_file(
     *,
     faces: bool = True,
 ) -> Report:
-    """Judge somebody's predictions by the same rules.
+    """Evaluate external predictions and write a report folder.
 
     Args:
-        path: as `external.read_predictions` takes it. Threshold and temperature are chosen on val
-            where it holds that too; else the threshold is 0.5.
-        manifest: that the faces are found in.
+        path: predictions file; see `external.read_predictions`. Threshold and temperature are
+            fitted on val if the file covers val too; otherwise the threshold is 0.5.
+        manifest: the manifest that the faces belong to.
         split: "test", "val" or "train".
-        folder: for the report; None for one beside the file, named after it.
-        faces: show the most confident errors; False for a report to be passed on.
+        folder: report folder; None for one next to the file, named after it.
+        faces: show faces of the most confident errors; False for a report to be shared.
 
     Raises:
         TableError: an unknown split.
-        ClassifyError: a file that cannot be judged.
+        ClassifyError: the file cannot be evaluated, or `folder` has other files than a report.
     """
     folder = folder or path.with_name(f"{path.stem}-report{'' if split == 'test' else f'-{split}'}")
     if has_foreign_files(folder, COMMAND) and not read_saved_report(folder):
-        raise ClassifyError(f"{folder} holds something else than a report: choose another --out")
+        raise ClassifyError(f"{folder} contains other files than a report; choose another --out")
     if folder.resolve() == path.resolve().parent:
-        raise ClassifyError(f"{folder} holds {path.name} itself: choose another --out")
+        raise ClassifyError(f"{folder} contains {path.name} itself; choose another --out")
     scores, validation = read_predictions(path, manifest, split)
-    why = "val is what is judged" if split == "val" else "the file does not hold all of val"
-    at = fit_operating_point(validation) if validation else OperatingPoint(why)
-    said = provenance.of_file(path, manifest, split, at)
-    found = _judged(Report(path.name, folder, split, said, at, manifest, scores, validation, None))
-    write_report(found, faces)
-    return found
+    if validation:
+        point = fit_operating_point(validation)
+    elif split == "val":
+        point = OperatingPoint("val is the split evaluated")
+    else:
+        point = OperatingPoint("the file does not cover all of val")
+    first_line = provenance.of_file(path, manifest, split, point)
+    report = _evaluated(
+        Report(path.name, folder, split, first_line, point, manifest, scores, validation, None)
+    )
+    write_report(report, faces)
+    return report
 
 
-def _judged(report: Report) -> Report:
-    """The same with its judgements, and what is to be said of them."""
+def _evaluated(report: Report) -> Report:
+    """Return the report with evaluations and remarks, by the current identity groups."""
     audit = split_audit(report.manifest)
     report = replace(
         report,
@@ -126,28 +133,29 @@ def _judged(report: Report) -> Report:
         validation=audit.regrouped(report.validation) if report.validation else None,
     )
     rates = audit.manifest.info["audit"]["miss_rates"]
-    whole = report.frames.unit == "clip"
-    judgements = [] if whole else [evaluate_scores(report.frames, "frame", report.operating, rates)]
+    evaluations = []
+    if report.frames.unit == "frame":
+        evaluations.append(evaluate_scores(report.frames, "frame", report.operating_point, rates))
     clips = report.frames.clips()
     if len(clips):
-        judgements.append(evaluate_scores(clips, "clip", report.operating, rates))
-    answers = tuple(shortcuts.read(report.manifest))
-    found = provenance.remarks(judgements, audit.manifest, answers, report.operating)
+        evaluations.append(evaluate_scores(clips, "clip", report.operating_point, rates))
+    probes = tuple(shortcuts.read(report.manifest))
+    remarks = provenance.remarks(evaluations, audit.manifest, probes, report.operating_point)
     if report.run is None:
-        found = [*provenance.of_foreign_scores(judgements), *found]
-    stale = provenance.stale_shortcuts(audit) if answers else ""
+        remarks = [*provenance.of_foreign_scores(evaluations), *remarks]
+    stale = provenance.stale_shortcuts(audit) if probes else ""
     return replace(
         report,
-        judgements=tuple(judgements),
-        remarks=(*found, stale) if stale else tuple(found),
-        shortcuts=answers,
+        evaluations=tuple(evaluations),
+        remarks=(*remarks, stale) if stale else tuple(remarks),
+        shortcuts=probes,
     )
 
 
-def _folder_for(folder: Path, manifest: Manifest) -> Path:
-    """The folder, or the first numbered one that holds no report on another manifest."""
+def _folder_for(base: Path, manifest: Manifest) -> Path:
+    """Return the base folder, or the first numbered one without a report on another manifest."""
     wanted = manifest.sha256
-    found, number = folder, 2
-    while read_saved_report(found).get("manifest_sha256", wanted) != wanted:
-        found, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return found
+    folder, number = base, 2
+    while read_saved_report(folder).get("manifest_sha256", wanted) != wanted:
+        folder, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return folder

@@ -1,4 +1,4 @@
-"""What a report says, before it is written."""
+"""Contents of a report, before it is written to files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,19 @@ from ffpp_tools.splits.manifest import Manifest
 
 @dataclass(frozen=True)
 class Report:
-    """Everything `classify report` says about a run, or about somebody's predictions."""
+    """Contents of `classify report` for a run or for external predictions."""
 
-    name: str  # of the run, or of the file
-    folder: Path  # where its files lie
+    name: str  # name of the run, or of the predictions file
+    folder: Path  # folder of the report's files
     split: str
-    provenance: str  # what the figures may be trusted for; always the first line
-    operating: OperatingPoint
-    manifest: Manifest  # whose split was judged, with what is known now of who is on it
-    frames: Scores  # of every crop; of whole clips where somebody's file has no others
-    validation: Scores | None  # of the same manifest: what was chosen on
-    run: Run | None  # None for somebody's predictions
-    judgements: tuple[Evaluation, ...] = ()  # per frame, and per clip where there are clips
+    provenance: str  # how far the metrics can be trusted; always the first line
+    operating_point: OperatingPoint
+    manifest: Manifest  # manifest of the split evaluated, with its current audit
+    frames: Scores  # per crop; per clip if a predictions file has one score per clip
+    validation: Scores | None  # scores on val of the same manifest, to fit the thresholds on
+    run: Run | None  # None for external predictions
+    evaluations: tuple[Evaluation, ...] = ()  # per frame, and per clip if there are clips
     leaks: bool = False  # whether an identity group is in several splits of the manifest
-    remarks: tuple[str, ...] = ()  # what to know besides
-    shortcuts: tuple[
-        shortcuts.ProbeResult, ...
-    ] = ()  # what cheap properties alone tell, by ffpp-audit
+    remarks: tuple[str, ...] = ()  # caveats, most important first
+    shortcuts: tuple[shortcuts.ProbeResult, ...] = ()  # shortcut probe of `ffpp-audit`
     robustness: Robustness | None = None

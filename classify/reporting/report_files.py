@@ -1,4 +1,4 @@
-"""A report as files: tables, figures and one self-contained page in a folder."""
+"""Write a report as tables, figures and one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from classify.reporting.report_data import Report
 
 UNITS = {
-    "frame": "Every crop of the split, stills included",
-    "clip": "Means over the crops of a clip that are in the split, stills left out",
+    "frame": "All crops of the split, including stills",
+    "clip": "Mean over the crops of each clip in the split, without stills",
 }
 ERRORS_LISTED, ERRORS_SHOWN = 200, 12
 
@@ -40,38 +40,39 @@ ERRORS_LISTED, ERRORS_SHOWN = 200, 12
 def write_report(report: Report, faces: bool = True) -> None:
     """Write report.json, report.html, the tables as CSV and the figures as PNG and SVG.
 
-    What the report before has written there goes first, so that none of it is taken for this
-    one's; report.json names it.
+    The files of the previous report, listed in its report.json, are deleted first, so that none of
+    them is mistaken for part of this one.
 
     Args:
-        report: what to write, and where to.
-        faces: whether the page shows the most confident errors. The figures show no face.
+        report: the report; `folder` is where to write it.
+        faces: whether the page shows faces of the most confident errors. The figures never do.
     """
     files: dict[str, bytes] = {}
-    for j in report.judgements:
-        for name, table in _tables(j).items():
-            files[f"{name}-{j.unit}.csv"] = table.to_csv().encode()
-        files[f"classification-report-{j.unit}.txt"] = classification_report(j).encode()
+    for evaluation in report.evaluations:
+        unit = evaluation.unit
+        for name, table in _tables(evaluation).items():
+            files[f"{name}-{unit}.csv"] = table.to_csv().encode()
+        files[f"classification-report-{unit}.txt"] = classification_report(evaluation).encode()
     files["predictions.csv"] = _predictions(report).to_csv(index=False).encode()
-    wrong = confident_errors(report.frames)
-    files["errors.csv"] = wrong.head(ERRORS_LISTED).to_csv(index=False).encode()
+    errors = confident_errors(report.frames)
+    files["errors.csv"] = errors.head(ERRORS_LISTED).to_csv(index=False).encode()
     if report.robustness:
         files["robustness.csv"] = report.robustness.table.to_csv(index=False).encode()
     drawn = _figures(report)
-    shown = faces and report.frames.unit == "frame"
+    show_errors = faces and report.frames.unit == "frame"
     for name, figure in drawn.items():
         files |= {f"{name}.{kind}": curves.image(figure, kind) for kind in ("png", "svg")}
     files["report.html"] = formatting.rendered(
         "report.html",
         report=report,
         best_epoch=report.run.kept_epoch if report.run else None,
-        kept=report.run.kept_row if report.run else {},
+        selected=report.run.kept_row if report.run else {},
         units=UNITS,
         measures=MEASURES,
         level=LEVEL,
         few=FEW_GROUPS,
         figures={name: files[f"{name}.svg"] for name in drawn},
-        errors=_with_faces(wrong.head(ERRORS_SHOWN), report.manifest) if shown else [],
+        errors=_with_faces(errors.head(ERRORS_SHOWN), report.manifest) if show_errors else [],
         faces=faces,
     ).encode()
     if model_card.has_card(report):
@@ -88,7 +89,7 @@ def write_report(report: Report, faces: bool = True) -> None:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The report as plain values: what report.json holds; nan becomes null."""
+    """Return the report as plain values, as in report.json; nan becomes null."""
     run = report.run
     values: dict[str, Any] = {
         "provenance": report.provenance,
@@ -98,8 +99,8 @@ def as_dict(report: Report) -> dict[str, Any]:
         "split": report.split,
         "manifest": report.manifest.folder.resolve().name,
         "manifest_sha256": report.manifest.sha256,
-        "operating": asdict(report.operating),
-        "units": {j.unit: _judgement(j) for j in report.judgements},
+        "operating": asdict(report.operating_point),
+        "units": {e.unit: _evaluation_values(e) for e in report.evaluations},
         "shortcuts": [
             {"question": a.question, "auc": a.auc, "auc_scaled": a.auc_scaled}
             for a in report.shortcuts
@@ -115,61 +116,63 @@ def as_dict(report: Report) -> dict[str, Any]:
     return jsonable(values)
 
 
-def _judgement(j: Evaluation) -> dict[str, Any]:
+def _evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "samples": j.samples,
-        "groups": j.groups,
-        "threshold": j.threshold,
-        **{name: asdict(estimate) for name, estimate in j.measures.items()},
-        "calibration_error": j.calibration_error,
-        "calibration_error_tempered": j.calibration_error_tempered,
-        "confusion": j.confusion.to_dict("index"),
-        "per_class": j.per_class.to_dict("index"),
-        "detection": j.detection.to_dict("index"),
-        "manipulations": [asdict(row) for row in j.manipulations],
-        "reals": [asdict(row) for row in j.reals],
+        "samples": evaluation.samples,
+        "groups": evaluation.groups,
+        "threshold": evaluation.threshold,
+        **{name: asdict(estimate) for name, estimate in evaluation.measures.items()},
+        "calibration_error": evaluation.calibration_error,
+        "calibration_error_tempered": evaluation.calibration_error_tempered,
+        "confusion": evaluation.confusion.to_dict("index"),
+        "per_class": evaluation.per_class.to_dict("index"),
+        "detection": evaluation.binary_confusion.to_dict("index"),
+        "manipulations": [asdict(row) for row in evaluation.manipulations],
+        "reals": [asdict(row) for row in evaluation.reals],
     }
 
 
-def _tables(j: Evaluation) -> dict[str, pd.DataFrame]:
-    measures = pd.DataFrame({name: asdict(e) for name, e in j.measures.items()}).T
+def _tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    measures = pd.DataFrame({name: asdict(e) for name, e in evaluation.measures.items()}).T
     return {
-        "confusion": j.confusion,
-        "confusion-percent": j.percent,
-        "confusion-paper": j.in_paper_order.map(formatting.cell),
-        "confusion-paper-starred": j.in_paper_order.map(formatting.starred),
-        "per-class": j.per_class,
-        "detection": j.detection,
+        "confusion": evaluation.confusion,
+        "confusion-percent": evaluation.percent,
+        "confusion-paper": evaluation.in_paper_order.map(formatting.cell),
+        "confusion-paper-starred": evaluation.in_paper_order.map(formatting.starred),
+        "per-class": evaluation.per_class,
+        "detection": evaluation.binary_confusion,
         "measures": measures.rename_axis("measure"),
-        "manipulations": flat(j.manipulations).rename_axis("row"),
-        "reals": flat(j.reals).rename_axis("row"),
+        "manipulations": flat(evaluation.manipulations).rename_axis("row"),
+        "reals": flat(evaluation.reals).rename_axis("row"),
     }
 
 
 def _predictions(report: Report) -> pd.DataFrame:
-    """What was judged, and what the threshold was chosen on, as `--predictions` reads it."""
-    parts = [report.frames.table.assign(split=report.split)]
+    """Return the probabilities of the split and of val, in the format of `--predictions`."""
+    tables = [report.frames.table.assign(split=report.split)]
     if report.validation and report.split != "val":
-        parts.append(report.validation.table.assign(split="val"))
+        tables.append(report.validation.table.assign(split="val"))
     columns = [f"{PREFIX}{name}" for name in report.frames.classes]
-    named = ["face_id", "path"] if report.frames.unit == "frame" else CLIP_KEY
-    table = pd.concat(parts)[[*named, "split", *columns]]
-    return table.astype(dict.fromkeys(columns, "float64"))  # exactly, with every digit
+    keys = ["face_id", "path"] if report.frames.unit == "frame" else CLIP_KEY
+    table = pd.concat(tables)[[*keys, "split", *columns]]
+    return table.astype(dict.fromkeys(columns, "float64"))  # written with all digits
 
 
 def _figures(report: Report) -> dict[str, Figure]:
     drawn: dict[str, Figure] = {}
-    for j in report.judgements:
-        title = f"per {j.unit}, per cent of each row"
-        drawn[f"confusion-{j.unit}"] = figures.heat_map(
-            j.in_paper_order, j.in_paper_order.map(formatting.rounded), title
+    for evaluation in report.evaluations:
+        title = f"per {evaluation.unit}, per cent of each row"
+        drawn[f"confusion-{evaluation.unit}"] = figures.heat_map(
+            evaluation.in_paper_order, evaluation.in_paper_order.map(formatting.rounded), title
         )
-        drawn[f"roc-{j.unit}"] = figures.roc(j)
-        drawn[f"precision-recall-{j.unit}"] = figures.precision_recall(j)
-        drawn[f"calibration-{j.unit}"] = figures.calibration(j, report.operating.temperature)
+        drawn[f"roc-{evaluation.unit}"] = figures.roc(evaluation)
+        drawn[f"precision-recall-{evaluation.unit}"] = figures.precision_recall(evaluation)
+        drawn[f"calibration-{evaluation.unit}"] = figures.calibration(
+            evaluation, report.operating_point.temperature
+        )
     worst = worst_clips(report.frames)
     if len(worst) and report.frames.unit == "frame":
-        drawn["clips-over-time"] = figures.over_time(worst, report.operating.clip_threshold)
+        drawn["clips-over-time"] = figures.over_time(worst, report.operating_point.clip_threshold)
     if report.run:
         drawn["learning"] = curves.learning(report.run.log, report.run.kept_epoch)
     if report.robustness:
@@ -178,21 +181,21 @@ def _figures(report: Report) -> dict[str, Figure]:
     return drawn
 
 
-def _with_faces(wrong: pd.DataFrame, manifest: Manifest) -> list[tuple[dict[str, Any], Image]]:
+def _with_faces(errors: pd.DataFrame, manifest: Manifest) -> list[tuple[dict[str, Any], Image]]:
     rows = []
-    for row in wrong.to_dict("records"):
+    for row in errors.to_dict("records"):
         face = read_image(path_within(manifest.root, row["path"]))
-        if face is not None:  # the tables stand without it
+        if face is not None:  # an unreadable crop is only left out of the page
             rows.append((row, face))
     return rows
 
 
 def confident_errors(scores: Scores) -> pd.DataFrame:
-    """The wrong predictions with the highest probability, one of each clip.
+    """Return the wrong predictions with the highest probability, one per clip.
 
     Returns:
         Columns path, class, category, compression, clip, frame, predicted (a class), probability;
-        of scores of whole clips neither path nor frame.
+        without path and frame if the scores are per clip.
     """
     names = list(scores.classes)
     table = scores.table.assign(
@@ -208,10 +211,10 @@ def confident_errors(scores: Scores) -> pd.DataFrame:
 
 
 def worst_clips(scores: Scores) -> pd.DataFrame:
-    """The frames of the clips whose mean P(fake) is furthest from the truth, worst first.
+    """Return the frames of the clips with the largest mean error of P(fake), worst first.
 
     Returns:
-        Columns `clip` (as it is to be shown), `frame`, `p_fake`.
+        Columns `clip` (name for display), `frame`, `p_fake`.
     """
     table = scores.table.assign(p_fake=scores.p_fake, wrong=abs(scores.p_fake - scores.is_fake))
     table = table[table["compression"] != STILL]
@@ -221,12 +224,12 @@ def worst_clips(scores: Scores) -> pd.DataFrame:
     return table.assign(clip=names)[["clip", "frame", "p_fake"]].reset_index(drop=True)
 
 
-def classification_report(judgement: Evaluation) -> str:
-    """Scikit-learn's table of precision, recall and F1, as plain text."""
-    from sklearn.metrics import classification_report as printed
+def classification_report(evaluation: Evaluation) -> str:
+    """Return scikit-learn's table of precision, recall and F1 as plain text."""
+    from sklearn.metrics import classification_report as sklearn_report
 
-    scores, names = judgement.scores, list(judgement.scores.classes)
-    return printed(
+    scores, names = evaluation.scores, list(evaluation.scores.classes)
+    return sklearn_report(
         scores.actual,
         scores.predicted,
         labels=range(len(names)),

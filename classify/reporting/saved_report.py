@@ -1,4 +1,4 @@
-"""A report that lies in a folder: read, and deleted by its own list."""
+"""Read and delete a report that was saved in a folder."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ COMMAND = "classify report"
 
 
 def read_saved_report(folder: Path) -> dict[str, Any]:
-    """The report.json of a report that lies in a folder; empty where there is none.
+    """Read report.json of the report in a folder; empty if there is none or it is damaged.
 
     Raises:
         FormatError: a newer release wrote it.
     """
     path = folder / "report.json"
     try:
-        found = read_json(path)
+        values = read_json(path)
     except (OSError, ValueError):
         return {}
-    if not (isinstance(found, dict) and isinstance(found.get("files"), list)):
+    if not (isinstance(values, dict) and isinstance(values.get("files"), list)):
         return {}
-    format_versions.checked_format(format_versions.REPORT, path, found)
-    return found
+    format_versions.checked_format(format_versions.REPORT, path, values)
+    return values
 
 
 def forget(folder: Path) -> None:
-    """Delete what the report before has written, by its own list, and then that list."""
+    """Delete the files that the previous report lists in report.json, then report.json."""
     for name in read_saved_report(folder).get("files", []):
         if isinstance(name, str) and Path(name).name == name:
             (folder / name).unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Many runs: hyperparameter search and backbone studies."""
+"""Hyperparameter search and backbone studies: several runs at once."""

@@ -1,4 +1,4 @@
-"""Studies of several networks by one recipe: each a run, and a comparison of them all."""
+"""Studies that train several networks with one recipe, each in a run, and compare them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from classify.training.runs import Run
 from classify.training.settings import TrainSettings
 from classify.training.train import DisplayFactory, train_or_resume
 
-# What the comparison of 29 backbones on the 140k faces (2022) trained all of them with.
+# The recipe of the comparison of 29 backbones on the 140k faces (2022).
 RECIPE = TrainSettings(
     head="flatten-758-512-256",
     freeze="all",
@@ -27,7 +27,7 @@ RECIPE = TrainSettings(
     batch_size=256,
     learning_rate=0.0009,
     patience=3,
-    monitor="val_loss",  # as there; this head has no penalties, so that it is the log loss
+    monitor="val_loss",  # as in the study; this head has no penalties, so this is the log loss
     augment="rotate-shift",
     fraction=0.1,
 )
@@ -35,11 +35,11 @@ RECIPE = TrainSettings(
 
 @dataclass(frozen=True)
 class Study:
-    """Runs by one recipe.
+    """Runs trained with one recipe.
 
-    comparison: None where there is but one.
-    untrained: backbones whose weights could not be had, so that they kept random ones.
-    failed: architecture → why it could not be trained.
+    comparison: None for a single run.
+    untrained: backbones whose weights were unavailable, so that they kept random ones.
+    failed: architecture → reason why it could not be trained.
     """
 
     folder: Path
@@ -58,30 +58,32 @@ def study_backbones(
     watch: DisplayFactory | None = None,
     progress: ProgressFactory | None = None,
 ) -> Study:
-    """Train backbones by one recipe, each in `folder/<arch>`, and compare them.
+    """Train backbones with one recipe, each in `folder/<arch>`, and compare them.
 
-    The same call goes on where it was stopped: what is trained is not trained again.
+    The same call resumes where it stopped: finished runs are not trained again.
 
     Args:
-        manifest_folder: what `ffpp-split` wrote.
-        folder: where to.
-        archs: which; all of the 2022 study where none is named.
-        recipe: how, but for architecture and weights.
-        weights: a folder of weights files without top, called after their networks as Keras calls
-            them (`resnet50_weights_…_notop.h5`). What is not there is downloaded, and what cannot
-            be had is trained on random features.
-        watch: shows a training.
-        progress: as `pack.pack` takes it.
+        manifest_folder: a folder written by `ffpp-split`.
+        folder: output folder.
+        archs: architectures to train; if empty, all of the 2022 study.
+        recipe: all settings except architecture and weights.
+        weights: a folder of weights files without top, with Keras's file names
+            (`resnet50_weights_…_notop.h5`). Missing files are downloaded; if that fails, the
+            backbone is trained with random features.
+        watch: creates the display of a training run.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: no such architecture, one without a backbone, a folder with other runs, or
-            none of them could be trained.
-        TableError: no manifest there, or its dataset has changed.
+        ClassifyError: an architecture is unknown or has no backbone, the folder holds other runs,
+            or no backbone could be trained.
+        TableError: the manifest is missing, or its dataset has changed.
     """
     names = list(dict.fromkeys(archs)) or [a.name for a in ARCHITECTURES.values() if a.pretrained]
     for name in names:
         if not chosen_arch(name).pretrained:
-            raise ClassifyError(f"{name} is no backbone: leave it out, or train it by itself")
+            raise ClassifyError(
+                f"{name} is not a backbone: omit it, or train it with `classify train`"
+            )
     files = weight_files(weights) if weights else {}
     runs: list[Run] = []
     failed: dict[str, str] = {}
@@ -90,7 +92,7 @@ def study_backbones(
         settings = replace(recipe, arch=name, weights=str(file) if file else "imagenet")
         try:
             runs.append(_trained(manifest_folder, folder / name, settings, watch, progress))
-        except (LossError, ModelError) as error:  # the others have their turn
+        except (LossError, ModelError) as error:  # continue with the other backbones
             failed[name] = str(error)
     if not runs:
         raise ClassifyError(f"no backbone could be trained; {names[0]}: {failed[names[0]]}")
@@ -109,7 +111,7 @@ def _trained(
     watch: DisplayFactory | None,
     progress: ProgressFactory | None,
 ) -> Run:
-    """The run of a backbone; of random features where its weights cannot be downloaded."""
+    """Train a backbone, with random features if its weights cannot be downloaded."""
     if (folder / "config.toml").exists() and settings.weights == "imagenet":
         settings = replace(settings, weights=Run.read(folder).settings.weights)
     elif settings.weights == "imagenet":
@@ -121,22 +123,24 @@ def _trained(
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """Architecture → its weights file in a folder, by the names under which Keras publishes them.
+    """Return architecture → weights file of a folder, according to Keras's file names.
 
     Raises:
-        ClassifyError: no such folder, or two files for one network.
+        ClassifyError: the folder does not exist, or has two files for one network.
     """
     if not folder.is_dir():
-        raise ClassifyError(f"{folder}: there is no such folder of weights")
-    found: dict[str, Path] = {}
+        raise ClassifyError(f"{folder}: the folder of weights does not exist")
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         plain = re.sub(r"[^a-z0-9]", "", path.name.lower())
         if not ("notop" in plain or path.name.endswith((".weights.h5", ".keras"))):
-            continue  # of the whole network, or no weights
+            continue  # weights of a whole network, or not a weights file
         for arch in BACKBONES:
-            if not re.match(rf"{arch}(?!v\d)", plain):  # resnet50v2 is no resnet50
+            if not re.match(rf"{arch}(?!v\d)", plain):  # resnet50v2 is not resnet50
                 continue
-            if arch in found:
-                raise ClassifyError(f"{path}: {found[arch].name} is {arch}'s too; keep one there")
-            found[arch] = path
-    return found
+            if arch in files:
+                raise ClassifyError(
+                    f"{path}: {files[arch].name} is also a file of {arch}; keep one of them there"
+                )
+            files[arch] = path
+    return files

@@ -1,4 +1,4 @@
-"""A search for better settings: every trial is a run of its own, judged on validation alone."""
+"""Hyperparameter search: every trial is a run of its own, evaluated on validation only."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 
 COMMAND = "classify tune"
 METHODS = ("random", "hyperband")
-FACTOR = 3  # of Hyperband: a third of the settings is trained again, for three times the epochs
-RATES = (1e-4, 1e-2)  # learning rates that are tried, evenly by their logarithm
+FACTOR = 3  # of Hyperband: the best third is trained again, for three times the epochs
+RATES = (1e-4, 1e-2)  # range of learning rates, sampled log-uniformly
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-FREEZES = ("none", "all", "-10")  # of the backbone; the last: all but ten layers
+FREEZES = ("none", "all", "-10")  # of the backbone; -10: all but its last ten layers
 OF_BACKBONES = ("head", "dropout", "freeze")
 VARIED = ("learning_rate", "augment", *OF_BACKBONES)
-SHOWN = 10  # trials that are printed
-FAILED = "not-finite.txt"  # in the folder of a trial that `train` gave up
+SHOWN = 10  # number of trials that are printed
+FAILED = "not-finite.txt"  # in the folder of a trial whose loss was not finite
 CONFIG, TRIALS, BEST = "tune.toml", "trials.csv", "best.toml"
 OBJECTIVE = "val_log_loss"
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how."""
+    """Search space and search method."""
 
     method: str = "random"
-    trials: int = 20  # of a random search; Hyperband has as many as follow from the epochs
-    vary: tuple[str, ...] = VARIED  # settings; those the network does not have are left alone
+    trials: int = 20  # of a random search; with Hyperband the number follows from the epochs
+    vary: tuple[str, ...] = VARIED  # settings; those that the network lacks are ignored
     seed: int = 0  # of the draws
 
     def __post_init__(self) -> None:
-        """Refuse what is not known."""
+        """Validate the fields."""
         if self.method not in METHODS:
             raise ClassifyError(f"unknown method {self.method!r}; choose from {', '.join(METHODS)}")
         if unknown := [name for name in self.vary if name not in VARIED]:
@@ -71,11 +71,11 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A search that has come to its end.
+    """A finished search.
 
     trials: a row per trial, best first; columns trial, val_log_loss, val_accuracy, val_auc (fake
         against real), kept_epoch, epochs, seconds, and the settings that were varied. A trial
-        whose loss was not finite has no figures.
+        whose loss was not finite has no metrics.
     """
 
     folder: Path
@@ -92,31 +92,32 @@ def tune(
 ) -> SearchResult:
     """Search for the settings with the lowest log loss on the validation split.
 
-    The log loss is that of the probabilities alone: the loss that training reports holds what a
-    head's regularisation adds, and could not be compared between heads. The test split is not read.
+    The log loss is that of the probabilities alone: the training loss also contains the head's
+    regularisation, so it is not comparable between heads. The test split is not read.
 
     Args:
-        manifest_folder: what `ffpp-split` wrote.
-        folder: the folder to make: `trials/0` and so on are run folders.
-        base: all that is not varied; its epochs are the most that a trial is trained.
-        search: what is varied, and how often.
-        watch: shows a trial while it is trained.
-        progress: as `pack.pack` takes it.
+        manifest_folder: a folder written by `ffpp-split`.
+        folder: the folder to create; `trials/0` and so on are run folders.
+        base: all settings that are not varied; its epochs are the maximum for a trial.
+        search: search space and method.
+        watch: creates the display of a trial.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: nothing to vary, a used folder, or data or weights that cannot be had.
-        TableError: no manifest there, or its dataset has changed.
+        ClassifyError: there is nothing to vary, the folder is not empty, or data or weights are
+            unavailable.
+        TableError: the manifest is missing, or its dataset has changed.
     """
     from classify.training.network import build_network, with_arch_defaults
 
     check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
-    build_network(with_arch_defaults(base), len(manifest.classes))  # fails before there is a folder
-    own = Run.of(folder, base, manifest).config_for(folder)
-    text = f"{own}\n{tomli_w.dumps({'search': asdict(search)})}"
+    build_network(with_arch_defaults(base), len(manifest.classes))  # fails before the folder exists
+    config = Run.of(folder, base, manifest).config_for(folder)
+    text = f"{config}\n{tomli_w.dumps({'search': asdict(search)})}"
     with folder_lock(folder, COMMAND):
-        check_free(folder, COMMAND)  # nobody has been quicker
+        check_free(folder, COMMAND)  # another process may have been faster
         write_atomically(folder / CONFIG, text.encode())
         return _searched(folder, manifest_folder, base, search, watch, progress)
 
@@ -124,29 +125,33 @@ def tune(
 def resume(
     folder: Path, watch: DisplayFactory | None = None, progress: ProgressFactory | None = None
 ) -> SearchResult:
-    """Go on with a search that was interrupted; the trial in hand loses at most an epoch.
+    """Resume an interrupted search; at most the current epoch of the current trial is lost.
 
     Raises:
-        ClassifyError: no search there, or its manifest has changed.
+        ClassifyError: the folder has no search, or its manifest has changed.
     """
     path = folder / CONFIG
     try:
         base, manifest_folder = read_config(path)
         config = read_toml(path)
         search = Search(**{**config["search"], "vary": tuple(config["search"]["vary"])})
-        known = config["manifest"]["sha256"]
+        recorded = config["manifest"]["sha256"]
     except (ClassifyError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: no search, or damaged ({error}); see `classify tune`") from error
+        raise RunError(
+            f"{path}: not a search, or damaged ({error}); see `classify tune`"
+        ) from error
     manifest = Manifest.read(manifest_folder or folder)
-    if manifest.sha256 != known:
-        raise RunError(f"{manifest.folder} has changed since the search began; search anew")
+    if manifest.sha256 != recorded:
+        raise RunError(
+            f"{manifest.folder} has changed since the search began; start another search"
+        )
     with folder_lock(folder, COMMAND):
         delete_temporary_files(folder)
         return _searched(folder, manifest.folder, base, search, watch, progress)
 
 
 def applicable_settings(arch: str, vary: Sequence[str]) -> list[str]:
-    """Those of some settings that a network has."""
+    """Return the settings of `vary` that the network has."""
     pretrained = chosen_arch(arch).pretrained
     return [name for name in vary if pretrained or name not in OF_BACKBONES]
 
@@ -155,16 +160,16 @@ def _check(base: TrainSettings, search: Search) -> None:
     if not applicable_settings(base.arch, search.vary):
         raise ClassifyError(f"{base.arch} has none of {', '.join(search.vary)}; nothing to search")
     if base.refit:
-        raise ClassifyError("refit leaves no validation split to search by")
+        raise ClassifyError("refit leaves no validation split for the search")
     if search.method == "hyperband" and "learning_rate" not in search.vary:
         raise ClassifyError(
-            "Hyperband draws many settings, and without learning_rate there are few to draw: vary "
-            "it too, or search with --method random"
+            "Hyperband needs many different settings, but without learning_rate there are few: "
+            "vary it too, or search with --method random"
         )
     if search.method == "hyperband" and (base.head_epochs or base.warmup_epochs):
         raise ClassifyError(
-            "Hyperband begins with trials of an epoch or two, which leave no room for head_epochs "
-            "or warmup_epochs: leave them out, or search with --method random"
+            "Hyperband starts with trials of one or two epochs, too short for head_epochs or "
+            "warmup_epochs: omit them, or search with --method random"
         )
 
 
@@ -181,16 +186,16 @@ def _searched(
     from classify.training.network import with_arch_defaults
     from classify.training.train import train_or_resume
 
-    def measured(values: Mapping[str, Any], trial: str) -> float:
+    def objective(values: Mapping[str, Any], trial: str) -> float:
         settings = with_arch_defaults(base.changed(**values))
         if (folder / "trials" / trial / FAILED).exists():
             raise LossError(f"trial {trial}: the loss is not finite")
         run = train_or_resume(manifest_folder, folder / "trials" / trial, settings, watch, progress)
-        return _figures(run)[OBJECTIVE]
+        return _validation_metrics(run)[OBJECTIVE]
 
     try:
-        _tuner(folder, base, search, measured).search()
-    except FatalError as stopped:  # only such errors come through it
+        _tuner(folder, base, search, objective).search()
+    except FatalError as stopped:  # the tuner lets no other error through
         raise stopped.__cause__ or stopped from None
     return _results(folder, base, search)
 
@@ -199,12 +204,12 @@ def _tuner(
     folder: Path,
     base: TrainSettings,
     search: Search,
-    measured: Callable[[Mapping[str, Any], str], float],
+    objective: Callable[[Mapping[str, Any], str], float],
 ) -> keras_tuner.engine.base_tuner.BaseTuner:
-    """Keras-tuner's oracle with trials of ours.
+    """Return a tuner with one of keras-tuner's oracles, whose trials are runs.
 
-    Its own state is begun anew each time: what it draws follows from the seed and from what the
-    trials were worth, and those that are done are not trained again.
+    The oracle's own state is reset each time: its draws follow from the seed and the metrics of
+    the trials, and finished trials are not trained again.
     """
     import keras_tuner
     from keras_tuner import errors, oracles
@@ -214,23 +219,22 @@ def _tuner(
             values = dict(trial.hyperparameters.values)
             if "tuner/epochs" in values:
                 values["epochs"] = values["tuner/epochs"]
-            own = {name: v for name, v in values.items() if not name.startswith("tuner/")}
+            settings = {name: v for name, v in values.items() if not name.startswith("tuner/")}
             try:
-                return {OBJECTIVE: measured(own, trial.trial_id)}
+                return {OBJECTIVE: objective(settings, trial.trial_id)}
             except LossError as error:
                 raise errors.FailedTrialError(str(error)) from error
-            except Exception as error:  # keras-tuner would go on to the next trial
+            except Exception as error:  # keras-tuner would continue with the next trial
                 raise errors.FatalError(str(error)) from error
 
     space = keras_tuner.HyperParameters()
     for name in applicable_settings(base.arch, search.vary):
         _add(space, name)
-    objective = keras_tuner.Objective(OBJECTIVE, "min")
     shared = {
-        "objective": objective,
+        "objective": keras_tuner.Objective(OBJECTIVE, "min"),
         "hyperparameters": space,
-        "seed": search.seed + 1,  # it takes 0 for none
-        "max_consecutive_failed_trials": sys.maxsize,  # they are told of in the table
+        "seed": search.seed + 1,  # 0 would mean no seed
+        "max_consecutive_failed_trials": sys.maxsize,  # they are reported in the table
     }
     if search.method == "hyperband":
         oracle = oracles.HyperbandOracle(max_epochs=base.epochs, factor=FACTOR, **shared)
@@ -241,7 +245,7 @@ def _tuner(
 
 
 def _add(space: keras_tuner.HyperParameters, name: str) -> None:
-    """Add what a setting is tried with."""
+    """Add the values of a setting to the search space."""
     if name == "learning_rate":
         low, high = RATES
         space.Float(name, low, high, sampling="log")
@@ -255,14 +259,14 @@ def _add(space: keras_tuner.HyperParameters, name: str) -> None:
     space.Choice(name, choices[name])
 
 
-def _figures(run: Run) -> dict[str, float]:
-    """What a trial is worth on validation."""
+def _validation_metrics(run: Run) -> dict[str, float]:
+    """Compute the validation metrics of a trial."""
     scores = score_split(run, "val")
-    once = np.ones((1, len(scores)))
+    weights = np.ones((1, len(scores)))
     return {
-        OBJECTIVE: float(log_loss(scores.actual, scores.probabilities, once)[0]),
+        OBJECTIVE: float(log_loss(scores.actual, scores.probabilities, weights)[0]),
         "val_accuracy": float(np.mean(scores.predicted == scores.actual)),
-        "val_auc": float(auc(threshold_curve(scores.is_fake, scores.p_fake, once))[0]),
+        "val_auc": float(auc(threshold_curve(scores.is_fake, scores.p_fake, weights))[0]),
     }
 
 
@@ -279,7 +283,7 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> SearchResult:
         row = {"trial": path.name, "epochs": run.settings.epochs}
         if not (path / FAILED).exists():
             seconds = run.log["seconds"].sum()
-            row |= _figures(run) | {"kept_epoch": run.kept_epoch, "seconds": seconds}
+            row |= _validation_metrics(run) | {"kept_epoch": run.kept_epoch, "seconds": seconds}
         rows.append(row | {name: getattr(run.settings, name) for name in names})
     columns = [OBJECTIVE, "val_accuracy", "val_auc", "kept_epoch", "epochs", "seconds", *names]
     table = pd.DataFrame(rows, columns=["trial", *columns])
@@ -287,8 +291,8 @@ def _results(folder: Path, base: TrainSettings, search: Search) -> SearchResult:
     write_atomically(folder / TRIALS, table.to_csv(index=False).encode())
     if table[OBJECTIVE].isna().all():
         raise LossError(f"{folder}: no trial had a finite loss; see {TRIALS} there")
-    drawn = curves.trials(table.dropna(subset=OBJECTIVE), OBJECTIVE, names)
-    write_atomically(folder / "trials.png", curves.image(drawn, "png"))
+    figure = curves.trials(table.dropna(subset=OBJECTIVE), OBJECTIVE, names)
+    write_atomically(folder / "trials.png", curves.image(figure, "png"))
     best = Run.read(folder / "trials" / table["trial"][0])
     write_atomically(folder / BEST, best.config_for(folder, epochs=base.epochs).encode())
     return SearchResult(folder, table)

@@ -1,1 +1,1 @@
-"""From settings and a manifest to a run folder."""
+"""Training runs: from settings and a manifest to a run folder."""

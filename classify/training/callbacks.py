@@ -1,4 +1,4 @@
-"""Callbacks of a training: one keeps its state after every epoch, one watches the loss."""
+"""Training callbacks: checkpoints after every epoch, and a guard against non-finite losses."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from classify.training.settings import TrainSettings, phases
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store.incomplete import unmark
 
-PLATEAU_PATIENCE = 2  # epochs without a lower value of the monitor before the rate falls
+PLATEAU_PATIENCE = 2  # epochs without a lower value of the monitor before the rate drops
 PLATEAU_FACTOR = 0.5
 
 
 class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the log and the checkpoints, and ends the training when validation stands still.
+    """Writes the log and the checkpoints after every epoch, and implements early stopping.
 
-    All it decides follows from the epochs so far and the settings, and dropout is seeded anew for
-    every epoch: that is why an interrupted training goes on as if nothing had been.
+    All its decisions follow from the finished epochs and the settings, and dropout is reseeded in
+    every epoch. An interrupted training run therefore resumes as if it had never stopped.
     """
 
     def __init__(
@@ -37,40 +37,40 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
         epochs: list[Epoch],
         trainer: keras.Model | None = None,
     ) -> None:
-        """Keep the state of a training.
+        """Start after the given epochs.
 
         Args:
-            folder: of the run.
-            settings: of the run.
-            network: what best.keras is to hold.
-            epochs: those that are finished already.
-            trainer: the same network with its optimizer, as after the last of them.
+            folder: run folder.
+            settings: settings of the run.
+            network: the network to save as best.keras.
+            epochs: the finished epochs.
+            trainer: the same network with its optimizer, in its state after the last of them.
         """
         super().__init__()
         self.network = network
         self.epochs = epochs
         self.trainer = trainer
-        self.batches: Batches | None = None  # what the present phase shows
+        self.batches: Batches | None = None  # of the current phase
         self.phases = phases(settings)
         self._folder = folder
         self._settings = settings
         self._started = self._trained = 0.0
 
     def has_ended(self) -> bool:
-        """Whether nothing is left to train."""
+        """Return whether nothing is left to train."""
         first, settings = self.phases[-1].first, self._settings
         return len(self.epochs) >= settings.epochs or checkpoints.stalled(
             self.epochs, first, settings.patience, settings.monitor
         )
 
     def follow_last(self) -> None:
-        """Make best.keras and log.csv those of last.keras, which is written first."""
+        """Update best.keras and log.csv from last.keras, which is written first."""
         if checkpoints.is_best(self.epochs, self._settings.monitor):
             checkpoints.save(self._folder / "best.keras", self.network)
         checkpoints.write_log(self._folder, self.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set what would otherwise depend on the epochs this process has seen."""
+        """Set everything that would otherwise depend on the epochs run by this process."""
         self._started, self._trained = time.perf_counter(), 0.0
         if self.batches is not None:
             self.batches.epoch = epoch
@@ -80,34 +80,35 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
             state.assign(seeds.generate_state(state.shape[0]).astype(state.dtype))
         if self._settings.schedule == "plateau":
             phase = next(p for p in self.phases if epoch < p.end)
-            seen = [e for e in self.epochs if e.epoch >= phase.first]
-            drops = checkpoints.plateau_drops(seen, PLATEAU_PATIENCE, self._settings.monitor)
+            past = [e for e in self.epochs if e.epoch >= phase.first]
+            drops = checkpoints.plateau_drops(past, PLATEAU_PATIENCE, self._settings.monitor)
             self.model.optimizer.learning_rate = phase.rate * PLATEAU_FACTOR**drops
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """The training part of the epoch is over."""
+        """Note when the training part of the epoch ended."""
         self._trained = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Log the epoch and save it, under temporary names first."""
-        measured: dict[str, Any] = dict(logs or {})
-        if not math.isfinite(measured["loss"]):
-            return  # the guard tells, and what was good stays
+        values: dict[str, Any] = dict(logs or {})
+        if not math.isfinite(values["loss"]):
+            return  # FiniteLossGuard reports it; the last good checkpoint stays
         now = time.perf_counter()
         training = (self._trained or now) - self._started
-        images = self.batches.shown if self.batches is not None else 0
-        measures: dict[str, Any] = {name: measured.get(name) for name in checkpoints.MEASURES}
+        images = self.batches.crops_per_epoch if self.batches is not None else 0
+        metrics: dict[str, Any] = {name: values.get(name) for name in checkpoints.MEASURES}
         row = Epoch(
             epoch=epoch,
-            **measures,
+            **metrics,
             learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             images_per_second=round(images / training, 2),
             seconds=round(now - self._started, 3),
         )
         self.epochs.append(row)
-        # Nothing goes on from the end: the optimizer's state, twice the weights, is left out.
-        kept = self.network if self.has_ended() else self.model
-        checkpoints.save_last(self._folder, kept, self.epochs)
+        # A finished run is never resumed: it is saved without the optimizer's state, which is twice
+        # the size of the weights.
+        model = self.network if self.has_ended() else self.model
+        checkpoints.save_last(self._folder, model, self.epochs)
         self.follow_last()
         unmark(self._folder)
         if self.has_ended():
@@ -115,7 +116,7 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class FiniteLossGuard(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops a training whose loss is no longer finite, and tells at which crops."""
+    """Stops a training run whose loss is not finite, and reports the crops of the batch."""
 
     async_safe = True
 
@@ -123,28 +124,28 @@ class FiniteLossGuard(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._batches = batches
         self._folder = folder
-        self._bad: int | None = None
+        self._bad_batch: int | None = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the mean loss so far, which one bad batch spoils for good."""
+        """Check the running mean of the loss, which stays non-finite after one bad batch."""
         if logs and not math.isfinite(logs["loss"]):
-            self._bad = batch if self._bad is None else min(batch, self._bad)
+            self._bad_batch = batch if self._bad_batch is None else min(batch, self._bad_batch)
             self.model.stop_training = True
 
     def check(self) -> None:
-        """Raise what was seen.
+        """Raise an error if a loss was not finite.
 
         Raises:
-            LossError: the loss of some batch was not finite; a file names its crops.
+            LossError: the loss of a batch was not finite; a file lists its crops.
         """
-        if self._bad is None:
+        if self._bad_batch is None:
             return
         epoch = self._batches.epoch
-        names = self._batches.face_ids(epoch, self._bad)
+        names = self._batches.face_ids(epoch, self._bad_batch)
         path = self._folder / "not-finite.txt"
         write_atomically(path, ("\n".join(names) + "\n").encode())
         raise LossError(
-            f"the loss is not finite after batch {self._bad + 1} of epoch {epoch + 1}, "
+            f"the loss is not finite after batch {self._bad_batch + 1} of epoch {epoch + 1}, "
             f"whose crops are {', '.join(names[:3])}, … (all {len(names)} in {path}). Try a lower "
-            f"--learning-rate; without --mixed-precision if it is on. The epochs before are kept."
+            f"--learning-rate, or omit --mixed-precision. The checkpoints of earlier epochs remain."
         )

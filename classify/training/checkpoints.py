@@ -1,4 +1,4 @@
-"""What a training leaves behind after every epoch, so that it can be stopped and go on."""
+"""Checkpoints and log, written after every epoch so that training can be resumed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from classify.training.run_folder import LOG
 from classify.training.runs import load_model
 from ffpp_tools.files import atomic_replacement, write_atomically
 
-# What Keras measures of an epoch, by the names of its callbacks' logs.
+# Metrics of an epoch, by their names in the logs of Keras's callbacks.
 MEASURES = ("loss", "log_loss", "accuracy", "val_loss", "val_log_loss", "val_accuracy")
-Row = TypeVar("Row", bound=Any)  # a dataclass: what is logged of an epoch
+Row = TypeVar("Row", bound=Any)  # dataclass of a row of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +32,19 @@ class Epoch:
     """A row of log.csv."""
 
     epoch: int  # from 0
-    loss: float  # what was minimised: with penalties and class weights
-    log_loss: float | None = None  # of the probabilities alone; None in logs that are older than it
+    loss: float  # the minimised loss, with penalties and class weights
+    log_loss: float | None = None  # of the probabilities alone; None in older logs
     accuracy: float
     val_loss: float | None = None  # None without a validation split
     val_log_loss: float | None = None
     val_accuracy: float | None = None
-    learning_rate: float  # at the epoch's end
+    learning_rate: float  # at the end of the epoch
     images_per_second: float  # of the training part
     seconds: float  # of the whole epoch
 
 
 def write_log(folder: Path, epochs: Sequence[Row]) -> None:
-    """Write log.csv: a row per epoch, without the columns that say nothing."""
+    """Write log.csv: a row per epoch, without columns that are empty."""
     write_atomically(folder / LOG, _csv(epochs))
 
 
@@ -55,15 +55,15 @@ def _csv(epochs: Sequence[Row]) -> bytes:
 
 
 def save(path: Path, network: keras.Model) -> None:
-    """Write a network, without an optimizer's state: to predict with."""
+    """Write a network for prediction, without the optimizer's state."""
     with _saving(path) as temporary:
         network.save(temporary)
 
 
 def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None:
-    """Write last.keras: network, optimizer and, as one more member of the archive, the log.
+    """Write last.keras: network, optimizer and, as an extra member of the archive, the log.
 
-    The log in it is that of the very epoch: what goes on from the file can never meet another's.
+    The file holds the log of the same epoch, so a resumed run cannot pair it with another log.
     """
     with _saving(folder / "last.keras") as temporary:
         trainer.save(temporary)
@@ -72,13 +72,13 @@ def save_last(folder: Path, trainer: keras.Model, epochs: Sequence[Row]) -> None
 
 
 def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Row]]:
-    """The compiled network of the last finished epoch, and the epochs up to it.
+    """Return the compiled network of the last finished epoch, and the epochs up to it.
 
-    Without last.keras, no epoch was finished: None and an empty list.
+    Returns None and an empty list if there is no last.keras: no epoch has finished.
 
     Args:
-        folder: of the run.
-        row: what the log has a row of per epoch.
+        folder: run folder.
+        row: dataclass of the log's rows.
 
     Raises:
         RunError: the file is damaged.
@@ -91,24 +91,24 @@ def read_last(folder: Path, row: type[Row]) -> tuple[keras.Model | None, list[Ro
             table = pd.read_csv(io.BytesIO(archive.read(LOG)))
         epochs = [row(**values) for values in table.to_dict("records")]
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile, ModelError) as error:
-        raise RunError(f"{path}: damaged ({error}); train anew in another folder") from error
+        raise RunError(f"{path}: damaged ({error}); train again in another folder") from error
     with warnings.catch_warnings():
-        # Keras only warns of an optimizer whose state does not fit, and starts it anew.
+        # Keras only warns if the optimizer's state does not fit, and resets it.
         warnings.filterwarnings("error", "Skipping variable loading for optimizer", UserWarning)
         return load_model(path, compiled=True), epochs
 
 
 def is_best(epochs: list[Epoch], monitor: str) -> bool:
-    """Whether the last epoch is the one to keep: its `monitor` is the lowest so far.
+    """Return whether the last epoch is the best so far: its `monitor` is the lowest.
 
-    Without validation every epoch is kept in its turn.
+    Without validation, every epoch is the best when it ends.
     """
     losses = _losses(epochs, monitor)
     return math.isfinite(losses[-1]) and all(not loss <= losses[-1] for loss in losses[:-1])
 
 
 def stalled(epochs: list[Epoch], first: int, patience: int, monitor: str) -> bool:
-    """Whether `monitor` has not fallen for `patience` epochs since epoch `first`."""
+    """Return whether `monitor` has not fallen for `patience` epochs since epoch `first`."""
     losses = _losses([epoch for epoch in epochs if epoch.epoch >= first], monitor)
     if not losses or epochs[-1].val_loss is None:
         return False
@@ -117,12 +117,12 @@ def stalled(epochs: list[Epoch], first: int, patience: int, monitor: str) -> boo
 
 
 def plateau_drops(epochs: list[Epoch], patience: int, monitor: str) -> int:
-    """How often `monitor` stood still for `patience` epochs, counted anew after each drop."""
+    """Count how often `monitor` did not fall for `patience` epochs, restarting after each drop."""
     drops, waited, lowest = 0, 0, math.inf
     for loss in _losses(epochs, monitor):
         if loss < lowest:
             lowest, waited = loss, 0
-        else:  # also where it is not a number
+        else:  # also if it is NaN
             waited += 1
         if waited >= patience:
             drops, waited = drops + 1, 0
@@ -130,7 +130,7 @@ def plateau_drops(epochs: list[Epoch], patience: int, monitor: str) -> int:
 
 
 def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
-    """The values of `monitor`; without validation, falling ones, so that the last is the best."""
+    """Return the values of `monitor`; without validation, falling values: the last is the best."""
     if any(e.val_loss is None for e in epochs):
         return [-float(e.epoch) for e in epochs]
     values = [getattr(e, monitor) for e in epochs]
@@ -138,5 +138,5 @@ def _losses(epochs: list[Epoch], monitor: str) -> list[float]:
 
 
 def _saving(path: Path) -> AbstractContextManager[Path]:
-    """As `atomic_replacement`, by a name with the suffix that Keras knows the format by."""
+    """As `atomic_replacement`, with a temporary name whose suffix tells Keras the format."""
     return atomic_replacement(path, f"saving-{secrets.token_hex(8)}-{path.name}")

@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, a line per epoch everywhere."""
+"""Training progress: a bar on a terminal, and a line per epoch everywhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ffpp_tools.console import LINE_S, console, print_line
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
-    """Images per second, loss and accuracy, and how long it may still take.
+    """Shows images per second, loss, accuracy and the remaining time.
 
-    A context: outside of it the terminal is as it was, whatever happened.
+    A context manager that restores the terminal on exit, also after an error.
     """
 
     async_safe = True
@@ -28,12 +28,12 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         batch_size: int,
         measures: Sequence[str] = MEASURES,
     ) -> None:
-        """Show these measures of a training of at most so many epochs."""
+        """Show these metrics of a training run of at most `epochs` epochs."""
         super().__init__()
         self._measures = measures
         self._epochs = epochs
         self._batch_size = batch_size
-        self._started = self._said_at = 0.0
+        self._started = self._printed_at = 0.0
         self._took: list[float] = []
         columns = (
             TextColumn("{task.description}"),
@@ -47,34 +47,35 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._task = self._bar.add_task("", text="", visible=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start at the left again."""
-        self._started = self._said_at = time.perf_counter()
+        """Reset the bar."""
+        self._started = self._printed_at = time.perf_counter()
         steps = self.params["steps"]
         name = f"epoch {epoch + 1}/{self._epochs}"
         self._bar.reset(self._task, total=steps, description=name, text="", visible=True)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Move on."""
+        """Advance the bar."""
         took = time.perf_counter() - self._started
-        whole = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
-        rate = whole * self._batch_size / took
+        full_batches = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
+        rate = full_batches * self._batch_size / took
         left = took / (batch + 1) * (self.params["steps"] - batch - 1)
-        text = f"{rate:.0f} images/s  {self._said(logs or {})}  {_duration(left)} left of the epoch"
+        text = f"{rate:.0f} images/s  {self._metrics_text(logs or {})}"
+        text += f"  {_duration(left)} left in this epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
-        if not console.is_terminal and time.perf_counter() - self._said_at >= LINE_S:
+        if not console.is_terminal and time.perf_counter() - self._printed_at >= LINE_S:
             print_line(f"  step {batch + 1}/{self.params['steps']}  {text}")
-            self._said_at = time.perf_counter()
+            self._printed_at = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Leave a line."""
+        """Print a line."""
         self._took.append(time.perf_counter() - self._started)
         remaining = self._epochs - epoch - 1
         left = remaining * sum(self._took) / len(self._took)
-        line = f"epoch {epoch + 1}/{self._epochs}  {self._said(logs or {})}"
+        line = f"epoch {epoch + 1}/{self._epochs}  {self._metrics_text(logs or {})}"
         line += f"  {self._took[-1]:.0f} s"
         print_line(f"{line}, at most {_duration(left)} left" if remaining else line)
 
-    def _said(self, logs: dict[str, float]) -> str:
+    def _metrics_text(self, logs: dict[str, float]) -> str:
         return "  ".join(f"{name} {logs[name]:.3f}" for name in self._measures if name in logs)
 
     def __enter__(self) -> Display:
@@ -86,18 +87,18 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def training_display(settings: TrainSettings) -> Display:
-    """What shows a training of these settings, one of several."""
+    """Print the settings that differ from the defaults, and return the display of the run."""
     differing = {k: v for k, v in settings.table().items() if v != getattr(TrainSettings(), k)}
     print_line(", ".join(f"{name} {value}" for name, value in differing.items()), style="bold")
     return Display(settings.epochs, settings.batch_size)
 
 
-def _duration(seconds: float) -> str:
-    """Hours, minutes and seconds.
+def _duration(duration_s: float) -> str:
+    """Format a duration as hours, minutes and seconds.
 
     >>> _duration(3725), _duration(65)
     ('1:02:05', '1:05')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, seconds = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

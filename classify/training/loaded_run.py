@@ -1,4 +1,4 @@
-"""A finished run, each of whose files is read once."""
+"""A finished run whose files are each read only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedManifest(Manifest):
-    """A manifest that keeps the samples of a split once they are read."""
+    """A manifest that caches the samples of each split."""
 
     _read: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -26,21 +26,21 @@ class LoadedManifest(Manifest):
         """As `Manifest.samples`."""
         if split not in self._read:
             self._read[split] = super().samples(split)
-        samples = self._read[split].copy(deep=False)  # pandas copies what is written to
+        samples = self._read[split].copy(deep=False)  # pandas copies on write
         return samples if columns is None else samples[list(columns)]
 
 
 @dataclass(frozen=True)
 class LoadedRun(Run):
-    """A run that is no longer trained. Its files are read when first needed, and kept.
+    """A run that is no longer trained. Its files are cached when they are first read.
 
-    A report asks a dozen times for the manifest, the log and the hash of the checkpoint, which may
-    be of a gigabyte. A run that may be training meanwhile is a `Run`, which reads them every time.
+    A report uses the manifest, the log and the hash of the checkpoint, which may be a gigabyte, a
+    dozen times. A run that may still be training is a `Run`, which reads its files every time.
     """
 
     @cached_property
     def manifest(self) -> Manifest:
-        """As `Run.manifest`, with the samples that were read."""
+        """As `Run.manifest`, with cached samples."""
         manifest = super().manifest
         return LoadedManifest(manifest.folder, manifest.info, manifest.sha256)
 

@@ -1,4 +1,4 @@
-"""Settings to a network, and to the trainer: a model over the same layers, with an optimizer."""
+"""The network of a run, and its trainer: a model of the same layers with an optimizer."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from classify.training.settings import Phase, TrainSettings
 
 @keras.saving.register_keras_serializable("classify")
 class LogLoss(keras.metrics.Mean):  # type: ignore[misc]
-    """The log loss of the probabilities alone: no penalties, no weights.
+    """The log loss of the probabilities alone, without penalties and weights.
 
-    It is `metrics.log_loss` while a network is trained, by the same steps with every backend. A
-    sample of weight 0 fills up a batch and is left out.
+    It is the counterpart of `metrics.log_loss` during training, computed in the same steps with
+    every backend. Samples of weight 0 pad a batch and are ignored.
     """
 
     def __init__(self, name: str = "log_loss", dtype: str = "float32") -> None:
         super().__init__(name, dtype)  # not in half precision
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add samples: (n, k) targets and probabilities, k = 1 for one sigmoid."""
-        wanted, given = (keras.ops.cast(values, "float32") for values in (y_true, y_pred))
-        agreed = wanted * given
-        if given.shape[-1] == 1:
-            agreed = agreed + (1 - wanted) * (1 - given)
-        right = keras.ops.clip(keras.ops.sum(agreed, axis=-1), LEAST_PROBABILITY, 1)
+        """Add samples: (n, k) targets and probabilities, with k = 1 for one sigmoid."""
+        targets, predicted = (keras.ops.cast(values, "float32") for values in (y_true, y_pred))
+        of_target = targets * predicted
+        if predicted.shape[-1] == 1:
+            of_target = of_target + (1 - targets) * (1 - predicted)
+        probability = keras.ops.clip(keras.ops.sum(of_target, axis=-1), LEAST_PROBABILITY, 1)
         counted = None
         if sample_weight is not None:
             counted = keras.ops.cast(keras.ops.convert_to_tensor(sample_weight) > 0, "float32")
-        super().update_state(-keras.ops.log(right), counted)
+        super().update_state(-keras.ops.log(probability), counted)
 
 
 def with_arch_defaults(settings: TrainSettings) -> TrainSettings:
-    """The settings with nothing left to the architecture.
+    """Return the settings with the defaults of the architecture filled in.
 
     Raises:
         ModelError: an unknown architecture.
@@ -55,7 +55,7 @@ def with_arch_defaults(settings: TrainSettings) -> TrainSettings:
 
 
 def build_network(settings: TrainSettings, classes: int) -> keras.Model:
-    """The untrained or pretrained network of some resolved settings.
+    """Build the untrained or pretrained network of settings from `with_arch_defaults`.
 
     Raises:
         ModelError: as `models.build`.
@@ -78,7 +78,7 @@ def build_network(settings: TrainSettings, classes: int) -> keras.Model:
 def compiled_trainer(
     network: keras.Model, phase: Phase, settings: TrainSettings, steps: int
 ) -> keras.Model:
-    """The network as a model of its own to train, so that the network stays free of optimizers."""
+    """Return a compiled model of the network's layers; the network itself has no optimizer."""
     freeze(network, phase.freeze, phase.freeze_batch_norm)
     with dtype_policy(settings.mixed_precision):
         trainer = keras.Model(network.inputs, network.outputs, name=network.name)
@@ -89,7 +89,7 @@ def compiled_trainer(
 def compile_for_here(
     trainer: keras.Model, optimizer: keras.optimizers.Optimizer, settings: TrainSettings
 ) -> None:
-    """Make a network ready to be trained by an optimizer on this machine."""
+    """Compile a model with an optimizer for training on this machine."""
     entropy = "binary" if settings.output == "sigmoid" else "categorical"
     trainer.compile(
         optimizer=optimizer,

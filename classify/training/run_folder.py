@@ -1,4 +1,4 @@
-"""What every run folder has, a DCGAN's too: its own place, log.csv and environment.json."""
+"""Parts common to all run folders, a DCGAN's included: log.csv and environment.json."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ LOG = "log.csv"  # a file of the folder, and a member of last.keras
 
 
 def check_free(folder: Path, command: str) -> None:
-    """Refuse a folder that holds something already, but for what a killed command has begun.
+    """Refuse a folder that is not empty, unless its files are those of a killed `command`.
 
     Raises:
-        RunError: it does.
+        RunError: the folder contains other files.
     """
     if has_foreign_files(folder, command):
         raise RunError(
-            f"{folder} is not empty; a run never overwrites another: choose another --out, or go "
-            "on with what lies there by --resume"
+            f"{folder} is not empty; a run never overwrites another: choose another --out, or "
+            "resume that run with --resume"
         )
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of `name-2`, `name-3`, … that is free."""
+    """Return `parent/name`, or the first of `name-2`, `name-3`, … that does not exist."""
     folder, number = parent / name, 2
     while folder.exists():
         folder, number = parent / f"{name}-{number}", number + 1
@@ -45,14 +45,14 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def read_log(folder: Path) -> pd.DataFrame:
-    """The log.csv of a run: one row per finished epoch.
+    """Read the log.csv of a run: one row per finished epoch.
 
     Raises:
-        RunError: no epoch was finished yet.
+        RunError: no epoch has finished, or the file is damaged.
     """
     path = folder / LOG
     if not path.exists():
-        raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+        raise RunError(f"{path} is missing: no epoch of this run has finished; train again")
     try:
         return pd.read_csv(regular_file(path))
     except (OSError, ValueError) as error:
@@ -60,29 +60,26 @@ def read_log(folder: Path) -> pd.DataFrame:
 
 
 def restore_log(folder: Path) -> None:
-    """Write log.csv anew, and say so, where it is not the log that last.keras holds.
+    """Rewrite log.csv, with a message, if it differs from the log in last.keras.
 
-    It may lack the last of its epochs: that one was being written.
+    log.csv may lack the last epoch, which was being written when the run was killed.
     """
     path = folder / LOG
     try:
-        lines = (
-            regular_file(path).read_bytes().splitlines()
-        )  # first: last.keras is written before it
+        # log.csv is read first, because last.keras is written before it.
+        lines = regular_file(path).read_bytes().splitlines()
         with archive_of(folder / "last.keras") as archive:
-            kept = archive.read(LOG)
+            expected = archive.read(LOG)
     except (OSError, KeyError, zipfile.BadZipFile, ModelError):
-        return  # without the one there is nothing to compare, without the other nothing to restore
-    known = kept.splitlines()
-    if not lines or lines not in (known, known[:-1]):
-        print_line(
-            f"{path} was made anew: it was not the log that last.keras holds", style="yellow"
-        )
-        write_atomically(path, kept)
+        return  # no log.csv to compare, or no last.keras to restore it from
+    expected_lines = expected.splitlines()
+    if not lines or lines not in (expected_lines, expected_lines[:-1]):
+        print_line(f"{path} was restored: it differed from the log in last.keras", style="yellow")
+        write_atomically(path, expected)
 
 
 def environment_here() -> dict[str, Any]:
-    """What the numbers of a run may depend on besides its configuration."""
+    """Return what the results of a run may depend on besides its configuration."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -93,7 +90,7 @@ def environment_here() -> dict[str, Any]:
     for name in ("ffpp-tools", "keras", backend, "numpy", "opencv-python-headless", "pandas"):
         try:
             packages[name] = version(name)
-        except PackageNotFoundError:  # the same module by another name
+        except PackageNotFoundError:  # installed under another package name
             packages[name] = "unknown"
     return {
         "python": platform.python_version(),
@@ -114,7 +111,7 @@ def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """What environment.json of a run says; nothing where it is gone or damaged.
+    """Read environment.json of a run; empty if it is missing or damaged.
 
     Raises:
         FormatError: a newer release wrote it.
@@ -127,8 +124,8 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 
 def note_resumption(folder: Path, epochs: int) -> None:
-    """Add to environment.json that, and with what, the training went on after `epochs`."""
+    """Record in environment.json that training resumed after `epochs`, and the environment."""
     environment = read_environment(folder)
-    again = {"after_epochs": epochs, **environment_here()}
-    environment["resumed"] = [*environment.get("resumed", []), again]
+    resumption = {"after_epochs": epochs, **environment_here()}
+    environment["resumed"] = [*environment.get("resumed", []), resumption]
     write_environment(folder, environment)

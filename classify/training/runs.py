@@ -1,4 +1,4 @@
-"""The run folder: everything needed to understand, judge and repeat one training."""
+"""The run folder: everything needed to understand, evaluate and repeat one training run."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from ffpp_tools.store.schema import SPLITS
 if TYPE_CHECKING:
     import keras
 
-FACES = "faces.json"  # classes, and how the faces it was trained on were found and cropped
-OLDER = "missing or damaged; a run of this version has it: train again"
+FACES = "faces.json"  # classes, and how the training faces were detected and cropped
+OLDER = "missing or damaged, or the run is of an older version; train again"
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Run:
 
     @classmethod
     def of(cls, folder: Path, settings: TrainSettings, manifest: Manifest) -> Self:
-        """A run that is to be, in `folder`, on a manifest."""
+        """Return a new run in `folder` on a manifest, without writing anything."""
         path = _relative(manifest.folder, folder)
         return cls(folder, settings, path, manifest.sha256)
 
     def create(self) -> None:
-        """Write environment.json and, last, config.toml, which says that a run is there."""
-        more: dict[str, Any] = {}
+        """Write environment.json and, last, config.toml, which marks the folder as a run."""
+        sources: dict[str, Any] = {}
         if self.settings.weights and Path(self.settings.weights).is_file():
             weights = Path(self.settings.weights)
-            more["weights_sha256"] = sha256(weights)
+            sources["weights_sha256"] = sha256(weights)
             if weights.suffix == ".keras":
-                more["weights_manifest_sha256"] = _manifest_behind(weights.resolve())
-        write_environment(self.folder, {**environment_here(), **more})
+                sources["weights_manifest_sha256"] = _training_manifest(weights.resolve())
+        write_environment(self.folder, {**environment_here(), **sources})
         self.write()
 
     def write(self) -> None:
@@ -69,11 +69,11 @@ class Run:
         write_atomically(self.folder / "config.toml", self.config_for(self.folder).encode())
 
     def config_for(self, folder: Path, **changes: Any) -> str:
-        """The config.toml that would train this run again from another folder.
+        """Return the config.toml that trains this run again from another folder.
 
         Args:
-            folder: where it is to lie: paths in it start there.
-            changes: settings that differ.
+            folder: the folder of the file, to which its paths are relative.
+            changes: settings to change.
         """
         settings = replace(self.settings, **changes).table()
         if self.settings.weights and Path(self.settings.weights).is_file():
@@ -86,51 +86,52 @@ class Run:
         return tomli_w.dumps(format_versions.with_format(format_versions.RUN, config))
 
     def keep_faces(self, faces: Mapping[str, Any]) -> None:
-        """Write faces.json, what `faces_of` says: to do the same to videos away from the data."""
+        """Write faces.json, the result of `faces_of`: to crop new videos without the dataset."""
         text = json.dumps(format_versions.with_format(format_versions.SETTINGS, faces)) + "\n"
         write_atomically(self.folder / FACES, text.encode())
 
     def check_weights(self) -> None:
-        """Refuse to start from another weights file than the one the run was made with.
+        """Check that the weights file is the one with which the run was created.
 
         Raises:
             RunError: the file has changed.
         """
-        noted = self.environment.get("weights_sha256")
-        if noted and sha256(Path(str(self.settings.weights))) != noted:
+        recorded = self.environment.get("weights_sha256")
+        if recorded and sha256(Path(str(self.settings.weights))) != recorded:
             raise RunError(
-                f"{self.settings.weights} is not what it was when {self.folder} was made"
+                f"{self.settings.weights} has changed since {self.folder} was created; restore it, "
+                f"or train another run"
             )
 
     @property
     def borrowed(self) -> str:
-        """A sentence on weights of a network that may know people of this run's splits, or ""."""
+        """A sentence on initial weights that may have seen this run's identities, or ""."""
         if "weights_manifest_sha256" not in self.environment:
             return ""
         if self.environment["weights_manifest_sha256"] == self.manifest_sha256:
             return "It started from a run on the same manifest."
         return (
-            f"IT STARTED FROM {Path(str(self.settings.weights)).name} OF ANOTHER TRAINING, which "
-            f"may have seen people of this split."
+            f"IT STARTED FROM {Path(str(self.settings.weights)).name} OF ANOTHER TRAINING RUN, "
+            f"which may have seen identities of this split."
         )
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What environment.json says; nothing where it is gone or damaged."""
+        """The contents of environment.json; empty if it is missing or damaged."""
         return read_environment(self.folder)
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
-        """The run in `folder`.
+        """Read the run in `folder`.
 
         Raises:
-            RunError: no run there, or its configuration is damaged.
+            RunError: the folder has no run, or its configuration is damaged.
             FormatError: a newer release wrote it.
         """
         folder = Path(folder)
         path = folder / "config.toml"
         if not path.is_file():
-            raise RunError(f"no run at {folder} (no config.toml); `classify train` makes one")
+            raise RunError(f"no run at {folder} (no config.toml); `classify train` creates one")
         try:
             settings, _ = read_config(path)
             manifest = read_toml(path)["manifest"]
@@ -138,26 +139,26 @@ class Run:
         except ClassifyError as error:
             raise RunError(str(error)) from error
         except (KeyError, TypeError) as error:
-            raise RunError(f"{path}: no {error} of the manifest; not a run's") from error
+            raise RunError(f"{path}: not the configuration of a run (missing: {error})") from error
 
     @property
     def manifest(self) -> Manifest:
         """The manifest the run was trained on.
 
         Raises:
-            RunError: it was made anew since, so that its test people may have been trained on.
-            TableError: it is gone or damaged.
+            RunError: the manifest has changed, so its test identities may have been trained on.
+            TableError: the manifest is missing or damaged.
         """
         manifest = Manifest.read((self.folder.resolve() / self.manifest_path).resolve())
         if not self.is_of(manifest):
             raise RunError(
                 f"{manifest.folder} has changed since {self.folder} was trained on it: its test "
-                f"split may now hold people the network knows. Train again, or restore it."
+                f"split may now contain identities seen in training. Train again, or restore it."
             )
         return manifest
 
     def report_folder(self, split: str, name: str = "report") -> Path:
-        """Where what is said of a split lies: `report`, and `report-val` for other splits.
+        """Return the folder for results of a split: `report`, or `report-val` for other splits.
 
         Raises:
             ClassifyError: an unknown split.
@@ -167,39 +168,39 @@ class Run:
         return self.folder / (name if split == "test" else f"{name}-{split}")
 
     def is_of(self, manifest: Manifest) -> bool:
-        """Whether it was trained on this very manifest."""
+        """Return whether the run was trained on exactly this manifest."""
         return manifest.sha256 == self.manifest_sha256
 
     @property
     def classes(self) -> dict[str, str]:
-        """Class → "real" or "fake", in index order; also where the data is elsewhere.
+        """Class → "real" or "fake", in index order; available without the dataset.
 
         Raises:
-            RunError: faces.json is gone or damaged.
+            RunError: faces.json is missing or damaged.
         """
         return dict(self.faces["classes"])
 
     @property
     def faces(self) -> dict[str, Any]:
-        """What `faces_of` said of the run's manifest.
+        """The result of `faces_of` for the run's manifest.
 
         Raises:
-            RunError: faces.json is gone or damaged.
+            RunError: faces.json is missing or damaged.
             FormatError: a newer release wrote it.
         """
         path = self.folder / FACES
         try:
-            found = {"classes": dict(read_json(path)["classes"]), **read_sections(path)}
-            return {**found, "crop": dict(found["crop"])}
+            faces = {"classes": dict(read_json(path)["classes"]), **read_sections(path)}
+            return {**faces, "crop": dict(faces["crop"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.folder / FACES}: {OLDER} ({error!r})") from error
 
     @property
     def face_settings(self) -> tuple[ClipSettings, StillSettings]:
-        """How the faces were found and cropped that it was trained on.
+        """How the faces of the training data were detected and cropped.
 
         Raises:
-            TableError: the file that tells is gone or damaged.
+            TableError: faces.json is missing or damaged.
         """
         return read_settings(self.folder / FACES)
 
@@ -207,31 +208,31 @@ class Run:
     def log(self) -> pd.DataFrame:
         """One row per finished epoch; columns as in `checkpoints.Epoch`.
 
-        log.csv is made anew where it is not that of last.keras, or of fewer of its epochs.
+        log.csv is restored from last.keras if they differ by more than the last epoch.
 
         Raises:
-            RunError: no epoch was finished yet.
+            RunError: no epoch has finished.
         """
         restore_log(self.folder)
         return read_log(self.folder)
 
     @property
     def kept_epoch(self) -> int:
-        """The epoch, counted from 1, that best.keras holds: that of the lowest `monitor`.
+        """The epoch in best.keras, counted from 1: the one with the lowest `monitor`.
 
         Raises:
-            RunError: no epoch was finished yet, or the log lacks what the epoch was chosen by.
+            RunError: no epoch has finished, or the log has no values of `monitor`.
         """
         log, monitor = self.log, self.settings.monitor
-        if "val_loss" not in log:  # a refit, of which nothing is chosen
+        if "val_loss" not in log:  # a refit, which selects no epoch
             return len(log)
         if monitor not in log or log[monitor].isna().all():
-            raise RunError(f"{self.folder}/log.csv has no {monitor}, by which the epoch was chosen")
+            raise RunError(f"{self.folder}/log.csv has no {monitor}, which selects the epoch")
         return int(log[monitor].idxmin()) + 1
 
     @property
     def kept_row(self) -> dict[str, Any]:
-        """What the log holds of the epoch that was kept.
+        """The row of the log for the epoch in best.keras.
 
         Raises:
             RunError: as `kept_epoch`.
@@ -240,36 +241,37 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the epoch that was kept; of a refit, of its last one.
+        """The file of the selected epoch; of a refit, of the last one.
 
         Raises:
-            RunError: no epoch was finished yet.
+            RunError: no epoch has finished.
         """
         path = self.folder / "best.keras"
         if not path.exists():
-            raise RunError(f"{path} is missing: no epoch of this run was finished; train again")
+            raise RunError(f"{path} is missing: no epoch of this run has finished; train again")
         return path
 
     @property
     def checkpoint_sha256(self) -> str:
-        """The hash of that file.
+        """The hash of `checkpoint`.
 
         Raises:
-            RunError: no epoch was finished yet.
+            RunError: no epoch has finished.
         """
         return sha256(self.checkpoint)
 
     def best_model(self) -> keras.Model:
-        """The network of that epoch.
+        """Load the network of the selected epoch.
 
         Raises:
-            RunError: no epoch was finished yet, or the file is damaged or of another network.
+            RunError: no epoch has finished, or the file is damaged or has another network.
         """
         model, side = load_model(self.checkpoint), self.settings.size
         if model.input_shape != (None, side, side, 3):
             raise RunError(
-                f"{self.checkpoint} is not the network of this run: it takes {model.input_shape}, "
-                f"and the run's takes pictures of {side} × {side}; restore it, or train again"
+                f"{self.checkpoint} is not the network of this run: its input is "
+                f"{model.input_shape}, but the run's images are {side} × {side}; restore it, or "
+                f"train again"
             )
         return model
 
@@ -279,37 +281,37 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def faces_of(manifest: Manifest) -> dict[str, Any]:
-    """A manifest's classes, and how the faces of its dataset were found and cropped.
+    """Return a manifest's classes, and how the faces of its dataset were detected and cropped.
 
-    What is settled for stills counts only where the manifest has some.
+    The settings for stills are included only if the manifest has stills.
 
     Raises:
-        TableError: the dataset's settings are gone or damaged.
+        TableError: the dataset's settings are missing or damaged.
     """
     settings = recorded_settings(manifest.root)
     if "crop" not in settings:
         raise TableError(f"{manifest.root}/settings.json is missing; extract the dataset again")
-    if not any(there["stills"] for there in manifest.info["groups"].values()):
+    if not any(counts["stills"] for counts in manifest.info["groups"].values()):
         settings.pop("stills", None)
     return {"classes": manifest.classes, **settings}
 
 
 def load_model(path: Path, compiled: bool = False) -> keras.Model:
-    """A network from a `.keras` file, whose code, if it holds any, is never run.
+    """Load a network from a `.keras` file without running any code that the file contains.
 
     Raises:
-        RunError: the file is damaged, declares more than it holds, or would need code that Keras
-            does not have.
+        RunError: the file is damaged, declares more than it stores, or needs code that Keras does
+            not have.
     """
     try:
         return loaded(path, compiled)
-    except Exception as error:  # a damaged archive leads Keras to any
+    except Exception as error:  # Keras may raise any exception for a damaged archive
         why = brief(error)
         raise RunError(f"{path}: not a Keras model that can be loaded safely ({why})") from error
 
 
-def _manifest_behind(weights: Path) -> str:
-    """The hash of the manifest that the run of a checkpoint was trained on; "" where unknown."""
+def _training_manifest(weights: Path) -> str:
+    """Return the hash of the manifest on which a checkpoint was trained, or "" if unknown."""
     try:
         return Run.read(weights.parent).manifest_sha256
     except ClassifyError:

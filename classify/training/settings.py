@@ -1,4 +1,4 @@
-"""What decides a training besides its data, and the TOML file that says it."""
+"""Settings of a training run, and the TOML file that holds them."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from ffpp_tools.store import format_versions
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-TABLES = ("manifest", "training", "search")  # of config.toml: a run's, or a search's
+TABLES = ("manifest", "training", "search")  # of a config.toml written by a run or a search
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("all", "balanced")
 JIT = ("auto", "on", "off")
 MONITORS = ("val_log_loss", "val_loss")
-# Setting → what its absence means in the config.toml of a run or a search that is older than the
-# setting. The absence of any other setting means its default.
+# Setting → its value in a run's or a search's config.toml that is older than the setting. Any other
+# missing setting has its default.
 ABSENT = {"monitor": "val_loss"}
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """All that decides a training besides its data.
+    """All settings of a training run except its data.
 
-    The defaults are the paper's, but for `monitor`: the paper follows the validation loss, of which
-    the penalties of its head are the greater part.
+    The defaults are those of the paper, except for `monitor`: the paper monitors the validation
+    loss, most of which is the penalties of its head.
 
-    Settings that are None are set by the architecture (`training.network.with_arch_defaults`).
+    Settings that are None take the architecture's default (`training.network.with_arch_defaults`).
     """
 
     arch: str = "efficientnetb0"
     weights: str | None = None  # "imagenet", "noisy-student", "none" or a file
     head: str | None = None  # a name from `heads.HEADS`
     output: str = "softmax"  # or "sigmoid": one probability, for two classes
-    channels: str = "rgb"  # or one of r, g, b, in place of all three
-    dropout: float | None = None  # instead of the head's own
+    channels: str = "rgb"  # or r, g or b, which then replaces all three
+    dropout: float | None = None  # replaces the head's own rates
     activation: str = "linear"  # of the baseline's hidden layers
     size: int | None = None  # side of the input, in pixels
-    freeze: str = "none"  # "all", or so many layers of the backbone, counted as in a slice
-    freeze_batch_norm: bool = False  # keep the backbone's statistics as they are
-    head_epochs: int = 0  # first epochs, in which the head alone is trained
-    fine_tuning_rate: float | None = None  # of the epochs after them; None: learning_rate / 10
-    epochs: int = 10  # at most, those of the head included
+    freeze: str = "none"  # "all", or a number of layers of the backbone, as in a slice
+    freeze_batch_norm: bool = False  # do not update the backbone's batch statistics
+    head_epochs: int = 0  # number of first epochs that train only the head
+    fine_tuning_rate: float | None = None  # after head_epochs; None: learning_rate / 10
+    epochs: int = 10  # maximum, including head_epochs
     batch_size: int = 64
     learning_rate: float = 0.001  # of Adam
     schedule: str = "constant"  # of the rate: constant, cosine or plateau
-    warmup_epochs: float = 0.0  # in which a cosine's rate rises from zero
+    warmup_epochs: float = 0.0  # of a cosine schedule: the rate rises from zero
     patience: int = 5  # epochs without a lower value of `monitor` before stopping
-    monitor: str = "val_log_loss"  # what chooses the epoch; "val_loss" has the penalties in it
+    monitor: str = "val_log_loss"  # selects the epoch; "val_loss" includes the penalties
     augment: str = "paper"  # a name from `augment.PRESETS`
-    class_weights: bool = False  # every class counts the same in the loss
-    fraction: float = 1.0  # of the crops of every class, for training and validation alike
+    class_weights: bool = False  # give all classes the same total weight in the loss
+    fraction: float = 1.0  # of the crops of every class, in training and validation
     sampling: str = "all"  # or "balanced": by class, clip and crop
-    refit: bool = False  # train on val too and keep the last epoch; nothing is selected
+    refit: bool = False  # train on val too and keep the last epoch, without selection
     mixed_precision: bool = False  # compute in half precision, for GPUs
     jit: str = "auto"  # "on" or "off": compile the training step
     seed: int = 0  # of weights, order, dropout and augmentation
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with."""
+        """Validate the fields."""
         least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0}
         choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT, "monitor": MONITORS}
         check_fields(
@@ -82,34 +82,39 @@ class TrainSettings:
             raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
         if self.head_epochs >= self.epochs:
             raise ClassifyError(
-                f"head_epochs ({self.head_epochs}) leave none of {self.epochs} epochs for the rest"
+                f"head_epochs ({self.head_epochs}) must be below epochs ({self.epochs})"
             )
         if self.warmup_epochs and self.schedule != "cosine":
-            raise ClassifyError("warmup_epochs belong to schedule cosine")
+            raise ClassifyError("warmup_epochs requires schedule cosine")
         shortest = min(phase.end - phase.first for phase in phases(self))
         if not self.warmup_epochs < shortest:
             raise ClassifyError(
-                f"warmup_epochs ({self.warmup_epochs}) must be below the {shortest} that follow"
+                f"warmup_epochs ({self.warmup_epochs}) must be below the epochs of a phase "
+                f"({shortest})"
             )
         if self.fine_tuning_rate and not self.head_epochs:
-            raise ClassifyError("fine_tuning_rate is for after head_epochs; say learning_rate")
+            raise ClassifyError(
+                "fine_tuning_rate requires head_epochs; without them, set learning_rate"
+            )
         if self.class_weights and self.sampling == "balanced":
-            raise ClassifyError("class_weights and sampling balanced do the same: take one")
+            raise ClassifyError(
+                "class_weights and sampling balanced both balance the classes: use one"
+            )
         if self.refit and self.schedule == "plateau":
-            raise ClassifyError("a refit has no validation loss for schedule plateau to follow")
+            raise ClassifyError("a refit has no validation loss, which schedule plateau requires")
 
     def table(self) -> dict[str, Any]:
-        """As a table of TOML, which has no word for None."""
+        """Return the settings as a TOML table, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def changed(self, **given: Any) -> TrainSettings:
-        """These settings with those that are not None put over them."""
+        """Return a copy with the given settings changed, except those that are None."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs in which the same layers are trained."""
+    """Consecutive epochs that train the same layers."""
 
     first: int
     end: int  # the first epoch after it
@@ -119,10 +124,10 @@ class Phase:
 
 
 def phases(settings: TrainSettings) -> list[Phase]:
-    """The head alone, if that is asked for, and then what `freeze` leaves free.
+    """Return the phases: the head alone, if requested, then all layers that `freeze` leaves free.
 
-    After a head, batch normalisation stays in inference mode: its statistics are the pretrained
-    ones, and the new weights rest on them.
+    After a phase for the head, batch normalisation stays in inference mode: the head was trained
+    with the pretrained statistics.
     """
     tuning = settings.fine_tuning_rate or settings.learning_rate / 10
     if not settings.head_epochs:
@@ -135,15 +140,15 @@ def phases(settings: TrainSettings) -> list[Phase]:
 
 
 def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
-    """The settings and the manifest that a TOML file names, such as a run's config.toml.
+    """Read the settings and the manifest's path from a TOML file, such as a run's config.toml.
 
     Returns:
         The table `training`, and `path` of the table `manifest` if there is one; paths in the file
-        start from its folder. Settings that a run or a search is older than are as it was
-        trained (`ABSENT`).
+        are relative to its folder. Settings that are newer than the run or the search get the value
+        with which it was trained (`ABSENT`).
 
     Raises:
-        ClassifyError: no such file, not TOML, or keys and values that are not known.
+        ClassifyError: the file is missing or not TOML, or keys or values are invalid.
         FormatError: a newer release wrote it.
     """
     try:
@@ -155,29 +160,29 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
     config = format_versions.without_format(format_versions.RUN, path, config)
     if unknown := [key for key in config if key not in TABLES]:
         raise ClassifyError(
-            f"{path}: {', '.join(unknown)} is not known there; settings stand in a table [training]"
+            f"{path}: unknown {', '.join(unknown)}; settings belong in the table [training]"
         )
     training, manifest = config.get("training", {}), config.get("manifest", {})
     if not isinstance(manifest, dict):
-        raise ClassifyError(f"{path}: manifest is a table with a path")
+        raise ClassifyError(f"{path}: manifest must be a table with a path")
     written = "sha256" in manifest and isinstance(training, dict)  # by a run or a search
     settings = settings_of({**ABSENT, **training} if written else training, path)
-    found = manifest.get("path")
-    return settings, (path.parent / found) if isinstance(found, str) else None
+    manifest_path = manifest.get("path")
+    return settings, path.parent / manifest_path if isinstance(manifest_path, str) else None
 
 
 def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
-    """Settings from a table of a TOML file at `path`, from whose folder a weights file is found.
+    """Return the settings in a table of a TOML file; a weights file is relative to its folder.
 
     Raises:
-        ClassifyError: unknown keys, or values that are not allowed.
+        ClassifyError: keys are unknown, or values are invalid.
     """
     known = [field.name for field in fields(TrainSettings)]
     if not isinstance(table, Mapping):
-        raise ClassifyError(f"{path}: training is a table")
+        raise ClassifyError(f"{path}: training must be a table")
     if unknown := [key for key in table if key not in known]:
         raise ClassifyError(
-            f"{path}: [training] knows no {', '.join(unknown)}; it knows {', '.join(known)}"
+            f"{path}: unknown {', '.join(unknown)} in [training]; choose from {', '.join(known)}"
         )
     values: dict[str, Any] = {k: str(v) if k == "freeze" else v for k, v in table.items()}
     try:
@@ -194,15 +199,15 @@ def check_fields(
     least: Mapping[str, float],
     choices: Mapping[str, Sequence[str]],
 ) -> None:
-    """Refuse values of the wrong type, numbers below their least, words that are not known.
+    """Check types, minima and choices of settings.
 
     Args:
-        settings: with a field `seed`, which becomes a generator's: from 0 to below 2**32.
-        least: field → its smallest value.
-        choices: field → its words.
+        settings: with a field `seed`, which must be from 0 to below 2**32.
+        least: field → minimum.
+        choices: field → allowed values.
 
     Raises:
-        ClassifyError: it names the field.
+        ClassifyError: a value is invalid; the message names its field.
     """
     for field in fields(settings):
         _check_type(field.name, str(field.type), getattr(settings, field.name))
@@ -218,10 +223,10 @@ def check_fields(
         raise ClassifyError(f"seed ({settings.seed}) must be below 2**32")  # type: ignore[attr-defined]
 
 
-def _check_type(name: str, wanted: str, value: object) -> None:
-    kind, _, rest = wanted.partition(" | ")
+def _check_type(name: str, annotation: str, value: object) -> None:
+    kind, _, none = annotation.partition(" | ")
     fits = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[kind]
-    if value is None and rest:
+    if value is None and none:
         return
     if not isinstance(value, fits) or (isinstance(value, bool) and kind != "bool"):
         raise ClassifyError(f"{name} ({value!r}) must be of type {kind}")

@@ -1,4 +1,4 @@
-"""Configuration and manifest to a trained run folder."""
+"""Train a network on a manifest, in a run folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from ffpp_tools.store.incomplete import mark
 from ffpp_tools.store.locks import folder_lock
 
 COMMAND = "classify train"
-# What is there before the first epoch is finished; without one, a folder may be begun anew.
+# Files written before the first epoch has finished; until then, a folder may be started over.
 BEGINNING = ("environment.json", "faces.json", "config.toml", "not-finite.txt", "tensorboard")
-# Makes a context with the callback that shows a training of some settings.
+# Takes settings; returns a context manager that gives the callback displaying their training run.
 DisplayFactory = Callable[[TrainSettings], AbstractContextManager[keras.callbacks.Callback]]
 
 
@@ -47,28 +47,29 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: ProgressFactory | None = None,
 ) -> Run:
-    """Train a network on a manifest, as the paper does unless told otherwise.
+    """Train a network on a manifest, by default as in the paper.
 
-    Adam; stops when the validation log loss has not fallen for `patience` epochs; best.keras is
-    the epoch of its lowest value (`TrainSettings.monitor`). The test split is not read. After every
-    epoch log.csv and last.keras tell all that `resume` needs.
+    The optimizer is Adam. Training stops early when the validation log loss has not fallen for
+    `patience` epochs; best.keras holds the epoch of its lowest value (`TrainSettings.monitor`). The
+    test split is not read. After every epoch, log.csv and last.keras contain all that `resume`
+    needs.
 
     Args:
-        manifest_folder: what `ffpp-split` wrote.
-        folder: the run folder to make.
-        settings: network, weights, and how to train.
-        callbacks: further ones, such as `display.Display` or Keras's TensorBoard.
-        progress: as `pack.pack` takes it.
+        manifest_folder: a folder written by `ffpp-split`.
+        folder: the run folder to create.
+        settings: network, weights and training.
+        callbacks: additional callbacks, such as `display.Display` or Keras's TensorBoard.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        ClassifyError: a crop that is gone, weights that do not fit, a used folder, a loss that is
-            not finite.
-        TableError: no manifest there, or its dataset has changed.
+        ClassifyError: a crop is missing, the weights do not fit, the folder is not empty, or a loss
+            is not finite.
+        TableError: the manifest is missing, or its dataset has changed.
     """
     check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     settings = with_arch_defaults(settings)
-    # Everything that can fail for want of data or weights comes before the folder is made.
+    # Everything that can fail because of data or weights runs before the folder is created.
     if settings.batch_size % replicas():
         raise ClassifyError(
             f"batch_size ({settings.batch_size}) must be a multiple of the {replicas()} devices"
@@ -80,7 +81,7 @@ def train(
     faces = faces_of(manifest)
     run = Run.of(folder, settings, manifest)
     with folder_lock(folder, COMMAND):
-        check_free(folder, COMMAND)  # nobody has been quicker
+        check_free(folder, COMMAND)  # another process may have been faster
         mark(folder, COMMAND, BEGINNING)
         run.keep_faces(faces)
         run.create()
@@ -94,14 +95,14 @@ def resume(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: ProgressFactory | None = None,
 ) -> Run:
-    """Go on with a training that was interrupted, after its last finished epoch.
+    """Resume an interrupted training run after its last finished epoch.
 
-    On the same CPU it ends with the very weights that it would have had.
+    On the same CPU, the final weights are identical to those of an uninterrupted run.
 
     Raises:
         RunEndedError: nothing is left to train.
-        ClassifyError: no run there, or a damaged checkpoint.
-        TableError: its manifest is gone or has changed.
+        ClassifyError: the folder has no run, or a checkpoint is damaged.
+        TableError: the manifest is missing or has changed.
     """
     run = Run.read(folder)
     with folder_lock(folder, COMMAND):
@@ -113,28 +114,26 @@ def _resumed(
     run: Run, callbacks: Sequence[keras.callbacks.Callback], progress: ProgressFactory | None
 ) -> Run:
     folder, manifest = run.folder, run.manifest
-    with dtype_policy(
-        run.settings.mixed_precision
-    ):  # without it Keras forgets the scale of the loss
+    with dtype_policy(run.settings.mixed_precision):  # otherwise Keras loses the loss scale
         trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
         run.check_weights()
-        keeper = Checkpointer(
+        checkpointer = Checkpointer(
             folder, run.settings, build_network(run.settings, len(manifest.classes)), []
         )
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
-        keeper = Checkpointer(folder, run.settings, network, epochs, trainer)
-        keeper.follow_last()
-        if keeper.has_ended():
+        checkpointer = Checkpointer(folder, run.settings, network, epochs, trainer)
+        checkpointer.follow_last()
+        if checkpointer.has_ended():
             raise RunEndedError(
-                f"{folder}: this training has ended after {len(epochs)} epochs; for a longer one "
-                f"train another run with more --epochs"
+                f"{folder}: this run has ended after {len(epochs)} epochs; to train longer, "
+                f"start another run with more --epochs"
             )
         compile_for_here(trainer, trainer.optimizer, run.settings)
     data = _packed(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest))
-    _fit(run, manifest, data, keeper, callbacks)
+    _fit(run, manifest, data, checkpointer, callbacks)
     return run
 
 
@@ -145,27 +144,27 @@ def train_or_resume(
     watch: DisplayFactory | None = None,
     progress: ProgressFactory | None = None,
 ) -> Run:
-    """Whatever is left to do for a run of these settings: all, the rest, or nothing.
+    """Train a run, resume it, or return it if it has finished.
 
     Args:
-        manifest_folder: as `train` takes it; so are those not named here.
-        folder: the run folder, which may be there.
-        settings: of the run.
-        watch: makes what shows a training of these settings.
-        progress: as `train` takes it.
+        manifest_folder: a folder written by `ffpp-split`.
+        folder: the run folder, which may exist.
+        settings: settings of the run.
+        watch: creates the display of the training run.
+        progress: progress bar factory, see `pack.ProgressFactory`.
 
     Raises:
-        RunError: the folder holds a run of other settings or of another manifest.
-        ClassifyError, TableError: as `train`.
+        RunError: the folder holds a run with other settings or another manifest.
+        ClassifyError, TableError: as in `train`.
     """
     run = Run.read(folder) if (folder / "config.toml").exists() else None
     if run and not (
         run.settings == with_arch_defaults(settings) and run.is_of(Manifest.read(manifest_folder))
     ):
-        raise RunError(f"{folder} holds a run of other settings or data; choose another --out")
-    keras.utils.clear_session()  # of the networks trained before
-    with watch(settings) if watch else nullcontext() as shown:
-        callbacks = [shown] if shown else []
+        raise RunError(f"{folder} holds a run with other settings or data; choose another --out")
+    keras.utils.clear_session()  # free the networks trained before
+    with watch(settings) if watch else nullcontext() as display:
+        callbacks = [display] if display else []
         if run is None:
             return train(manifest_folder, folder, settings, callbacks, progress)
         try:
@@ -179,7 +178,7 @@ def train_or_resume(
 def _packed(
     manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None
 ) -> tuple[Packed, Packed | None]:
-    """What is trained on, and what validates."""
+    """Return the training data, and the validation data if the run is not a refit."""
     size = settings.size or chosen_arch(settings.arch).size
 
     def packed(split: str) -> Packed:
@@ -192,51 +191,53 @@ def _fit(
     run: Run,
     manifest: Manifest,
     data: tuple[Packed, Packed | None],
-    keeper: Checkpointer,
+    checkpointer: Checkpointer,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Train to the end, phase by phase, from where the keeper stands.
+    """Train to the end, phase by phase, after the epochs of the checkpointer.
 
     Raises:
         LossError: the loss of a batch, or of validation in every epoch, is not finite.
     """
     settings, classes = run.settings, len(manifest.classes)
     train_data, val_data = data
-    validation = None if val_data is None else _in_order(val_data, settings, classes)
-    if keeper.epochs:
-        note_resumption(run.folder, len(keeper.epochs))
+    validation = None if val_data is None else _validation_batches(val_data, settings, classes)
+    if checkpointer.epochs:
+        note_resumption(run.folder, len(checkpointer.epochs))
     for phase in phases(settings):
-        start = len(keeper.epochs)
+        start = len(checkpointer.epochs)
         if start >= phase.end:
             continue
-        batches = _shuffled(train_data, settings, classes, start)
-        if keeper.trainer is None or start == phase.first:
-            keeper.trainer = compiled_trainer(keeper.network, phase, settings, len(batches))
-        keeper.batches = batches
+        batches = _training_batches(train_data, settings, classes, start)
+        if checkpointer.trainer is None or start == phase.first:
+            checkpointer.trainer = compiled_trainer(
+                checkpointer.network, phase, settings, len(batches)
+            )
+        checkpointer.batches = batches
         guard = FiniteLossGuard(batches, run.folder)
-        keeper.trainer.fit(
+        checkpointer.trainer.fit(
             batches,
             validation_data=validation,
             initial_epoch=start,
             epochs=phase.end,
             shuffle=False,
             verbose=0,
-            callbacks=[keeper, guard, *callbacks],
+            callbacks=[checkpointer, guard, *callbacks],
         )
         guard.check()
     if not (run.folder / "best.keras").exists():
-        write_atomically(run.folder / "not-finite.txt", b"the validation loss, always\n")
+        write_atomically(run.folder / "not-finite.txt", b"the validation loss of every epoch\n")
         raise LossError(
             f"{run.folder}: the validation loss was never finite; try a lower --learning-rate"
         )
-    (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an attempt before
+    (run.folder / "not-finite.txt").unlink(missing_ok=True)  # of an earlier attempt
     write_atomically(
         run.folder / "learning.png", curves.image(curves.learning(run.log, run.kept_epoch), "png")
     )
 
 
-def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:
-    """What is trained on, from an epoch on."""
+def _training_batches(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:
+    """Return the training batches, starting at an epoch."""
     return Batches(
         data,
         _targets(data, settings, classes),
@@ -251,8 +252,8 @@ def _shuffled(data: Packed, settings: TrainSettings, classes: int, epoch: int) -
     )
 
 
-def _in_order(data: Packed, settings: TrainSettings, classes: int) -> Batches:
-    """What validates: every crop once, as it is."""
+def _validation_batches(data: Packed, settings: TrainSettings, classes: int) -> Batches:
+    """Return the validation batches: every crop once, unmodified."""
     targets = _targets(data, settings, classes)
     return Batches(
         data, targets, settings.batch_size, settings.seed, sampling=IN_ORDER, devices=replicas()
@@ -260,6 +261,6 @@ def _in_order(data: Packed, settings: TrainSettings, classes: int) -> Batches:
 
 
 def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:
-    """What the network is to say: one-hot rows, or 1 for the first of two classes."""
+    """Return the targets of the network: one-hot rows, or 1 for the first of two classes."""
     one_hot = np.eye(classes, dtype=np.float32)[data.labels]
     return one_hot[:, :1] if settings.output == "sigmoid" else one_hot

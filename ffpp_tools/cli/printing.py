@@ -227,7 +227,7 @@ def identity_path(
 
     one, other = (resolve_node(tables.frames, name) for name in (a, b))
     chain = found_by(tied, one, other)
-    outside = [] if chain else found_by(tables.ties, one, other)
+    outside = [] if chain else found_by(tables.edges, one, other)
     if one == other:
         print_line(f"{a} and {b} both belong to {one}")
     elif not chain:

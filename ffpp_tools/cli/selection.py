@@ -247,7 +247,7 @@ def audit(
     tables = Dataset.read(read.root)
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     if why:
-        ties = printing.identity_path(tables, audits.edges_within(samples, tables.ties), *why)
+        ties = printing.identity_path(tables, audits.edges_within(samples, tables.edges), *why)
         print_json({"folder": manifest, "ties": ties})
         return
     found = audits.audited(samples, tables)

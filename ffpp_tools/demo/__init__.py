@@ -1,4 +1,4 @@
-"""A small FF++-shaped world, drawn and encoded from nothing."""
+"""A small synthetic dataset in the layout of FF++."""
 
 from ffpp_tools.demo.world import draw_world
 

@@ -1,11 +1,11 @@
-"""Parametric faces, painted with NumPy and OpenCV: nobody's likeness, but dlib finds them.
+"""Parametric faces, drawn with NumPy and OpenCV, that resemble no real person but dlib detects.
 
-All faces share one canvas geometry, so that one person's features can be laid over
-another's the way a face manipulation does. The unit of length is half a face height:
+All faces share one canvas geometry, so that a person's features can be pasted over another's, as
+face manipulations do. The unit of length is half the height of a face:
 
           -1  hairline          x to the right, y down, origin between nose and eyes
-     -0.13  (o)   (o)  eyes     a canvas of size S has 0.24 S pixels to the unit and
-      0.30     v       nose     its origin at (0.50 S, 0.47 S)
+     -0.13  (o)   (o)  eyes     on a canvas of size S, a unit is 0.24 S pixels and
+      0.30     v       nose     the origin is at (0.50 S, 0.47 S)
       0.58   -----     mouth
            1  chin
 """
@@ -31,7 +31,7 @@ MOUTH_Y = 0.58
 
 @dataclass(frozen=True)
 class Person:
-    """What makes one drawn person look unlike another. Lengths are in face units."""
+    """The appearance of a drawn person. Lengths are in face units."""
 
     skin: tuple[float, float, float]
     hair: tuple[float, float, float]
@@ -54,7 +54,7 @@ class Person:
 
     @classmethod
     def drawn(cls, seed: int) -> Person:
-        """The person of this seed; the same seed is always the same person."""
+        """Draw a random person; the same seed gives the same person."""
         rng = np.random.default_rng(seed)
         skins = [(238, 203, 180), (224, 178, 148), (198, 146, 112), (162, 112, 82), (122, 82, 60)]
         hairs = [(40, 30, 25), (88, 58, 36), (158, 112, 62), (190, 170, 130), (110, 108, 106)]
@@ -90,7 +90,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Expression:
-    """The moving parts of a face at one moment; 0 is at rest."""
+    """The expression of a face at one moment."""
 
     mouth_open: float = 0.0  # 0 closed … 1 wide open
     smile: float = 0.0  # -1 pursed … 1 broad
@@ -99,7 +99,7 @@ class Expression:
 
 
 class Portrait:
-    """One person drawn on a canvas of `size` pixels, ready for any expression."""
+    """A person on a canvas of S = `size` pixels, which can be rendered with any expression."""
 
     def __init__(self, person: Person, size: int) -> None:
         self.person = person
@@ -111,30 +111,33 @@ class Portrait:
 
     @cached_property
     def alpha(self) -> Array:
-        """(S, S) float32 in [0, 1]: where the person covers the background."""
+        """Coverage of the background by the person, (S, S) float32 in [0, 1]."""
         return np.maximum.reduce([self._head, self._hair, self._body])
 
     @cached_property
     def face_mask(self) -> Array:
-        """(S, S) float32 in [0, 1]: brows to chin, what a face swap exchanges."""
+        """The area that a face swap replaces, brows to chin, (S, S) float32 in [0, 1]."""
         p = self.person
         radius = np.hypot(self.x / (0.86 * p.width), (self.y - 0.22) / 0.70)
         return self._inside(1 - radius, soft=0.02)
 
     @property
     def eye_centre(self) -> tuple[float, float]:
-        """Canvas pixel between the eyes."""
+        """The point between the eyes in canvas pixels."""
         return ORIGIN[0] * self.size, ORIGIN[1] * self.size + EYE_Y * self.unit
 
     def render(self, expression: Expression) -> Image:
-        """The person with this expression: (S, S, 3) uint8 RGB."""
+        """Render the person with this expression: (S, S, 3) uint8 RGB."""
         canvas = self._resting.copy()
         self._draw_eyes(canvas, expression)
         self._draw_mouth(canvas, expression)
         return canvas
 
     def _inside(self, signed: npt.NDArray[np.floating], soft: float = 0.0) -> Array:
-        """Signed distance in units → coverage, over one pixel or `soft` units."""
+        """Convert a signed distance in face units to coverage, with an edge of `soft` units.
+
+        The edge is at least one pixel wide.
+        """
         return np.clip(signed / max(soft, 1 / self.unit) + 0.5, 0, 1).astype(np.float32)
 
     def _ellipse(self, cx: float, cy: float, rx: float, ry: float, soft: float = 0.0) -> Array:
@@ -145,7 +148,7 @@ class Portrait:
         return np.exp(-(((self.x - cx) / rx) ** 2) - ((self.y - cy) / ry) ** 2)
 
     def _noise(self, sigma: float, salt: int) -> Array:
-        """Smooth unit-variance noise with grains of `sigma` units."""
+        """Return unit-variance noise, smoothed with a Gaussian of `sigma` face units."""
         rng = np.random.default_rng((self.person.seed, salt))
         grain = max(sigma * self.unit, 0.6)
         noise = rng.standard_normal((self.size, self.size)).astype(np.float32)
@@ -154,7 +157,7 @@ class Portrait:
 
     @cached_property
     def _head_radius(self) -> Array:
-        """1 on the outline of the head, 0 at its centre."""
+        """The relative distance from the centre of the head: 0 at the centre, 1 on its outline."""
         p = self.person
         half = p.width * (1 - p.jaw * np.clip(self.y, 0, 1.2) ** 2)
         radius = (np.abs(self.x) / half) ** 2.2 + (np.abs(self.y) / 1.02) ** 2.2
@@ -202,30 +205,30 @@ class Portrait:
 
     @cached_property
     def _resting(self) -> Image:
-        """The person without eyes and mouth: (S, S, 3) uint8 RGB."""
+        """The image without eyes and mouth, (S, S, 3) uint8 RGB."""
         p = self.person
         canvas = np.broadcast_to(np.array(p.shirt, np.float32), (self.size, self.size, 3)).copy()
         canvas *= 0.9 + 0.1 * np.clip(self._noise(0.03, 4), -1, 1)[..., None]
         skin = self._skin()
         neck = self._inside(0.42 - np.abs(self.x)) * self._inside(1.2 - self.y)
-        _lay(canvas, skin * (0.72 + 0.10 * self.y)[..., None], neck)
+        _paint(canvas, skin * (0.72 + 0.10 * self.y)[..., None], neck)
         strands = cv2.GaussianBlur(self._noise(0.008, 5), (0, 0), 0.6, sigmaY=0.12 * self.unit)
         hair = np.array(p.hair, np.float32) * (1 + 0.5 * strands[..., None])
-        _lay(canvas, hair, self._hair)
-        _lay(canvas, skin, self._head)
+        _paint(canvas, hair, self._hair)
+        _paint(canvas, skin, self._head)
         fringe = self._inside(p.hairline + 0.25 * self.x**2 - self.y, soft=0.05)
-        _lay(canvas, hair, fringe * self._hair)
+        _paint(canvas, hair, fringe * self._hair)
         for side in (-1, 1):
             brow_y = EYE_Y - 0.20 + 0.25 * (np.abs(self.x) - p.eye_spacing) ** 2
             along = self._inside(0.19 - np.abs(self.x - side * p.eye_spacing), soft=0.06)
             across = self._inside(p.brow - np.abs(self.y - brow_y), soft=0.03)
-            _lay(canvas, np.array(p.hair, np.float32) * 0.8, 0.85 * along * across)
+            _paint(canvas, np.array(p.hair, np.float32) * 0.8, 0.85 * along * across)
             nostril = self._ellipse(side * p.nose_width * 0.6, 0.345, 0.045, 0.025, 0.03)
-            _lay(canvas, np.array(p.skin, np.float32) * 0.25, 0.8 * nostril)
+            _paint(canvas, np.array(p.skin, np.float32) * 0.25, 0.8 * nostril)
         return np.clip(canvas, 0, 255).astype(np.uint8)
 
     def _point(self, x: float, y: float) -> tuple[int, int]:
-        """Face units → 1/16 pixel, as OpenCV's drawing takes it with shift=4."""
+        """Convert face units to 1/16 pixels, for OpenCV's drawing functions with shift=4."""
         return (
             round((ORIGIN[0] * self.size + x * self.unit) * 16),
             round((ORIGIN[1] * self.size + y * self.unit) * 16),
@@ -246,11 +249,11 @@ class Portrait:
             self._fill(canvas, x, EYE_Y - 0.012, p.eye_size * 1.12, half + 0.03, lid)
             self._fill(canvas, x, EYE_Y, p.eye_size, half, (232, 228, 222))
             iris = min(half, p.eye_size * 0.46)
-            at = x + 0.045 * expression.gaze
-            self._fill(canvas, at, EYE_Y, iris, iris, p.iris)
-            self._fill(canvas, at, EYE_Y, iris * 0.5, iris * 0.5, (12, 10, 10))
+            iris_x = x + 0.045 * expression.gaze
+            self._fill(canvas, iris_x, EYE_Y, iris, iris, p.iris)
+            self._fill(canvas, iris_x, EYE_Y, iris * 0.5, iris * 0.5, (12, 10, 10))
             if half > 0.03:
-                self._fill(canvas, at + 0.02, EYE_Y - 0.02, 0.014, 0.014, (250, 250, 250))
+                self._fill(canvas, iris_x + 0.02, EYE_Y - 0.02, 0.014, 0.014, (250, 250, 250))
 
     def _draw_mouth(self, canvas: Image, expression: Expression) -> None:
         p = self.person
@@ -268,6 +271,6 @@ class Portrait:
             self._fill(canvas, side * half_width * 0.94, corner, 0.03, 0.022, lips * 0.5)
 
 
-def _lay(canvas: Array, colour: npt.ArrayLike, coverage: Array) -> None:
-    """Paint `colour` over the float canvas where `coverage` is 1, in place."""
+def _paint(canvas: Array, colour: npt.ArrayLike, coverage: Array) -> None:
+    """Blend `colour` over the float canvas with weight `coverage`, in place."""
     canvas += (np.asarray(colour, dtype=np.float32) - canvas) * coverage[..., None]

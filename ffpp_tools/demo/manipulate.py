@@ -1,8 +1,8 @@
-"""The four manipulations of FF++, each done for real on the drawn canvas.
+"""The four manipulations of FF++, applied to drawn faces.
 
-Each takes an expression of the target (whose body and pose stay) and one of the source (whose
-face or expression comes in) and returns the forged canvas and the mask of what it touched:
-(S, S, 3) uint8 RGB and (S, S) float32 in [0, 1]. All traces lie inside the face.
+Each method takes an expression of the target, whose body and pose stay, and an expression of the
+source, whose face or expression is transferred. It returns the forged canvas, (S, S, 3) uint8 RGB,
+and the mask of the manipulated area, (S, S) float32 in [0, 1]. All traces are inside the face.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, Array, Expression, Port
 from ffpp_tools.video.image import Image
 
 Forged = tuple[Image, Array]
-FACETS = 26  # facets across the canvas in the mesh of Face2Face
-CODE_SIZE = 64  # pixels of canvas that the autoencoder of Deepfakes sees
+FACETS = 26  # number of facets across the canvas in Face2Face's mesh
+CODE_SIZE = 64  # resolution of Deepfakes's autoencoder in pixels
 
 
 class Forger:
-    """One fake's target and source, with what stays the same in every frame."""
+    """The target and source of a fake, and what is the same in all frames."""
 
     def __init__(self, target: Portrait, source: Portrait) -> None:
         self.target = target
         self.source = source
 
     def forge(self, method: str, own: Expression, driving: Expression) -> Forged:
-        """The frame in which the target shows `own` and the source shows `driving`."""
+        """Forge the frame with the target's expression `own` and the source's `driving`."""
         return METHODS[method](self, own, driving)
 
     def deepfakes(self, own: Expression, driving: Expression) -> Forged:
-        """Source face, target's expression, out of a low-resolution autoencoder, blended."""
+        """Blend in the source face with the target's expression, at autoencoder resolution."""
         face = cv2.LUT(self.source.render(own), self._colour_transfer)
         small = cv2.resize(face, (CODE_SIZE, CODE_SIZE), interpolation=cv2.INTER_AREA)
         face = cv2.resize(small, face.shape[:2], interpolation=cv2.INTER_CUBIC)
@@ -41,7 +41,7 @@ class Forger:
         return _blended(self.target.render(own), face, mask), mask
 
     def face2face(self, own: Expression, driving: Expression) -> Forged:
-        """Target face with the source's expression, rendered from a coarse 3D mesh."""
+        """Replace the target face by a coarse 3D mesh with the source's expression."""
         face = self.target.render(driving)
         flat = cv2.blur(face, (self._facet_size, self._facet_size))
         shaded = np.clip(flat * self._facets[..., None], 0, 255).astype(np.uint8)
@@ -51,14 +51,14 @@ class Forger:
         return _blended(self.target.render(own), face, mask), mask
 
     def faceswap(self, own: Expression, driving: Expression) -> Forged:
-        """Source face pasted at full resolution: colour transfer, and a seam that shows."""
+        """Paste the source face at full resolution, with colour transfer and a visible seam."""
         face = cv2.LUT(self.source.render(own), self._colour_transfer)
         mask = (self.source.face_mask > 0.5).astype(np.float32)
         forged = _blended(self.target.render(own), face, mask)
         return _blended(forged, (forged * 0.62).astype(np.uint8), self._seam), mask
 
     def neuraltextures(self, own: Expression, driving: Expression) -> Forged:
-        """Mouth re-synthesised with the source's expression by an upsampling network."""
+        """Re-synthesise the mouth with the source's expression, as an upsampling network does."""
         face = self.target.render(driving)
         face = cv2.GaussianBlur(face, (0, 0), 0.02 * self.target.unit)
         face = np.clip(face + self._checkerboard[..., None], 0, 255).astype(np.uint8)
@@ -67,14 +67,17 @@ class Forger:
 
     @cached_property
     def _colour_transfer(self) -> Image:
-        """Table (1, 256, 3) that gives the source's face the mean and spread of the target's."""
+        """Lookup table (1, 256, 3) that matches the source face's mean and spread to the target's.
+
+        Spread is the standard deviation of each colour channel.
+        """
         inside = (self.target.face_mask > 0.5).astype(np.uint8)
         mean, spread = cv2.meanStdDev(self.source.render(Expression()), mask=inside)
-        wanted_mean, wanted_spread = cv2.meanStdDev(self.target.render(Expression()), mask=inside)
-        gain = np.clip(wanted_spread / np.maximum(spread, 1), 0.75, 1.33).ravel()
+        target_mean, target_spread = cv2.meanStdDev(self.target.render(Expression()), mask=inside)
+        gain = np.clip(target_spread / np.maximum(spread, 1), 0.75, 1.33).ravel()
         levels = np.arange(256)[None, :, None]
-        moved = (levels - mean.ravel()) * gain + wanted_mean.ravel()
-        return np.clip(moved, 0, 255).astype(np.uint8)
+        matched = (levels - mean.ravel()) * gain + target_mean.ravel()
+        return np.clip(matched, 0, 255).astype(np.uint8)
 
     @cached_property
     def _facet_size(self) -> int:
@@ -82,7 +85,7 @@ class Forger:
 
     @cached_property
     def _facets(self) -> Array:
-        """Brightness of each triangle of the mesh, flat inside, stepped at its edges."""
+        """Brightness of the mesh: constant within a triangle, with steps at the edges."""
         rng = np.random.default_rng(self.target.person.seed)
         rows, cols = np.indices((self.target.size, self.target.size)) // self._facet_size
         within_row, within_col = np.indices((self.target.size,) * 2) % self._facet_size
@@ -92,7 +95,7 @@ class Forger:
 
     @cached_property
     def _feature_mask(self) -> Array:
-        """Eyes, nose and mouth, which Face2Face takes from the photograph."""
+        """The eyes, nose and mouth, which Face2Face copies from the image instead of the mesh."""
         size = self.target.size
         mask = np.zeros((size, size), np.float32)
         p = self.target.person
@@ -121,7 +124,7 @@ class Forger:
 
     @cached_property
     def _checkerboard(self) -> Array:
-        """The period-2 pattern of transposed convolutions, upsampled to last at c23."""
+        """The checkerboard pattern of transposed convolutions, coarse enough to survive c23."""
         cell = max(round(0.045 * self.target.unit), 1)
         rows, cols = np.indices((self.target.size,) * 2) // cell
         return np.where((rows + cols) % 2 == 0, 15, -15).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The demo world on disk: clips, fakes, masks and stills in the real datasets' layouts."""
+"""The demo data on disk: clips, fakes, masks and stills in the layouts of the real datasets."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
 from ffpp_tools.video.image import Image
 
 COMMAND = "ffpp-demo"
-MARK = "DRAWN.txt"  # tells a world from a folder of somebody's data
-CANVAS = 320
+MARK = "DRAWN.txt"  # marks a folder as demo data
+CANVAS = 320  # pixels
 HQ_CANVAS = 1280
 HEIGHT = 288
-WIDTHS = (384, 400)  # Face2Face and NeuralTextures cut 400 to 384, a multiple of 32
+WIDTHS = (384, 400)  # Face2Face and NeuralTextures crop 400 to 384, a multiple of 32
 MASK_CRF = 12
 STILL_PEOPLE = 20
 CELEBA_STILLS = 60
@@ -34,7 +34,7 @@ CRF = {"raw": 0, "c23": 23, "c40": 40}
 
 @dataclass(frozen=True)
 class Scene:
-    """Where and how one person of the world was filmed. Everything follows from the seed."""
+    """One person's recording: background, motion and duration, all determined by the seed."""
 
     name: str
     seed: int
@@ -44,7 +44,7 @@ class Scene:
 
     @classmethod
     def drawn(cls, name: str, seed: int, seconds: float) -> Scene:
-        """The scene of this seed, within 15 per cent of `seconds` long."""
+        """Draw a random scene; its duration is within 15 per cent of `seconds`."""
         rng = np.random.default_rng((seed, 1))
         fps = int(rng.choice([24, 25, 30]))
         frames = round(fps * seconds * rng.uniform(0.85, 1.15))
@@ -56,7 +56,7 @@ class Scene:
         return Portrait(Person.drawn(self.seed), CANVAS)
 
     def expression(self, frame: int) -> Expression:
-        """Talking, smiling, blinking: the face at this frame."""
+        """Return the expression at this frame: the person talks, smiles and blinks."""
         t = frame / self.fps
         a, b, c = self._phases[:3]
         talk = np.sin(2 * np.pi * (2.1 * t + a)) * np.sin(2 * np.pi * (0.7 * t + b))
@@ -69,7 +69,7 @@ class Scene:
         )
 
     def pose(self, frame: int) -> Array:
-        """(2, 3) float32, canvas → frame: where the head is."""
+        """Return the affine transform from canvas to frame, (2, 3) float32."""
         t = frame / self.fps
         sway = np.sin(2 * np.pi * (self._rates * t + self._phases[3:7]))
         scale = 1.02 + 0.04 * sway[0]
@@ -79,7 +79,7 @@ class Scene:
         return matrix.astype(np.float32)
 
     def background(self, frame: int) -> Image:
-        """(H, W, 3) uint8 RGB: a blurred room sliding past."""
+        """Return the background, a blurred room that moves sideways: (H, W, 3) uint8 RGB."""
         t = frame / self.fps
         x = round(20 + 19 * np.sin(2 * np.pi * (0.11 * t + self._phases[7])))
         return self._room[:, x : x + self.width]
@@ -108,32 +108,37 @@ def draw_world(
     seed: int = 0,
     workers: int = 1,
 ) -> Path:
-    """Draw `people` pairwise forged people and celebrity stills; the same seed, the same bytes.
+    """Create a small synthetic dataset in the layout of FF++; the same seed gives the same bytes.
 
     Writes `FaceForensics++` (originals, four fakes of each, masks, splits,
-    conversion_dict.json), `CelebA` and `CelebA-HQ` below `root`.
+    conversion_dict.json), `CelebA` and `CelebA-HQ` to `root`.
 
     Args:
-        root: a folder that does not exist yet or is empty.
-        people: how many; even, at least 6 so that train, val and test each get a pair.
-        seconds: about how long a clip lasts.
+        root: a folder that does not exist or is empty.
+        people: number of people in FaceForensics++; even, and at least 6, so that train, val and
+            test each have a pair of people.
+        seconds: approximate duration of a clip.
         compressions: any of "raw", "c23", "c40".
-        seed: another seed is another world.
-        workers: processes.
+        seed: random seed for all data.
+        workers: number of processes.
 
     Returns:
         `root`.
 
     Raises:
-        FfppError: on a used folder or impossible arguments.
+        FfppError: the folder is not empty, or an argument is invalid.
     """
     compressions = tuple(compressions)
     if people < 6 or people % 2:
-        raise FfppError(f"people ({people}) must be even and at least 6: fakes come in pairs")
-    if unknown := set(compressions) - set(CRF):
-        raise FfppError(f"compression {sorted(unknown)} is unknown; choose from {sorted(CRF)}")
+        raise FfppError(
+            f"people ({people}) must be even and at least 6, because fakes are of pairs of people"
+        )
+    if unknown := sorted(set(compressions) - set(CRF)):
+        raise FfppError(
+            f"unknown compression {', '.join(unknown)}; choose from {', '.join(sorted(CRF))}"
+        )
     if has_foreign_files(root, COMMAND):
-        raise FfppError(f"{root} is not empty; name another folder or delete it first")
+        raise FfppError(f"{root} is not empty; choose another folder, or delete it first")
     with writing_folder(root, COMMAND, (MARK, *DRAWN)):
         _draw(root, people, seconds, compressions, seed, workers)
     return root
@@ -149,8 +154,8 @@ def _draw(
 ) -> None:
     import joblib
 
-    _write_text(root / MARK, "Everything in this folder was drawn by ffpp-demo and may go.\n")
-    root = root.absolute()  # for processes that were started when this one was elsewhere
+    _write_text(root / MARK, "Created by ffpp-demo. This folder can be deleted.\n")
+    root = root.absolute()  # worker processes may have another working directory
     ffpp = root / "FaceForensics++"
     scenes = [Scene.drawn(f"{i:03d}", seed * 100_000 + i, seconds) for i in range(people)]
     order = np.random.default_rng(seed).permutation(people)
@@ -168,16 +173,16 @@ def _draw(
 
 
 def _film(root: Path, target: Scene, source: Scene, compressions: tuple[str, ...]) -> None:
-    """Write the target's original and the four fakes that show `source` in it."""
+    """Write the target's original clip, and the four fakes of target and source."""
     cv2.setNumThreads(1)
     originals = root / "original_sequences/youtube"
-    own = [
+    original = [
         _composed(target, i, target.portrait.render(target.expression(i)))
         for i in range(target.frames)
     ]
     for compression in compressions:
         path = originals / compression / "videos" / f"{target.name}.mp4"
-        encode(path, own, target.fps, CRF[compression])
+        encode(path, original, target.fps, CRF[compression])
     forger = Forger(target.portrait, source.portrait)
     for method in METHODS:
         folder = root / "manipulated_sequences" / method
@@ -191,15 +196,18 @@ def _film(root: Path, target: Scene, source: Scene, compressions: tuple[str, ...
 def _forged(
     target: Scene, source: Scene, method: str, forger: Forger
 ) -> Iterator[tuple[Image, Image]]:
-    """Frames and masks of one fake, with the length and width that the real method leaves."""
+    """Yield the frames and masks of a fake, with the length and width of the real method's fakes.
+
+    Both are (H, W, 3) uint8 RGB.
+    """
     length = {
         "Deepfakes": target.frames,
         "Face2Face": source.frames,
         "FaceSwap": min(target.frames, source.frames),
         "NeuralTextures": min(target.frames, source.frames),
     }[method]
-    cut = target.width % 32 // 2 if method in ("Face2Face", "NeuralTextures") else 0
-    visible = slice(cut, target.width - cut)
+    margin = target.width % 32 // 2 if method in ("Face2Face", "NeuralTextures") else 0
+    visible = slice(margin, target.width - margin)
     for i in range(length):
         canvas, mask = forger.forge(method, target.expression(i), source.expression(i))
         covered = np.uint8(255) * (mask > 0.5)
@@ -209,7 +217,7 @@ def _forged(
 
 
 def _composed(scene: Scene, frame: int, canvas: Image) -> Image:
-    """The person's canvas put before the background: (H, W, 3) uint8 RGB."""
+    """Return the person's canvas in front of the background: (H, W, 3) uint8 RGB."""
     size = (scene.width, HEIGHT)
     pose = scene.pose(frame)
     person = cv2.warpAffine(canvas, pose, size, borderMode=cv2.BORDER_REPLICATE)
@@ -226,10 +234,10 @@ def _room(rng: np.random.Generator, height: int, width: int) -> Image:
 
 
 def encode(path: Path, frames: Sequence[Image], fps: int, crf: int) -> None:
-    """Write H.264 in MP4 as FF++ has it: x264, yuv420p, B-frames; always the same bytes."""
+    """Write H.264 in MP4, encoded as in FF++ (x264, yuv420p, B-frames), with reproducible bytes."""
     import av
 
-    # x264's macroblock tree reads memory it never set, so that now and then a file differs.
+    # x264's macroblock tree reads uninitialised memory, which sometimes changes the output.
     x264 = "bframes=3:threads=1:no-mbtree=1"
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -263,7 +271,7 @@ def _photograph(root: Path, number: int, seed: int) -> None:
 def _still(
     number: int, seed: int, canvas: int, size: tuple[int, int], eyes: tuple[float, float], span: int
 ) -> Image:
-    """One aligned photograph, `span` pixels from eye to eye: (H, W, 3) uint8 RGB."""
+    """Draw an aligned photograph with `span` pixels between the eyes: (H, W, 3) uint8 RGB."""
     person = Person.drawn(seed + _identity(number))
     portrait = Portrait(person, canvas)
     rng = np.random.default_rng((seed, number))
@@ -285,7 +293,7 @@ def _save_jpeg(path: Path, image: Image) -> None:
 
 
 def _write_lists(root: Path, pairs: list[tuple[Scene, Scene]]) -> None:
-    """The official splits and the list of source videos, as FF++ publishes them."""
+    """Write the official splits and the list of YouTube videos in FF++'s formats."""
     held_out = max(round(0.14 * len(pairs)), 1)
     splits: Mapping[str, list[tuple[Scene, Scene]]] = {
         "test": pairs[:held_out],

@@ -1,1 +1,1 @@
-"""Checks of this machine and of a copy of FaceForensics++."""
+"""Checks of the machine and of the data, with a remedy for each problem."""

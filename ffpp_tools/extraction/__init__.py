@@ -1,1 +1,1 @@
-"""Clips and stills to face crops: one task, many tasks, and who runs them."""
+"""Extraction of face crops from clips and stills: single tasks, the pipeline, and its workers."""

@@ -1,4 +1,4 @@
-"""Who is in a picture or video of anybody's, found and cropped as a dataset's faces were."""
+"""Face crops from any image or video, extracted with the settings of a dataset."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.image import Image, Picture
 from ffpp_tools.video.sampling import FramePlan
 
-ALONE = RelatedData(mask=None, like={}, lost="", kept=None)
+NO_RELATED_DATA = RelatedData(mask=None, original_frames={}, original_error="", saved_frames=None)
 
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """The face of one person in one frame."""
+    """The face crop of one person in one frame."""
 
-    person: int  # from 0, in the order in which they are first seen
+    person: int  # from 0, in order of first appearance
     box: Box  # in pixels of the frame
-    image: Image  # (h, w, 3) uint8 RGB, as it would be read again from a dataset
+    image: Image  # (h, w, 3) uint8 RGB, as if saved to a dataset and read back
 
 
 @dataclass(frozen=True)
 class FrameCrops:
-    """A frame of a video, or a picture, and who is in it."""
+    """The face crops of a video frame or of an image."""
 
-    frame: int  # display index, 0-based; 0 for a picture
+    frame: int  # display index, 0-based; 0 for an image
     time_s: float
     faces: tuple[FaceCrop, ...]
 
@@ -47,29 +47,30 @@ def faces_in_video(
     settings: ClipSettings,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> Iterator[FrameCrops]:
-    """The planned frames of a video with everybody in them, followed from frame to frame.
+    """Yield the planned frames of a video with the crops of all faces, tracked across frames.
 
     Raises:
-        DecodeError: not a readable video, or damaged: what was decoded before comes first.
+        DecodeError: the file is no readable video, or is damaged. Frames that were decoded before
+            the damage are yielded first.
     """
     clip = Clip("", NATIVE, path.stem, path)
     video, frames = open_clip(clip, settings.plan, limits)
-    wanted, seen = len(settings.plan.wanted(video.n_frames)), 0
-    for sight in faces_by_frame(clip, frames, settings, ALONE):
-        picture = sight.frame.picture
-        yield FrameCrops(
-            sight.frame.index, sight.frame.time_s, _samples(picture, sight.faces, settings)
-        )
-        seen += 1
-    if seen < wanted:
-        raise DecodeError(f"{path}: {wanted - seen} of {wanted} frames could not be decoded")
+    n_wanted, n_decoded = len(settings.plan.wanted(video.n_frames)), 0
+    for frame_faces in faces_by_frame(clip, frames, settings, NO_RELATED_DATA):
+        frame = frame_faces.frame
+        crops = _crops(frame.picture, frame_faces.faces, settings)
+        yield FrameCrops(frame.index, frame.time_s, crops)
+        n_decoded += 1
+    if n_decoded < n_wanted:
+        missing = n_wanted - n_decoded
+        raise DecodeError(f"{path}: {missing} of {n_wanted} frames could not be decoded")
 
 
 def faces_in_image(path: Path, settings: StillSettings, max_pixels: int = MAX_PIXELS) -> FrameCrops:
-    """Everybody in a picture, from the largest face to the smallest.
+    """Return the crops of all faces in an image, from the largest face to the smallest.
 
     Raises:
-        DecodeError: not a readable picture, or cut short.
+        DecodeError: the file is no readable image, or is truncated.
     """
     image, _, error = read_still(path, max_pixels)
     if image is None:
@@ -79,14 +80,15 @@ def faces_in_image(path: Path, settings: StillSettings, max_pixels: int = MAX_PI
         pixels, window = crop.whole(picture, settings.crop)
         box = Box(0, 0, window.width, window.height)
         return FrameCrops(0, 0.0, (FaceCrop(0, box, crop.as_saved(pixels, settings.crop)),))
-    found = sorted(detect.find_faces(picture, settings.find), key=lambda face: -face.box.area)
-    faces = [replace(face, track=number) for number, face in enumerate(found)]
-    return FrameCrops(0, 0.0, _samples(picture, faces, settings))
+    detected = sorted(detect.find_faces(picture, settings.find), key=lambda face: -face.box.area)
+    faces = [replace(face, track=number) for number, face in enumerate(detected)]
+    return FrameCrops(0, 0.0, _crops(picture, faces, settings))
 
 
-def _samples(
+def _crops(
     picture: Picture, faces: Sequence[Face], settings: ClipSettings | StillSettings
 ) -> tuple[FaceCrop, ...]:
+    """Return the crops of the faces that are large enough."""
     return tuple(
         FaceCrop(face.track, face.box, crop.as_saved(pixels, settings.crop))
         for face in faces
@@ -96,25 +98,27 @@ def _samples(
 
 
 def read_settings(path: Path) -> tuple[ClipSettings, StillSettings]:
-    """How a dataset's faces were found and cropped, for pictures and videos of anybody's.
+    """Read a dataset's settings for detection and cropping, for use on any image or video.
+
+    The returned settings extract all faces, compare nothing with an original, and do not match
+    images to the quality of clips.
 
     Args:
-        path: of its settings.json, or a copy. Everybody is looked at, and nothing is compared with
-            an original; stills are not made like its clips.
+        path: the dataset's settings.json, or a copy of it.
 
     Raises:
-        TableError: missing, or damaged.
-        FormatError: a newer release wrote it.
+        TableError: the file is missing or damaged.
+        FormatError: a newer release wrote the file.
     """
     try:
         recorded = read_sections(path)
-        cut, find = CropSettings(**recorded["crop"]), FindSettings(**recorded["find"])
+        crops, find = CropSettings(**recorded["crop"]), FindSettings(**recorded["find"])
         clips = recorded.get("clips") or {}
         plan = FramePlan(**clips["plan"]) if clips else FramePlan()
         whole = bool((recorded.get("stills") or {}).get("whole"))
         smooth = clips.get("smooth", 1)
-        moving = ClipSettings(plan, cut, find, faces="all", twins=False, smooth=smooth)
-        return moving, StillSettings(cut, find, whole=whole)
+        for_clips = ClipSettings(plan, crops, find, faces="all", twins=False, smooth=smooth)
+        return for_clips, StillSettings(crops, find, whole=whole)
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror})") from error
     except (SettingsError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,10 +1,10 @@
-"""The frames of a clip and who is in them.
+"""The faces in each frame of a clip.
 
-    frames ─▶ find ─▶ smooth ─▶ choose ─▶ sights
-               ▲                            │
-               └── copies of an original ◀──┘
+    frames ─▶ detect ─▶ smooth ─▶ select ─▶ FrameFaces
+                ▲                              │
+                └── saved frames, originals ◀──┘
 
-An original's copies serve its other compressions and its fakes.
+Reduced frames of an original are saved, and reused for its other compressions and its fakes.
 """
 
 from __future__ import annotations
@@ -24,67 +24,69 @@ from ffpp_tools.faces.unchanged_fakes import Change, ChangeDetector
 from ffpp_tools.sources.clip import Clip
 from ffpp_tools.video import decode
 
-Copies = Mapping[int, paired.OriginalFrame]  # of an original's planned frames, by index
+OriginalFrames = Mapping[int, paired.OriginalFrame]  # frame index → reduced frame of an original
 
 
 @dataclass(frozen=True)
 class RelatedData:
-    """What is known of a clip from others that show the same frames."""
+    """Data about a clip from related clips, which show the same frames."""
 
-    mask: Path | None  # the video of what is forged in them
-    like: Copies  # of the original it is compared with
-    lost: str  # why that original could not be read in full; empty if it could
-    kept: (
-        dict[int, paired.OriginalFrame] | None
-    )  # takes copies of this clip, if others are compared with it
+    mask: Path | None  # the video that masks the manipulated area of the frames
+    original_frames: OriginalFrames  # of the original that the clip is compared with
+    original_error: str  # why that original could not be read completely; empty if it could
+    # Receives the reduced frames of this clip, if other clips are compared with it.
+    saved_frames: dict[int, paired.OriginalFrame] | None
 
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """A frame and who is in it."""
+    """A frame and the faces in it."""
 
     frame: decode.Frame
     faces: Sequence[Face]
-    twin: paired.MatchedFrame | None
-    chosen: int | None = None  # the track of the face the frame is about
-    changes: Mapping[int, Change] = field(default_factory=dict)  # of a fake's faces, by track
+    twin: paired.MatchedFrame | None  # the match with the original's frame
+    chosen_track: int | None = None  # the track of the selected face
+    changes: Mapping[int, Change] = field(default_factory=dict)  # track → change; fakes only
 
 
 def faces_by_frame(
     clip: Clip,
     frames: Iterator[decode.Frame],
     settings: ClipSettings,
-    relatives: RelatedData,
+    related: RelatedData,
     mask: MaskReader | None = None,
     changes: ChangeDetector | None = None,
 ) -> Iterator[FrameFaces]:
-    """Every frame with its faces, the chosen one named; copies are kept if they are needed.
+    """Yield every frame with its faces and the selected face.
+
+    Reduced frames are added to `related.saved_frames` if other clips need them.
 
     Args:
-        clip: whose frames.
-        frames: in order.
-        settings: how faces are found.
-        relatives: what is known from other clips.
-        mask: reads the masks of `relatives.mask`, in order.
-        changes: takes the differences of a fake's faces from its original's; None for reals.
+        clip: the clip.
+        frames: its frames, in order.
+        settings: extraction settings.
+        related: data from related clips.
+        mask: reads the masks in `related.mask`, in frame order.
+        changes: compares a fake's faces with its original's; None for reals.
     """
-    for sight in _smoothed(_found(frames, settings, relatives.like), settings.smooth):
-        sight = _judged(sight, mask, changes)
-        if relatives.kept is not None:
-            copy = paired.reduce_original(
-                sight.frame.picture, sight.faces, sight.chosen, clip.compression
+    detected = _detected(frames, settings, related.original_frames)
+    for frame_faces in _smoothed(detected, settings.smooth):
+        frame_faces = _with_selection(frame_faces, mask, changes)
+        frame = frame_faces.frame
+        if related.saved_frames is not None:
+            related.saved_frames[frame.index] = paired.reduce_original(
+                frame.picture, frame_faces.faces, frame_faces.chosen_track, clip.compression
             )
-            relatives.kept[sight.frame.index] = copy
-        yield sight
+        yield frame_faces
 
 
-def _found(
-    frames: Iterator[decode.Frame], settings: ClipSettings, like: Copies
+def _detected(
+    frames: Iterator[decode.Frame], settings: ClipSettings, originals: OriginalFrames
 ) -> Iterator[FrameFaces]:
-    """Every frame with its faces: the original's where they fit, else those found here."""
+    """Yield every frame with its faces: the original's if the frames match, else detected ones."""
     follower = FaceFinder(settings.find)
     for frame in frames:
-        original = like.get(frame.index)
+        original = originals.get(frame.index)
         twin = paired.match(frame.picture, original) if original and original.faces else None
         if twin and settings.find.search == "fast":
             follower.record(twin.faces, frame.picture, frame.time_s)
@@ -93,57 +95,64 @@ def _found(
             yield FrameFaces(frame, follower.find(frame.picture, frame.time_s), twin)
 
 
-def _smoothed(sights: Iterator[FrameFaces], span: int) -> Iterator[FrameFaces]:
-    """The same, each box the mean of the same person's in `span` frames around."""
+def _smoothed(frames: Iterator[FrameFaces], span: int) -> Iterator[FrameFaces]:
+    """Yield the frames with each box averaged over the same track in a window of `span` frames."""
     half = span // 2
-    passed: deque[FrameFaces] = deque(maxlen=half)
-    coming: deque[FrameFaces] = deque()
+    before: deque[FrameFaces] = deque(maxlen=half)
+    after: deque[FrameFaces] = deque()
 
-    def next_one() -> FrameFaces:
-        sight = coming.popleft()
-        size = (sight.frame.picture.width, sight.frame.picture.height)
-        around = [
-            s
-            for s in (*passed, sight, *coming)
-            if (s.frame.picture.width, s.frame.picture.height) == size
-        ]
-        passed.append(sight)
-        return replace(sight, faces=smoothed(sight.faces, [s.faces for s in around]))
+    def smooth_next() -> FrameFaces:
+        frame_faces = after.popleft()
+        size = _size(frame_faces)
+        window = [f for f in (*before, frame_faces, *after) if _size(f) == size]
+        before.append(frame_faces)
+        faces = smoothed(frame_faces.faces, [f.faces for f in window])
+        return replace(frame_faces, faces=faces)
 
     failure: DecodeError | None = None
     try:
-        for sight in sights:
-            coming.append(sight)
-            if len(coming) > half:
-                yield next_one()
-    except DecodeError as error:  # what was decoded before counts
+        for frame_faces in frames:
+            after.append(frame_faces)
+            if len(after) > half:
+                yield smooth_next()
+    except DecodeError as error:  # raised after the frames that were decoded before it
         failure = error
-    while coming:
-        yield next_one()
+    while after:
+        yield smooth_next()
     if failure:
         raise failure
 
 
-def _judged(
-    sight: FrameFaces, mask: MaskReader | None, changes: ChangeDetector | None
+def _size(frame_faces: FrameFaces) -> tuple[int, int]:
+    picture = frame_faces.frame.picture
+    return picture.width, picture.height
+
+
+def _with_selection(
+    frame_faces: FrameFaces, mask: MaskReader | None, changes: ChangeDetector | None
 ) -> FrameFaces:
-    """The same with the track of the face that it is about, and what is known of its changes."""
-    if not sight.faces:
-        return sight
-    picture, several = sight.frame.picture, len(sight.faces) > 1
-    mask_image = mask(sight.frame.index, picture) if mask and (changes or several) else None
-    found = changes.of_frame(sight.faces, picture, sight.twin, mask_image) if changes else {}
-    covered = select.forged_face(sight.faces, mask_image, picture) if several else None
+    """Return the frame with the track of the selected face and the changes of its faces."""
+    faces, twin = frame_faces.faces, frame_faces.twin
+    if not faces:
+        return frame_faces
+    picture, several = frame_faces.frame.picture, len(faces) > 1
+    mask_image = mask(frame_faces.frame.index, picture) if mask and (changes or several) else None
+    by_track = changes.of_frame(faces, picture, twin, mask_image) if changes else {}
+    forged = select.forged_face(faces, mask_image, picture) if several else None
     bystanders = changes.bystanders(together=1) if changes and several else frozenset[int]()
-    chosen = covered.track if covered else _without_mask(sight, bystanders)
-    return replace(sight, chosen=chosen, changes=found)
+    chosen = forged.track if forged else _track_without_mask(frame_faces, bystanders)
+    return replace(frame_faces, chosen_track=chosen, changes=by_track)
 
 
-def _without_mask(sight: FrameFaces, bystanders: frozenset[int]) -> int:
-    """The track of the original's choice, unless it is a bystander's; else of the largest face."""
-    others = [face for face in sight.faces if face.track not in bystanders] or sight.faces
-    if sight.twin and sight.faces[0].box_from == "twin":
-        chosen = sight.twin.original.chosen
-        if chosen is not None and any(face.track == chosen for face in others):
+def _track_without_mask(frame_faces: FrameFaces, bystanders: frozenset[int]) -> int:
+    """Return the track that was selected in the original, unless it is a bystander's.
+
+    Else return the track of the largest face.
+    """
+    faces, twin = frame_faces.faces, frame_faces.twin
+    candidates = [face for face in faces if face.track not in bystanders] or faces
+    if twin and faces[0].box_from == "twin":
+        chosen = twin.original.chosen
+        if chosen is not None and any(face.track == chosen for face in candidates):
             return chosen
-    return select.largest_face(others).track
+    return select.largest_face(candidates).track

@@ -1,4 +1,7 @@
-"""One family of clips to rows and crops. Bad data becomes rows that say so."""
+"""Extract crops and ledger rows from one family of clips.
+
+Unreadable data is recorded in the ledger, never raised.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import DecodeError
-from ffpp_tools.extraction.clip_faces import Copies, FrameFaces, RelatedData, faces_by_frame
+from ffpp_tools.extraction.clip_faces import (
+    FrameFaces,
+    OriginalFrames,
+    RelatedData,
+    faces_by_frame,
+)
 from ffpp_tools.extraction.results import CropResult, crop_face, decoded_row, finish_frame
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.faces import paired, select
@@ -31,56 +39,62 @@ def extract_family(
     done: Callable[[Clip], bool] = lambda _: False,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Clip, Part]]:
-    """Crop the faces of every planned frame into `dataset`.
+    """Write the face crops of every planned frame to `dataset`.
 
-    Never raises for bad data: a frame or clip that cannot be read is a row with a status.
-    A clip that cannot be opened has no known length; it leaves one row, for frame 0.
+    Bad data raises no errors: an unreadable frame or clip gets a row with a failure status. The
+    length of a clip that cannot be opened is unknown, so that it gets a single row, for frame 0.
 
     Args:
         family: clips that show the same frames.
-        settings: what to extract.
-        dataset: the folder the crops go into.
-        done: whether a clip need not be extracted again; an original is read all the same if a
-            fake's boxes come from it. Asked again before each clip, for others may do it too.
-        limits: what a decoder may take.
+        settings: extraction settings.
+        dataset: the dataset folder.
+        done: whether a clip is already extracted. It is called again before each clip, because
+            another worker may have extracted the clip. An original that is done is still decoded
+            if fakes that are not done are compared with it.
+        limits: time and size limits for decoding.
 
     Yields:
-        Each clip that is not done, and what it came to.
+        Each clip that was not done, and its rows.
 
     Raises:
-        FfppError: the crops cannot be written.
+        FfppError: a crop cannot be written.
     """
     todo = [clip for clip in family.clips if not done(clip)]
     originals = family.originals if settings.twins else ()
     mask = next(iter(family.masks), None)
-    copies: dict[str, Copies] = {}  # of the originals, by compression
-    lost: list[str] = []  # what could not be read of them
+    originals_by_compression: dict[str, OriginalFrames] = {}
+    errors: list[str] = []  # of reading the originals
     for original in originals:
-        like = next(iter(copies.values()), {})
-        kept: dict[int, paired.OriginalFrame] | None = (
-            {} if _compared(original, todo, originals) else None
+        original_frames = next(iter(originals_by_compression.values()), {})
+        saved: dict[int, paired.OriginalFrame] | None = (
+            {} if _is_needed(original, todo, originals) else None
         )
-        relatives = RelatedData(mask, like, next(iter(lost), ""), kept)
+        related = RelatedData(mask, original_frames, next(iter(errors), ""), saved)
         if original in todo and not done(original):
-            part = _extract(original, settings, dataset, limits, relatives)
+            part = _extract(original, settings, dataset, limits, related)
             yield original, part
-            failure = next((row.error for row in part.frames if row.status in FAILURES), "")
+            error = next((row.error for row in part.frames if row.status in FAILURES), "")
         else:
-            failure = "" if kept is None else _look_through(original, settings, limits, relatives)
-        if failure:
-            lost.append(failure)
-        if kept:
-            copies[original.compression] = kept
+            error = "" if saved is None else _save_frames(original, settings, limits, related)
+        if error:
+            errors.append(error)
+        if saved:
+            originals_by_compression[original.compression] = saved
     for clip in todo:
         if clip not in originals and not done(clip):
             mask = clip.mask_path if exists(clip.mask_path) else None
-            like = copies.get(clip.compression) or next(iter(copies.values()), {})
-            relatives = RelatedData(mask, like, next(iter(lost), ""), None)
-            yield clip, _extract(clip, settings, dataset, limits, relatives)
+            original_frames = originals_by_compression.get(clip.compression) or next(
+                iter(originals_by_compression.values()), {}
+            )
+            related = RelatedData(mask, original_frames, next(iter(errors), ""), None)
+            yield clip, _extract(clip, settings, dataset, limits, related)
 
 
-def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -> bool:
-    """Whether one of the clips to do is compared with this original: all are with the first."""
+def _is_needed(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -> bool:
+    """Return whether a clip in `todo` is compared with this original.
+
+    All clips are compared with the first original, or with the one of the same compression.
+    """
     return any(
         clip != original and (original == originals[0] or clip.compression == original.compression)
         for clip in todo
@@ -88,62 +102,64 @@ def _compared(original: Clip, todo: Sequence[Clip], originals: Sequence[Clip]) -
 
 
 def _extract(
-    clip: Clip, settings: ClipSettings, dataset: Path, limits: Limits, relatives: RelatedData
+    clip: Clip, settings: ClipSettings, dataset: Path, limits: Limits, related: RelatedData
 ) -> Part:
+    """Extract one clip, and return its rows."""
     try:
         video, frames = open_clip(clip, settings.plan, limits)
     except DecodeError as error:
-        return Part((replace(_planned(clip, 0), status="unreadable", error=str(error)),), ())
+        return Part((replace(_initial_row(clip, 0), status="unreadable", error=str(error)),), ())
     wanted = settings.plan.wanted(video.n_frames)
     content = video.sha256 or image_sequence.sha256(clip.path, wanted)
-    rows = {i: replace(_missing(clip, video, i), source_sha256=content) for i in wanted}
+    rows = {i: replace(_missing_row(clip, video, i), source_sha256=content) for i in wanted}
     crops: dict[int, list[CropResult]] = {}
     votes: Counter[int] = Counter()
-    mask = select.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
+    mask = select.MaskVideo(related.mask, wanted, limits) if related.mask else None
     changes = ChangeDetector(clip) if clip.label == "fake" else None
     try:
-        for sight in faces_by_frame(clip, frames, settings, relatives, mask, changes):
-            index = sight.frame.index
-            row = decoded_row(rows[index], sight.frame.picture, sight.faces)
-            rows[index] = replace(row, frame_hash=frame_hash(sight.frame.picture.grey))
-            votes.update([] if sight.chosen is None else [sight.chosen])
-            crops[index] = _crops(sight, settings, dataset, rows[index].frame_id)
+        for frame_faces in faces_by_frame(clip, frames, settings, related, mask, changes):
+            index, picture = frame_faces.frame.index, frame_faces.frame.picture
+            row = decoded_row(rows[index], picture, frame_faces.faces)
+            rows[index] = replace(row, frame_hash=frame_hash(picture.grey))
+            chosen = frame_faces.chosen_track
+            votes.update([] if chosen is None else [chosen])
+            crops[index] = _crops(frame_faces, settings, dataset, rows[index].frame_id)
     except DecodeError as error:
         for index in rows.keys() - crops.keys():
             if rows[index].status == "decode_error":
                 rows[index] = replace(rows[index], error=str(error))
-    main = min(votes, key=lambda track: (-votes[track], track)) if votes else None
+    majority = min(votes, key=lambda track: (-votes[track], track)) if votes else None
     bystanders = changes.bystanders() if changes else frozenset[int]()
     faces: list[FaceRow] = []
-    for index, found in crops.items():
-        found = [
-            _of_bystander(c, settings, dataset) if c.beside and c.track in bystanders else c
-            for c in found
+    for index, results in crops.items():
+        results = [
+            _as_unchanged(c, settings, dataset) if c.beside and c.track in bystanders else c
+            for c in results
         ]
-        keep = {main} if settings.faces == "tracked" else {c.track for c in found}
-        rows[index], kept = finish_frame(rows[index], found, dataset, keep)
-        faces += kept
-    if relatives.lost:
-        _explain(
-            rows,
-            rows.keys() - relatives.like.keys(),
-            "searched without its original",
-            relatives.lost,
+        tracks = {majority} if settings.faces == "tracked" else {c.track for c in results}
+        rows[index], frame_rows = finish_frame(rows[index], results, dataset, tracks)
+        faces += frame_rows
+    if related.original_error:
+        without_original = rows.keys() - related.original_frames.keys()
+        _add_errors(
+            rows, without_original, "extracted without its original", related.original_error
         )
     if mask and mask.error and clip.label == "fake":
-        _explain(rows, mask.missing, "judged without its mask", mask.error)
+        _add_errors(rows, mask.missing, "extracted without its mask", mask.error)
     delete_stale_crops(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     return Part(tuple(rows.values()), tuple(faces))
 
 
-def _explain(rows: dict[int, FrameRow], indices: Collection[int], what: str, why: str) -> None:
-    """Say in rows that have no error of their own what they were extracted without."""
+def _add_errors(
+    rows: dict[int, FrameRow], indices: Collection[int], problem: str, cause: str
+) -> None:
+    """Record, in rows without an error of their own, what was missing for their extraction."""
     for index in indices:
-        rows[index] = replace(rows[index], error=rows[index].error or f"{what}: {why}")
+        rows[index] = replace(rows[index], error=rows[index].error or f"{problem}: {cause}")
 
 
-def _of_bystander(crop: CropResult, settings: ClipSettings, dataset: Path) -> CropResult:
-    """The same of a face that the whole clip has shown to be a bystander's."""
+def _as_unchanged(crop: CropResult, settings: ClipSettings, dataset: Path) -> CropResult:
+    """Return the result with status `unchanged_fake`, for a bystander's face in a fake."""
     if crop.status != "ok" or not crop.row:
         return crop
     if settings.keep_unchanged:
@@ -153,79 +169,87 @@ def _of_bystander(crop: CropResult, settings: ClipSettings, dataset: Path) -> Cr
 
 
 def delete_stale_crops(folder: Path, faces: Sequence[FaceRow]) -> None:
-    """Delete the crops that a run which was killed has left, and no others."""
-    named = {Path(face.path).name for face in faces}
+    """Delete the files in `folder` that are not crops of `faces`: a killed run may leave some."""
+    expected = {Path(face.path).name for face in faces}
     for path in folder.glob("*"):
-        if path.name not in named:
+        if path.name not in expected:
             path.unlink(missing_ok=True)
 
 
-def _look_through(
-    clip: Clip, settings: ClipSettings, limits: Limits, relatives: RelatedData
-) -> str:
-    """Keep copies of a clip without extracting it; return what could not be read of it."""
-    seen = set()
+def _save_frames(clip: Clip, settings: ClipSettings, limits: Limits, related: RelatedData) -> str:
+    """Save the reduced frames of a clip without extracting it.
+
+    Returns:
+        Why the clip could not be read completely; empty if it could.
+    """
+    decoded = set()
     try:
         video, frames = open_clip(clip, settings.plan, limits)
         wanted = settings.plan.wanted(video.n_frames)
-        mask = select.MaskVideo(relatives.mask, wanted, limits) if relatives.mask else None
-        for sight in faces_by_frame(clip, frames, settings, relatives, mask):
-            seen.add(sight.frame.index)
+        mask = select.MaskVideo(related.mask, wanted, limits) if related.mask else None
+        for frame_faces in faces_by_frame(clip, frames, settings, related, mask):
+            decoded.add(frame_faces.frame.index)
     except DecodeError as error:
         return str(error)
-    missing = len(set(wanted) - seen)
+    missing = len(set(wanted) - decoded)
     return f"{clip.path}: {missing} planned frames could not be decoded" if missing else ""
 
 
 def open_clip(
     clip: Clip, plan: FramePlan, limits: Limits
 ) -> tuple[demux.Video, Iterator[decode.Frame]]:
-    """A clip's video and its planned frames, within limits.
+    """Open a clip, and return its video and an iterator over its planned frames.
 
     Raises:
-        DecodeError: not a readable video.
+        DecodeError: the file is no readable video, or exceeds the limits.
     """
 
     def read() -> Iterator[demux.Video | decode.Frame | None]:
-        if images := clip.path.is_dir():
+        if is_sequence := clip.path.is_dir():
             video = image_sequence.read_sequence(clip.path)
         else:
             video = yield from demux.read_video_steps(clip.path, limits.pixels)
         wanted = plan.wanted(video.n_frames)
         yield video
-        yield from image_sequence.frames(video, wanted) if images else decode.frames(video, wanted)
+        reader = image_sequence if is_sequence else decode
+        yield from reader.frames(video, wanted)
 
     items: Iterator[Any] = with_timeout(read, limits.time_s, clip.path)
     return next(item for item in items if item is not None), items
 
 
 def _crops(
-    sight: FrameFaces, settings: ClipSettings, dataset: Path, frame_id: str
+    frame_faces: FrameFaces, settings: ClipSettings, dataset: Path, frame_id: str
 ) -> list[CropResult]:
-    """Cut out the faces that the settings ask for; of `tracked`, everybody for the time being."""
+    """Write the crops that the settings ask for.
+
+    With `faces="tracked"`, all faces are cropped: the majority track is known after the last frame.
+    """
     crops = []
-    for face in sight.faces:
+    for face in frame_faces.faces:
         if settings.faces == "largest":
-            if face.track != sight.chosen:
+            if face.track != frame_faces.chosen_track:
                 continue
             face_id, name = frame_id, frame_id
         else:
             face_id, name = f"{frame_id}/{face.track}", f"{frame_id}_{face.track}"
-        change = sight.changes.get(face.track)
+        change = frame_faces.changes.get(face.track)
         if change and change.unchanged_by and not settings.keep_unchanged:
             crops.append(CropResult("unchanged_fake", face.track, None, change.unchanged_by))
             continue
         path = f"faces/{name}.{settings.crop.format}"
-        made = crop_face(sight.frame.picture, face, settings, dataset, frame_id, face_id, path)
-        if change and made.row:
-            status = "unchanged_fake" if change.unchanged_by else made.status
-            row = replace(made.row, difference=change.difference)
-            made = CropResult(status, face.track, row, change.unchanged_by, change.beside)
-        crops.append(made)
+        picture = frame_faces.frame.picture
+        result = crop_face(picture, face, settings, dataset, frame_id, face_id, path)
+        if change and result.row:
+            status = "unchanged_fake" if change.unchanged_by else result.status
+            row = replace(result.row, difference=change.difference)
+            result = CropResult(status, face.track, row, change.unchanged_by, change.beside)
+        crops.append(result)
     return crops
 
 
-def _planned(clip: Clip, index: int) -> FrameRow:
+def _initial_row(clip: Clip, index: int) -> FrameRow:
+    """Return the row of a frame before it is decoded."""
     return FrameRow(
         frame_id=f"{clip.category}/{clip.compression}/{clip.name}/{index:06d}",
         category=clip.category,
@@ -245,10 +269,10 @@ def _planned(clip: Clip, index: int) -> FrameRow:
     )
 
 
-def _missing(clip: Clip, video: demux.Video, index: int) -> FrameRow:
-    """The row that stays if frame `index` never comes out of the decoder."""
+def _missing_row(clip: Clip, video: demux.Video, index: int) -> FrameRow:
+    """Return the row of frame `index` for the case that the decoder does not return the frame."""
     present = len(video.packet_of_frame)
-    row = replace(_planned(clip, index), time_s=video.time_s(index))
+    row = replace(_initial_row(clip, index), time_s=video.time_s(index))
     if index >= present:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"
         return replace(row, status="truncated", error=error)

@@ -1,4 +1,4 @@
-"""Many clips or stills: what is left to do, one commit each, tables at the end."""
+"""Extract many clips or stills: plan the tasks, commit each part, and merge the tables."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ffpp_tools.video.decode_limits import Limits
 if TYPE_CHECKING:
     import pandas as pd
 
-# Where clips that are tried again are extracted to, below the dataset folder: crops in `faces`,
-# and, when all of a clip's are there, its part in `parts`.
+# Folder, in the dataset folder, to which clips are extracted again: crops to `faces` and, once all
+# crops of a clip are written, its part to `parts`.
 RETRIED = "retried"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a dataset folder holds after a run."""
+    """The tables of a dataset folder after a run."""
 
     dataset: Path
     frames: pd.DataFrame
@@ -51,10 +51,10 @@ def extract_clips(
     overwrite: bool = False,
     progress: TallyProgress | None = None,
 ) -> Summary:
-    """Extract clips of one tree, and copy FF++'s official lists from it to the dataset folder.
+    """Extract clips of one folder, and copy FF++'s official lists from it to the dataset folder.
 
-    `clips` are what `find_clips` found in `root`, at least one. The other arguments and the errors
-    are those of `extract_dataset`.
+    `clips` are those that `find_clips` found in `root`, at least one. The other arguments and the
+    errors are those of `extract_dataset`.
     """
     grouped = families(root, clips)
     check_folder(dataset)
@@ -73,23 +73,23 @@ def extract_dataset(
     overwrite: bool = False,
     progress: TallyProgress | None = None,
 ) -> Summary:
-    """Extract the faces of many clips and bring the tables of `dataset` up to date.
+    """Extract the faces of many clips, and update the tables of `dataset`.
 
     Clips that an earlier run committed are not extracted again.
 
     Args:
-        families: what `layout.families` found.
-        dataset: the output folder; crops go to `faces/`.
-        settings: what to extract.
-        workers: who does it; the result does not depend on that.
-        retry: extract those clips again that have frames which could not be read. What is there
-            of a clip stays until it is replaced.
-        overwrite: delete first what was extracted from clips; stills stay.
-        progress: shows how far it is.
+        families: the clips, as returned by `faceforensics.families`.
+        dataset: the dataset folder; crops are written to `faces/`.
+        settings: extraction settings.
+        workers: the processes that extract; they do not affect the result.
+        retry: extract clips with unreadable frames again. The earlier crops of a clip are kept
+            until they are replaced.
+        overwrite: delete everything extracted from clips first; stills are kept.
+        progress: shows the progress.
 
     Raises:
-        SettingsError: the folder was made with other settings.
-        LockedError: another process writes to the folder.
+        SettingsError: the folder was created with different settings.
+        LockedError: another process is writing to the folder.
         FfppError: the folder cannot be written, or a worker was killed.
     """
     check_folder(dataset)
@@ -99,12 +99,12 @@ def extract_dataset(
         tasks = []
         for family in families:
             parts = {clip: _part(dataset, clip) for clip in family.clips}
-            there = [clip for clip in family.clips if parts[clip].exists()]
-            again = [clip for clip in there if retry and _failed(Part.read(parts[clip]))]
-            if todo := len(family.clips) - len(there) + len(again):
-                tally = Tally(todo, size=family.size)
-                details = (family, settings, workers.limits, tuple(again))
-                tasks.append(Task(_commit_family, tally, details))
+            done = [clip for clip in family.clips if parts[clip].exists()]
+            retried = [clip for clip in done if retry and _has_errors(Part.read(parts[clip]))]
+            if n_todo := len(family.clips) - len(done) + len(retried):
+                tally = Tally(n_todo, size=family.size)
+                arguments = (family, settings, workers.limits, tuple(retried))
+                tasks.append(Task(_commit_family, tally, arguments))
         summary = _run(tasks, dataset, workers, progress)
         shutil.rmtree(dataset / RETRIED, ignore_errors=True)
         return summary
@@ -120,34 +120,34 @@ def extract_still_dataset(
     progress: TallyProgress | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Summary:
-    """Extract the faces of many stills into the tables of `dataset`, beside its clips.
+    """Extract the faces of many stills, and add them to the tables of `dataset`.
 
-    Arguments, result and errors as those of `extract_dataset`; `overwrite` deletes the stills of
-    the categories at hand, and a still of more than `max_pixels` is not decoded.
+    Arguments, result and errors are those of `extract_dataset`, except that `overwrite` deletes all
+    stills of the categories in `stills`. Stills with more than `max_pixels` are not decoded.
     """
-    anew = Overwrite(frozenset(still.category for still in stills)) if overwrite else None
+    overwritten = Overwrite(frozenset(s.category for s in stills)) if overwrite else None
     check_folder(dataset)
     with folder_lock(dataset, "ffpp-stills"):
         _finish_replacing(dataset)
-        record_settings(dataset, settings, anew)
+        record_settings(dataset, settings, overwritten)
         batches = defaultdict(list)
         for still in stills:
             batches[part_path(still.category, STILL, still.name)].append(still)
         tasks = []
         for name, batch in batches.items():
-            if todo := _todo(batch, _held(dataset / name), retry):
+            if todo := _todo(batch, _read_part(dataset / name), retry):
                 tally = Tally(len(todo), size=len(todo))
-                details = (todo, settings, name, retry, max_pixels)
-                tasks.append(Task(_commit_stills, tally, details))
+                arguments = (todo, settings, name, retry, max_pixels)
+                tasks.append(Task(_commit_stills, tally, arguments))
         return _run(tasks, dataset, workers, progress)
 
 
 def copy_identities(survey: Survey, dataset: Path) -> None:
-    """Copy CelebA's identity list, if it was found with the stills, to the dataset folder.
+    """Copy CelebA's identity list to the dataset folder, if it was found with the stills.
 
     Raises:
-        SettingsError: the folder holds something else than a dataset.
-        LockedError: another process writes to the folder.
+        SettingsError: the folder is not empty and no dataset folder.
+        LockedError: another process is writing to the folder.
     """
     check_folder(dataset)
     if survey.identities:
@@ -158,7 +158,7 @@ def copy_identities(survey: Survey, dataset: Path) -> None:
 def _run(
     tasks: Sequence[Task], dataset: Path, workers: Workers, progress: TallyProgress | None
 ) -> Summary:
-    """Do every task and bring the tables up to date."""
+    """Run all tasks, and update the tables."""
     from ffpp_tools.store.tables import merge_parts
 
     units, size = sum(t.tally.units for t in tasks), sum(t.tally.size for t in tasks)
@@ -174,34 +174,34 @@ def _commit_family(
     family: Family,
     settings: ClipSettings,
     limits: Limits,
-    again: Sequence[Clip],
+    retried: Sequence[Clip],
 ) -> Tally:
-    """Extract what is not there of a family, and `again` what is."""
-    left = set(again)
-    place = dataset / RETRIED if again else dataset
+    """Extract the clips of a family that are not committed yet, and `retried` again."""
+    remaining = set(retried)
+    folder = dataset / RETRIED if retried else dataset
 
     def done(clip: Clip) -> bool:
-        return clip not in left and _part(dataset, clip).exists()
+        return clip not in remaining and _part(dataset, clip).exists()
 
-    for clip, part in extract_family(family, settings, place, done, limits):
-        sync_to_disk(dataset)  # a power cut must not leave the commit without the crops
-        part.write(_part(place, clip))
-        if again:
-            _replace(dataset, _part(place, clip))
-        left.discard(clip)
+    for clip, part in extract_family(family, settings, folder, done, limits):
+        sync_to_disk(dataset)  # so that a power failure cannot leave a committed part without crops
+        part.write(_part(folder, clip))
+        if retried:
+            _replace(dataset, _part(folder, clip))
+        remaining.discard(clip)
         tally = tally.with_part(part)
     return tally
 
 
 def _replace(dataset: Path, staged: Path) -> None:
-    """Put a clip that was extracted again in the place of what was there.
+    """Replace the crops and the part of a clip by those that were extracted again.
 
-    Whenever this is stopped, `_finish_replacing` does the rest: the part comes last.
+    The part is moved last, so that `_finish_replacing` can complete an interrupted replacement.
     """
-    place = dataset / RETRIED
+    retried = dataset / RETRIED
     part = Part.read(staged)
     for face in part.faces:
-        source, target = path_within(place, face.path), path_within(dataset, face.path)
+        source, target = path_within(retried, face.path), path_within(dataset, face.path)
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
@@ -209,13 +209,13 @@ def _replace(dataset: Path, staged: Path) -> None:
     delete_stale_crops(
         dataset / "faces" / first.category / first.compression / first.clip, part.faces
     )
-    target = dataset / staged.relative_to(place)
+    target = dataset / staged.relative_to(retried)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
 
 
 def _finish_replacing(dataset: Path) -> None:
-    """Put in their places the clips that a run which was killed had extracted again."""
+    """Complete the replacements of clips that a killed run extracted again."""
     for staged in sorted((dataset / RETRIED / "parts").rglob("*.json")):
         _replace(dataset, staged)
     shutil.rmtree(dataset / RETRIED, ignore_errors=True)
@@ -230,34 +230,35 @@ def _commit_stills(
     retry: bool,
     max_pixels: int,
 ) -> Tally:
-    """Extract those of a batch that its part does not hold yet, and add them to it."""
+    """Extract the stills of a batch that its part does not have yet, and add them to the part."""
     path = dataset / name
-    held = _held(path)
-    wanted = _todo(stills, held, retry)  # a cluster may start a task a second time
-    new = extract_stills(wanted, settings, dataset, max_pixels)
-    frames = {row.clip: row for row in (*held.frames, *new.frames)}
-    faces = {face.frame_id: face for face in (*held.faces, *new.faces)}
-    if wanted:
+    committed = _read_part(path)
+    todo = _todo(stills, committed, retry)  # again, because a cluster may run a task twice
+    new = extract_stills(todo, settings, dataset, max_pixels)
+    frames = {row.clip: row for row in (*committed.frames, *new.frames)}
+    faces = {face.frame_id: face for face in (*committed.faces, *new.faces)}
+    if todo:
         sync_to_disk(dataset)
         Part(tuple(frames.values()), tuple(faces.values())).write(path)
     return tally.with_part(new)
 
 
-def _held(path: Path) -> Part:
+def _read_part(path: Path) -> Part:
+    """Read a part; without rows if it does not exist yet."""
     return Part.read(path) if path.exists() else Part((), ())
 
 
-def _todo(stills: Sequence[Still], held: Part, retry: bool) -> list[Still]:
-    """Those that are not held yet, or that failed and are to be tried again."""
-    done = {row.clip for row in held.frames if not (retry and row.status in FAILURES)}
+def _todo(stills: Sequence[Still], committed: Part, retry: bool) -> list[Still]:
+    """Return the stills that are not committed yet or, with `retry`, that failed."""
+    done = {row.clip for row in committed.frames if not (retry and row.status in FAILURES)}
     return [still for still in stills if still.name not in done]
 
 
 def _part(dataset: Path, clip: Clip) -> Path:
-    """Where a clip is committed."""
+    """Return the path of a clip's part."""
     return dataset / part_path(clip.category, clip.compression, clip.name)
 
 
-def _failed(part: Part) -> bool:
-    """Whether frames could not be read, of the clip or its original; a repaired file would help."""
+def _has_errors(part: Part) -> bool:
+    """Return whether frames of a clip or its original were unreadable; a retry may help."""
     return any(row.error for row in part.frames)

@@ -1,4 +1,4 @@
-"""What becomes of a frame and its faces: the crops on disk, their rows, and the frame's status."""
+"""Results of extraction: crops on disk, their rows, and the status of each frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ffpp_tools.video.image import Image, Picture
 
 @dataclass(frozen=True)
 class CropResult:
-    """What became of a face: a status of the ledger, and the crop's row if there is a crop."""
+    """The result for one face: a status of the ledger, and the crop's row if there is a crop."""
 
     status: str
     track: int
     row: FaceRow | None
     unchanged_by: str = ""  # as in `FrameRow`
-    beside: bool = False  # as in `unchanged.Change`
+    beside: bool = False  # as in `unchanged_fakes.Change`
 
 
 def crop_face(
@@ -33,7 +33,7 @@ def crop_face(
     face_id: str,
     path: str,
 ) -> CropResult:
-    """Write the crop of one face to `path` below the dataset folder."""
+    """Write the crop of one face to `path` in the dataset folder."""
     if face.box.side < settings.crop.min_face:
         return CropResult("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
@@ -50,16 +50,16 @@ def write_crop(
     ids: tuple[str, str],
     path: str,
 ) -> CropResult:
-    """Write pixels that were cut out of a frame, and say where they come from.
+    """Write a crop, and return its row.
 
     Args:
-        pixels: (h, w, 3) uint8 RGB.
-        window: where they were cut out.
-        face: what is in them.
-        detector: that found it.
-        dataset: the folder they go into.
-        ids: of the frame, and of the face.
-        path: below the dataset folder.
+        pixels: the crop, (h, w, 3) uint8 RGB.
+        window: its position in the frame.
+        face: the face in it.
+        detector: name of the detector that found the face.
+        dataset: the dataset folder.
+        ids: frame_id and face_id.
+        path: path of the crop in the dataset folder.
     """
     frame_id, face_id = ids
     row = FaceRow(
@@ -86,24 +86,26 @@ def write_crop(
 def finish_frame(
     row: FrameRow, crops: Sequence[CropResult], dataset: Path, tracks: Collection[int | None]
 ) -> tuple[FrameRow, list[FaceRow]]:
-    """A frame's status, which is that of its best face, and the crops that stay.
+    """Return the row of a frame with its status, and the rows of the crops that are kept.
 
-    Crops of other people than `tracks`, and of unchanged faces beside a changed one, are deleted.
+    The status is that of the best face among `tracks`. Crops of other tracks are deleted, and so
+    are crops with another status, such as unchanged faces next to a changed one.
     """
-    own = [c for c in crops if c.track in tracks]
-    found = {c.status for c in own}
-    status = next((s for s in ("ok", "unchanged_fake", "too_small") if s in found), "no_face")
-    by = min((c.unchanged_by for c in own if c.status == status), default="")
-    kept = []
-    for made in crops:
-        if made.row and made.track in tracks and made.status == status:
-            kept.append(made.row)
-        elif made.row:
-            (dataset / made.row.path).unlink(missing_ok=True)
-    return replace(row, status=status, unchanged_by=by), kept
+    selected = [c for c in crops if c.track in tracks]
+    statuses = {c.status for c in selected}
+    status = next((s for s in ("ok", "unchanged_fake", "too_small") if s in statuses), "no_face")
+    evidence = min((c.unchanged_by for c in selected if c.status == status), default="")
+    faces = []
+    for crop_result in crops:
+        face = crop_result.row
+        if face and crop_result.track in tracks and crop_result.status == status:
+            faces.append(face)
+        elif face:
+            (dataset / face.path).unlink(missing_ok=True)
+    return replace(row, status=status, unchanged_by=evidence), faces
 
 
 def decoded_row(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> FrameRow:
-    """The row of a frame that was decoded and searched."""
-    found = len(faces)
-    return replace(row, width=picture.width, height=picture.height, faces_found=found, error="")
+    """Return the row of a frame that was decoded and on which detection was run."""
+    n_faces = len(faces)
+    return replace(row, width=picture.width, height=picture.height, faces_found=n_faces, error="")

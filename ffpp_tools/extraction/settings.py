@@ -1,4 +1,4 @@
-"""Everything that decides what is extracted: the same settings, the same bytes."""
+"""Settings of extraction. The same settings and sources give byte-identical crops."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ FACES = ("largest", "tracked", "all")
 
 @dataclass(frozen=True)
 class StillSettings:
-    """Everything that decides what is extracted from a still."""
+    """All settings that determine what is extracted from a still."""
 
     crop: CropSettings = field(default_factory=CropSettings)
     find: FindSettings = field(default_factory=FindSettings)
-    whole: bool = False  # take the photograph as it is, without looking for a face
-    harmonise: ReferenceFaces | None = (
-        None  # make faces as large, and compressed as hard, as the clips'
-    )
+    whole: bool = False  # use the whole photograph as the crop, without face detection
+    # Scale and compress stills to match these faces of clips.
+    harmonise: ReferenceFaces | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Check for contradictory settings."""
         if self.whole and self.harmonise:
-            raise SettingsError("whole stills cannot be harmonised: no face is looked for in them")
+            raise SettingsError("whole stills cannot be harmonised: no face is detected in them")
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """Everything that decides what is extracted from a clip.
+    """All settings that determine what is extracted from a clip.
 
-    faces: `largest`, the largest face of each frame or, where a mask tells, the forged one;
-    `tracked`, the person who is that in most of the clip's frames; `all`, everybody.
+    faces: `largest` crops the manipulated face of each frame if a mask shows it, else the largest
+    face; `tracked` crops the person for whom this holds in most frames of the clip; `all` crops all
+    faces.
     """
 
     plan: FramePlan = field(default_factory=FramePlan)
     crop: CropSettings = field(default_factory=CropSettings)
     find: FindSettings = field(default_factory=FindSettings)
     faces: str = "largest"
-    twins: bool = True  # compare with the original, and take its boxes where they fit
-    keep_unchanged: bool = False  # keep crops of fakes that show the original's face
-    smooth: int = 1  # how many planned frames a box is the mean of
+    twins: bool = True  # compare with the original, and reuse its boxes in frames that match
+    keep_unchanged: bool = False  # keep the crops of unchanged faces in fakes
+    smooth: int = 1  # number of planned frames over which boxes are averaged
 
     def __post_init__(self) -> None:
-        """Refuse what is not there."""
+        """Validate the fields."""
         check_choice("faces", self.faces, FACES)
         if self.smooth < 1 or self.smooth % 2 == 0:
             raise SettingsError(f"smooth ({self.smooth}) must be an odd number of frames")

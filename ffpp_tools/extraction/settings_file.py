@@ -1,4 +1,4 @@
-"""settings.json: the settings that a dataset folder was made with."""
+"""settings.json: the settings with which a dataset folder was created."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ffpp_tools.files import read_json
 from ffpp_tools.store import format_versions
 
 SETTINGS = "settings.json"
-# The rules of extraction that are no settings. 1: pixels alone tell unchanged faces, of any method.
-# 2: the mask does; without one, pixels do for swaps and bystanders alone.
+# Version of the extraction rules that are not settings. 1: unchanged faces are identified by pixels
+# alone, for all methods. 2: by the mask; without a mask by pixels, for swaps and bystanders only.
 CLIPS_VERSION = 2
 SECTIONS = {
     "crop": CropSettings,
@@ -24,52 +24,53 @@ SECTIONS = {
     "clips": ClipSettings,
     "stills": StillSettings,
 }
-# Section → setting → what its absence means, in a folder that was made before there was the
-# setting. The absence of any other setting means its default.
+# Section → setting → the value that its absence stands for in folders created before the setting
+# existed. For any other setting, the absence stands for the default.
 ABSENT = {"clips": {"version": 1}}
 
 
 def recorded_settings(dataset: Path) -> dict[str, Any]:
-    """The settings a dataset folder was made with, by section; empty where there are none yet.
+    """Return the recorded settings of a dataset folder by section; empty if there are none yet.
 
-    Those that the folder is older than have the value that its crops were made with.
+    Settings that did not exist when the folder was created have the value that applied then.
 
     Raises:
         TableError: settings.json is damaged.
-        FormatError: a newer release wrote it.
+        FormatError: a newer release wrote the file.
     """
     path = dataset / SETTINGS
     try:
         return read_sections(path) if path.exists() else {}
     except (ValueError, TypeError) as error:
-        raise TableError(f"{path}: damaged ({error}); delete the folder and start anew") from error
+        raise TableError(f"{path}: damaged ({error}); delete the folder and start over") from error
 
 
 def read_sections(path: Path) -> dict[str, Any]:
-    """The sections of settings in a settings.json, or in a run's copy of one.
+    """Read the sections of a settings.json, or of a run's copy of one.
 
     Raises:
-        FormatError: a newer release wrote it.
-        OSError, ValueError, TypeError: it cannot be read, or is damaged.
+        FormatError: a newer release wrote the file.
+        OSError, ValueError, TypeError: the file cannot be read or is damaged.
     """
-    found = format_versions.without_format(format_versions.SETTINGS, path, dict(read_json(path)))
+    values = format_versions.without_format(format_versions.SETTINGS, path, dict(read_json(path)))
     sections = {
-        name: format_versions.with_defaults(kind, dict(found[name]), ABSENT.get(name))
-        for name, kind in SECTIONS.items()
-        if name in found
+        name: format_versions.with_defaults(settings_type, dict(values[name]), ABSENT.get(name))
+        for name, settings_type in SECTIONS.items()
+        if name in values
     }
-    for name, values in sections.items():
+    for name, section in sections.items():
         known = {field.name for field in fields(SECTIONS[name])} | {"version"}
-        if unknown := sorted(values.keys() - known):
+        if unknown := sorted(section.keys() - known):
             raise FormatError(
                 f"{path}: {name} has {', '.join(unknown)}, which this release does not know. A "
-                f"newer one wrote it: `pip install --upgrade ffpp-tools`"
+                f"newer release wrote the file: run `pip install --upgrade ffpp-tools`"
             )
     rules = sections.get("clips", {}).get("version", CLIPS_VERSION)
     if rules > CLIPS_VERSION:
         raise FormatError(
-            f"{path}: clips were extracted by rules {rules}; this release has rules "
-            f"{CLIPS_VERSION}. A newer one made them: `pip install --upgrade ffpp-tools`"
+            f"{path}: clips were extracted with version {rules} of the extraction rules; this "
+            f"release has version {CLIPS_VERSION}. A newer release created them: run `pip install "
+            f"--upgrade ffpp-tools`"
         )
     plain: dict[str, Any] = json.loads(json.dumps(sections))  # a default may be a tuple
     return plain

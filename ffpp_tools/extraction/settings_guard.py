@@ -1,4 +1,4 @@
-"""The settings a dataset folder was made with: recorded in it, so that other ones are refused."""
+"""Record the settings of a dataset folder, and reject runs with different ones."""
 
 from __future__ import annotations
 
@@ -18,58 +18,65 @@ from ffpp_tools.sources import official_lists
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.schema import STILL
 
-BEFORE = (official_lists.FOLDER, LOG)  # what a folder may hold that nothing was extracted to yet
+# What a folder may contain before the first extraction.
+BEFORE = (official_lists.FOLDER, LOG)
 
 
 @dataclass(frozen=True)
 class Overwrite:
-    """What is to be made anew: all clips, or the stills of some categories."""
+    """What a run overwrites: all clips, or the stills of some categories."""
 
     categories: Collection[str] | None = None
 
-    def takes(self, folder: Path) -> bool:
-        """Whether a folder .../<category>/<compression> is part of it."""
+    def includes(self, folder: Path) -> bool:
+        """Return whether the folder .../<category>/<compression> is overwritten."""
         if self.categories is None:
             return folder.name != STILL
         return folder.name == STILL and folder.parent.name in self.categories
 
 
 def record_settings(
-    dataset: Path, wanted: ClipSettings | StillSettings, anew: Overwrite | None
+    dataset: Path, wanted: ClipSettings | StillSettings, overwrite: Overwrite | None
 ) -> None:
-    """Record the settings a dataset folder is made with, or refuse other ones.
+    """Record the settings of a dataset folder, or reject settings that differ from recorded ones.
 
-    With `anew`, what it names is deleted, but only if the settings fit what stays. What a run that
-    was killed has left half written is deleted in any case: the caller holds the folder's lock.
+    The caller must hold the folder's lock: temporary files of killed runs are deleted.
+
+    Args:
+        dataset: the dataset folder.
+        wanted: the settings of the run.
+        overwrite: what to delete, provided that the settings match those of what is kept.
 
     Raises:
-        SettingsError: the folder was made with other settings.
+        SettingsError: the folder was created with different settings.
         TableError: settings.json is damaged.
-        FormatError: a newer release made the folder.
+        FormatError: a newer release created the folder.
     """
     check_folder(dataset)
     recorded = recorded_settings(dataset)
     sections = dict(recorded)
-    if anew and recorded:
-        stays = [f.name == STILL for f in dataset.glob("parts/*/*") if not anew.takes(f)]
-        if not stays:
+    if overwrite and recorded:
+        kept_folders = [f for f in dataset.glob("parts/*/*") if not overwrite.includes(f)]
+        keeps_stills = any(f.name == STILL for f in kept_folders)
+        keeps_clips = any(f.name != STILL for f in kept_folders)
+        if not kept_folders:
             sections = {}
-        elif all(stays):
+        elif not keeps_clips:
             sections.pop("clips", None)
-        elif not any(stays):
+        elif not keeps_stills:
             sections.pop("stills", None)
     for section, settings in _sections(wanted).items():
         if sections.setdefault(section, settings) != settings:
-            remedy = "" if anew else ", or start anew with --overwrite"
+            remedy = "" if overwrite else ", or start over with --overwrite"
             raise SettingsError(
-                f"{dataset} was made with other settings ({section}): "
-                f"{_difference(sections[section], settings)}. Crops of one dataset, clips' and "
-                f"stills', must be made alike: name another folder with --out{remedy}."
+                f"{dataset} was created with different settings ({section}): "
+                f"{_difference(sections[section], settings)}. All crops of a dataset, of clips and "
+                f"stills, must use the same settings: use another folder with --out{remedy}."
             )
-    if anew and recorded:
+    if overwrite and recorded:
         for top in ("parts", "faces"):
             for folder in sorted(dataset.glob(f"{top}/*/*")):
-                if anew.takes(folder):
+                if overwrite.includes(folder):
                     shutil.rmtree(folder)
     delete_temporary_files(dataset, dataset / official_lists.FOLDER, *_folders(dataset / "parts"))
     ordered = {name: sections[name] for name in SECTIONS if name in sections}
@@ -80,53 +87,55 @@ def record_settings(
 
 
 def _folders(folder: Path) -> list[Path]:
-    """A folder and all below it."""
+    """Return a folder and all folders in it, at any depth."""
     return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
 
 
 def check_folder(dataset: Path) -> None:
-    """Refuse a folder that holds something, and nothing that was extracted.
+    """Check that a folder is a dataset folder, is empty, or does not exist.
 
     Raises:
-        SettingsError: it does.
+        SettingsError: the folder has other contents.
     """
     if not dataset.is_dir() or (dataset / SETTINGS).exists():
         return
     names = (p.name for p in dataset.iterdir())
     if others := sorted(n for n in names if n not in BEFORE and not PRIVATE.fullmatch(n)):
         raise SettingsError(
-            f"{dataset} is no dataset folder, and holds {others[0]}: name another with --out"
+            f"{dataset} is not a dataset folder: it contains {others[0]}; use another folder with "
+            f"--out"
         )
 
 
 def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
-    """Settings as they are recorded: what clips and stills share, and what is their own."""
-    own = "clips" if isinstance(settings, ClipSettings) else "stills"
-    every: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    if own == "clips":
-        every["version"] = CLIPS_VERSION
-    shared = {name: every.pop(name) for name in ("crop", "find")}
-    return {**shared, own: every}
+    """Return settings as sections: those shared by clips and stills, and those of one kind."""
+    section = "clips" if isinstance(settings, ClipSettings) else "stills"
+    values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    if section == "clips":
+        values["version"] = CLIPS_VERSION
+    shared = {name: values.pop(name) for name in ("crop", "find")}
+    return {**shared, section: values}
 
 
 def _brief(value: Any) -> str:
-    """A setting as one may read it: what holds a list is only said to be there."""
+    """Format a setting's value. A setting with nested values is shown as "yes"."""
     return "yes" if isinstance(value, dict) else "no" if value is None else str(value)
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """A section's values, those of its plan among them."""
+    """Return a section's values with those of its plan at the top level."""
     return {**values, **values["plan"], "plan": None} if values.get("plan") else values
 
 
-def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
-    """What differs between recorded settings and those asked for, in words."""
-    was, now = _flat(was), _flat(now)
-    differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+def _difference(recorded: dict[str, Any], requested: dict[str, Any]) -> str:
+    """Describe the differences between recorded and requested settings."""
+    recorded, requested = _flat(recorded), _flat(requested)
+    keys = {*recorded, *requested}
+    differing = sorted(key for key in keys if recorded.get(key) != requested.get(key))
 
-    def told(values: dict[str, Any]) -> str:
+    def text(values: dict[str, Any]) -> str:
         return ", ".join(f"{key} {_brief(values.get(key))}" for key in differing)
 
-    if told(was) == told(now):  # of what is too long to be shown
-        return f"{told(was)}, but of other values than those asked for now"
-    return f"{told(was)}; asked for now: {told(now)}"
+    if text(recorded) == text(requested):  # nested values, which are not shown
+        return f"{text(recorded)}, but with values that differ from the requested ones"
+    return f"{text(recorded)}; requested: {text(requested)}"

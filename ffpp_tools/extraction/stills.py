@@ -1,4 +1,7 @@
-"""A batch of stills to rows and crops, as clips. Bad data becomes rows that say so."""
+"""Extract crops and ledger rows from a batch of stills.
+
+Unreadable data is recorded in the ledger, never raised.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from ffpp_tools.store.schema import STILL, FrameRow, Part
 from ffpp_tools.video.container import too_large
 from ffpp_tools.video.image import Image, Picture, decoded, strip_png_metadata
 
-# What Pillow is to recognise: it knows formats that are programs, such as PostScript.
+# The formats that Pillow may open. It also supports formats that are programs, such as PostScript.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "I;16", "I;16B")  # of TIFF files
 
@@ -38,10 +41,10 @@ def extract_stills(
     dataset: Path,
     max_pixels: int = MAX_PIXELS,
 ) -> Part:
-    """Crop the largest face of every still into `dataset`, or take it whole if asked to.
+    """Write the crop of the largest face of every still, or the whole still, to `dataset`.
 
     Raises:
-        FfppError: the crops cannot be written.
+        FfppError: a crop cannot be written.
     """
     rows, faces = [], []
     for still in stills:
@@ -70,35 +73,36 @@ def extract_stills(
         row = replace(row, source_sha256=sha256(still.path))
         path = f"faces/{still.category}/{STILL}/{still.name}.{settings.crop.format}"
         if settings.whole:
-            made = _whole(Picture(image), settings, dataset, row.frame_id, path)
-            row, kept = finish_frame(decoded_row(row, Picture(image), ()), [made], dataset, {0})
+            picture = Picture(image)
+            detected: list[Face] = []
+            crops = [_write_whole(picture, settings, dataset, row.frame_id, path)]
         else:
-            picture, found = _searched(image, still, settings)
+            picture, detected = _detected(image, still, settings)
             crops = [
                 crop_face(picture, face, settings, dataset, row.frame_id, row.frame_id, path)
-                for face in ([select.largest_face(found)] if found else [])
+                for face in ([select.largest_face(detected)] if detected else [])
             ]
-            row, kept = finish_frame(decoded_row(row, picture, found), crops, dataset, {0})
+        row, face_rows = finish_frame(decoded_row(row, picture, detected), crops, dataset, {0})
         rows.append(row)
-        faces += kept
+        faces += face_rows
     return Part(tuple(rows), tuple(faces))
 
 
 def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, str, str]:
-    """An image file's pixels, or why there are none.
+    """Read an image file.
 
     Args:
-        path: of the file.
-        max_pixels: refuse an image that declares more, width times height.
+        path: the file.
+        max_pixels: maximum declared width times height; larger images are not decoded.
 
     Returns:
-        (H, W, 3) uint8 RGB or None, a status of the ledger, and what is wrong. A file that was cut
-        short is `truncated`: half a picture is not passed as a whole one.
+        (H, W, 3) uint8 RGB or None, a status of the ledger, and the problem, if any. An incomplete
+        file has the status `truncated` and no image.
     """
     from PIL import Image as Pillow
     from PIL import ImageFile, ImageOps
 
-    theirs, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # max_pixels decides instead
+    pillow_limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None  # max_pixels applies
     try:
         data = regular_file(path).read_bytes()
         if not data:
@@ -109,12 +113,12 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
         reason = getattr(error, "strerror", None)
         return None, "unreadable", f"cannot be read ({reason})" if reason else "no readable image"
     finally:
-        Pillow.MAX_IMAGE_PIXELS = theirs
+        Pillow.MAX_IMAGE_PIXELS = pillow_limit
     if opened.width * opened.height > max_pixels:
         return None, "unreadable", too_large(opened.width, opened.height, max_pixels)
     if opened.format == "TIFF" and opened.mode not in MODES:
-        return None, "unreadable", f"a TIFF of colours in {opened.mode}; save it as RGB or as PNG"
-    lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # as whoever imports face_recognition makes it
+        return None, "unreadable", f"unsupported TIFF mode {opened.mode}; save it as RGB or PNG"
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # importing face_recognition sets it
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         pages = getattr(opened, "n_frames", 1)
@@ -123,9 +127,9 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
         return None, "truncated", str(error)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-    if pages > 1 and opened.format not in ("JPEG", "MPO"):  # phones add a preview to theirs
-        return None, "unreadable", f"{pages} pictures in one file, not a photograph"
-    # OpenCV does not turn an AVIF as the file says, and refuses images above the default limit.
+    if pages > 1 and opened.format not in ("JPEG", "MPO"):  # phones add a preview
+        return None, "unreadable", f"{pages} images in one file; expected a single photograph"
+    # OpenCV ignores the orientation of AVIF files, and rejects images above the default limit.
     if opened.format == "AVIF" or opened.width * opened.height > MAX_PIXELS:
         upright = ImageOps.exif_transpose(opened).convert("RGB")
         return np.asarray(upright, np.uint8), "ok", ""
@@ -135,21 +139,21 @@ def read_still(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Image | None, 
     return image, "ok", ""
 
 
-def _searched(image: Image, still: Still, settings: StillSettings) -> tuple[Picture, list[Face]]:
-    """The picture, made like the clips' if asked to, and the faces in it."""
+def _detected(image: Image, still: Still, settings: StillSettings) -> tuple[Picture, list[Face]]:
+    """Return the image, matched to the clips if the settings ask for it, and the faces in it."""
     picture = Picture(image)
-    found = detect.find_faces(picture, settings.find)
-    if found and settings.harmonise:
+    faces = detect.find_faces(picture, settings.find)
+    if faces and settings.harmonise:
         compression, side = settings.harmonise.face(still.category, still.name)
-        picture = Picture(harmonised(image, select.largest_face(found).box, side, compression))
-        found = detect.find_faces(picture, settings.find)
-    return picture, found
+        picture = Picture(harmonised(image, select.largest_face(faces).box, side, compression))
+        faces = detect.find_faces(picture, settings.find)
+    return picture, faces
 
 
-def _whole(
+def _write_whole(
     picture: Picture, settings: StillSettings, dataset: Path, frame_id: str, path: str
 ) -> CropResult:
-    """The whole picture as it is."""
+    """Write the whole still as the crop."""
     pixels, window = crop.whole(picture, settings.crop)
     face = Face(Box(0, 0, picture.width, picture.height), 0.0, "whole")
     return write_crop(pixels, window, face, "none", dataset, (frame_id, frame_id), path)

@@ -1,4 +1,4 @@
-"""Who does the work, here or in a cluster, and what comes back from it."""
+"""Local processes and Dask clusters that run extraction tasks, and the tallies they return."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DASK_TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does the work.
+    """The processes that run tasks.
 
-    count: processes of this machine; with a scheduler, the cluster's workers count instead.
-    scheduler: address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers see the
+    count: number of local processes; ignored if there is a scheduler.
+    scheduler: address of a Dask scheduler, such as tcp://10.0.0.1:8786. Its workers must see the
         same paths.
-    limits: what a decoder may take.
+    limits: time and size limits for decoding.
     """
 
     count: int = 1
@@ -34,22 +34,22 @@ class Workers:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Validate the fields."""
         if self.count < 1:
             raise SettingsError(f"workers ({self.count}) must be at least 1")
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What tasks have done; each reports its own when it ends."""
+    """Counts of finished work. Each task returns its tally when it ends."""
 
     units: int = 0  # clips or stills
     crops: int = 0
-    misses: int = 0  # planned frames that gave no crop
-    size: int = 0  # of the task: bytes of video, or stills
+    misses: int = 0  # planned frames whose status is not "ok"
+    size: int = 0  # bytes of video, or number of stills
 
     def __add__(self, other: Tally) -> Tally:
-        """Both together."""
+        """Return the sum."""
         return Tally(
             self.units + other.units,
             self.crops + other.crops,
@@ -58,36 +58,36 @@ class Tally:
         )
 
     def with_part(self, part: Part) -> Tally:
-        """The same, with what a part came to."""
+        """Return the tally with the crops and misses of a part added."""
         crops = self.crops + len(part.faces)
         return replace(self, crops=crops, misses=self.misses + part.misses)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker does in one go, for a dataset folder."""
+    """A unit of work that one worker does for a dataset folder."""
 
-    do: Callable[..., Tally]  # a function of a module, for other processes
-    tally: Tally  # its units and size; `do` returns the same with what came of them
-    arguments: tuple[Any, ...]  # of `do`, after the dataset folder and the tally
+    do: Callable[..., Tally]  # a module-level function, which other processes can import
+    tally: Tally  # units and size of the task; `do` returns it with crops and misses
+    arguments: tuple[Any, ...]  # arguments of `do`, after the dataset folder and the tally
 
 
-# Passes tallies through as they come in; told first how many units and what size there will be.
+# Passes tallies through as tasks finish; also takes the total number of units and the total size.
 TallyProgress = Callable[[Iterable[Tally], int, int], Iterable[Tally]]
 
 
 def run_tasks(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterator[Tally]:
-    """The tallies of the tasks as they are done, in any order.
+    """Run the tasks, and yield their tallies as they finish, in any order.
 
     Raises:
-        FfppError: a worker was killed, or no cluster answers.
+        FfppError: a worker was killed, or the Dask scheduler does not answer.
     """
     import joblib
     from joblib.externals.loky import BrokenProcessPool
 
-    # Processes are kept from one call to the next; this one may have gone elsewhere since.
-    here = None if workers.scheduler else Path.cwd()
-    calls = (joblib.delayed(_done)(here, dataset, task) for task in tasks)
+    # Worker processes are reused between calls; the working directory may have changed since.
+    working_folder = None if workers.scheduler else Path.cwd()
+    calls = (joblib.delayed(_run_task)(working_folder, dataset, task) for task in tasks)
     try:
         with _backend(workers) as n_jobs:
             options: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
@@ -96,15 +96,15 @@ def run_tasks(tasks: Sequence[Task], dataset: Path, workers: Workers) -> Iterato
             yield from joblib.Parallel(n_jobs, **options)(calls)
     except BrokenProcessPool as error:
         raise FfppError(
-            "a worker process was killed, by somebody or by the system for want of memory. What "
-            "is committed stays, and the same command goes on from there; fewer --workers need "
-            "less memory"
+            "a worker process was killed, possibly by the system's out-of-memory killer. Committed "
+            "parts are kept, and the same command resumes after them; fewer --workers need less "
+            "memory"
         ) from error
 
 
 @contextmanager
 def _backend(workers: Workers) -> Iterator[int]:
-    """The processes of this machine, or those of a Dask cluster; how many jobs to run at once."""
+    """Set up local processes or a Dask cluster; yield the number of jobs for joblib."""
     if not workers.scheduler:
         yield workers.count
         return
@@ -113,36 +113,36 @@ def _backend(workers: Workers) -> Iterator[int]:
     try:
         from distributed import Client, KilledWorker
     except ImportError as error:
-        raise FfppError("Dask is not installed; `pip install ffpp-tools[dask]`") from error
+        raise FfppError("Dask is not installed; run `pip install ffpp-tools[dask]`") from error
     try:
         client: Any = Client(workers.scheduler, timeout=DASK_TIMEOUT_S)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise FfppError(
-            f"no Dask scheduler answers at {workers.scheduler} ({error}); `dask scheduler` starts "
-            f"one, and `dask worker {workers.scheduler}` a worker"
+            f"no Dask scheduler answers at {workers.scheduler} ({error}); start one with "
+            f"`dask scheduler`, and workers with `dask worker {workers.scheduler}`"
         ) from error
     try:
         with client, joblib.parallel_config("dask"):
             yield -1
     except KilledWorker as error:
         raise FfppError(
-            f"a Dask worker was killed several times at the same clips ({error}). What is "
-            f"committed stays, and the same command goes on from there"
+            f"a Dask worker was killed several times on the same clips ({error}). Committed parts "
+            f"are kept, and the same command resumes after them"
         ) from error
 
 
-def _done(here: Path | None, dataset: Path, task: Task) -> Tally:
-    _prepare()
-    if here:
-        os.chdir(here)
+def _run_task(working_folder: Path | None, dataset: Path, task: Task) -> Tally:
+    _prepare_process()
+    if working_folder:
+        os.chdir(working_folder)
     return task.do(dataset, task.tally, *task.arguments)
 
 
 @cache
-def _prepare() -> None:
-    """Make a process fit for its tasks."""
+def _prepare_process() -> None:
+    """Configure a worker process once."""
     import cv2
 
-    cv2.setNumThreads(1)  # workers share the cores among them
+    cv2.setNumThreads(1)  # workers share the cores
     gc.collect()
-    gc.freeze()  # what is loaded by now stays: looking through it after every clip takes long
+    gc.freeze()  # exclude loaded modules from collection, which is slow and runs after every clip

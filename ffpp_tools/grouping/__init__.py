@@ -1,1 +1,1 @@
-"""Identity groups: which clips and stills must not be separated, and why."""
+"""Identity groups: which clips and stills must stay in the same split, with the evidence."""

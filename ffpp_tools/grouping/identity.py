@@ -1,6 +1,7 @@
-"""Who is who: one person in several clips, or in a clip and a photograph, by face embeddings.
+"""Match identities across clips and stills by face embeddings.
 
-Where an identity file or a clip's name tells, that is believed; embeddings tie what is left.
+Labels from identity files and clip names take precedence: embeddings never connect two items that
+are labelled in the same set.
 """
 
 from __future__ import annotations
@@ -23,58 +24,63 @@ from ffpp_tools.sources import official_lists
 from ffpp_tools.store.schema import STILL
 from ffpp_tools.store.tables import IdentityRow, read_faces, read_frames, table_of, write_table
 
-# Maximum distance of a same-person match: the largest at which no more than one of the 22,366 pairs
-# of CelebA's people is matched, each by the mean of up to three photographs: as many as at the
-# former limit of dlib's embeddings. It misses 126 of 568 pairs of photographs of one person, 22 %;
-# the former one missed 510. On what it was not chosen on: none of 47,000 pairs of these people, or
-# of FF++'s clips, with photographs of FFHQ is matched. docs/manifests.md has more distances.
+# Maximum distance of a same-person match. It is the largest distance at which at most 1 of 22,366
+# pairs of different CelebA people is matched, each represented by the mean of up to three
+# photographs; the former limit on dlib's embeddings matched as many. It misses 126 of 568 pairs of
+# photographs of one person (22 %); the former limit missed 510. On data that was not used to select
+# it, none of 47,000 pairs of these people, or of FF++ clips, with FFHQ photographs is matched. See
+# docs/manifests.md for other distances.
 MAX_DISTANCE = 0.52
-CLIP_FACES = 5  # crops that a clip's embedding is the mean of
-STILLS_OF_PERSON = 3  # photographs that a known person's embedding is the mean of
-MEASURED = 4000  # photographs of known people that the rates are measured on
-NAMED = ("Actors", "Celeb-real")  # whose clips bear their people's numbers
-UNKNOWN = -1  # the series of a unit whose person no file or name tells
+CLIP_FACES = 5  # number of crops averaged for a clip's embedding
+STILLS_OF_PERSON = 3  # number of photographs averaged for a labelled person's embedding
+MEASURED = 4000  # maximum number of labelled photographs on which the rates are measured
+NAMED = ("Actors", "Celeb-real")  # categories whose clip names contain the person's number
+UNLABELLED = -1  # namespace of an item without an identity label
 
 
 @dataclass(frozen=True)
 class Identities:
-    """What was found."""
+    """The result of matching identities."""
 
     table: pd.DataFrame  # columns as in `IdentityRow`
-    matching: Matching  # the limit, and its error rates on the dataset's own known people
+    matching: Matching  # maximum distance, and its error rates on the dataset's labelled people
 
 
 def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE) -> Identities:
-    """Find people who are in several real clips or stills, and write `identities.parquet`.
+    """Match people across real clips and stills, and write `identities.parquet`.
 
-    A clip is known by the mean of a few of its faces, a person of an identity file by that of a
-    few photographs. Fakes are left out: their names tie them to their people.
+    A clip is represented by the mean embedding of a few of its faces, and a labelled person by that
+    of a few photographs. Fakes are excluded, because their names identify their people.
 
     Raises:
-        SettingsError: an impossible distance.
+        SettingsError: `max_distance` is not in (0, 1].
         TableError: there are no faces to compare.
     """
     if not 0 < max_distance <= 1:
         raise SettingsError(f"distance ({max_distance}) must be above 0 and at most 1")
     crops = read_faces(dataset)
-    faces = _chosen(read_frames(dataset), crops, official_lists.celeba_identities(dataset) or {})
+    faces = _faces_to_compare(
+        read_frames(dataset), crops, official_lists.celeba_identities(dataset) or {}
+    )
     if faces.empty:
-        raise TableError(f"{dataset}: no real clip or still whose face could be compared")
+        raise TableError(
+            f"{dataset}: no real clip or still has a face to compare; extract some first"
+        )
     vectors = cached_features(dataset, faces, SFACE_CACHE, sface_embedding, WIDTH, workers)
     readable = ~np.isnan(vectors).any(axis=1)
     faces, vectors = faces[readable].reset_index(drop=True), vectors[readable]
     if faces.empty:
         raise TableError(
-            f"{dataset}: none of its crops can be read; `ffpp-extract --verify` names them"
+            f"{dataset}: none of its crops can be read; `ffpp-extract --verify` lists them"
         )
-    codes, names = pd.factorize(faces["unit"], sort=True)
-    means, counts = _means(codes, vectors)
-    person = faces.drop_duplicates("unit").set_index("unit")["person"].loc[names]
-    own, first = _first_of_person(person)
-    units = normalised(means, means[first], own)
-    series = pd.factorize(person.str.split("/").str[0])[0]
-    series[person == ""] = UNKNOWN
-    people, partners, distances = _people(names.to_list(), units, series, max_distance)
+    codes, names = pd.factorize(faces["item"], sort=True)
+    means, counts = _mean_embeddings(codes, vectors)
+    labels = faces.drop_duplicates("item").set_index("item")["identity"].loc[names]
+    own, first = _first_item_of_person(labels)
+    embeddings = normalised(means, means[first], own)
+    namespaces = pd.factorize(labels.str.split("/").str[0])[0]
+    namespaces[labels == ""] = UNLABELLED
+    people, partners, distances = _matches(names.to_list(), embeddings, namespaces, max_distance)
     table = table_of(
         IdentityRow,
         (
@@ -82,36 +88,36 @@ def identify(dataset: Path, workers: int = 1, max_distance: float = MAX_DISTANCE
             for i, values in enumerate(zip(names, people, partners, distances, counts, strict=True))
         ),
     )
-    photographs = faces["person"].where(faces["compression"] == STILL, "")
-    singles = normalised(vectors, means[first], own[codes])
-    measured = rates(person, units, photographs, singles, max_distance)
-    found = Matching(NETWORK, max_distance, _compared(series), measured)
-    found.attach(table)
+    photograph_labels = faces["identity"].where(faces["compression"] == STILL, "")
+    photographs = normalised(vectors, means[first], own[codes])
+    measured = rates(labels, embeddings, photograph_labels, photographs, max_distance)
+    matching = Matching(NETWORK, max_distance, _n_compared(namespaces), measured)
+    matching.attach(table)
     write_table(dataset / "identities.parquet", table, crops)
-    return Identities(table, found)
+    return Identities(table, matching)
 
 
 def rates(
-    units: pd.Series,
-    means: NormalisedEmbeddings,
-    photographs: pd.Series,
-    singles: NormalisedEmbeddings,
+    item_labels: pd.Series,
+    items: NormalisedEmbeddings,
+    photograph_labels: pd.Series,
+    photographs: NormalisedEmbeddings,
     max_distance: float,
 ) -> Rates:
-    """How often a distance is wrong.
+    """Measure the error rates of a maximum distance.
 
     Args:
-        units: who each unit is; empty where that is not known.
-        means: their embeddings.
-        photographs: who is on each photograph; empty where that is not known.
-        singles: their embeddings.
+        item_labels: identity of each item; empty if unlabelled.
+        items: mean embeddings of the items, for the false match rate.
+        photograph_labels: identity of each photograph; empty if unlabelled.
+        photographs: embeddings of the photographs, for the miss rate.
         max_distance: maximum distance of a same-person match.
     """
-    different, merged, _, _ = _counted(units, means, max_distance)
-    _, _, same, near = _counted(photographs, singles, max_distance)
-    pairs, missed = same.to_numpy(), (same - near).to_numpy()
+    different, merged, _, _ = _count_pairs(item_labels, items, max_distance)
+    _, _, same, matched = _count_pairs(photograph_labels, photographs, max_distance)
+    pairs, missed = same.to_numpy(), (same - matched).to_numpy()
     return Rates(
-        people=int(units[units != ""].nunique()),
+        people=int(item_labels[item_labels != ""].nunique()),
         different=different,
         merged=merged,
         several=int((pairs > 0).sum()),
@@ -121,120 +127,145 @@ def rates(
     )
 
 
-def _counted(
-    people: pd.Series, faces: NormalisedEmbeddings, max_distance: float
+def _count_pairs(
+    labels: pd.Series, embeddings: NormalisedEmbeddings, max_distance: float
 ) -> tuple[int, int, pd.Series, pd.Series]:
-    """Pairs of different people, those that match; by person pairs of one, those that match."""
-    known = np.flatnonzero((people != "").to_numpy())[:MEASURED]
-    codes, names = pd.factorize(people.iloc[known])
+    """Count pairs of labelled embeddings.
+
+    Returns:
+        Pairs of different people; how many of them match; by person, pairs of that person; how many
+        of them match.
+    """
+    labelled = np.flatnonzero((labels != "").to_numpy())[:MEASURED]
+    codes, names = pd.factorize(labels.iloc[labelled])
     different = merged = 0
-    same, near = np.zeros(len(names), int), np.zeros(len(names), int)
-    for start, distance in faces[known].distances():
+    same, matched = np.zeros(len(names), int), np.zeros(len(names), int)
+    for start, distance in embeddings[labelled].distances():
         own = codes[start : start + len(distance)]
-        one = own[:, None] == codes[None, start:]
+        same_person = own[:, None] == codes[None, start:]
         later = np.arange(distance.shape[1])[None] > np.arange(len(distance))[:, None]
         match = distance <= max_distance
-        different += int((later & ~one).sum())
-        merged += int((later & ~one & match).sum())
-        np.add.at(same, own, (later & one).sum(axis=1))
-        np.add.at(near, own, (later & one & match).sum(axis=1))
-    return different, merged, pd.Series(same, names), pd.Series(near, names)
+        different += int((later & ~same_person).sum())
+        merged += int((later & ~same_person & match).sum())
+        np.add.at(same, own, (later & same_person).sum(axis=1))
+        np.add.at(matched, own, (later & same_person & match).sum(axis=1))
+    return different, merged, pd.Series(same, names), pd.Series(matched, names)
 
 
-def _compared(series: npt.NDArray[np.intp]) -> int:
-    """How many pairs of units might be one person: all but those of one series."""
-    sizes = np.bincount(series[series != UNKNOWN])
-    return len(series) * (len(series) - 1) // 2 - int((sizes * (sizes - 1) // 2).sum())
+def _n_compared(namespaces: npt.NDArray[np.intp]) -> int:
+    """Count the pairs of items that may match: all pairs except those within one namespace."""
+    n, sizes = len(namespaces), np.bincount(namespaces[namespaces != UNLABELLED])
+    return n * (n - 1) // 2 - int((sizes * (sizes - 1) // 2).sum())
 
 
-def _first_of_person(
-    person: pd.Series,
+def _first_item_of_person(
+    labels: pd.Series,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """One unit of each person: for every unit which of them is its own, and where they stand.
+    """Number the people, and select one item of each.
 
-    A unit whose person is not known counts as a person.
+    An unlabelled item counts as a person of its own.
+
+    Returns:
+        The number of each item's person, and the position of each person's first item.
     """
-    own = person.where(person != "", "?" + person.index.to_series())
-    codes = pd.factorize(own)[0]
+    people = labels.where(labels != "", "?" + labels.index.to_series())
+    codes = pd.factorize(people)[0]
     return codes, np.unique(codes, return_index=True)[1]
 
 
-def _chosen(frames: pd.DataFrame, faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
-    """The faces to compare, with `unit`, the clip or still they are from, and `person` if known."""
+def _faces_to_compare(
+    frames: pd.DataFrame, faces: pd.DataFrame, people: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the faces to compare, with two more columns.
+
+    `item` is the clip or still of the face or, for a labelled person, the first of their stills.
+    `identity` is the identity; empty if unlabelled.
+    """
     frames = frames[(frames["status"] == "ok") & (frames["label"] == "real")]
     faces = faces.merge(frames.drop(columns="status"), on="frame_id")
     faces = faces[faces["detector"] != "none"].sort_values("face_id", ignore_index=True)
-    faces["unit"], faces["person"] = nodes(faces), ""
-    still = faces["compression"] == STILL
+    faces["item"], faces["identity"] = nodes(faces), ""
+    is_still = faces["compression"] == STILL
     return pd.concat(
-        [_of_clips(faces[~still]), _of_stills(faces[still], people)], ignore_index=True
+        [_faces_of_clips(faces[~is_still]), _faces_of_stills(faces[is_still], people)],
+        ignore_index=True,
     )
 
 
-def _of_clips(faces: pd.DataFrame) -> pd.DataFrame:
-    """A few faces of each clip, evenly spread, of whoever is in most of its frames."""
-    first = faces.groupby("unit")["compression"].transform("min")
+def _faces_of_clips(faces: pd.DataFrame) -> pd.DataFrame:
+    """Select a few evenly spaced faces of each clip, from its most frequent track."""
+    first = faces.groupby("item")["compression"].transform("min")
     faces = faces[faces["compression"] == first]
-    track = faces.groupby("unit")["track"].transform(lambda tracks: tracks.mode().iloc[0])
-    faces = faces[faces["track"] == track].sort_values(["unit", "frame"])
-    named = faces["category"].isin(NAMED)
-    faces = faces.assign(person=(faces["category"] + "/" + faces["target_id"]).where(named, ""))
-    place = faces.groupby("unit").cumcount()
-    count = faces.groupby("unit")["unit"].transform("size")
-    few = count.clip(upper=CLIP_FACES)
-    return faces[place * few // count != (place - 1) * few // count]
+    track = faces.groupby("item")["track"].transform(lambda tracks: tracks.mode().iloc[0])
+    faces = faces[faces["track"] == track].sort_values(["item", "frame"])
+    labels = (faces["category"] + "/" + faces["target_id"]).where(faces["category"].isin(NAMED), "")
+    faces = faces.assign(identity=labels)
+    rank = faces.groupby("item").cumcount()
+    count = faces.groupby("item")["item"].transform("size")
+    n_selected = count.clip(upper=CLIP_FACES)
+    return faces[rank * n_selected // count != (rank - 1) * n_selected // count]
 
 
-def _of_stills(faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
-    """A few photographs of everybody who is known, and every one of nobody known."""
-    faces = faces.assign(person=still_identities(faces, people))
-    known = faces["person"] != ""
-    few = faces[known][faces[known].groupby("person").cumcount() < STILLS_OF_PERSON]
-    first = few.groupby("person")["unit"].transform("min")
-    return pd.concat([few.assign(unit=first), faces[~known]])
+def _faces_of_stills(faces: pd.DataFrame, people: Mapping[str, str]) -> pd.DataFrame:
+    """Select a few photographs of each labelled person, and all unlabelled photographs."""
+    faces = faces.assign(identity=still_identities(faces, people))
+    is_labelled = faces["identity"] != ""
+    labelled, unlabelled = faces[is_labelled], faces[~is_labelled]
+    few = labelled[labelled.groupby("identity").cumcount() < STILLS_OF_PERSON]
+    first = few.groupby("identity")["item"].transform("min")
+    return pd.concat([few.assign(item=first), unlabelled])
 
 
-def _means(codes: npt.NDArray[np.intp], vectors: Vectors) -> tuple[Vectors, list[int]]:
-    """The mean direction of every unit's embeddings, and how many there are."""
+def _mean_embeddings(codes: npt.NDArray[np.intp], vectors: Vectors) -> tuple[Vectors, list[int]]:
+    """Return the mean direction and the number of every item's embeddings."""
     counts = np.bincount(codes)
     sums = np.zeros((len(counts), vectors.shape[1]))
     np.add.at(sums, codes, vectors)
     return unit_vectors(sums), counts.tolist()
 
 
-def _people(
-    units: list[str], faces: NormalisedEmbeddings, series: npt.NDArray[np.intp], max_distance: float
+def _matches(
+    items: list[str],
+    embeddings: NormalisedEmbeddings,
+    namespaces: npt.NDArray[np.intp],
+    max_distance: float,
 ) -> tuple[list[str], list[str], list[float]]:
-    """For every unit, the first that shows the same person, its nearest link to it, how near.
+    """Match items by distance.
 
-    Two of one series are two people, however alike: that is what an identity file says.
+    A namespace is a set with identity labels. Items of one namespace are never matched directly:
+    their labels determine whether they show the same person.
+
+    Returns:
+        For every item: the first item of the same person; the preceding item on the minimum
+        spanning tree from that first item, as the partner; and the distance from this partner.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-    first, second, apart = [], [], []
-    for start, distance in faces.distances():
+    first, second, distances_of_pairs = [], [], []
+    for start, distance in embeddings.distances():
         i, j = np.nonzero(distance <= max_distance)
-        own, other = series[i + start], series[j + start]
-        open_ = (j > i) & ((own != other) | (own == UNKNOWN))
-        i, j = i[open_], j[open_]
+        own, other = namespaces[i + start], namespaces[j + start]
+        allowed = (j > i) & ((own != other) | (own == UNLABELLED))
+        i, j = i[allowed], j[allowed]
         first.append(i + start)
         second.append(j + start)
-        apart.append(np.maximum(distance[i, j], 1e-6))  # 0 would be no link at all
-    shape = (len(units), len(units))
-    links = coo_array(
-        (np.concatenate(apart), (np.concatenate(first), np.concatenate(second))), shape
+        distances_of_pairs.append(np.maximum(distance[i, j], 1e-6))  # 0 would mean no edge
+    n = len(items)
+    edges = coo_array(
+        (np.concatenate(distances_of_pairs), (np.concatenate(first), np.concatenate(second))),
+        (n, n),
     )
-    tree = minimum_spanning_tree(links.tocsr())
+    tree = minimum_spanning_tree(edges.tocsr())
     tree = tree + tree.T
-    people, partners, distances = units.copy(), [""] * len(units), [float("nan")] * len(units)
-    seen = np.zeros(len(units), bool)
+    people, partners, distances = items.copy(), [""] * n, [float("nan")] * n
+    visited = np.zeros(n, bool)
     for root in np.flatnonzero(np.diff(tree.indptr)):
-        if seen[root]:
+        if visited[root]:
             continue
-        order, before = breadth_first_order(tree, root, directed=False)
-        seen[order] = True
-        for at in order[1:]:
-            people[at], partners[at] = units[root], units[before[at]]
-            distances[at] = round(float(tree[at, before[at]]), 4)
+        order, predecessor = breadth_first_order(tree, root, directed=False)
+        visited[order] = True
+        for i in order[1:]:
+            people[i], partners[i] = items[root], items[predecessor[i]]
+            distances[i] = round(float(tree[i, predecessor[i]]), 4)
     return people, partners, distances

@@ -1,12 +1,14 @@
-"""A face's perceptual hash: nearly the same for one photograph at any size and compression.
+"""Perceptual hash of a face, nearly invariant to the size and compression of a photograph.
 
-The face is turned and scaled by its landmarks first, for CelebA and CelebA-HQ show the same
-photograph with other margins. Of its brightness, at 32 × 32 pixels, the hash keeps for each of the
-255 lowest frequencies of the cosine transform whether it is above their median.
+The face is first aligned by its landmarks, because CelebA and CelebA-HQ contain the same
+photographs with different margins. It is then converted to grey and reduced to 32 × 32 pixels. Each
+bit of the hash states whether one of the 255 lowest frequencies of the cosine transform is above
+the median of all 255.
 
-Measured between 12 photographs of CelebA and the same in CelebA-HQ: 10 to 50 of 255 bits differ;
-between 214,000 pairs of other photographs: from 62 on (and 16 and 22 for two that CelebA holds
-twice). With dlib's landmarks on one box, not on seven, it is up to 86 for the same.
+Between 12 photographs of CelebA and their versions in CelebA-HQ, 10 to 50 of 255 bits differ.
+Between 214,000 pairs of different photographs, at least 62 bits differ, except for two pairs that
+are duplicates in CelebA (16 and 22 bits). With landmarks from one box instead of seven, up to 86
+bits differ between versions of one photograph.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from ffpp_tools.video.image import Image
 Points = npt.NDArray[np.complex128]
 
 BITS = 255
-SIDE = 64  # of the turned face, in pixels
-LANDMARK_SIDE = 150  # what a face's box is scaled to before landmarks are looked for
-# Mean landmarks (the corners of both eyes, and the nose) of 655 stills, in the turned face.
+SIDE = 64  # of the aligned face, in pixels
+LANDMARK_SIDE = 150  # side of a face's box, in pixels, when landmarks are detected
+# Mean landmarks of 655 stills in the aligned face, x + iy in pixels: the corners of both eyes, and
+# the nose.
 PLACES = np.array([46.0 + 28.7j, 38.0 + 29.2j, 18.2 + 28.7j, 26.1 + 29.2j, 31.8 + 44.3j])
-# The landmarks depend a little on the box: they are the median over the box and these of
-# (right, down, larger), in sides of it.
+# Landmarks depend slightly on the box. The median over these variants of the box is used:
+# (shift right, shift down, scale), with shifts in box sides.
 MOVES = (
     (0, 0, 1),
     (0.05, 0, 1),
@@ -44,7 +47,7 @@ MOVES = (
 
 
 def perceptual_hash(image: Image, row: pd.Series) -> npt.NDArray[np.uint8]:
-    """The bits of a crop, (255,) of 0 and 1. Whole stills are hashed as they are."""
+    """Compute the hash of a crop, (255,) of 0 and 1. Whole stills are hashed without alignment."""
     if row["detector"] == "none":
         face = cv2.GaussianBlur(image, (0, 0), 1)
     else:
@@ -55,21 +58,21 @@ def perceptual_hash(image: Image, row: pd.Series) -> npt.NDArray[np.uint8]:
 
 
 def aligned_face(image: Image, box: tuple[float, float, float, float]) -> Image:
-    """The face with its landmarks where those of the mean face are, (64, 64, 3) uint8 RGB."""
+    """Align a face so that its landmarks match those of the mean face, (64, 64, 3) uint8 RGB."""
     x, y, width, height = box
     scale = LANDMARK_SIDE / max(width, height)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
     scaled = np.ascontiguousarray(scaled)
-    found = np.array(
+    landmarks = np.array(
         list(_landmarks(scaled, (x * scale, y * scale, width * scale, height * scale)))
     )
-    points = np.median(found.real, axis=0) + 1j * np.median(found.imag, axis=0)
-    # The similarity z → turn · z + shift that brings the points nearest to their places.
-    centre, goal = points.mean(), PLACES.mean()
-    away = points - centre
-    turn = np.vdot(away, PLACES - goal) / np.vdot(away, away)
-    shift = goal - turn * centre
+    points = np.median(landmarks.real, axis=0) + 1j * np.median(landmarks.imag, axis=0)
+    # The least-squares similarity z → turn · z + shift from the landmarks to their places.
+    centre, target_centre = points.mean(), PLACES.mean()
+    centred = points - centre
+    turn = np.vdot(centred, PLACES - target_centre) / np.vdot(centred, centred)
+    shift = target_centre - turn * centre
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
     face = cv2.warpAffine(
         scaled, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
@@ -78,12 +81,13 @@ def aligned_face(image: Image, box: tuple[float, float, float, float]) -> Image:
 
 
 def _landmarks(image: Image, box: tuple[float, float, float, float]) -> Iterator[Points]:
+    """Yield the landmarks for each shifted and scaled box, (5,) complex."""
     import dlib
 
     x, y, width, height = box
-    for right, down, larger in MOVES:
+    for right, down, factor in MOVES:
         centre_x, centre_y = x + width * (0.5 + right), y + height * (0.5 + down)
-        half = max(width, height) * larger / 2
+        half = max(width, height) * factor / 2
         corners = (centre_x - half, centre_y - half, centre_x + half, centre_y + half)
-        found = landmark_model()(image, dlib.rectangle(*(int(c) for c in corners)))
-        yield np.array([complex(p.x, p.y) for p in found.parts()])
+        shape = landmark_model()(image, dlib.rectangle(*(int(c) for c in corners)))
+        yield np.array([complex(p.x, p.y) for p in shape.parts()])

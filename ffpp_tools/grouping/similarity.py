@@ -1,15 +1,15 @@
-"""Distances between faces, from embeddings, normalised by how similar each face is to others.
+"""Distances between face embeddings, normalised by each face's similarity to other people.
 
-Some faces are similar to many others: a frontal, evenly lit one more than one in a hat. One limit
-for all of them then merges the former or misses the latter. So a cosine similarity s of two faces
-is normalised by the mean m and the standard deviation d of each face's similarities to the other
-people of the dataset (S-norm of speaker verification; Kenny, Odyssey 2010), and brought back to
-the scale of a cosine:
+Some faces are similar to many others: a frontal, evenly lit face more so than a face under a hat.
+A fixed limit on the similarity would produce false matches for the former or misses for the latter.
+Therefore the cosine similarity s of two faces is normalised by the mean m and the standard
+deviation d of each face's similarities to the other people of the dataset (S-norm of speaker
+verification; Kenny, Odyssey 2010), and mapped back to the scale of a cosine:
 
     1 - distance = MEAN + DEVIATION · ((s - m₁)/d₁ + (s - m₂)/d₂) / 2
 
-No label is used. In a small dataset m and d are drawn towards `MEAN` and `DEVIATION`; with nobody
-to compare with, the distance is 1 - s.
+No labels are used. In a small dataset, m and d are shrunk towards `MEAN` and `DEVIATION`; without
+other people, the distance is 1 - s.
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.intp]
 
-# Cosine similarity of the embeddings of two people: mean and standard deviation. On CelebA 0.043
-# and 0.099, on FFHQ 0.056 and 0.101.
+# Mean and standard deviation of the cosine similarity of the embeddings of different people: 0.043
+# and 0.099 on CelebA, 0.056 and 0.101 on FFHQ.
 MEAN, DEVIATION = 0.05, 0.1
-PRIOR = 100  # how many people of the dataset weigh as much as these two numbers
-# Bounds of a face's own mean and deviation: a dataset that shows one person over and over would
-# move them until that person's faces no longer look alike. On CelebA and FFHQ they are -0.01 to
-# 0.11 and 0.075 to 0.146.
+PRIOR = 100  # number of people of the dataset that have the same weight as these two numbers
+# Bounds of each face's mean and standard deviation. In a dataset with many unlabelled clips of one
+# person, the estimates would otherwise shift until that person's faces no longer match. On CelebA
+# and FFHQ, the values are -0.01 to 0.11 and 0.075 to 0.146.
 MEANS, DEVIATIONS = (-0.05, 0.15), (0.075, 0.15)
-BLOCK = 256  # rows of the table of distances at once
+BLOCK = 256  # rows of the distance matrix per block
 
 
 @dataclass(frozen=True)
 class NormalisedEmbeddings:
-    """Embeddings, and how each one's similarities are normalised.
+    """Embeddings with the parameters that normalise their similarities.
 
-    The similarity s of two of them is normalised to s · (gain₁ + gain₂) - (shift₁ + shift₂).
+    The similarity s of two embeddings is normalised to s · (gain₁ + gain₂) - (shift₁ + shift₂).
     """
 
     vectors: Vectors  # (n, width), of unit length
     gain: Vectors  # (n,)
     shift: Vectors  # (n,)
 
-    def __getitem__(self, at: Positions) -> NormalisedEmbeddings:
-        """Some of them."""
-        return NormalisedEmbeddings(self.vectors[at], self.gain[at], self.shift[at])
+    def __getitem__(self, indices: Positions) -> NormalisedEmbeddings:
+        """Return the embeddings at some indices."""
+        return NormalisedEmbeddings(self.vectors[indices], self.gain[indices], self.shift[indices])
 
     def distances(self) -> Iterator[tuple[int, Vectors]]:
-        """Blocks of rows of the table of all distances, from the diagonal on, and their start."""
+        """Yield the upper triangle of the distance matrix in blocks of rows.
+
+        Yields:
+            (start, distances): the index of the first row, and the block from column `start` on.
+        """
         for start in range(0, len(self.vectors), BLOCK):
             rows = slice(start, start + BLOCK)
             table = self.vectors[rows] @ self.vectors[start:].T
@@ -61,27 +65,27 @@ class NormalisedEmbeddings:
 
 
 def unit_vectors(vectors: npt.NDArray[np.floating]) -> Vectors:
-    """The same directions, of length 1."""
+    """Scale vectors to unit length."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
 def normalised(vectors: Vectors, cohort: Vectors, own: Positions) -> NormalisedEmbeddings:
-    """Normalise faces by their similarities to a cohort.
+    """Normalise face embeddings by their similarities to a cohort.
 
     Args:
         vectors: (n, width), of unit length.
         cohort: (m, width), of unit length: one embedding of each person.
-        own: (n,), which of the cohort shows the face's own person, and is left out.
+        own: (n,) index in the cohort of each face's own person, which is excluded.
     """
-    every, faces = cohort.astype(float), vectors.astype(float)
-    self_ = np.einsum("ij,ij->i", faces, every[own])
-    others = len(every) - 1
-    total = faces @ every.sum(axis=0) - self_
-    squares = np.einsum("ij,ij->i", faces @ (every.T @ every), faces) - self_**2
-    mean = total / max(others, 1)
-    variance = np.maximum(squares / max(others, 1) - mean**2, 0)
-    weight = others / (others + PRIOR)
+    people, faces = cohort.astype(float), vectors.astype(float)
+    own_similarity = np.einsum("ij,ij->i", faces, people[own])
+    n_others = len(people) - 1
+    total = faces @ people.sum(axis=0) - own_similarity
+    squares = np.einsum("ij,ij->i", faces @ (people.T @ people), faces) - own_similarity**2
+    mean = total / max(n_others, 1)
+    variance = np.maximum(squares / max(n_others, 1) - mean**2, 0)
+    weight = n_others / (n_others + PRIOR)
     mean = np.clip(weight * mean + (1 - weight) * MEAN, *MEANS)
     deviation = np.sqrt(weight * variance + (1 - weight) * DEVIATION**2)
     gain = DEVIATION / (2 * np.clip(deviation, *DEVIATIONS))

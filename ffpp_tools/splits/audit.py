@@ -1,4 +1,4 @@
-"""What would make a result misleading: people in several splits, lost frames, unequal classes."""
+"""Audit of a manifest: identities in several splits, missed faces, unequal classes, shortcuts."""
 
 from __future__ import annotations
 
@@ -18,81 +18,82 @@ from ffpp_tools.splits.confounding import Confounding
 from ffpp_tools.store.ledger import MISSES, compare_misses
 from ffpp_tools.store.schema import SPLITS
 
-SEVERAL_SPLITS = "PEOPLE APPEAR IN SEVERAL SPLITS"  # how a summary names a leak
-# Besides the ties between clips and stills: frames of one clip, and ties of several kinds.
+SEVERAL_SPLITS = "PEOPLE APPEAR IN SEVERAL SPLITS"  # marks a leak in a summary; reports look for it
+# In addition to the reasons of edges: frames of one clip, and a path of edges of several kinds.
 SAME_CLIP, SEVERAL = "clip", "several"
 ALL_REASONS = {
     SAME_CLIP: "frames of the same clip",
     **REASONS,
-    SEVERAL: "ties of several kinds in a row",
+    SEVERAL: "a chain of several reasons",
 }
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """What is in several splits for one reason."""
+    """The connected components that are in several splits, for one reason."""
 
     reason: str  # a key of `ALL_REASONS`
     count: int  # clips, pairs, videos, people …
-    sides: dict[str, int]  # how many are on which, such as {"train+test": 2}
-    example: tuple[str, str]  # two knots, on different sides
+    sides: dict[str, int]  # splits → number of components, such as {"train+test": 2}
+    example: tuple[str, str]  # two nodes in different splits
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a manifest."""
+    """The result of auditing a manifest."""
 
-    groups: int  # in several splits, whatever ties them
+    groups: int  # number of identity groups that are in several splits, for any reason
     crossings: tuple[Crossing, ...]
-    unequal: tuple[str, ...]  # splits whose classes are not equally large
+    unequal: tuple[str, ...]  # splits in which the classes differ in size
     miss_rates: dict[str, float]  # category → share of its frames without a usable face
-    unknown: tuple[str, ...]  # what would tell more, and is not there or not whole
-    coverage: tuple[Coverage, ...] = ()  # of every source of ties
+    limitations: tuple[str, ...]  # missing or incomplete inputs that would improve leak detection
+    coverage: tuple[Coverage, ...] = ()  # of every source of edges
     compression: Confounding | None = None  # with class, among clips of several compressions
-    still_accuracy: float = 0.5  # of telling fake from real by photograph or video alone
-    misses_differ: bool = False  # miss rates differ by category by more than chance
+    still_accuracy: float = 0.5  # of predicting fake vs real from still vs video alone
+    misses_differ: bool = False  # whether miss rates differ by category by more than chance
 
     @property
     def leaks(self) -> bool:
-        """Whether an identity group is in two splits."""
+        """Whether an identity group is in more than one split."""
         return self.groups > 0
 
     @property
     def confounded(self) -> bool:
-        """Whether compression alone tells two classes apart."""
+        """Whether compression alone separates two classes."""
         return self.compression is not None and self.compression.matters
 
 
 def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
-    """Look for what crosses.
+    """Audit the samples of a manifest.
 
     Args:
-        samples: of all splits; columns of `ManifestRow` and `split`.
-        tables: the dataset they come from.
+        samples: samples of all splits; columns of `ManifestRow` and `split`.
+        tables: the dataset that the samples come from.
     """
-    tied = edges_within(samples, tables.ties)
+    edges = edges_within(samples, tables.edges)
     covered = coverage(tables, samples)
-    units = pd.DataFrame({"knot": nodes(samples), "split": samples["split"]}).drop_duplicates()
-    found = [
-        _crossing(reason, units, tied[tied["reason"] == reason]) for reason in (SAME_CLIP, *REASONS)
-    ]
-    crossings = [c for c in found if c]
-    every = _crossing(SEVERAL, units, tied)
-    if every and not crossings:
-        crossings = [every]
+    units = pd.DataFrame({"node": nodes(samples), "split": samples["split"]}).drop_duplicates()
+    by_reason = (
+        _crossing(reason, units, edges[edges["reason"] == reason])
+        for reason in (SAME_CLIP, *REASONS)
+    )
+    crossings = [crossing for crossing in by_reason if crossing]
+    all_edges = _crossing(SEVERAL, units, edges)
+    if all_edges and not crossings:
+        crossings = [all_edges]
     frames = tables.frames
     frames = frames[frames["category"].isin(samples["category"].unique())]
     frames = frames[frames["compression"].isin(samples["compression"].unique())]
     missed = frames["status"].isin(MISSES).groupby(frames["category"]).sum()
-    looked = frames["status"].isin(("ok", *MISSES)).groupby(frames["category"]).sum()
+    searched = frames["status"].isin(("ok", *MISSES)).groupby(frames["category"]).sum()
     sizes = pd.crosstab(samples["split"], samples["class"])
     unequal = [s for s in SPLITS if s in sizes.index and sizes.loc[s].min() < sizes.loc[s].max()]
     return Audit(
-        every.count if every else 0,
+        all_edges.count if all_edges else 0,
         tuple(crossings),
         tuple(unequal),
-        {str(c): round(float(r), 4) for c, r in (missed / looked).items()},
-        (*coverage_gaps(covered), *tables.limits),
+        {str(c): round(float(r), 4) for c, r in (missed / searched).items()},
+        (*coverage_gaps(covered), *tables.matching_limitations),
         tuple(covered),
         confounding.compression_confounding(samples),
         confounding.still_accuracy(samples),
@@ -100,84 +101,87 @@ def audited(samples: pd.DataFrame, tables: Dataset) -> Audit:
     )
 
 
-def edges_within(samples: pd.DataFrame, tied: pd.DataFrame) -> pd.DataFrame:
-    """The ties that hold between samples: without fakes that are not among them.
+def edges_within(samples: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
+    """Return the edges that apply to some samples: all but those of absent fakes.
 
-    Who is the same person as somebody else is so whoever else is there. A fake ties its two people
-    only if it, or a clip that shows the same frames, is among the samples.
+    A fake connects its two people only if the samples contain it, or a clip that shows the same
+    frames. Edges between clips and stills of the same person apply whatever the samples contain.
     """
-    pairs = tied["reason"] == "pair"
+    pairs = edges["reason"] == "pair"
     if not pairs.any():
-        return tied
-    own = nodes(samples).drop_duplicates()
-    same = Graph.of(tied[tied["reason"].isin(SAME_CONTENT)], pd.concat([own, tied["a"][pairs]]))
-    here, there = np.split(same.asked, [len(own)])
-    gone = pairs.to_numpy().copy()
-    gone[gone] = ~np.isin(there, here)
-    return tied[~gone]
+        return edges
+    sample_nodes = nodes(samples).drop_duplicates()
+    same = Graph.of(
+        edges[edges["reason"].isin(SAME_CONTENT)], pd.concat([sample_nodes, edges["a"][pairs]])
+    )
+    sample_content, fake_content = np.split(same.query_components, [len(sample_nodes)])
+    absent = pairs.to_numpy().copy()
+    absent[absent] = ~np.isin(fake_content, sample_content)
+    return edges[~absent]
 
 
-def with_audit(info: Mapping[str, Any], found: Audit) -> dict[str, Any]:
-    """What manifest.json holds, with the audit's verdict, and in its first line a summary."""
-    verdict = {
-        "leaks": found.leaks,
-        "groups_on_several_sides": found.groups,
-        "crossings": [asdict(c) for c in found.crossings],
-        "unequal_splits": list(found.unequal),
-        "miss_rates": found.miss_rates,
-        "misses_differ": found.misses_differ,
-        "not_known": list(found.unknown),
-        "coverage": [asdict(c) for c in found.coverage],
-        "confounded": found.confounded,
-        "compression": asdict(found.compression) if found.compression else None,
-        "still_accuracy": found.still_accuracy,
+def with_audit(info: Mapping[str, Any], audit: Audit) -> dict[str, Any]:
+    """Return the content of manifest.json with the audit, and a summary as its first line."""
+    result = {
+        "leaks": audit.leaks,
+        "groups_on_several_sides": audit.groups,
+        "crossings": [asdict(c) for c in audit.crossings],
+        "unequal_splits": list(audit.unequal),
+        "miss_rates": audit.miss_rates,
+        "misses_differ": audit.misses_differ,
+        "not_known": list(audit.limitations),
+        "coverage": [asdict(c) for c in audit.coverage],
+        "confounded": audit.confounded,
+        "compression": asdict(audit.compression) if audit.compression else None,
+        "still_accuracy": audit.still_accuracy,
     }
-    rest = {key: value for key, value in info.items() if key not in ("summary", "audit")}
-    return {"summary": _summary(info, found), **rest, "audit": verdict}
+    other_keys = {key: value for key, value in info.items() if key not in ("summary", "audit")}
+    return {"summary": _summary(info, audit), **other_keys, "audit": result}
 
 
-def _summary(info: Mapping[str, Any], found: Audit) -> str:
-    """What every report has to begin with."""
-    what = f"Split: {info['recipe']}"
+def _summary(info: Mapping[str, Any], audit: Audit) -> str:
+    """Return the sentences that every report starts with."""
+    split = f"Split: {info['recipe']}"
     if "fold" in info:
-        what += ", fold {} of {}".format(*info["fold"])
+        split += ", fold {} of {}".format(*info["fold"])
     if info["settings"].get("leave_out"):
-        what += f", {info['settings']['leave_out']} in test only"
+        split += f", {info['settings']['leave_out']} in test only"
     if compressions := info["settings"].get("compression"):
-        what += f", {' and '.join(compressions)} only"
-    if found.leaks:
-        reasons = ", ".join(ALL_REASONS[c.reason] for c in found.crossings)
-        said = (
-            f"{SEVERAL_SPLITS}: {counted(found.groups, 'identity group')} "
-            f"({reasons}). Figures on it are inflated"
+        split += f", {' and '.join(compressions)} only"
+    if audit.leaks:
+        reasons = ", ".join(ALL_REASONS[c.reason] for c in audit.crossings)
+        result = (
+            f"{SEVERAL_SPLITS}: {counted(audit.groups, 'identity group')} "
+            f"({reasons}). Results on this split are inflated"
         )
     else:
-        limits = f", with {counted(len(found.unknown), 'limitation')}" if found.unknown else ""
-        said = f"No identity group is known to be in two splits{limits}"
-    if found.confounded:
-        said += f". {found.compression}"
-    return f"{what}. {said}"
+        result = "No identity group is known to be in two splits"
+        if audit.limitations:
+            result += f", with {counted(len(audit.limitations), 'limitation')}"
+    if audit.confounded:
+        result += f". {audit.compression}"
+    return f"{split}. {result}"
 
 
-def _crossing(reason: str, units: pd.DataFrame, tied: pd.DataFrame) -> Crossing | None:
-    """The components of some ties that are in several splits.
+def _crossing(reason: str, units: pd.DataFrame, edges: pd.DataFrame) -> Crossing | None:
+    """Return the components that are in several splits, None if there are none.
 
     Args:
-        reason: of the ties, or `SAME_CLIP` or `SEVERAL`.
-        units: columns knot and split, each pair once.
-        tied: the ties.
+        reason: the reason of the edges, or `SAME_CLIP` or `SEVERAL`.
+        units: columns node and split, each pair once.
+        edges: the edges that define the components.
     """
-    if reason in REASONS and tied.empty:
+    if reason in REASONS and edges.empty:
         return None
-    where = units.assign(component=Graph.of(tied, units["knot"]).asked)
+    components = units.assign(component=Graph.of(edges, units["node"]).query_components)
     if reason not in (SAME_CLIP, SEVERAL):
-        # A clip that is itself in several splits is counted once, as that.
-        where = where[~where["knot"].duplicated(keep=False)]
-    crossing = where[where.groupby("component")["split"].transform("nunique") > 1]
+        # A clip that is itself in several splits is counted as `SAME_CLIP` only.
+        components = components[~components["node"].duplicated(keep=False)]
+    crossing = components[components.groupby("component")["split"].transform("nunique") > 1]
     if crossing.empty:
         return None
-    crossing = crossing.sort_values("knot")
-    sides = crossing.groupby("component")["split"].agg(
+    crossing = crossing.sort_values("node")
+    splits = crossing.groupby("component")["split"].agg(
         lambda s: "+".join(split for split in SPLITS if split in set(s))
     )
     first = crossing[crossing["component"] == crossing["component"].iloc[0]]
@@ -185,6 +189,6 @@ def _crossing(reason: str, units: pd.DataFrame, tied: pd.DataFrame) -> Crossing 
     return Crossing(
         reason,
         int(crossing["component"].nunique()),
-        {str(k): int(v) for k, v in sides.value_counts().sort_index().items()},
-        (str(first["knot"].iloc[0]), str(other["knot"].iloc[0])),
+        {str(k): int(v) for k, v in splits.value_counts().sort_index().items()},
+        (str(first["node"].iloc[0]), str(other["node"].iloc[0])),
     )

@@ -1,4 +1,4 @@
-"""Equal classes: how many samples of each, and which."""
+"""Class balancing: the number of samples of each class, and their selection."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ def balanced(
     strata: Mapping[str, Mapping[str, int]] | None = None,
     every_group: bool = False,
 ) -> dict[str, pd.DataFrame]:
-    """So many samples of every class in each split, evenly from its categories and their clips.
+    """Select the given number of samples of each class in each split.
+
+    The samples of a class are drawn evenly from its categories and their clips.
 
     Args:
-        samples: in the order that those of a split are to have; columns class, category,
-            compression, clip, split and `draw`, a random number that decides between samples that
-            are otherwise alike; `group` for every_group.
-        counts: split → samples of each class; `capacity` says how many there can be.
-        strata: split → compression → samples of each class that consists of clips, which sum to
-            the split's count; None draws without regard to compression.
-        every_group: take a sample of each identity group first, as far as the counts allow.
+        samples: in the order that the selected samples keep; columns class, category, compression,
+            clip, split and `draw`, a random number that breaks ties between equivalent samples;
+            `group` for every_group.
+        counts: split → number of samples of each class; `capacity` returns the maximum.
+        strata: split → compression → number of samples of each class that consists of clips; they
+            sum to the split's count. None to ignore compression.
+        every_group: select a sample of each identity group first, as far as the counts allow.
     """
     columns = ["class", "category", "compression", "clip", "draw"]
     slim = samples[[*columns, "group"] if every_group else columns]
@@ -36,10 +38,10 @@ def balanced(
     for split in SPLITS:
         rows = slim[samples["split"] == split]
         cells: list[tuple[pd.DataFrame, int]] = []
-        for _, own in rows.groupby("class"):
-            cells += _cells(own, counts[split], strata[split] if strata else None)
-        first = _one_of_each_group(cells) if every_group else None
-        drawn = [_drawn(part, quota, first) for part, quota in cells]
+        for _, class_rows in rows.groupby("class"):
+            cells += _cells(class_rows, counts[split], strata[split] if strata else None)
+        preferred = _one_of_each_group(cells) if every_group else None
+        drawn = [_drawn(cell, quota, preferred) for cell, quota in cells]
         splits[split] = samples.loc[np.sort(np.concatenate(drawn))]
     return splits
 
@@ -47,43 +49,43 @@ def balanced(
 def at_random(
     samples: pd.DataFrame, counts: Mapping[str, int], strata: Mapping[str, int] | None = None
 ) -> dict[str, pd.DataFrame]:
-    """As `balanced`, but splits are drawn frame by frame, whoever is in them.
+    """Select samples as `balanced` does, but split them frame by frame, ignoring identity groups.
 
-    `order` is a second random number: of those that `draw` has chosen, it decides on the split.
-    `strata` are samples per compression, over all splits; each split gets its share of them.
+    `draw` selects samples. `order`, a second random number, assigns the selected samples to splits.
+    `strata` counts samples per compression over all splits; each split gets its share of them.
     """
     chosen: dict[str, list[pd.DataFrame]] = {split: [] for split in SPLITS}
     for _, rows in samples.groupby("class"):
         cells = _cells(rows, sum(counts.values()), strata)
-        mixed = pd.concat([part.nsmallest(quota, "draw") for part, quota in cells])
-        mixed, at = mixed.sort_values("order"), 0
+        selected = pd.concat([cell.nsmallest(quota, "draw") for cell, quota in cells])
+        selected, start = selected.sort_values("order"), 0
         if strata:
-            mixed = mixed.iloc[_interleaved(mixed["compression"])]
+            selected = selected.iloc[_interleaved(selected["compression"])]
         for split in SPLITS:
-            chosen[split].append(mixed.iloc[at : at + counts[split]])
-            at += counts[split]
+            chosen[split].append(selected.iloc[start : start + counts[split]])
+            start += counts[split]
     return {split: pd.concat(parts).sort_index() for split, parts in chosen.items()}
 
 
 def capacity(
     rows: pd.DataFrame, classes: Mapping[str, Sequence[str]], equal_methods: bool = True
 ) -> dict[str, int]:
-    """How many samples each class can give, if asked to with equally many fakes of each method.
+    """Return the maximum number of samples of each class.
 
     Args:
-        rows: what there is; columns class, category and label.
-        classes: class → the categories that it is to be made of.
-        equal_methods: a fake class gives no more of one category than of another.
+        rows: the available samples; columns class, category and label.
+        classes: class → its categories.
+        equal_methods: a fake class has the same number of samples of each of its categories.
     """
-    there = {}
+    maximum = {}
     for name, categories in classes.items():
-        own = rows[rows["class"] == name]
-        sizes = own["category"].value_counts().reindex(list(categories), fill_value=0)
-        if equal_methods and len(own) and own["label"].iloc[0] == "fake":
-            there[name] = int(sizes.min()) * len(sizes)
+        class_rows = rows[rows["class"] == name]
+        sizes = class_rows["category"].value_counts().reindex(list(categories), fill_value=0)
+        if equal_methods and len(class_rows) and class_rows["label"].iloc[0] == "fake":
+            maximum[name] = int(sizes.min()) * len(sizes)
         else:
-            there[name] = len(own)
-    return there
+            maximum[name] = len(class_rows)
+    return maximum
 
 
 def strata_capacity(
@@ -92,78 +94,84 @@ def strata_capacity(
     count: int,
     equal_methods: bool = True,
 ) -> dict[str, int]:
-    """Compression → how many samples each class that consists of clips can give of it.
+    """Return, for each compression, how many samples each class of clips can provide.
 
-    A class with stills as well gives clips in the proportion that it has among `count` samples; it
-    limits a compression of which it lacks the clips for that.
+    A class that also has stills keeps the proportion of clips that it has among `count` samples;
+    it limits a compression if it has too few clips of it for that proportion.
 
     Args:
-        rows: as `capacity` takes them; and column compression.
-        classes: class → the categories that it is to be made of.
-        count: samples of each class, were compression of no account.
-        equal_methods: a fake class gives no more of one category than of another.
+        rows: the available samples, as for `capacity`, with column compression.
+        classes: class → its categories.
+        count: number of samples of each class, ignoring compression.
+        equal_methods: a fake class has the same number of samples of each of its categories.
     """
     compressions = clip_compressions(rows)
-    most = dict.fromkeys(compressions, count)
+    maximum = dict.fromkeys(compressions, count)
     for name, categories in classes.items():
-        own = rows[rows["class"] == name]
-        wanted, sizes = _wanted_clips(own, count), _clips(own)
+        class_rows = rows[rows["class"] == name]
+        wanted, sizes = _clip_count(class_rows, count), _clip_sizes(class_rows)
         if not wanted:
             continue
-        if equal_methods and own["label"].iloc[0] == "fake":
+        if equal_methods and class_rows["label"].iloc[0] == "fake":
             methods = [c for c in categories if c in sizes.index]
-            there = sizes.loc[methods].min() * len(methods)
+            available = sizes.loc[methods].min() * len(methods)
         else:
-            there = sizes.sum()
+            available = sizes.sum()
         for compression in compressions:
-            # Rounded down: a share of it is then never more than there is.
-            can = int(there.get(compression, 0)) * count // wanted
-            most[compression] = min(most[compression], can)
-    return most
+            # Rounded down, so that the class's share of this count never exceeds its samples.
+            limit = int(available.get(compression, 0)) * count // wanted
+            maximum[compression] = min(maximum[compression], limit)
+    return maximum
 
 
-def strata_counts(most: Mapping[str, int], count: int, step: int = 1) -> dict[str, int]:
-    """`count` samples over compressions, as equally as `most` allows, each a multiple of `step`.
+def strata_counts(maximum: Mapping[str, int], count: int, step: int = 1) -> dict[str, int]:
+    """Distribute `count` samples over compressions as equally as `maximum` allows.
+
+    Each count is a multiple of `step`.
 
     >>> strata_counts({"c23": 50, "c40": 18}, 60, 4)
     {'c40': 16, 'c23': 44}
     """
-    quotas = _quotas({c: n // step for c, n in most.items()}, count // step)
+    quotas = _quotas({c: n // step for c, n in maximum.items()}, count // step)
     return {compression: quota * step for compression, quota in quotas.items()}
 
 
 def count_multiple(rows: pd.DataFrame, classes: Sequence[str]) -> int:
-    """The number of samples of a class must be a multiple of this for its fakes to be equal."""
+    """Return the number that samples per class must be a multiple of for equally many fakes.
+
+    It is the least common multiple of the number of methods of each fake class.
+    """
     fakes = rows[rows["label"] == "fake"].groupby("class")["category"].nunique()
     return int(np.lcm.reduce([int(fakes.get(name, 1)) for name in classes]))
 
 
-def shrunk(counts: Mapping[str, int], there: Mapping[str, int]) -> dict[str, int]:
-    """Counts scaled down together until every split can be filled.
+def shrunk(counts: Mapping[str, int], available: Mapping[str, int]) -> dict[str, int]:
+    """Scale all counts down by the same factor until every split can be filled.
 
     >>> shrunk({"train": 14000, "val": 750, "test": 2000}, {"train": 900, "val": 75, "test": 100})
     {'train': 700, 'val': 37, 'test': 100}
 
     Args:
-        counts: split → samples of each class that were asked for.
-        there: split → samples that the scarcest class has.
+        counts: split → requested number of samples of each class.
+        available: split → number of samples of the smallest class.
 
     Raises:
-        SplitError: nothing would be left of a split.
+        SplitError: a split would be empty.
     """
-    scarcest = min((s for s in counts if counts[s]), key=lambda s: there[s] / counts[s])
-    most = min(there[scarcest], counts[scarcest])
-    scaled = {split: n * most // counts[scarcest] for split, n in counts.items()}
+    scarcest = min((s for s in counts if counts[s]), key=lambda s: available[s] / counts[s])
+    largest = min(available[scarcest], counts[scarcest])
+    scaled = {split: n * largest // counts[scarcest] for split, n in counts.items()}
     if empty := [s for s in counts if counts[s] and not scaled[s]]:
         raise SplitError(
-            f"shrinking to what the scarcest class can fill leaves nothing of {', '.join(empty)}: "
-            f"it has {dict(there)}, and {dict(counts)} were asked for. Extract more."
+            f"shrinking all classes to the smallest leaves no samples in {', '.join(empty)}: the "
+            f"smallest class has {_by_split(available)} samples, and {_by_split(counts)} were "
+            f"requested. Extract more."
         )
     return scaled
 
 
 def apportioned(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
-    """`total` split by `ratios`, val and test rounded, at least one each.
+    """Divide `total` by `ratios`; val and test are rounded, with at least one sample each.
 
     >>> apportioned(16750, {"train": 0.84, "val": 0.04, "test": 0.12})
     {'train': 14070, 'val': 670, 'test': 2010}
@@ -172,126 +180,141 @@ def apportioned(total: int, ratios: Mapping[str, float]) -> dict[str, int]:
         raise SettingsError(f"per_class ({total}) must be at least 3, one for each split")
     val, test = (max(round(total * ratios[s]), 1) for s in ("val", "test"))
     if val + test >= total:
-        raise SettingsError(f"per_class ({total}) leaves nothing to train on at these ratios")
+        raise SettingsError(f"per_class ({total}) leaves no training samples at these ratios")
     return {"train": total - val - test, "val": val, "test": test}
 
 
-def _drawn(
-    rows: pd.DataFrame, quota: int, first: pd.Index | None = None
-) -> npt.NDArray[np.integer]:
-    """The index of `quota` rows of one category, as evenly as can be from its clips.
+def _by_split(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {split}" for split, n in counts.items())
 
-    `first` are rows to be preferred to other clips' first.
+
+def _drawn(
+    rows: pd.DataFrame, quota: int, preferred: pd.Index | None = None
+) -> npt.NDArray[np.integer]:
+    """Return the index of `quota` rows of one category, drawn as evenly as possible from its clips.
+
+    Rows in `preferred` come before all others.
     """
-    part = rows.sort_values("draw")
-    turn = part.groupby(["compression", "clip"]).cumcount()
-    keys = [part["draw"], turn] if first is None else [part["draw"], ~part.index.isin(first), turn]
-    order = np.lexsort(keys)  # every clip's first, then every second, …
-    return part.index.to_numpy()[order[:quota]]
+    rows = rows.sort_values("draw")
+    turn = rows.groupby(["compression", "clip"]).cumcount()
+    if preferred is None:
+        keys = [rows["draw"], turn]
+    else:
+        keys = [rows["draw"], ~rows.index.isin(preferred), turn]
+    order = np.lexsort(keys)  # the first sample of each clip, then the second of each clip, …
+    return rows.index.to_numpy()[order[:quota]]
 
 
 def _cells(
     rows: pd.DataFrame, count: int, strata: Mapping[str, int] | None
 ) -> list[tuple[pd.DataFrame, int]]:
-    """What `count` samples of a class are drawn from: rows, and how many of them.
+    """Divide `count` samples of a class into cells, each (its rows, number of samples to draw).
 
-    Without strata the cells are the categories; else categories by compression, such that the
-    class's clips have the compressions in the proportion of the strata.
+    Without strata, a cell is a category. With strata, a cell is a category at one compression, and
+    the compressions of the class's clips are in the proportion of the strata.
     """
     if not strata:
         quotas = _quotas(rows["category"].value_counts().to_dict(), count)
         return [(rows[rows["category"] == name], quota) for name, quota in quotas.items()]
-    sizes, cells = _clips(rows), []
+    sizes, cells = _clip_sizes(rows), []
     given: dict[str, int] = dict.fromkeys(sizes.index, 0)
-    for compression, quota in _clips_wanted(rows, count, strata).items():
-        there = sizes[compression].loc[lambda n: n > 0].to_dict() if compression in sizes else {}
-        for name, part in _dealt(there, quota, given).items():
-            given[name] += part
-            at = (rows["category"] == name) & (rows["compression"] == compression)
-            cells.append((rows[at], part))
+    for compression, quota in _clips_by_compression(rows, count, strata).items():
+        available: dict[str, int] = {}
+        if compression in sizes:
+            available = sizes[compression].loc[lambda n: n > 0].to_dict()
+        for name, cell_quota in _fair_quotas(available, quota, given).items():
+            given[name] += cell_quota
+            in_cell = (rows["category"] == name) & (rows["compression"] == compression)
+            cells.append((rows[in_cell], cell_quota))
     stills = rows[rows["compression"] == STILL]
-    left = count - sum(quota for _, quota in cells)
-    quotas = _quotas(stills["category"].value_counts().to_dict(), left)
+    remaining = count - sum(quota for _, quota in cells)
+    quotas = _quotas(stills["category"].value_counts().to_dict(), remaining)
     return cells + [(stills[stills["category"] == name], n) for name, n in quotas.items()]
 
 
-def _clips(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many samples of clips there are: category × compression."""
+def _clip_sizes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the number of samples from clips, category × compression."""
     clips = rows[rows["compression"] != STILL]
     return pd.crosstab(clips["category"], clips["compression"])
 
 
-def _wanted_clips(rows: pd.DataFrame, count: int) -> int:
-    """How many of `count` samples of a class are clips', drawn evenly from its categories."""
+def _clip_count(rows: pd.DataFrame, count: int) -> int:
+    """Return how many of `count` samples of a class, drawn evenly by category, are from clips."""
     quotas = _quotas(rows["category"].value_counts().to_dict(), count)
     clips = (rows["compression"] != STILL).groupby(rows["category"]).mean()
     return int(sum(quota * float(clips[name]) for name, quota in quotas.items()))
 
 
-def _clips_wanted(rows: pd.DataFrame, count: int, strata: Mapping[str, int]) -> dict[str, int]:
-    """Compression → how many samples of a class, in the proportion of the strata."""
+def _clips_by_compression(
+    rows: pd.DataFrame, count: int, strata: Mapping[str, int]
+) -> dict[str, int]:
+    """Return compression → number of clip samples of a class, in the proportion of the strata."""
     if (rows["compression"] != STILL).all():
         return dict(strata)
-    there = _clips(rows).sum()
+    available = _clip_sizes(rows).sum()
     used = {c: n for c, n in strata.items() if n}
-    most = min(int(there.get(c, 0)) * count // n for c, n in used.items())
-    clips = min(_wanted_clips(rows, count), most)
-    exact = {c: clips * n for c, n in used.items()}  # in counts of 1 / count
+    maximum = min(int(available.get(c, 0)) * count // n for c, n in used.items())
+    clips = min(_clip_count(rows, count), maximum)
+    exact = {c: clips * n for c, n in used.items()}  # in units of 1 / count
     quotas = {c: n // count for c, n in exact.items()}
-    by_rest = sorted(used, key=lambda c: (-(exact[c] % count), c))
-    for compression in by_rest[: clips - sum(quotas.values())]:
+    by_remainder = sorted(used, key=lambda c: (-(exact[c] % count), c))
+    for compression in by_remainder[: clips - sum(quotas.values())]:
         quotas[compression] += 1
     return quotas
 
 
-def _dealt(there: Mapping[str, int], count: int, given: Mapping[str, int]) -> dict[str, int]:
-    """As `_quotas`; what cannot be shared equally goes to those that were given least so far."""
-    each, more = divmod(count, max(len(there), 1))
-    if not there or min(there.values()) < each + bool(more):
-        return _quotas(there, count)
-    by_need = sorted(there, key=lambda name: (given[name], name))
-    return {name: each + (place < more) for place, name in enumerate(by_need)}
+def _fair_quotas(
+    available: Mapping[str, int], count: int, given: Mapping[str, int]
+) -> dict[str, int]:
+    """As `_quotas`, but a remainder goes to the categories with the smallest `given` counts."""
+    each, remainder = divmod(count, max(len(available), 1))
+    if not available or min(available.values()) < each + bool(remainder):
+        return _quotas(available, count)
+    by_need = sorted(available, key=lambda name: (given[name], name))
+    return {name: each + (position < remainder) for position, name in enumerate(by_need)}
 
 
 def _interleaved(values: pd.Series) -> npt.NDArray[np.intp]:
-    """An order in which every stretch holds each value in about the proportion of the whole."""
+    """Return an order in which every stretch has each value in about its overall proportion."""
     place = values.groupby(values).cumcount() + 0.5
     return np.lexsort((values, place / values.groupby(values).transform("size")))
 
 
 def _one_of_each_group(cells: Sequence[tuple[pd.DataFrame, int]]) -> pd.Index:
-    """A sample of each identity group, from the cell that has most room; no more than its quota.
+    """Return a sample of each identity group, within the cells' quotas.
 
-    Groups that are in few cells come first: they have the least choice.
+    Each group uses the cell with the largest remaining quota. Groups that are in few cells come
+    first, because they have the fewest alternatives.
     """
     of_cell = []
     for cell, (rows, _) in enumerate(cells):
         first = rows.sort_values("draw").drop_duplicates("group")
         of_cell.append(pd.DataFrame({"group": first["group"], "cell": cell, "row": first.index}))
     choices = pd.concat(of_cell).groupby("group")[["cell", "row"]].agg(list)
-    choices["few"] = choices["cell"].map(len)
-    room = [quota for _, quota in cells]
+    choices["n_cells"] = choices["cell"].map(len)
+    remaining = [quota for _, quota in cells]
     chosen = []
-    for group in choices.sort_values(["few", "group"]).itertuples():
+    for group in choices.sort_values(["n_cells", "group"]).itertuples():
         cell, row = max(
-            zip(group.cell, group.row, strict=True), key=lambda found: (room[found[0]], -found[0])
+            zip(group.cell, group.row, strict=True),
+            key=lambda choice: (remaining[choice[0]], -choice[0]),
         )
-        if room[cell]:
-            room[cell] -= 1
+        if remaining[cell]:
+            remaining[cell] -= 1
             chosen.append(row)
     return pd.Index(chosen)
 
 
-def _quotas(there: Mapping[str, int], count: int) -> dict[str, int]:
-    """Share `count` over categories as equally as what is there allows.
+def _quotas(available: Mapping[str, int], count: int) -> dict[str, int]:
+    """Divide `count` over categories as equally as their available samples allow.
 
     >>> _quotas({"CelebA": 600, "CelebA-HQ": 40, "Youtube": 150}, 500)
     {'CelebA-HQ': 40, 'Youtube': 150, 'CelebA': 310}
     """
     quotas = {}
-    left = count
-    by_size = sorted(there, key=lambda name: (there[name], name))
+    remaining = count
+    by_size = sorted(available, key=lambda name: (available[name], name))
     for position, name in enumerate(by_size):
-        quotas[name] = min(there[name], left // (len(by_size) - position))
-        left -= quotas[name]
+        quotas[name] = min(available[name], remaining // (len(by_size) - position))
+        remaining -= quotas[name]
     return quotas

@@ -1,4 +1,4 @@
-"""Mode, recipe and groups to balanced manifests."""
+"""Creation of balanced manifests from a mode, a recipe and identity groups."""
 
 from __future__ import annotations
 
@@ -26,32 +26,33 @@ from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folde
 from ffpp_tools.store.schema import SPLITS, STILL
 from ffpp_tools.store.tables import as_text, sorted_order
 
-# What a manifest's folder holds, and what is made from the manifest afterwards.
+# Files of a manifest's folder, and files that are later derived from the manifest.
 WRITTEN = (*(f"{split}.csv" for split in SPLITS), "manifest.json")
 DERIVED = ("overview", "overview.html", "probe.json")
-OF_SAMPLES = (  # of the ledger
+SAMPLE_COLUMNS = (  # of frames.parquet
     *("category", "label", "compression", "clip", "target_id", "source_id", "frame", "partition"),
 )
-NAMED = 100  # identity groups of stills that manifest.json names as untested; they may be many
+# Maximum number of untested identity groups of stills that manifest.json lists; there may be many.
+MAX_LISTED = 100
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """What kind of manifest is wanted. The same settings and tables give the same bytes.
+    """Settings of a manifest. The same settings and tables give the same bytes.
 
-    What is None is left to the recipe.
+    The recipe determines settings that are None.
     """
 
     mode: str | None = None  # the label space: multiclass (default), videos or binary
-    recipe: str = "grouped"  # the rule of selection: a name, or a TOML file
+    recipe: str = "grouped"  # the selection rule: name of a recipe, or a TOML file
     ratios: Ratios | None = None  # train, val, test
-    per_class: int | None = None  # samples of each class over all splits
-    include: tuple[str, ...] = ()  # further categories, such as FaceShifter
+    per_class: int | None = None  # number of samples of each class over all splits
+    include: tuple[str, ...] = ()  # additional categories, such as FaceShifter
     leave_out: str | None = None  # train on the other methods, test on this one
-    folds: int | None = None  # so many manifests, each with other people to test on
-    shrink: bool = False  # scale all classes down together where they cannot be filled
+    folds: int | None = None  # number of manifests, each tested on different people
+    shrink: bool = False  # scale all classes down together if there is not enough data
     seed: int = 0
-    compression: tuple[str, ...] = ()  # only clips of these, such as c40; stills have none
+    compression: tuple[str, ...] = ()  # restrict clips to these, such as c40; keeps all stills
 
 
 def make_manifest(
@@ -59,26 +60,27 @@ def make_manifest(
 ) -> Manifest:
     """Write a manifest of the crops in `dataset` to `folder`.
 
-    In every split all classes have the same number of samples, drawn as evenly as can be from
-    the class's categories and from their clips. Unless the recipe says otherwise, whole groups (a
-    pair of people with all their originals and fakes; the photographs of one person) go to one
-    side.
+    In every split, all classes have the same number of samples, drawn as evenly as possible from
+    the class's categories and from their clips. Unless the recipe has another rule, an identity
+    group (a pair of people with all their originals and fakes, or all photographs of a person) is
+    in one split only.
 
     Raises:
-        TableError: the dataset has no tables, or `folder` holds something else.
-        SettingsError: an unknown mode or recipe, or settings that contradict each other.
-        SplitError: some class would be empty or short in a split; it names which and why.
+        TableError: the dataset has no tables, or `folder` contains other files.
+        SettingsError: unknown mode or recipe, or contradictory settings.
+        SplitError: a class would have no or too few samples in a split; the message names the
+            class and the reason.
     """
     if _recipe(settings).folds:
-        raise SettingsError("folds make several manifests: use make_manifests")
+        raise SettingsError("folds create several manifests; use make_manifests")
     (manifest,) = make_manifests(dataset, folder, settings)
     return manifest
 
 
 def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list[Manifest]:
-    """As `make_manifest`; with folds, one manifest for each in `folder`/fold-1, fold-2, ….
+    """As `make_manifest`; with folds, write one manifest per fold to `folder`/fold-1, fold-2, ….
 
-    Every fold's people are tested on once; the next fold's are its validation split.
+    Each manifest tests on the people of one fold and validates on those of the next fold.
     """
     recipe = _recipe(settings)
     folders = [folder]
@@ -86,7 +88,10 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
         folders = [folder / f"fold-{i + 1}" for i in range(recipe.folds)]
     for path in folders:
         if has_foreign_files(path, COMMAND) and not (path / "manifest.json").exists():
-            raise TableError(f"{path} holds files that are no manifest; name another with --out")
+            raise TableError(
+                f"{path} contains files that do not belong to a manifest; choose another folder "
+                f"with --out"
+            )
     tables = Dataset.read(dataset)
     mode, samples = _samples(tables, recipe)
     samples, unshared = compressions.drop_unshared_compressions(
@@ -97,91 +102,96 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     rng = np.random.default_rng(settings.seed)
     samples["draw"], samples["order"] = rng.random((2, len(samples)))
     try:
-        sides, left_out = apply_recipe.assign_splits(samples, tables, recipe, settings.seed)
-        chosen = [_chosen(samples, side, mode, recipe) for side in sides]
+        splits, excluded = apply_recipe.assign_splits(samples, tables, recipe, settings.seed)
+        selections = [_selected(samples, split, mode, recipe) for split in splits]
     except SplitError as error:
         if not unshared:
             raise
-        gone = "; ".join(
-            f"{compression} was left out, since {', '.join(of['lacking'])} has none of it"
-            for compression, of in unshared.items()
+        reasons = "; ".join(
+            f"{compression} was excluded, because {', '.join(entry['lacking'])} has none of it"
+            for compression, entry in unshared.items()
         )
-        raise SplitError(f"{error} ({gone})") from error
+        raise SplitError(f"{error} ({reasons})") from error
     if recipe.folds:
-        tested = np.concatenate([at["test"] for _, at in chosen])
-        left_out["untested"] = _untested(samples, tested, recipe.leave_out)
+        tested = np.concatenate([rows["test"] for _, rows in selections])
+        excluded["untested"] = _untested(samples, tested, recipe.leave_out)
     available = _counted(samples["class"])
     manifests = []
-    with ExitStack() as together:
+    with ExitStack() as stack:
         if recipe.folds:
-            together.enter_context(writing_folder(folder, COMMAND, [path.name for path in folders]))
+            stack.enter_context(writing_folder(folder, COMMAND, [path.name for path in folders]))
             _clear_folds(folder, folders)
-        for number, (path, (unbalanced, at)) in enumerate(zip(folders, chosen, strict=True), 1):
+        for number, (path, selection) in enumerate(zip(folders, selections, strict=True), 1):
+            unbalanced, split_rows = selection
             fold = (number, recipe.folds) if recipe.folds else None
-            grouped = {split: samples.loc[rows] for split, rows in at.items()}
+            grouped = {split: samples.loc[rows] for split, rows in split_rows.items()}
             if number == len(folders):
-                del samples  # they may be many
-            if not fold:  # the folds of one partition keep its groups, to be taken together
+                del samples  # saves memory
+            if not fold:  # folds keep their common groups, so that their results can be combined
                 grouped = _regrouped(grouped, tables)
             about = {
                 "available": available,
                 "unused": _unused(tables, mode),
                 "unused_compressions": unshared,
                 "unbalanced": unbalanced,
-                **left_out,
+                **excluded,
             }
             info = _info(tables, path, mode, recipe, settings.seed, grouped, about, fold)
-            rows = ((split, _with_crops(own, tables.faces)) for split, own in grouped.items())
+            crops = ((split, _with_crops(rows, tables.faces)) for split, rows in grouped.items())
             with writing_folder(path, COMMAND, WRITTEN):
-                for old in ("manifest.json", *DERIVED):  # of a manifest that was here before
-                    delete(path / old)
-                manifests.append(write_manifest(path, rows, info))
+                for stale in ("manifest.json", *DERIVED):  # of an earlier manifest in this folder
+                    delete(path / stale)
+                manifests.append(write_manifest(path, crops, info))
     return manifests
 
 
-def _chosen(
-    samples: pd.DataFrame, side: pd.Series, mode: Mode, recipe: Recipe
+def _selected(
+    samples: pd.DataFrame, split: pd.Series, mode: Mode, recipe: Recipe
 ) -> tuple[dict[str, int], dict[str, npt.NDArray[np.integer]]]:
-    """What `selection.chosen` says of compressions, and the index of the samples of each split."""
-    found = apply_recipe.select_samples(samples.assign(split=side), mode, recipe)
-    return found.unbalanced, {split: rows.index.to_numpy() for split, rows in found.splits.items()}
+    """Return `Selection.unbalanced`, and the index of the samples of each split."""
+    selection = apply_recipe.select_samples(samples.assign(split=split), mode, recipe)
+    rows = {name: table.index.to_numpy() for name, table in selection.splits.items()}
+    return selection.unbalanced, rows
 
 
 def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
-    """The same with the id, path and hash of each crop."""
-    own = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
-    return pd.concat([samples, own.set_axis(samples.index)], axis=1)
+    """Add the id, path and hash of each crop."""
+    crops = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
+    return pd.concat([samples, crops.set_axis(samples.index)], axis=1)
 
 
 def _untested(
     samples: pd.DataFrame, tested: npt.NDArray[np.integer], leave_out: str | None = None
 ) -> dict[str, Any]:
-    """The identity groups that no fold's test split has a sample of, by equally large classes.
+    """Return the identity groups that are in no fold's test split because of class balancing.
 
-    Those with clips are all named, of those with stills alone the first `NAMED`. Some may have no
-    samples for a test split: with a method left out, those that only fakes of other methods show.
+    All groups with clips are listed, but only the first `MAX_LISTED` groups of stills. With
+    `leave_out`, a group that appears only in fakes of other methods has no samples for a test
+    split.
     """
-    left = samples[~samples["group"].isin(samples.loc[tested, "group"].unique())]
-    of_clips = sorted(left.loc[left["compression"] != STILL, "group"].unique())
-    of_stills = sorted(set(left["group"]) - set(of_clips))
-    fits = left if leave_out is None else left.query("label != 'fake' or category == @leave_out")
+    untested = samples[~samples["group"].isin(samples.loc[tested, "group"].unique())]
+    with_clips = sorted(untested.loc[untested["compression"] != STILL, "group"].unique())
+    of_stills = sorted(set(untested["group"]) - set(with_clips))
+    testable = untested
+    if leave_out is not None:
+        testable = untested.query("label != 'fake' or category == @leave_out")
     return {
-        "groups": len(of_clips) + len(of_stills),
-        "without_test_samples": len(set(left["group"]) - set(fits["group"])),
-        "with_clips": of_clips,
-        "of_stills": of_stills[:NAMED],
+        "groups": len(with_clips) + len(of_stills),
+        "without_test_samples": len(set(untested["group"]) - set(testable["group"])),
+        "with_clips": with_clips,
+        "of_stills": of_stills[:MAX_LISTED],
     }
 
 
 def _clear_folds(folder: Path, wanted: list[Path]) -> None:
-    """Delete folds of an earlier partition, which would be taken for this one's."""
+    """Delete folds of an earlier partition, which could be mistaken for folds of this one."""
     for path in folder.glob("fold-*"):
         if path not in wanted and (path / "manifest.json").exists():
             shutil.rmtree(path)
 
 
 def default_name(settings: SplitSettings) -> str:
-    """What a manifest's folder is called when nobody says."""
+    """Return the default name of a manifest's folder."""
     recipe = _recipe(settings)
     name = recipe.label_space().name
     if recipe.name != "grouped":
@@ -196,19 +206,18 @@ def default_name(settings: SplitSettings) -> str:
 
 
 def _recipe(settings: SplitSettings) -> Recipe:
-    """The recipe, with what was asked for beside it."""
+    """Return the recipe, updated with the settings."""
     recipe = recipes.read(settings.recipe)
-    asked = {
+    overrides = {
         key: value
         for key in ("mode", "ratios", "per_class", "leave_out", "folds")
         if (value := getattr(settings, key)) is not None
     }
-    fixed = recipe.mode
-    if fixed and settings.mode not in (None, fixed):
-        raise SettingsError(f"recipe {recipe.name} is for mode {fixed}, not {settings.mode}")
+    if recipe.mode and settings.mode not in (None, recipe.mode):
+        raise SettingsError(f"recipe {recipe.name} is for mode {recipe.mode}, not {settings.mode}")
     recipe = replace(
         recipe,
-        **asked,
+        **overrides,
         include=(*recipe.include, *settings.include),
         compression=tuple(sorted(set(settings.compression or recipe.compression))),
         shrink=recipe.shrink or settings.shrink,
@@ -218,9 +227,9 @@ def _recipe(settings: SplitSettings) -> Recipe:
 
 
 def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
-    """One row per usable crop of the wanted categories, with group and class, sorted by id.
+    """Return one row per usable crop of the wanted categories, with group and class, sorted by id.
 
-    `face` is where the crop stands in `tables.faces`, whose long columns are not carried along.
+    `face` is the position of the crop in `tables.faces`, whose long columns are not copied.
     """
     mode = recipe.label_space()
     categories = (*mode.categories, *recipe.include)
@@ -229,50 +238,54 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     frames = compressions.restricted(frames, recipe.compression)
     if repeated := tables.repeated():
         frames = frames[~nodes(frames).isin(repeated)]
-    at = np.full(len(tables.frames) + 1, -1)  # the last is for -1
-    at[frames.index] = np.arange(len(frames))
-    at = at[tables.faces["frame"]]
+    frame_row = np.full(len(tables.frames) + 1, -1)  # the last element is for frame -1
+    frame_row[frames.index] = np.arange(len(frames))
+    row_of_face = frame_row[tables.faces["frame"]]
     if unreadable := tables.unreadable():
-        at[tables.faces["path"].isin(unreadable)] = -1
+        row_of_face[tables.faces["path"].isin(unreadable)] = -1
     face = sorted_order(tables.faces["face_id"])
-    face = face[at[face] >= 0]
-    samples = frames[list(OF_SAMPLES)].iloc[at[face]]
+    face = face[row_of_face[face] >= 0]
+    samples = frames[list(SAMPLE_COLUMNS)].iloc[row_of_face[face]]
     text = as_text(samples[["category", "label", "compression", "clip"]])
     samples = samples.assign(**dict(text.items()), face=face).reset_index(drop=True)
     del frames, text
-    there = set(samples["category"].unique())
-    if missing := [c for c in categories if c not in there]:
-        others = _possible(recipe, tables)
-        instead = f", or choose --mode {' or '.join(others)}" if others else ""
+    available = set(samples["category"].unique())
+    if missing := [c for c in categories if c not in available]:
+        other_modes = _possible_modes(recipe, tables)
+        alternative = f", or choose --mode {' or '.join(other_modes)}" if other_modes else ""
         raise SplitError(
-            f"mode {mode.name}: the dataset holds no crop of {', '.join(missing)}. Extract them "
-            f"first (ffpp-extract for videos, ffpp-stills for photographs){instead}."
+            f"mode {mode.name}: the dataset has no crops of {', '.join(missing)}. Extract them "
+            f"first (ffpp-extract for videos, ffpp-stills for photographs){alternative}."
         )
-    samples["group"] = identity_groups(samples, tables.ties)
+    samples["group"] = identity_groups(samples, tables.edges)
     return _with_classes(mode, samples, recipe)
 
 
-def _possible(recipe: Recipe, tables: Dataset) -> list[str]:
-    """The other modes that the dataset has crops for; none where a recipe has its own classes."""
+def _possible_modes(recipe: Recipe, tables: Dataset) -> list[str]:
+    """Return the other modes that the dataset has crops for; none if a recipe has own classes."""
     if recipe.classes:
         return []
-    there = set(tables.frames["category"][tables.frames["status"] == "ok"].unique())
-    own = recipe.label_space().name
+    available = set(tables.frames["category"][tables.frames["status"] == "ok"].unique())
+    current = recipe.label_space().name
     return [
         name
         for name, mode in modes().items()
-        if name != own and there >= {*mode.categories, *recipe.include}
+        if name != current and available >= {*mode.categories, *recipe.include}
     ]
 
 
 def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
-    """The mode with further categories, and the samples with their class.
+    """Return the mode with the included categories, and the samples with their class.
 
-    In binary mode a category joins the class of its label; elsewhere it is its own class.
+    In binary mode, an included category joins the class of its label. In other modes, it is a
+    class of its own.
     """
     mixed = samples.groupby("category")["label"].nunique().loc[lambda n: n > 1].index
     if len(mixed):
-        raise SplitError(f"{', '.join(mixed)}: recorded both as real and as fake; extract it anew")
+        raise SplitError(
+            f"{', '.join(mixed)}: has samples labelled real and samples labelled fake; extract it "
+            f"again"
+        )
     labels = samples.groupby("category")["label"].first()
     classes = dict(mode.classes)
     for category in recipe.include:
@@ -281,26 +294,29 @@ def _with_classes(mode: Mode, samples: pd.DataFrame, recipe: Recipe) -> tuple[Mo
     classes = {name: classes[name] for name in sorted(classes)}
     if {"fake", "real"} & set(classes) and len(classes) > 2:
         raise SplitError(
-            "a class called fake or real beside others would be taken for the label: give its "
-            "stills another --category, or the recipe another name for it"
+            "only manifests of two classes may name a class fake or real, because these are the "
+            "labels: rename the class in the recipe, or the --category of its stills"
         )
     class_of = {category: name for name, parts in classes.items() for category in parts}
     samples["class"] = samples["category"].map(class_of)
     mixed = samples.groupby("class")["label"].nunique().loc[lambda n: n > 1].index
     if len(mixed):
-        raise SplitError(f"class {', '.join(mixed)} would hold real and fake: split it in two")
+        raise SplitError(
+            f"class {', '.join(mixed)} would contain real and fake samples; divide it into two "
+            f"classes"
+        )
     samples["class_index"] = samples["class"].map({name: i for i, name in enumerate(classes)})
     return Mode(mode.name, classes, mode.ratios), samples
 
 
 def _regrouped(splits: Mapping[str, pd.DataFrame], tables: Dataset) -> dict[str, pd.DataFrame]:
-    """The same, with groups as they follow from these samples alone.
+    """Return the samples with the identity groups that follow from these samples alone.
 
-    A fake that is not among them ties nobody.
+    A fake that was not selected does not connect its people.
     """
-    every = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
-    tied = audit.edges_within(every, tables.ties)
-    group = identity_groups(every, tied)
+    samples = pd.concat({s: r[["category", "clip", "label"]] for s, r in splits.items()})
+    edges = audit.edges_within(samples, tables.edges)
+    group = identity_groups(samples, edges)
     return {split: rows.assign(group=group.loc[split]) for split, rows in splits.items()}
 
 
@@ -319,36 +335,36 @@ def _info(
     about: dict[str, Any],
     fold: tuple[int, int] | None,
 ) -> dict[str, Any]:
+    """Return the content of manifest.json, without the hashes of the CSV files."""
     columns = ["category", "clip", "class", "label", "compression"]
-    every = pd.concat([rows[columns].assign(split=s) for s, rows in splits.items()])
-    own = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
+    samples = pd.concat([rows[columns].assign(split=s) for s, rows in splits.items()])
+    rules = {k: v for k, v in asdict(recipe).items() if k not in ("counts", "about", "name")}
     info = {
         "mode": mode.name,
         "recipe": recipe.name,
         "about": recipe.about,
         "seed": seed,
-        "settings": {**own, "mode": mode.name},
+        "settings": {**rules, "mode": mode.name},
         "root": os.path.relpath(tables.folder.resolve(), folder.resolve()),
-        "classes": every.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
+        "classes": samples.groupby("class")["label"].first().reindex(list(mode.classes)).to_dict(),
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: group_counts(rows) for s, rows in splits.items()},
         **about,
-        "tables": {**tables.fingerprints, **official_lists.hashes(tables.folder)},
+        "tables": {**tables.table_hashes, **official_lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),
     }
-    return audit.with_audit(info, audit.audited(every, tables))
+    return audit.with_audit(info, audit.audited(samples, tables))
 
 
 def _unused(tables: Dataset, mode: Mode) -> dict[str, int]:
-    """Category that no class is made of → its frames with a face."""
-    used = [category for parts in mode.classes.values() for category in parts]
-    seen = tables.frames[tables.frames["status"] == "ok"]
-    return _counted(seen.loc[~seen["category"].isin(used), "category"])
+    """Return category that is in no class → its number of frames with a face."""
+    usable = tables.frames[tables.frames["status"] == "ok"]
+    return _counted(usable.loc[~usable["category"].isin(mode.categories), "category"])
 
 
 def group_counts(rows: pd.DataFrame) -> dict[str, int]:
-    """How many groups of people the clips come from, and how many the stills."""
+    """Return the number of identity groups among the clips, and among the stills."""
     still = rows["compression"] == STILL
     return {
         "clips": int(rows.loc[~still, "group"].nunique()),

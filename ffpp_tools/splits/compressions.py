@@ -1,7 +1,7 @@
-"""Compression as part of the design: which compressions a manifest uses.
+"""Choice of the compressions that a manifest uses.
 
-A network tells c23 from c40 easily. A manifest in which one class has more of either than another
-lets it answer by compression instead of by the face.
+A network easily distinguishes c23 from c40. If one class has a larger share of either than another
+class, the network can predict the class from compression instead of the face.
 """
 
 from __future__ import annotations
@@ -16,58 +16,61 @@ from ffpp_tools.store.schema import STILL
 
 
 def clip_compressions(rows: pd.DataFrame) -> list[str]:
-    """The compressions of the clips among some rows, sorted."""
+    """Return the compressions of the clips among the rows, sorted."""
     return sorted(set(rows["compression"].unique()) - {STILL})
 
 
 def restricted(frames: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
-    """The stills, and the clips of the wanted compressions.
+    """Return the stills, and the clips of the wanted compressions.
 
     Args:
-        frames: columns category and compression; of the categories of a manifest.
-        wanted: compressions; none keeps all of them.
+        frames: frames of a manifest's categories; columns category and compression.
+        wanted: compressions; empty for all.
 
     Raises:
-        SplitError: no clip has one of them, or a category's clips have none of them.
+        SplitError: no clip has one of the compressions, or a category has clips of none of them.
     """
     if not wanted:
         return frames
-    there = clip_compressions(frames)
-    if unknown := [c for c in wanted if c not in there]:
-        has = f"have {_and(there)}" if there else "are none: stills have no video compression"
+    available = clip_compressions(frames)
+    if missing := [c for c in wanted if c not in available]:
+        if available:
+            problem = f"the clips of these categories in the dataset have {_and(available)} only"
+        else:
+            problem = "the dataset has no clips of these categories, and stills have no compression"
         raise SplitError(
-            f"--compression {', '.join(unknown)}: the clips of these categories in the dataset "
-            f"{has}. Extract the videos of that compression first, or choose another."
+            f"--compression {', '.join(missing)}: {problem}. Extract the videos of that "
+            f"compression first, or choose another."
         )
-    kept = frames[frames["compression"].isin([*wanted, STILL])]
-    for category in sorted(set(frames["category"]) - set(kept["category"])):
-        own = clip_compressions(frames[frames["category"] == category])
+    selected = frames[frames["compression"].isin([*wanted, STILL])]
+    for category in sorted(set(frames["category"]) - set(selected["category"])):
+        available = clip_compressions(frames[frames["category"] == category])
         raise SplitError(
-            f"--compression {', '.join(wanted)}: the dataset has {category} at {_and(own)} only. "
-            f"Extract the missing videos first, or choose another --compression."
+            f"--compression {', '.join(wanted)}: the dataset has {category} at {_and(available)} "
+            f"only. Extract the missing videos first, or choose another --compression."
         )
-    return kept
+    return selected
 
 
 def drop_unshared_compressions(
     samples: pd.DataFrame, wanted: Sequence[str] = (), by_method: bool = True
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
-    """The samples without clips of compressions that some class lacks, and what is left out.
+    """Exclude the clips of compressions that a class does not have.
 
-    Where that would leave nothing of some category, all samples stay: class and compression are
-    then confounded, and an audit says so.
+    If that would remove all samples of a category, all samples stay: class and compression are
+    then confounded, which an audit reports.
 
     Args:
         samples: columns class, category, label and compression.
-        wanted: compressions that were asked for by name.
-        by_method: every method of a fake class must have a compression, not only the class.
+        wanted: compressions that the user requested.
+        by_method: require each compression for every method of a fake class, not only the class.
 
     Returns:
-        The samples, and left out compression → how many `samples` and which categories are
-        `lacking` it.
+        The remaining samples, and excluded compression → its number of `samples` and the
+        categories that are `lacking` it.
 
     Raises:
-        SplitError: a wanted compression would be left out.
+        SplitError: a wanted compression would be excluded.
     """
     if len(clip_compressions(samples)) < 2:
         return samples, {}
@@ -76,22 +79,22 @@ def drop_unshared_compressions(
     if by_method:
         unit = unit.where(clips["label"] != "fake", clips["category"])
     sizes = pd.crosstab(unit.astype("str"), clips["compression"])
-    left_out = {
+    excluded = {
         str(compression): {"samples": int(n.sum()), "lacking": n.index[n == 0].to_list()}
         for compression, n in sizes.items()
         if (n == 0).any()
     }
-    kept = samples[~samples["compression"].isin(left_out)]
-    if not left_out or set(kept["category"]) < set(samples["category"]):
+    remaining = samples[~samples["compression"].isin(excluded)]
+    if not excluded or set(remaining["category"]) < set(samples["category"]):
         return samples, {}
-    for compression, gone in left_out.items():
+    for compression, entry in excluded.items():
         if compression in wanted:
             raise SplitError(
-                f"--compression {compression}: the dataset has nothing of "
-                f"{_and(gone['lacking'])} at it, which would tell the classes apart. Extract the "
-                f"missing videos, or leave out --compression {compression}."
+                f"--compression {compression}: the dataset has no {_and(entry['lacking'])} at "
+                f"{compression}, so this compression would reveal the class. Extract the missing "
+                f"videos, or do not pass --compression {compression}."
             )
-    return kept.reset_index(drop=True), left_out
+    return remaining.reset_index(drop=True), excluded
 
 
 def _and(names: Sequence[str]) -> str:

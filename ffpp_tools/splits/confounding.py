@@ -1,8 +1,8 @@
-"""How far something that is no face tells the classes apart: compression, and photograph or video.
+"""Confounding of class with compression, and of label with still vs video.
 
-Measured between two classes (or labels) as their total variation distance: the largest share by
-which one has more of some compressions than the other. Whoever sees the compression alone tells
-equally many samples of both apart with an accuracy of (1 + distance) / 2.
+Measured by the total variation distance between the compressions of two classes (or labels): half
+the sum of the absolute differences of their shares. With balanced classes, a classifier that sees
+only the compression reaches an accuracy of (1 + distance) / 2.
 """
 
 from __future__ import annotations
@@ -16,46 +16,49 @@ import pandas as pd
 from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.store.schema import SPLITS, STILL
 
-# An accuracy of 0.55 by compression alone, where 0.5 is chance. Differences between detectors that
-# papers report are of this size, so that a larger one may be compression's.
+# Corresponds to an accuracy of 0.55 from compression alone (chance: 0.5). Published differences
+# between detectors are of this size, so that a larger distance could explain them.
 MAX_DISTANCE = 0.1
 
 
 @dataclass(frozen=True)
 class Confounding:
-    """What compression alone reaches, in the split and between the two classes where it is most."""
+    """The split and the pair of classes in which compression is most predictive of the class."""
 
     split: str
     classes: tuple[str, str]
-    compression: str  # of which their shares differ most
-    shares: tuple[float, float]  # of it, among the clips' samples of each class
-    accuracy: float  # of telling them apart by compression alone; 0.5 is chance
-    label_accuracy: float  # the same of fake against real, in the worst split
-    cramers_v: float  # of class and compression over all splits; 0 is independent, 1 determined
+    compression: str  # the compression whose shares differ most
+    shares: tuple[float, float]  # its share of the clip samples of each class
+    accuracy: float  # of separating the two classes by compression alone; chance is 0.5
+    label_accuracy: float  # of separating fake from real by it, in the worst split
+    cramers_v: float  # of class and compression over all splits; 0 independent, 1 fully dependent
     counts: dict[str, dict[str, dict[str, int]]]  # split → class → compression → samples
     excess: float  # distance beyond what rounding to whole samples explains
 
     @property
     def matters(self) -> bool:
-        """Whether figures may be compression's instead of the face's."""
+        """Whether results may be explained by compression instead of the face."""
         return self.excess > MAX_DISTANCE
 
     def __str__(self) -> str:
-        """What the first line of a report has to say of it."""
+        """Return the sentence for a report's first line."""
         one, other = self.classes
         a, b = self.shares
         return (
             f"CLASS AND COMPRESSION ARE CONFOUNDED: in {self.split}, {a:.0%} of the clip samples "
             f"of {one} and {b:.0%} of those of {other} are at {self.compression}, so compression "
-            f"alone tells the two apart with {self.accuracy:.0%} accuracy (chance: 50%)"
+            f"alone separates the two with {self.accuracy:.0%} accuracy (chance: 50%)"
         )
 
 
 def compression_confounding(samples: pd.DataFrame) -> Confounding | None:
-    """Class against compression among the clips; None where they are of one class or compression.
+    """Measure how class and compression are confounded among the clips.
 
     Args:
-        samples: of all splits; columns class, label, compression and split.
+        samples: samples of all splits; columns class, label, compression and split.
+
+    Returns:
+        None if all clips have the same compression, or no split has clips of two classes.
     """
     if len(clip_compressions(samples)) < 2:
         return None
@@ -67,14 +70,14 @@ def compression_confounding(samples: pd.DataFrame) -> Confounding | None:
             for split, table in tables.items()
             for pair in combinations(table.index, 2)
         ),
-        key=lambda found: found[:2],
+        key=lambda candidate: candidate[:2],
         default=None,
     )
     if worst is None:
         return None
     excess, distance, split, pair = worst
     shares = _shares(tables[split]).loc[list(pair)]
-    most = (shares.iloc[0] - shares.iloc[1]).abs().round(9).idxmax()  # of equal ones the first
+    most = (shares.iloc[0] - shares.iloc[1]).abs().round(9).idxmax()  # ties: the first
     labels = (_table(clips[clips["split"] == s], "label") for s in SPLITS)
     by_label = [_distance(t, ("fake", "real")) for t in labels if len(t) == 2]
     return Confounding(
@@ -94,19 +97,21 @@ def compression_confounding(samples: pd.DataFrame) -> Confounding | None:
 
 
 def still_accuracy(samples: pd.DataFrame) -> float:
-    """How well fake is told from real by seeing whether it is a photograph or of a video.
+    """Return how well still vs video alone predicts fake vs real.
 
-    The accuracy at equally many of both, in the worst split; 0.5 is chance.
+    The accuracy with balanced labels, in the worst split; chance is 0.5.
     """
     is_still = samples["compression"] == STILL
     shares = is_still.groupby([samples["split"], samples["label"]]).mean()
-    apart = [abs(s.iloc[0] - s.iloc[1]) for _, s in shares.groupby(level="split") if len(s) == 2]
-    return round((1 + max(map(float, apart), default=0.0)) / 2, 4)
+    distances = [
+        abs(s.iloc[0] - s.iloc[1]) for _, s in shares.groupby(level="split") if len(s) == 2
+    ]
+    return round((1 + max(map(float, distances), default=0.0)) / 2, 4)
 
 
-def _table(rows: pd.DataFrame, of: str) -> pd.DataFrame:
-    """Samples: class or label × compression."""
-    return pd.crosstab(rows[of], rows["compression"])
+def _table(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the number of samples, class or label (`column`) × compression."""
+    return pd.crosstab(rows[column], rows["compression"])
 
 
 def _shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -114,17 +119,17 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distance(table: pd.DataFrame, pair: Sequence[str]) -> float:
-    """Total variation distance of the compressions of two classes."""
+    """Return the total variation distance between the compressions of two classes."""
     shares = _shares(table).loc[list(pair)]
     return float((shares.iloc[0] - shares.iloc[1]).abs().sum() / 2)
 
 
 def _excess(table: pd.DataFrame, pair: Sequence[str]) -> float:
-    """The same, less what one sample more or less of each compression would explain."""
+    """Return the distance after allowing a difference of one sample per compression."""
     shares = _shares(table).loc[list(pair)]
     one_sample = 1 / table.sum(axis=1).loc[list(pair)].min()
-    apart = (shares.iloc[0] - shares.iloc[1]).abs()
-    return float((apart - one_sample).clip(lower=0).sum() / 2)
+    difference = (shares.iloc[0] - shares.iloc[1]).abs()
+    return float((difference - one_sample).clip(lower=0).sum() / 2)
 
 
 def _cramers_v(table: pd.DataFrame) -> float:

@@ -1,4 +1,4 @@
-"""Whole groups of people to parts, so that every category is in every part."""
+"""Assignment of identity groups to splits, so that every category is in every split."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ffpp_tools.console import counted
 from ffpp_tools.errors import SplitError
 from ffpp_tools.store.schema import SPLITS
 
-# When every part is given its first group of a category, a group is too large for a part if it
-# exceeds the part's share by this factor and there are smaller ones.
+# A split's first group of a category may exceed the split's share by this factor. A larger group
+# is used only if there is no smaller one.
 GIANT = 1.5
-# Groups that hold several categories may be given where another would have had to go; then they
-# are tried in another order, so often.
+# A group with several categories may be used up for one category when another has no group left.
+# The assignment is then repeated with the groups in another order, up to this many times.
 ATTEMPTS = 20
 
 
@@ -26,83 +26,95 @@ def assign_groups(
     seed: int,
     spread: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Group → part, so that every category is in every part and sizes come near the shares.
+    """Return group → split, with every category in every split and sizes close to the shares.
 
-    First each part is given a group of each category, scarcest category and last part first;
-    then every further group, in random order, goes where its categories are most wanted.
+    First, each split gets one group of each category, starting with the category in the fewest
+    groups and the last split. Then the remaining groups, in random order, each go to the split
+    that is furthest below its share of the group's categories.
 
     Args:
         samples: one row per crop, with columns `group` and `category`.
-        shares: part → its fraction of the samples; they sum to 1.
-        seed: another seed, other groups in each part.
-        spread: the categories that must be in every part; all where it is None.
+        shares: split → its fraction of the samples; the fractions sum to 1.
+        seed: random seed for the group assignment.
+        spread: the categories that must be in every split; None for all.
 
     Raises:
-        SplitError: a category has too few groups to be in all parts, or no way was found.
+        SplitError: a category has too few groups to be in all splits, or no assignment was found.
     """
     sizes = pd.crosstab(samples["group"], samples["category"]).sort_index()
     rng = np.random.default_rng(seed)
-    parts, fractions = list(shares), np.array(list(shares.values()))
-    wanted = [c in (sizes.columns if spread is None else spread) for c in sizes.columns]
+    splits, fractions = list(shares), np.array(list(shares.values()))
+    required = [c in (sizes.columns if spread is None else spread) for c in sizes.columns]
     for attempt in range(ATTEMPTS):
         sizes = sizes.iloc[rng.permutation(len(sizes))]
         groups, table = sizes.index.to_list(), sizes.to_numpy()
-        side = np.full(len(groups), -1)
-        missing = _give_each_one(side, table[:, wanted], fractions)
+        split_of = np.full(len(groups), -1)
+        missing = _assign_first_groups(split_of, table[:, required], fractions)
         if missing is None:
             break
-        holders = [groups[i] for i in np.flatnonzero(table[:, wanted][:, missing]).tolist()]
-        if len(holders) < len(parts) or attempt == ATTEMPTS - 1:
-            fold = len(parts) > len(SPLITS)  # with three of them fewer are none
-            few = "too few" if len(holders) < len(parts) else "no way was found for them"
+        candidates = [groups[i] for i in np.flatnonzero(table[:, required][:, missing]).tolist()]
+        if len(candidates) < len(splits) or attempt == ATTEMPTS - 1:
+            many_folds = len(splits) > len(SPLITS)  # three is the least number of folds
+            few = len(candidates) < len(splits)
+            problem = "too few to put" if few else "but no assignment was found that puts"
             raise SplitError(
-                f"{sizes.columns[wanted][missing]}: its crops come from "
-                f"{counted(len(holders), 'group')} of people who belong together "
-                f"({_few(holders)}), {few} to be in {', '.join(parts)} without one being in two of "
-                f"them. Extract more clips or stills of it{', or take fewer --folds' * fold}."
+                f"{sizes.columns[required][missing]}: its crops come from "
+                f"{counted(len(candidates), 'identity group')} ({_shortened(candidates)}), "
+                f"{problem} a different one into each of {', '.join(splits)}. Extract more clips "
+                f"or stills of it{', or choose fewer --folds' * many_folds}."
             )
-    _give_the_rest(side, table, fractions)
-    return {group: parts[at] for group, at in zip(groups, side, strict=True)}
+    _assign_remaining_groups(split_of, table, fractions)
+    return {group: splits[i] for group, i in zip(groups, split_of, strict=True)}
 
 
-def _give_each_one(
-    side: npt.NDArray[np.int_], table: npt.NDArray[np.int_], fractions: npt.NDArray[np.float64]
+def _assign_first_groups(
+    split_of: npt.NDArray[np.int_], table: npt.NDArray[np.int_], fractions: npt.NDArray[np.float64]
 ) -> int | None:
-    """Give each part a group of each category; return the category that there was none left of."""
-    held = table > 0
-    for at in np.argsort(held.sum(0), kind="stable").tolist():
-        total = table[:, at].sum()
-        for part in reversed(range(len(fractions))):
-            if (held[:, at] & (side == part)).any():
+    """Assign one group of each category to each split, in place.
+
+    Args:
+        split_of: (groups,) position of each group's split; -1 for unassigned groups.
+        table: (groups, categories) number of samples.
+        fractions: (splits,) the splits' fractions of the samples.
+
+    Returns:
+        The column of a category that ran out of groups, or None.
+    """
+    has_category = table > 0
+    for category in np.argsort(has_category.sum(0), kind="stable").tolist():
+        total = table[:, category].sum()
+        for split in reversed(range(len(fractions))):
+            if (has_category[:, category] & (split_of == split)).any():
                 continue
-            free = np.flatnonzero(held[:, at] & (side < 0))
+            free = np.flatnonzero(has_category[:, category] & (split_of < 0))
             if not len(free):
-                return at
-            wanted = fractions[part] * total
-            small = table[free, at] <= GIANT * max(wanted, table[free, at].min())
-            side[free[small][0]] = part
+                return category
+            target = fractions[split] * total
+            small = table[free, category] <= GIANT * max(target, table[free, category].min())
+            split_of[free[small][0]] = split
     return None
 
 
-def _give_the_rest(
-    side: npt.NDArray[np.int_],
+def _assign_remaining_groups(
+    split_of: npt.NDArray[np.int_],
     table: npt.NDArray[np.int_],
     fractions: npt.NDArray[np.float64],
 ) -> None:
+    """Assign the unassigned groups, in place; arguments as for `_assign_first_groups`."""
     total = table.sum(0)
-    left = fractions[:, None] * total  # what each part still wants of each category
-    for part in range(len(fractions)):
-        left[part] -= table[side == part].sum(0)
-    shares_left = (left / total).tolist()  # plain numbers: the loop below runs once a group
-    columns = [np.flatnonzero(row).tolist() for row in table]
-    parts = range(len(fractions))
-    for i in np.flatnonzero(side < 0):
-        held = columns[i]
-        best = max(parts, key=lambda part: sum(shares_left[part][at] for at in held))
-        side[i] = best
-        for at in held:
-            shares_left[best][at] -= table[i, at] / total[at]
+    needed = fractions[:, None] * total  # samples that each split still needs of each category
+    for split in range(len(fractions)):
+        needed[split] -= table[split_of == split].sum(0)
+    needed_shares = (needed / total).tolist()  # Python floats are faster in the loop below
+    categories_of = [np.flatnonzero(row).tolist() for row in table]
+    splits = range(len(fractions))
+    for i in np.flatnonzero(split_of < 0):
+        categories = categories_of[i]
+        best = max(splits, key=lambda split: sum(needed_shares[split][c] for c in categories))
+        split_of[i] = best
+        for category in categories:
+            needed_shares[best][category] -= table[i, category] / total[category]
 
 
-def _few(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")

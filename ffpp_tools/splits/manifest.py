@@ -1,4 +1,4 @@
-"""A manifest: a folder of CSV files, one per split, and manifest.json, which vouches for them."""
+"""A manifest: a folder with one CSV file per split, and manifest.json with their checksums."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ class ManifestRow:
     """One sample of a manifest's train.csv, val.csv or test.csv."""
 
     face_id: str
-    path: str  # below the manifest's root
-    # `class` is a keyword of Python, so this field bears an underscore and its column none.
-    class_: str
+    path: str  # relative to the manifest's root
+    class_: str  # column `class`, which is a Python keyword
     class_index: int
     label: str
     category: str
@@ -37,17 +36,17 @@ class ManifestRow:
     target_id: str
     source_id: str
     frame: int
-    group: str  # what must not be separated
+    group: str  # identity group
 
 
-# What manifest.json cannot do without: a type; a list of such; or a dict, of any keys (`str`) or
-# of these.
-_OF_SPLITS = {split: {str: int} for split in SPLITS}
+# The required content of manifest.json. A shape is a type, a list of one shape, or a dict of
+# shapes with the given keys; the key `str` stands for any number of keys.
+_SPLIT_COUNTS = {split: {str: int} for split in SPLITS}
 MANIFEST_SHAPE: dict[Any, Any] = {
     **dict.fromkeys(("summary", "mode", "recipe", "root"), str),
     "classes": {str: str},
-    "counts": _OF_SPLITS,
-    "categories": _OF_SPLITS,
+    "counts": _SPLIT_COUNTS,
+    "categories": _SPLIT_COUNTS,
     "groups": {split: {"clips": int, "stills": int} for split in SPLITS},
     "available": {str: int},
     "unused": {str: int},
@@ -65,55 +64,55 @@ TEXT_COLUMNS = tuple(f.name.rstrip("_") for f in fields(ManifestRow) if f.type =
 
 
 def _check(info: Any) -> None:
-    """Refuse what nobody could go on with.
+    """Validate the required keys of manifest.json.
 
     Raises:
-        ValueError, KeyError, TypeError: saying what.
+        ValueError, KeyError, TypeError: naming the offending key.
     """
-    _fit(info, MANIFEST_SHAPE, "it")
-    for key, found, length in (
+    _check_shape(info, MANIFEST_SHAPE, "the content")
+    for key, value, length in (
         ("ratios", info["settings"].get("ratios"), len(SPLITS)),
         ("fold", info.get("fold"), 2),
     ):
-        if found is not None:
-            _fit(found, [(int, float)], key)
-            if len(found) != length:
-                raise ValueError(f"{key} has not {length} numbers")
+        if value is not None:
+            _check_shape(value, [(int, float)], key)
+            if len(value) != length:
+                raise ValueError(f"{key} does not have {length} numbers")
     if "\0" in info["root"]:
-        raise ValueError("root is no path")
+        raise ValueError("root is not a path")
     if not all(label in ("real", "fake") for label in info["classes"].values()):
         raise ValueError("a class is neither real nor fake")
 
 
-def _fit(value: Any, shape: Any, name: str) -> None:
+def _check_shape(value: Any, shape: Any, name: str) -> None:
     if isinstance(shape, list):
-        _fit(value, list, name)
+        _check_shape(value, list, name)
         for inner in value:
-            _fit(inner, shape[0], name)
+            _check_shape(inner, shape[0], name)
     elif isinstance(shape, dict):
-        _fit(value, dict, name)
-        of_each = dict.fromkeys(value, shape[str]) if str in shape else shape
-        for key, inner in of_each.items():
-            _fit(value[key], inner, key)
+        _check_shape(value, dict, name)
+        shapes = dict.fromkeys(value, shape[str]) if str in shape else shape
+        for key, inner in shapes.items():
+            _check_shape(value[key], inner, key)
     elif not isinstance(value, shape):
         raise TypeError(f"{name} is {value!r:.50}")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest folder: what its manifest.json says. Samples are read per split."""
+    """A manifest folder and the content of its manifest.json. Samples are read per split."""
 
     folder: Path
     info: dict[str, Any]
-    sha256: str = ""  # of manifest.json as it was read, which holds the hashes of the CSV files
+    sha256: str = ""  # of manifest.json when it was read; it contains the CSV files' hashes
 
     @classmethod
     def read(cls, folder: str | Path) -> Manifest:
-        """The manifest in `folder`.
+        """Read the manifest in `folder`.
 
         Raises:
-            TableError: none there, or manifest.json is damaged.
-            FormatError: a newer release wrote it.
+            TableError: there is no manifest, or manifest.json is damaged.
+            FormatError: a newer release wrote the manifest.
         """
         folder = Path(folder)
         path = folder / "manifest.json"
@@ -126,16 +125,16 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError) as error:
             if incomplete.is_incomplete(folder, COMMAND):
                 raise TableError(
-                    f"{folder}: ffpp-split has not ended there; if it was stopped, run it again"
+                    f"{folder}: ffpp-split has not finished; if it was interrupted, run it again"
                 ) from error
             raise TableError(
-                f"no manifest at {folder} (no manifest.json); `ffpp-split` makes one"
+                f"no manifest in {folder} (no manifest.json); create one with `ffpp-split`"
             ) from error
         except OSError as error:
             raise TableError(f"{path}: cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise TableError(
-                f"{path}: damaged ({error!r}); make it again with `ffpp-split`"
+                f"{path}: damaged ({error!r}); create it again with `ffpp-split`"
             ) from error
         return cls(folder, info, hashlib.sha256(data).hexdigest())
 
@@ -146,15 +145,14 @@ class Manifest:
 
     @property
     def root(self) -> Path:
-        """The folder that the paths of the samples start from."""
+        """The folder that the paths of the samples are relative to."""
         return (self.folder / self.info["root"]).resolve()
 
     def samples(self, split: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The rows of one split; columns as in `ManifestRow`, or some of them.
+        """Return the rows of one split, with all columns of `ManifestRow` or the given ones.
 
         Raises:
-            TableError: the file is missing, or is not the one that was written with
-                manifest.json, whose promises then no longer hold.
+            TableError: the file is missing, or differs from the checksum in manifest.json.
         """
         path = self.folder / f"{split}.csv"
         if not path.is_file():
@@ -162,8 +160,8 @@ class Manifest:
         data = regular_file(path).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.info["files"].get(path.name):
             raise TableError(
-                f"{path} was changed after it was written: what manifest.json says of people and "
-                f"balance may no longer hold. Make the manifest again with `ffpp-split`."
+                f"{path} was changed after it was written: the audit and counts in manifest.json "
+                f"may no longer be valid. Create the manifest again with `ffpp-split`."
             )
         samples = _parsed_csv(path, data)
         for name, value in later_columns(ManifestRow).items():
@@ -171,33 +169,34 @@ class Manifest:
                 samples[name] = value
         if missing := [c for c in MANIFEST_COLUMNS if c not in samples]:
             raise TableError(f"{path}: column {', '.join(missing)} is missing")
-        odd = samples["path"][samples["path"].str.contains(r"^/|\.\.|[\\:]")]
-        if outside := [p for p in odd if escapes_root(p)]:
-            raise TableError(f"{path}: {outside[0]!r} leads out of the dataset's folder")
+        suspicious = samples["path"][samples["path"].str.contains(r"^/|\.\.|[\\:]")]
+        if outside := [p for p in suspicious if escapes_root(p)]:
+            raise TableError(f"{path}: {outside[0]!r} points outside the dataset's folder")
         return samples if columns is None else samples[list(columns)]
 
     def crop_hashes(self, split: str, samples: pd.DataFrame) -> pd.Series:
-        """The sha256 of every crop of a split, by its path below the root, in the CSV's order.
+        """Return the sha256 of every crop of a split, indexed by path, in the order of the CSV.
 
         Args:
-            split: which one.
-            samples: its rows.
+            split: "train", "val" or "test".
+            samples: the rows of the split.
 
         Raises:
-            TableError: the dataset is gone, or has other crops than when the manifest was made.
+            TableError: the dataset is missing, or its crops have changed since the manifest was
+                created.
         """
         path = self.root / "faces.parquet"
         if not path.is_file():
             raise TableError(
-                f"{path} is missing. If the dataset folder was moved, make the manifest again "
+                f"{path} is missing. If the dataset folder was moved, create the manifest again "
                 f"with `ffpp-split`."
             )
         faces = read_faces(self.root).set_index("path")["sha256"]
         hashes = faces.reindex(samples["path"])
         if _digest(samples["path"], hashes.fillna("")) != self.info["crops"][split]:
             raise TableError(
-                f"{path} tells of other crops than {self.folder} was made of. Make the manifest "
-                f"again with `ffpp-split`."
+                f"{path}: the crops have changed since {self.folder} was created. Create the "
+                f"manifest again with `ffpp-split`."
             )
         return hashes
 
@@ -205,9 +204,9 @@ class Manifest:
 def write_manifest(
     folder: Path, splits: Iterable[tuple[str, pd.DataFrame]], info: dict[str, Any]
 ) -> Manifest:
-    """Write the CSV of each split, then manifest.json with their hashes and those of the crops.
+    """Write the CSV file of each split, then manifest.json with the hashes of files and crops.
 
-    The rows of a split have the columns of `ManifestRow`, and the sha256 of their crops.
+    The rows of a split have the columns of `ManifestRow`, and column sha256, that of the crop.
     """
     files, crops = {}, {}
     for split, rows in splits:
@@ -215,7 +214,6 @@ def write_manifest(
         write_atomically(path, _csv(rows[list(MANIFEST_COLUMNS)]))
         files[path.name], crops[split] = sha256(path), _digest(rows["path"], rows["sha256"])
     info = {**info, "files": files, "crops": crops}
-    # What it says of people comes first.
     text = (
         json.dumps(
             {**info, format_versions.KEY: format_versions.VERSIONS[format_versions.MANIFEST]},
@@ -228,7 +226,7 @@ def write_manifest(
 
 
 def _digest(paths: pd.Series, hashes: pd.Series) -> str:
-    """One hash for a list of crops and what is in them."""
+    """Return a hash of the paths of crops and of the crops' hashes."""
     digest = hashlib.sha256()
     for lines in _lines([paths, hashes], " "):
         digest.update(lines)
@@ -236,7 +234,7 @@ def _digest(paths: pd.Series, hashes: pd.Series) -> str:
 
 
 def _csv(table: pd.DataFrame) -> bytes:
-    """Text and whole numbers as a CSV file, the bytes of `DataFrame.to_csv`, but faster."""
+    """Return a table of text and integers as CSV: the bytes of `DataFrame.to_csv`, but faster."""
     import pyarrow.compute as pc
 
     def quoted(values: Any) -> Any:
@@ -254,25 +252,25 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 
 def _lines(
-    columns: Sequence[pd.Series], separator: str, written: Callable[[Any], Any] = lambda v: v
+    columns: Sequence[pd.Series], separator: str, quote: Callable[[Any], Any] = lambda v: v
 ) -> Iterator[memoryview]:
-    """The values of each row with a separator between them and a line feed behind; many at a time.
+    """Yield rows as lines of text, `AT_ONCE` rows at a time.
 
     Args:
-        columns: of text or whole numbers.
-        separator: between the values.
-        written: from an Arrow array of text to how it is to be written.
+        columns: columns of text or integers.
+        separator: text between the values of a row.
+        quote: maps an Arrow array of text to the text to be written.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for start in range(0, len(columns[0]), AT_ONCE):
         rows = (pa.array(column.iloc[start : start + AT_ONCE]) for column in columns)
-        whole = (r.combine_chunks() if isinstance(r, pa.ChunkedArray) else r for r in rows)
-        values = [written(pc.fill_null(r.cast(pa.string()), "")) for r in whole]
-        lines = pc.binary_join_element_wise(*values, separator)
-        ended = pc.binary_join_element_wise(lines, "", "\n")
-        yield memoryview(ended.buffers()[2])
+        arrays = (r.combine_chunks() if isinstance(r, pa.ChunkedArray) else r for r in rows)
+        values = [quote(pc.fill_null(r.cast(pa.string()), "")) for r in arrays]
+        joined = pc.binary_join_element_wise(*values, separator)
+        lines = pc.binary_join_element_wise(joined, "", "\n")
+        yield memoryview(lines.buffers()[2])
 
 
 def _parsed_csv(path: Path, data: bytes) -> pd.DataFrame:

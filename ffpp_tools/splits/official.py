@@ -1,7 +1,8 @@
-"""The sides that the sets' own lists give: FF++'s official splits, CelebA's partition, and others'.
+"""Official splits: FF++'s lists, CelebA's partition file, and the lists of other sets.
 
-FF++'s lists keep both people of a fake in one split, but 7 of the YouTube videos that gave several
-clips are in two. `clean` leaves out whatever would connect two splits, for any known reason.
+FF++'s lists keep both people of a fake in one split, but 7 of the YouTube videos that are the
+source of several clips are in two splits. `clean` excludes whatever connects two splits, for any
+known reason.
 """
 
 from __future__ import annotations
@@ -21,72 +22,76 @@ from ffpp_tools.splits.audit import SEVERAL, edges_within
 from ffpp_tools.splits.group_assignment import assign_groups
 from ffpp_tools.store.tables import as_text
 
-# The first of these that has a person keeps it: test splits stay what others report on.
+# An identity that is in several splits stays in the first of these, so that test splits remain
+# comparable with published results.
 SPLIT_PRIORITY = ("test", "val", "train")
-_OPEN = len(SPLIT_PRIORITY)  # the rank of what no list gives to a split
-# What FF++'s lists give to each side, for categories that come without any: 720, 140, 140 clips.
+_UNASSIGNED = len(SPLIT_PRIORITY)  # rank of what is in no list
+# Shares of FF++'s lists (720, 140, 140 clips), for categories without a list.
 SHARES = {"train": 0.72, "val": 0.14, "test": 0.14}
 
 
 @dataclass(frozen=True)
 class Removed:
-    """A person left out of one side, being on another as well."""
+    """An identity that is excluded from one split because it is also in another one."""
 
-    who: str  # a knot, such as "Youtube/755"
-    side: str  # the one that it was taken from
-    kept: str  # the side that kept it, by what is named next
-    because_of: str  # a knot there, such as "Youtube/756"
+    who: str  # a node, such as "Youtube/755"
+    side: str  # the split that it is excluded from
+    kept: str  # the split that it stays in, because of the next field
+    because_of: str  # a node of that split, such as "Youtube/756"
     reason: str
     samples: int
 
 
 @dataclass(frozen=True)
 class OfficialSplits:
-    """What the lists come to."""
+    """Result of assigning the official splits."""
 
-    side: pd.Series  # of every sample: train, val, test, or nothing where it was left out
+    split: pd.Series  # of every sample: train, val or test; "" if excluded
     removed: tuple[Removed, ...]
-    unlisted: int  # samples of FF++ on none of its lists, left out
+    unlisted: int  # number of FF++ samples that are in none of FF++'s lists, and excluded
 
 
 def assign_official_splits(
     samples: pd.DataFrame, tables: Dataset, seed: int, clean: bool
 ) -> OfficialSplits:
-    """The side of every sample by the sets' own lists.
+    """Assign every sample to a split by the official lists of its set.
 
-    What no list names goes where its group is, else by whole groups. Where a set's lists know train
-    and test only, some of train's groups become val.
+    A sample that is in no list goes to the split of its identity group; groups without a split are
+    assigned at random. If the lists of a set have only train and test, some of its training groups
+    become val.
 
     Raises:
         SplitError: no list covers any sample.
     """
-    side = _listed(samples, tables)
-    of_ffpp = samples["category"].isin(FFPP_YOUTUBE)
-    if not (side != "").any() or (of_ffpp.any() and not (side[of_ffpp] != "").any()):
+    split = _listed(samples, tables)
+    is_ffpp = samples["category"].isin(FFPP_YOUTUBE)
+    if not (split != "").any() or (is_ffpp.any() and not (split[is_ffpp] != "").any()):
         raise SplitError(
-            f"{tables.folder} holds no lists that cover these crops: FF++'s train.json, val.json "
-            f"and test.json ({official_lists.WHERE_FROM}), CelebA's Eval/list_eval_partition.txt, "
-            f"or the lists of another set, beside its data when it is extracted"
+            f"{tables.folder} has no official lists for these crops. Expected FF++'s train.json, "
+            f"val.json and test.json ({official_lists.WHERE_FROM}), CelebA's "
+            f"Eval/list_eval_partition.txt, or another set's lists, which must be next to its data "
+            f"when it is extracted"
         )
-    # FF++'s own clips are on its lists or on none.
-    unlisted = (side == "") & of_ffpp
-    gone, removed = pd.Series(False, samples.index), list[Removed]()
+    # YouTube originals and their fakes are in FF++'s lists or excluded.
+    unlisted = (split == "") & is_ffpp
+    excluded, removed = pd.Series(False, samples.index), list[Removed]()
     if clean:
-        found = _cleaned(samples, side, unlisted, tables)
-        side, gone, removed = found.side, found.gone, found.removed
-        # What is gone ties nobody any more.
-        left = samples[~(gone | unlisted)]
-        group = identity_groups(left, edges_within(left, tables.ties))
+        cleaned = _cleaned(samples, split, unlisted, tables)
+        split, excluded, removed = cleaned.split, cleaned.excluded, cleaned.removed
+        # Excluded samples no longer connect others, so that groups may be smaller.
+        remaining = samples[~(excluded | unlisted)]
+        group = identity_groups(remaining, edges_within(remaining, tables.edges))
         samples = samples.assign(group=group.reindex(samples.index).fillna(samples["group"]))
-    side = _with_val(samples, side, seed)
+    split = _with_val(samples, split, seed)
     return OfficialSplits(
-        _filled(samples, side, gone | unlisted, seed),
+        _with_unlisted(samples, split, excluded | unlisted, seed),
         tuple(removed),
         int(unlisted.sum()),
     )
 
 
 def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
+    """Return the split of every sample in the official lists; "" if it is in none."""
     official = official_lists.official_splits(tables.folder) or {}
     samples = as_text(samples[["category", "target_id", "partition"]])
     listed = samples["target_id"].map(official).fillna("")
@@ -94,158 +99,164 @@ def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
 
 
 @dataclass(frozen=True)
-class _Clean:
-    """What cleaning comes to."""
+class _Cleaned:
+    """Result of cleaning."""
 
-    side: pd.Series  # of every sample; nothing where it goes, or may go to any split
-    gone: pd.Series  # whether a sample is left out
+    split: pd.Series  # of every sample; "" if it is excluded, or may go to any split
+    excluded: pd.Series  # whether a sample is excluded
     removed: list[Removed]
 
 
 def _cleaned(
-    samples: pd.DataFrame, side: pd.Series, unlisted: pd.Series, tables: Dataset
-) -> _Clean:
-    """Leave out what would connect two splits.
+    samples: pd.DataFrame, split: pd.Series, unlisted: pd.Series, tables: Dataset
+) -> _Cleaned:
+    """Exclude what connects two splits.
 
-    Splits claim people in the order of `SPLIT_PRIORITY`. A clip or still stays if nobody whom it
-    shows is claimed by another split; then its split claims them all. So whatever is tied together
-    is in one split in the end, and what goes shows somebody whom a split before its own has:
+    Splits claim identities in the order of `SPLIT_PRIORITY`. A clip or still stays in its split if
+    no other split has claimed an identity that it shows; its split then claims all of them. Thus
+    everything that is connected ends up in one split, and what is excluded shows an identity of an
+    earlier split:
 
         test    006 ── 006_007 ── 007                claims 006, 007
-        train   000 ── 000_007                       000_007 shows 007 and goes, 000 stays
+        train   000 ── 000_007                       000_007 shows 007: excluded; 000 stays
     """
-    every = pd.DataFrame({"knot": nodes(samples), "side": side, "category": samples["category"]})
-    every = every[~unlisted]
-    units = every.groupby(["knot", "side"], sort=True).size().rename("samples").reset_index()
-    units["rank"] = (
-        units["side"].map({name: i for i, name in enumerate(SPLIT_PRIORITY)}).fillna(_OPEN)
-    )
-    pairs = tables.ties["reason"] == "pair"
-    lasting = tables.ties[~pairs]
-    shown = _shown(units, tables.ties[pairs], lasting)
-    rank, stays = _claimed(units["rank"].to_numpy(int), shown)
+    rows = pd.DataFrame({"node": nodes(samples), "split": split, "category": samples["category"]})
+    rows = rows[~unlisted]
+    units = rows.groupby(["node", "split"], sort=True).size().rename("samples").reset_index()
+    ranks = {name: i for i, name in enumerate(SPLIT_PRIORITY)}
+    units["rank"] = units["split"].map(ranks).fillna(_UNASSIGNED)
+    is_pair = tables.edges["reason"] == "pair"
+    other_edges = tables.edges[~is_pair]
+    appearances = _appearances(units, tables.edges[is_pair], other_edges)
+    rank, stays = _claimed(units["rank"].to_numpy(int), appearances)
     units["rank"] = np.where(stays, rank, units["rank"])
-    removed = _removed(units, stays, shown, lasting)
-    place = pd.MultiIndex.from_frame(units[["knot", "side"]])
-    at = place.get_indexer(pd.MultiIndex.from_frame(every[["knot", "side"]]))
-    gone = pd.Series(False, samples.index)
-    gone[every.index] = ~stays[at]
-    given = units["rank"].map(dict(enumerate(SPLIT_PRIORITY))).fillna("").to_numpy()
-    new = side.copy()
-    new[every.index] = given[at]
-    return _Clean(new.mask(gone, ""), gone, removed)
+    removed = _removed(units, stays, appearances, other_edges)
+    index = pd.MultiIndex.from_frame(units[["node", "split"]])
+    unit_of_row = index.get_indexer(pd.MultiIndex.from_frame(rows[["node", "split"]]))
+    excluded = pd.Series(False, samples.index)
+    excluded[rows.index] = ~stays[unit_of_row]
+    unit_split = units["rank"].map(dict(enumerate(SPLIT_PRIORITY))).fillna("").to_numpy()
+    new_split = split.copy()
+    new_split[rows.index] = unit_split[unit_of_row]
+    return _Cleaned(new_split.mask(excluded, ""), excluded, removed)
 
 
-def _shown(units: pd.DataFrame, pairs: pd.DataFrame, lasting: pd.DataFrame) -> pd.DataFrame:
-    """Who is seen in which unit.
+def _appearances(
+    units: pd.DataFrame, pairs: pd.DataFrame, other_edges: pd.DataFrame
+) -> pd.DataFrame:
+    """Return which identities each clip and still shows.
 
     Args:
-        units: clips and stills; column knot.
-        pairs: the ties of fakes to their two people, which hold while the fake is there.
-        lasting: all other ties.
+        units: clips and stills; column node.
+        pairs: the edges from fakes to their two people, which exist only while the fake does.
+        other_edges: all other edges.
 
     Returns:
-        Columns unit (its position), name (what it is called when it is left out), pair (whether the
-        unit is a fake that shows them by its name, and is itself what is left out), and people: the
-        number of a component of lasting ties.
+        Columns unit (position in `units`), name (node to report if the unit is excluded), pair
+        (whether the unit is a fake that shows the identity according to its file name, and is
+        itself what is excluded), and people (component of `other_edges`).
     """
     n = len(units)
-    people = Graph.of(lasting, pd.concat([units["knot"], pairs["b"]]))
+    people = Graph.of(other_edges, pd.concat([units["node"], pairs["b"]]))
     same = Graph.of(
-        lasting[lasting["reason"].isin(SAME_CONTENT)], pd.concat([units["knot"], pairs["a"]])
+        other_edges[other_edges["reason"].isin(SAME_CONTENT)],
+        pd.concat([units["node"], pairs["a"]]),
     )
     itself = pd.DataFrame(
         {
             "unit": np.arange(n),
-            "name": units["knot"].to_numpy(),
+            "name": units["node"].to_numpy(),
             "pair": False,
-            "people": people.asked[:n],
+            "people": people.query_components[:n],
         }
     )
-    content = pd.DataFrame({"unit": np.arange(n), "content": same.asked[:n]})
-    named = pd.DataFrame(
+    content = pd.DataFrame({"unit": np.arange(n), "content": same.query_components[:n]})
+    pair_people = pd.DataFrame(
         {
             "fake": pairs["a"].to_numpy(),
             "person": pairs["b"].to_numpy(),
-            "people": people.asked[n:],
-            "content": same.asked[n:],
+            "people": people.query_components[n:],
+            "content": same.query_components[n:],
         }
     )
-    by_name = content.merge(named, on="content")
-    own_knot = units["knot"].to_numpy()[by_name["unit"]]
-    own = by_name["fake"].to_numpy() == own_knot
-    person = own & by_name["person"].str.startswith("Youtube/")
-    by_name["name"] = by_name["person"].where(person, own_knot)
-    by_name["pair"] = own & ~person
-    return pd.concat([itself, by_name[itself.columns]], ignore_index=True)
+    # A clip with the same content as a fake shows the fake's people too.
+    by_pair = content.merge(pair_people, on="content")
+    unit_node = units["node"].to_numpy()[by_pair["unit"]]
+    is_the_fake = by_pair["fake"].to_numpy() == unit_node
+    is_youtube = is_the_fake & by_pair["person"].str.startswith("Youtube/")
+    by_pair["name"] = by_pair["person"].where(is_youtube, unit_node)
+    by_pair["pair"] = is_the_fake & ~is_youtube
+    return pd.concat([itself, by_pair[itself.columns]], ignore_index=True)
 
 
 def _claimed(
-    rank: npt.NDArray[np.int_], shown: pd.DataFrame
+    rank: npt.NDArray[np.int_], appearances: pd.DataFrame
 ) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.bool_]]:
-    """The split of every unit by rank, and whether it stays; `_OPEN` is free to go anywhere."""
-    rank, stays = rank.copy(), np.ones(len(rank), bool)
-    unit, people = shown["unit"].to_numpy(), shown["people"].to_numpy()
-    claim = np.full(people.max(initial=-1) + 1, _OPEN)
+    """Return the rank of every unit's split, and whether the unit stays.
 
-    def others(splits: range) -> npt.NDArray[np.bool_]:
-        """Which units show somebody whom one of these splits has."""
-        found = np.zeros(len(rank), bool)
-        found[unit[np.isin(claim[people], list(splits))]] = True
-        return found
+    The rank is `_UNASSIGNED` if the unit may go to any split.
+    """
+    rank, stays = rank.copy(), np.ones(len(rank), bool)
+    unit, people = appearances["unit"].to_numpy(), appearances["people"].to_numpy()
+    claim = np.full(people.max(initial=-1) + 1, _UNASSIGNED)
+
+    def claimed_by(splits: range) -> npt.NDArray[np.bool_]:
+        """Return which units show an identity that one of these splits has claimed."""
+        claimed = np.zeros(len(rank), bool)
+        claimed[unit[np.isin(claim[people], list(splits))]] = True
+        return claimed
 
     for split in range(len(SPLIT_PRIORITY)):
         listed = rank == split
-        stays[listed & others(range(split))] = False
+        stays[listed & claimed_by(range(split))] = False
         claim[people[(listed & stays)[unit]]] = split
-    for split in range(
-        len(SPLIT_PRIORITY)
-    ):  # what no list names goes where those are whom it shows
-        elsewhere = [i for i in range(len(SPLIT_PRIORITY)) if i != split]
+    # Units in no list go to the split that has claimed their identities.
+    for split in range(len(SPLIT_PRIORITY)):
+        other_splits = [i for i in range(len(SPLIT_PRIORITY)) if i != split]
         while True:
-            found = (rank == _OPEN) & others(range(split, split + 1))
-            found &= ~np.logical_or.reduce([others(range(i, i + 1)) for i in elsewhere])
-            if not found.any():
+            joining = (rank == _UNASSIGNED) & claimed_by(range(split, split + 1))
+            joining &= ~np.logical_or.reduce([claimed_by(range(i, i + 1)) for i in other_splits])
+            if not joining.any():
                 break
-            rank[found] = split
-            claim[people[found[unit]]] = split
-    stays[(rank == _OPEN) & others(range(len(SPLIT_PRIORITY)))] = False
+            rank[joining] = split
+            claim[people[joining[unit]]] = split
+    stays[(rank == _UNASSIGNED) & claimed_by(range(len(SPLIT_PRIORITY)))] = False
     return rank, stays
 
 
 def _removed(
     units: pd.DataFrame,
     stays: npt.NDArray[np.bool_],
-    shown: pd.DataFrame,
-    lasting: pd.DataFrame,
+    appearances: pd.DataFrame,
+    other_edges: pd.DataFrame,
 ) -> list[Removed]:
-    """Who was left out of which split, and for whose sake."""
-    shown = shown.assign(
-        rank=units["rank"].to_numpy()[shown["unit"]],
-        samples=units["samples"].to_numpy()[shown["unit"]],
+    """Return which identities are excluded from which split, and because of which others."""
+    appearances = appearances.assign(
+        rank=units["rank"].to_numpy()[appearances["unit"]],
+        samples=units["samples"].to_numpy()[appearances["unit"]],
     )
-    there = shown[stays[shown["unit"]] & (shown["rank"] != _OPEN)]
-    first = there.sort_values("name").drop_duplicates("people").set_index("people")
-    out = shown[~stays[shown["unit"]] & shown["people"].isin(first.index)]
+    staying = appearances[stays[appearances["unit"]] & (appearances["rank"] != _UNASSIGNED)]
+    first = staying.sort_values("name").drop_duplicates("people").set_index("people")
+    out = appearances[~stays[appearances["unit"]] & appearances["people"].isin(first.index)]
     out = out.assign(
         kept=first["rank"].reindex(out["people"]).to_numpy(),
         because_of=first["name"].reindex(out["people"]).to_numpy(),
     )
     lowest = out.groupby("unit")["kept"].transform("max")
-    out["rank"] = out["rank"].mask(out["rank"] == _OPEN, lowest)
+    out["rank"] = out["rank"].mask(out["rank"] == _UNASSIGNED, lowest)
     out = out[out["kept"] < out["rank"]]
-    # A fake is named by whom it shows rather than by itself, and each of them once.
-    named = out["name"] != units["knot"].to_numpy()[out["unit"]]
+    # A fake is reported as the people it shows, each once, rather than as itself.
+    named = out["name"] != units["node"].to_numpy()[out["unit"]]
     out = out[named | ~named.groupby(out["unit"]).transform("any")]
     out = out.sort_values(["kept", "pair"], ascending=[True, False], kind="stable")
     out = out.drop_duplicates(["unit", "name"])
     rows = out.groupby(["name", "rank", "kept", "because_of", "pair"], as_index=False)["samples"]
     rows = rows.sum().sort_values(["name", "rank", "kept"], ignore_index=True)
-    found = shortest_paths(lasting, list(rows["because_of"].unique()), list(rows["name"]))
+    paths = shortest_paths(other_edges, list(rows["because_of"].unique()), list(rows["name"]))
     removed = []
-    for row, chain in zip(rows.itertuples(), found, strict=True):
-        direct = chain if chain and chain[0][0] == row.because_of else []
-        reasons = {reason for _, _, reason, _ in direct} or {
+    for row, path in zip(rows.itertuples(), paths, strict=True):
+        from_cause = path if path and path[0][0] == row.because_of else []
+        reasons = {reason for _, _, reason, _ in from_cause} or {
             "pair" if row.pair or row.name == row.because_of else SEVERAL
         }
         removed.append(
@@ -261,34 +272,36 @@ def _removed(
     return removed
 
 
-def _with_val(samples: pd.DataFrame, side: pd.Series, seed: int) -> pd.Series:
-    """Where a category's lists name no val, some of its train groups, whole."""
-    other = ~samples["category"].isin(FFPP_YOUTUBE)  # FF++'s lists name val
-    counts = pd.crosstab(samples["category"][other], side[other])
-    without = [
+def _with_val(samples: pd.DataFrame, split: pd.Series, seed: int) -> pd.Series:
+    """Move some training groups to val, in categories whose lists have no val split."""
+    other = ~samples["category"].isin(FFPP_YOUTUBE)  # FF++'s lists have a val split
+    counts = pd.crosstab(samples["category"][other], split[other])
+    without_val = [
         category
         for category, row in counts.iterrows()
         if row.get("train", 0) and row.get("test", 0) and not row.get("val", 0)
     ]
-    open_ = samples[samples["category"].isin(without) & (side == "train")]
-    if open_.empty:
-        return side
-    val = SHARES["val"] / (SHARES["train"] + SHARES["val"])
-    given = assign_groups(open_, {"train": 1 - val, "val": val}, seed)
-    moved = samples["group"].isin({group for group, part in given.items() if part == "val"})
-    return side.mask(moved & (side == "train"), "val")
+    movable = samples[samples["category"].isin(without_val) & (split == "train")]
+    if movable.empty:
+        return split
+    val_share = SHARES["val"] / (SHARES["train"] + SHARES["val"])
+    assigned = assign_groups(movable, {"train": 1 - val_share, "val": val_share}, seed)
+    val_groups = {group for group, group_split in assigned.items() if group_split == "val"}
+    return split.mask(samples["group"].isin(val_groups) & (split == "train"), "val")
 
 
-def _filled(samples: pd.DataFrame, side: pd.Series, left_out: pd.Series, seed: int) -> pd.Series:
-    """Samples without a side go to their group's, else by whole groups to all three."""
+def _with_unlisted(
+    samples: pd.DataFrame, split: pd.Series, excluded: pd.Series, seed: int
+) -> pd.Series:
+    """Assign samples without a split to that of their group, or whole groups at random."""
     ranks = {name: i for i, name in enumerate(SPLIT_PRIORITY)}
-    rank = side.map(ranks).dropna().groupby(samples["group"]).min()
-    own = samples["group"].map(rank).map(dict(enumerate(SPLIT_PRIORITY)))
-    side = side.mask((side == "") & ~left_out & own.notna(), own)
-    free = samples[(side == "") & ~left_out]
-    if len(free):
-        listed = set(samples["category"][side != ""])
-        spread = [c for c in free["category"].unique() if c not in listed]
-        given = free["group"].map(assign_groups(free, SHARES, seed, spread))
-        side = side.mask(side.index.isin(free.index), given.reindex(side.index))
-    return side
+    rank = split.map(ranks).dropna().groupby(samples["group"]).min()
+    group_split = samples["group"].map(rank).map(dict(enumerate(SPLIT_PRIORITY)))
+    split = split.mask((split == "") & ~excluded & group_split.notna(), group_split)
+    unassigned = samples[(split == "") & ~excluded]
+    if len(unassigned):
+        listed = set(samples["category"][split != ""])
+        spread = [c for c in unassigned["category"].unique() if c not in listed]
+        assigned = unassigned["group"].map(assign_groups(unassigned, SHARES, seed, spread))
+        split = split.mask(split.index.isin(unassigned.index), assigned.reindex(split.index))
+    return split

@@ -1,4 +1,4 @@
-"""Pictures of a manifest: how much there is of what, of how many people, and how it looks."""
+"""Overview page of a manifest: samples per class, category and identity group, and faces."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from ffpp_tools.video.image import Image, read_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TILE, TILES = 96, 12  # side of a face on a contact sheet in pixels, and how many in a row
-GAP = 4
-OF_SAMPLES = ("path", "class", "category", "compression", "clip", "group")
+TILE, TILES = 96, 12  # contact sheet: side of a face in pixels, and number of faces in a row
+GAP = 4  # pixels between faces
+SAMPLE_COLUMNS = ("path", "class", "category", "compression", "clip", "group")
 COLOURS = {"train": "#4477aa", "val": "#ccbb44", "test": "#ee6677"}  # Paul Tol's bright scheme
 
 
 def draw_overview(manifest: Manifest, *, faces: bool = True) -> Path:
-    """Write overview.html and its pictures into the manifest's folder, and return its path.
+    """Write overview.html and its images into the manifest's folder, and return its path.
 
     Args:
-        manifest: what to draw.
-        faces: False leaves out the contact sheets, and deletes those that were drawn before.
+        manifest: the manifest to draw.
+        faces: whether to include contact sheets; False also deletes existing ones.
 
     Raises:
-        TableError: a crop that the manifest names is not there.
+        TableError: a crop of the manifest is missing.
     """
-    drawn = [manifest.samples(s, OF_SAMPLES).assign(split=s) for s in SPLITS]
-    samples = pd.concat(drawn, ignore_index=True)
-    pictures = {
+    parts = [manifest.samples(s, SAMPLE_COLUMNS).assign(split=s) for s in SPLITS]
+    samples = pd.concat(parts, ignore_index=True)
+    images = {
         "samples": _png(_bars(samples)),
         "classes": _png(_pie(samples)),
         "groups": _png(_clips_of_groups(samples)),
@@ -46,17 +46,17 @@ def draw_overview(manifest: Manifest, *, faces: bool = True) -> Path:
     for sheet in (manifest.folder / "overview").glob("faces-*.jpg"):
         sheet.unlink()
     for name in manifest.classes if faces else ():
-        pictures[f"faces-{name}"] = _jpg(_sheet(samples[samples["class"] == name], manifest.root))
-    for name, data in pictures.items():
+        images[f"faces-{name}"] = _jpg(_sheet(samples[samples["class"] == name], manifest.root))
+    for name, data in images.items():
         suffix = "jpg" if name.startswith("faces-") else "png"
         write_atomically(manifest.folder / "overview" / f"{name}.{suffix}", data)
     path = manifest.folder / "overview.html"
-    write_atomically(path, _page(manifest, samples, pictures, faces).encode())
+    write_atomically(path, _page(manifest, samples, images, faces).encode())
     return path
 
 
 def _bars(samples: pd.DataFrame) -> Figure:
-    """Samples per class and split."""
+    """Draw the number of samples by class and split."""
     counts = pd.crosstab(samples["class"], samples["split"]).reindex(columns=list(SPLITS))
     figure, axes = _figure(7, 0.5 * len(counts) + 1.4)
     left = np.zeros(len(counts))
@@ -70,7 +70,7 @@ def _bars(samples: pd.DataFrame) -> Figure:
 
 
 def _pie(samples: pd.DataFrame) -> Figure:
-    """What the samples are made of, by category."""
+    """Draw the share of each category."""
     counts = samples["category"].value_counts().sort_index()
     figure, axes = _figure(5, 3.6)
     axes.pie(counts, labels=counts.index.to_list(), autopct="%.0f %%", startangle=90)
@@ -78,15 +78,15 @@ def _pie(samples: pd.DataFrame) -> Figure:
 
 
 def _clips_of_groups(samples: pd.DataFrame) -> Figure:
-    """How many groups of people have how many clips (or stills)."""
+    """Draw the number of identity groups by their number of clips, and of stills."""
     figure, axes = _figure(7, 2.8)
     units = samples.assign(kind=np.where(samples["compression"] == STILL, "stills", "clips"))
     units = units.drop_duplicates(["category", "compression", "clip"])
     for kind, rows in units.groupby("kind"):
         sizes = rows["group"].value_counts().value_counts().sort_index()
         axes.plot(sizes.index, sizes, "o-", label=kind)
-    axes.set_xlabel("clips or stills of a group of people")
-    axes.set_ylabel("groups")
+    axes.set_xlabel("clips or stills of an identity group")
+    axes.set_ylabel("identity groups")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(0, 2 * units["group"].nunique())
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -102,21 +102,21 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
 
 
 def _sheet(samples: pd.DataFrame, root: Path) -> Image:
-    """A row of faces of each split, (h, w, 3) uint8 RGB, evenly spread over its samples."""
-    side = TILE + GAP
-    sheet = np.full((side * len(SPLITS) + GAP, side * TILES + GAP, 3), 255, np.uint8)
+    """Return (h, w, 3) uint8 RGB: a row of faces for each split, evenly spaced over its samples."""
+    pitch = TILE + GAP
+    sheet = np.full((pitch * len(SPLITS) + GAP, pitch * TILES + GAP, 3), 255, np.uint8)
     for row, split in enumerate(SPLITS):
         paths = samples["path"][samples["split"] == split].to_numpy()
-        at = np.unique(np.linspace(0, len(paths) - 1, TILES).round().astype(int))
-        for column, path in enumerate(paths[at]):
+        chosen = np.unique(np.linspace(0, len(paths) - 1, TILES).round().astype(int))
+        for column, path in enumerate(paths[chosen]):
             face = read_image(path_within(root, path))
             if face is None:
                 raise TableError(
-                    f"{root / path} is missing or no image; the manifest was made from another "
-                    f"state of the dataset. Extract it again, or pass --no-faces"
+                    f"{root / path} is missing or not an image: the dataset has changed since the "
+                    f"manifest was created. Extract it again, or pass --no-faces"
                 )
             tile = cv2.resize(face, (TILE, TILE), interpolation=cv2.INTER_AREA)
-            y, x = GAP + row * side, GAP + column * side
+            y, x = GAP + row * pitch, GAP + column * pitch
             sheet[y : y + TILE, x : x + TILE] = tile
     return sheet
 
@@ -131,14 +131,12 @@ def _jpg(image: Image) -> bytes:
     return cv2.imencode(".jpg", image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 85))[1].tobytes()
 
 
-def _page(
-    manifest: Manifest, samples: pd.DataFrame, pictures: dict[str, bytes], faces: bool
-) -> str:
+def _page(manifest: Manifest, samples: pd.DataFrame, images: dict[str, bytes], faces: bool) -> str:
     from jinja2 import Environment, PackageLoader
 
     def embedded(name: str) -> str:
         kind = "jpeg" if name.startswith("faces-") else "png"
-        return f"data:image/{kind};base64,{base64.b64encode(pictures[name]).decode()}"
+        return f"data:image/{kind};base64,{base64.b64encode(images[name]).decode()}"
 
     environment = Environment(loader=PackageLoader("ffpp_tools"), autoescape=True)
     counts = pd.crosstab(samples["class"], samples["split"]).reindex(columns=list(SPLITS))

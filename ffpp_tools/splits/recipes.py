@@ -1,4 +1,4 @@
-"""Recipes: the rules of selection, read from TOML files."""
+"""Recipes: rules for selecting and splitting samples, read from TOML files."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ Ratios = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How samples are chosen and put into train, val and test.
+    """How samples are selected and assigned to train, val and test.
 
-    rule: `grouped`, whole groups of people on one side; `random`, frame by frame, with people on
-    both sides; `official`, by the lists that the sets come with.
+    The rule is `grouped` (an identity group is in one split only), `random` (frame by frame, so
+    that identities are in several splits) or `official` (the lists published with the sets).
     """
 
     name: str
     rule: str
     about: str = ""
-    mode: str | None = None  # the label space, where the recipe fixes it
-    ratios: Ratios | None = None  # of train, val and test; None takes the mode's
+    mode: str | None = None  # the label space, if the recipe requires one
+    ratios: Ratios | None = None  # of train, val and test; None for the mode's ratios
     counts: Mapping[str, Mapping[str, int]] | None = None  # mode → split → samples per class
-    per_class: int | None = None  # samples of each class over all splits
-    include: tuple[str, ...] = ()  # further categories
-    compression: tuple[str, ...] = ()  # of the clips to choose from; none takes all of them
-    classes: Mapping[str, tuple[str, ...]] | None = None  # instead of the mode's own
-    leave_out: str | None = None  # a method that only the test split's fakes are of
-    folds: int | None = None  # so many manifests, each with another part as its test split
-    clean: bool = False  # of `official`: leave out people who are in several splits
-    shrink: bool = False  # scale all classes down together where they cannot be filled
+    per_class: int | None = None  # number of samples of each class over all splits
+    include: tuple[str, ...] = ()  # additional categories
+    compression: tuple[str, ...] = ()  # of the clips to select from; empty for all
+    classes: Mapping[str, tuple[str, ...]] | None = None  # classes that replace the mode's
+    leave_out: str | None = None  # the only method of the fakes in test; excluded from train, val
+    folds: int | None = None  # number of manifests, each with a different test split
+    clean: bool = False  # with `official`: exclude identities that are in several splits
+    shrink: bool = False  # scale all classes down together if there is not enough data
 
     def label_space(self) -> Mode:
-        """The mode, with the recipe's own classes if it has any."""
+        """Return the mode, with the recipe's own classes if it has any."""
         mode = modes()[self.mode or DEFAULT_MODE]
         return replace(mode, classes=dict(self.classes)) if self.classes else mode
 
 
 def names() -> list[str]:
-    """The recipes that come with the project."""
+    """Return the names of the recipes that are part of the project."""
     folder = files("data_manifests").joinpath("recipes")
     return sorted(Path(str(f)).stem for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
 def read(name: str) -> Recipe:
-    """A recipe by its name, or from a TOML file of one's own.
+    """Read a recipe of the project by its name, or any recipe from a TOML file.
 
     Raises:
-        SettingsError: no such recipe, or a key that is wrong; it names file and key.
+        SettingsError: the recipe does not exist, or a key is invalid; the message names both.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -71,53 +71,58 @@ def read(name: str) -> Recipe:
         return _parsed(path.stem, name, text)
     if name not in names():
         raise SettingsError(
-            f"unknown recipe {name!r}; there are {', '.join(names())}, and any file ending in .toml"
+            f"unknown recipe {name!r}; choose from {', '.join(names())}, or name a .toml file"
         )
     resource = files("data_manifests").joinpath("recipes", f"{name}.toml")
     return _parsed(name, str(resource), resource.read_text("utf-8"))
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse what contradicts itself.
+    """Check a recipe for contradictory settings.
 
     Raises:
-        SettingsError: saying what.
+        SettingsError: naming the offending setting.
     """
     if recipe.mode is not None and recipe.mode not in modes():
-        meant = f"; --recipe {recipe.mode} is a recipe" if recipe.mode in names() else ""
-        raise SettingsError(
-            f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}{meant}"
-        )
+        hint = f"; did you mean --recipe {recipe.mode}?" if recipe.mode in names() else ""
+        raise SettingsError(f"unknown mode {recipe.mode!r}; choose from {', '.join(modes())}{hint}")
     if recipe.ratios is not None and not _are_ratios(recipe.ratios):
         raise SettingsError(
             f"ratios {recipe.ratios} must be three numbers above 0: train, val, test"
         )
     if recipe.ratios and recipe.rule == "official":
-        raise SettingsError(f"recipe {recipe.name}: official lists have ratios of their own")
+        raise SettingsError(
+            f"recipe {recipe.name}: official lists determine the ratios; do not set ratios"
+        )
     if recipe.ratios and recipe.counts and not recipe.per_class:
-        raise SettingsError(f"recipe {recipe.name} has counts of its own; leave out the ratios")
+        raise SettingsError(
+            f"recipe {recipe.name} determines the counts of each split; do not set ratios"
+        )
     if recipe.folds is not None and recipe.folds < 3:
-        raise SettingsError(f"folds ({recipe.folds}) must be at least 3: to train, validate, test")
+        raise SettingsError(
+            f"folds ({recipe.folds}) must be at least 3, for training, validation and test"
+        )
     if recipe.rule != "grouped" and (recipe.folds or recipe.leave_out):
         raise SettingsError(
-            f"recipe {recipe.name} ({recipe.rule}) takes neither --folds nor --leave-out; "
-            f"`--recipe grouped` takes both"
+            f"recipe {recipe.name} ({recipe.rule}) supports neither --folds nor --leave-out; use "
+            f"--recipe grouped"
         )
     if recipe.folds and recipe.ratios:
-        raise SettingsError("folds are of equal size: leave out either folds or ratios")
+        raise SettingsError("folds have equal sizes; set either folds or ratios")
     if recipe.clean and recipe.rule != "official":
         raise SettingsError(f"recipe {recipe.name}: only official lists can be cleaned")
     if recipe.leave_out:
         space = recipe.label_space()
         if "fake" not in space.classes or len(space.classes) != 2:
             raise SettingsError(
-                f"--leave-out {recipe.leave_out} needs --mode binary: elsewhere the method is a "
-                f"class of its own, which could not be trained"
+                f"--leave-out {recipe.leave_out} requires --mode binary: in other modes the method "
+                f"is a class of its own, which would have no training samples"
             )
         methods = (*space.classes["fake"], *recipe.include)
         if recipe.leave_out not in methods or len(methods) < 2:
             raise SettingsError(
-                f"--leave-out {recipe.leave_out}: not one of the fakes, {', '.join(methods)}"
+                f"--leave-out {recipe.leave_out}: expected one of the fakes, of which there must "
+                f"be at least two: {', '.join(methods)}"
             )
 
 
@@ -125,24 +130,24 @@ def _parsed(name: str, source: str, text: str) -> Recipe:
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{source}: not TOML ({error})") from error
+        raise SettingsError(f"{source}: invalid TOML ({error})") from error
     known = [f.name for f in fields(Recipe) if f.name != "name"]
     for key in table:
         if key not in known:
-            raise SettingsError(f"{source}: unknown key {key!r}; known are {', '.join(known)}")
+            raise SettingsError(f"{source}: unknown key {key!r}; expected {', '.join(known)}")
     if "rule" not in table:
-        raise SettingsError(f"{source}: key 'rule' is missing; one of {', '.join(RULES)}")
+        raise SettingsError(f"{source}: key 'rule' is missing; expected {' or '.join(RULES)}")
     values: dict[str, Any] = {}
     for key, value in table.items():
-        is_right, expected = _EXPECTED[key]
-        if not is_right(value):
+        is_valid, expected = _EXPECTED[key]
+        if not is_valid(value):
             raise SettingsError(f"{source}: key {key!r} must be {expected}, not {value!r}")
         values[key] = tuple(value) if isinstance(value, list) else value
     if "classes" in values:
         values["classes"] = {c: tuple(values["classes"][c]) for c in sorted(values["classes"])}
     recipe = Recipe(name, **values)
     try:
-        # What to leave out can be judged only when the mode is known.
+        # leave_out can be checked only if the mode is known.
         check(recipe if recipe.mode else replace(recipe, leave_out=None))
     except SettingsError as error:
         raise SettingsError(f"{source}: {error}") from error
@@ -179,14 +184,14 @@ def _are_counts(value: Any) -> bool:
 
 
 def _are_classes(value: Any) -> bool:
-    """Two classes or more, each of categories of one label, none in two of them."""
+    """Return whether there are two or more disjoint, non-empty classes, each of a single label."""
     if not isinstance(value, dict) or len(value) < 2 or not all(map(_is_text_list, value.values())):
         return False
-    every = [category for categories in value.values() for category in categories]
-    kinds = [{labels()[c] for c in parts if c in labels()} for parts in value.values()]
+    categories = [category for members in value.values() for category in members]
+    class_labels = [{labels()[c] for c in members if c in labels()} for members in value.values()]
     plain = all(name == Path(name).name for name in value)
-    distinct = len(set(every)) == len(every) and all(value.values())
-    return plain and distinct and all(len(k) <= 1 for k in kinds)
+    disjoint = len(set(categories)) == len(categories) and all(value.values())
+    return plain and disjoint and all(len(kinds) <= 1 for kinds in class_labels)
 
 
 _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -203,9 +208,9 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "compression": (_is_text_list, "a list of compressions"),
     "classes": (
         _are_classes,
-        "a table of two or more plain names, each a list of categories of one label",
+        "a table of two or more plain class names, each with a list of categories of one label",
     ),
-    "leave_out": (lambda v: isinstance(v, str), "a method's name"),
+    "leave_out": (lambda v: isinstance(v, str), "the name of a method"),
     "folds": (lambda v: _is_count(v) and v >= 3, "a whole number of at least 3"),
     "clean": (lambda v: isinstance(v, bool), "true or false"),
     "shrink": (lambda v: isinstance(v, bool), "true or false"),

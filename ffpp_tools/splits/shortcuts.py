@@ -1,8 +1,8 @@
-"""What gives the answer away without looking at the face: a shortcut probe.
+"""Shortcut probe: AUC of low-level image features alone.
 
-A logistic regression on cheap properties of the crops alone, trained and tested on different
-groups of people. Where it tells two sources apart, a network can too, and a network's figure says
-little about manipulation until it is well above the probe's.
+A logistic regression on low-level features of the crops, trained and tested on different identity
+groups. If it separates two sources, so can a network, and a network's AUC is evidence of detected
+manipulation only if it is well above the probe's.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ffpp_tools.store.tables import positions
 from ffpp_tools.video.image import Image
 
 FOLDS = 5
-MAX_SAMPLES = 4000  # of each category; more would not change the answers
-SIDE = 128  # what networks are fed with: sharpness and noise are measured at this size too
+MAX_SAMPLES = 4000  # of each category; more would not change the results
+SIDE = 128  # input size of networks; sharpness and noise are also measured at this size
 
 PROPERTIES = (
-    "log_size",  # of the crop's longer side, in pixels
-    "aspect",  # of the crop
-    "face_share",  # of the box's longer side in the crop's
+    "log_size",  # log of the crop's longer side in pixels
+    "aspect",  # width / height of the crop
+    "face_share",  # longer side of the face box / longer side of the crop
     "face_aspect",
-    "face_x",  # centre of the box in the crop, as shares
+    "face_x",  # centre of the face box, as a fraction of the crop's width and height
     "face_y",
-    "blockiness_8",  # steps at multiples of 8 pixels of the frame, against those elsewhere
+    "blockiness_8",  # log ratio of pixel differences at multiples of 8 frame pixels and elsewhere
     "blockiness_4",
     "sharpness",  # log of the variance of the Laplacian, at the crop's own size
     "sharpness_128",
@@ -51,7 +51,7 @@ PROPERTIES = (
     "contrast",
     "saturation",
 )
-# What is left of them when every crop is scaled to one size, as networks are fed.
+# Features that are lost when all crops are scaled to one size, as for a network's input.
 SCALE_DEPENDENT = (
     "log_size",
     "aspect",
@@ -64,58 +64,58 @@ SCALE_DEPENDENT = (
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How well cheap properties alone tell two sources apart."""
+    """How well low-level features alone separate two sources."""
 
-    question: str  # "CelebA against Youtube"
+    question: str  # the comparison, such as "CelebA against Youtube"
     kind: str  # "real against real", "fake against real" or "method against its originals"
-    auc: float  # area under the ROC curve, mean over folds of groups; nan where they are too few
-    auc_scaled: float  # the same by what is left when all crops are scaled to 128 pixels
-    groups: int  # the fewer of the two sides
+    auc: float  # area under the ROC curve, mean over folds of groups; nan if too few groups
+    auc_scaled: float  # the same without `SCALE_DEPENDENT` features
+    groups: int  # number of identity groups of the source that has fewer
     samples: int
-    telling: str  # the property that weighs most
+    telling: str  # the feature with the largest weight
 
 
 def measure_shortcuts(
     dataset: Path, faces: pd.DataFrame, samples: pd.DataFrame, workers: int
 ) -> list[ProbeResult]:
-    """Ask whatever can be asked of a manifest's samples.
+    """Run the shortcut probe on every pair of sources in the manifest.
 
     Args:
         dataset: the folder of the crops.
         faces: columns as in `FaceRow`.
-        samples: columns of `ManifestRow`, of all splits.
-        workers: how many processes measure.
+        samples: samples of all splits; columns of `ManifestRow`.
+        workers: number of processes that measure the features.
 
     Raises:
-        TableError: the manifest was made from crops that are no longer there.
+        TableError: crops of the manifest are missing from `faces`.
     """
     shuffled = samples["category"].reset_index(drop=True).sample(frac=1, random_state=0)
     drawn = shuffled.groupby(shuffled).head(MAX_SAMPLES).index
     samples = samples.iloc[drawn].reset_index(drop=True)
-    at = positions(faces["face_id"], samples["face_id"])
-    if (at < 0).any():
+    face_row = positions(faces["face_id"], samples["face_id"])
+    if (face_row < 0).any():
         raise TableError(
-            f"{dataset}: {(at < 0).sum()} crops of the manifest are no longer in "
-            f"faces.parquet; make the manifest again with `ffpp-split`"
+            f"{dataset}: {(face_row < 0).sum()} crops of the manifest are no longer in "
+            f"faces.parquet; create the manifest again with `ffpp-split`"
         )
-    own = faces.drop(columns=["path", "face_id"]).iloc[at].reset_index(drop=True)
-    rows = pd.concat([samples, own], axis=1)
+    sample_faces = faces.drop(columns=["path", "face_id"]).iloc[face_row].reset_index(drop=True)
+    rows = pd.concat([samples, sample_faces], axis=1)
     values = cached_features(dataset, rows, "properties", properties, len(PROPERTIES), workers)
     readable = ~np.isnan(values).any(axis=1)
     rows, values = rows[readable].reset_index(drop=True), values[readable]
     return [
-        _answer(question, kind, rows, values, one, other)
-        for question, kind, one, other in _questions(rows)
+        _probe(comparison, kind, rows, values, one, other)
+        for comparison, kind, one, other in _comparisons(rows)
     ]
 
 
-def write(manifest: Manifest, answers: Sequence[ProbeResult]) -> None:
-    """Keep the answers beside the manifest, in probe.json, for reports to show.
+def write(manifest: Manifest, results: Sequence[ProbeResult]) -> None:
+    """Write probe.json, which reports show, to the manifest's folder; skip a read-only folder.
 
     Raises:
-        FfppError: the file cannot be written, and not because the folder may only be read.
+        FfppError: the file cannot be written for another reason.
     """
-    rows = [{k: None if v != v else v for k, v in asdict(a).items()} for a in answers]
+    rows = [{k: None if v != v else v for k, v in asdict(r).items()} for r in results]
     values = {"files": manifest.info["files"], "answers": rows}
     values = with_digest(format_versions.with_format(format_versions.PROBE, values))
     text = json.dumps(values, indent=2) + "\n"
@@ -124,7 +124,9 @@ def write(manifest: Manifest, answers: Sequence[ProbeResult]) -> None:
 
 
 def read(manifest: Manifest) -> list[ProbeResult]:
-    """The answers that `ffpp-audit` left beside a manifest; none where it did not, or of another.
+    """Read the probe results that `ffpp-audit` wrote to a manifest's folder.
+
+    Empty if there are none, or if they belong to an earlier manifest in the same folder.
 
     Raises:
         TableError: probe.json is damaged, or was changed after it was written.
@@ -133,13 +135,13 @@ def read(manifest: Manifest) -> list[ProbeResult]:
     if not path.exists():
         return []
     try:
-        found = dict(read_json(path))
-        format_versions.checked_format(format_versions.PROBE, path, found)
-        if found["files"] != manifest.info["files"]:
+        content = dict(read_json(path))
+        format_versions.checked_format(format_versions.PROBE, path, content)
+        if content["files"] != manifest.info["files"]:
             return []
-        if is_intact(found) is False:
+        if is_intact(content) is False:
             raise TableError(f"{path} was changed after it was written; run `ffpp-audit` again")
-        rows: list[dict[str, Any]] = found["answers"]
+        rows: list[dict[str, Any]] = content["answers"]
         nan = float("nan")
         aucs = [{k: nan for k in ("auc", "auc_scaled") if row[k] is None} for row in rows]
         return [ProbeResult(**{**row, **missing}) for row, missing in zip(rows, aucs, strict=True)]
@@ -148,7 +150,7 @@ def read(manifest: Manifest) -> list[ProbeResult]:
 
 
 def properties(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
-    """What is cheaply seen of a crop: the numbers named in `PROPERTIES`."""
+    """Measure the features named in `PROPERTIES` on a crop."""
     height, width = image.shape[:2]
     x, y, face_w, face_h = face_box_in_crop(image, row)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -178,14 +180,15 @@ def properties(image: Image, row: pd.Series) -> npt.NDArray[np.float32]:
 
 
 def _blockiness(grey: Image, block: int, left: int, top: int) -> float:
-    """The mean step between pixels at the edges of blocks over that elsewhere, as a logarithm."""
+    """Return the log ratio of mean pixel differences at block edges and elsewhere."""
     levels = grey.astype(np.float32)
     ratios = []
     for axis, first in ((1, left), (0, top)):
-        step = np.abs(np.diff(levels, axis=axis)).mean(axis=1 - axis)
-        edge = (np.arange(len(step)) + 1 + first) % block == 0
+        difference = np.abs(np.diff(levels, axis=axis)).mean(axis=1 - axis)
+        edge = (np.arange(len(difference)) + 1 + first) % block == 0
         if edge.any() and not edge.all():
-            ratios.append(np.log((step[edge].mean() + 0.1) / (step[~edge].mean() + 0.1)))
+            at_edges, elsewhere = difference[edge].mean(), difference[~edge].mean()
+            ratios.append(np.log((at_edges + 0.1) / (elsewhere + 0.1)))
     return float(np.mean(ratios)) if ratios else 0.0
 
 
@@ -194,12 +197,12 @@ def _sharpness(grey: Image) -> float:
 
 
 def _noise(grey: Image) -> float:
-    rest = grey.astype(np.float32) - cv2.medianBlur(grey, 3)
-    return float(np.log(np.abs(rest).mean() + 0.1))
+    residual = grey.astype(np.float32) - cv2.medianBlur(grey, 3)
+    return float(np.log(np.abs(residual).mean() + 0.1))
 
 
-def _questions(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Series]]:
-    """(question, kind, which rows are one side, which are the other)."""
+def _comparisons(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Series]]:
+    """Yield (comparison, kind, whether a row is of the first source, whether of the second)."""
     category, fake = rows["category"], rows["label"] == "fake"
     reals = sorted(category[~fake].unique())
     for i, one in enumerate(reals):
@@ -214,31 +217,33 @@ def _questions(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series, pd.Ser
             yield against, "method against its originals", category == method, originals
 
 
-def _answer(
-    question: str,
+def _probe(
+    comparison: str,
     kind: str,
     rows: pd.DataFrame,
     values: npt.NDArray[np.float32],
     one: pd.Series,
     other: pd.Series,
 ) -> ProbeResult:
-    at = np.flatnonzero((one | other).to_numpy())
-    is_one, group = one.to_numpy()[at], rows["group"].to_numpy()[at]
-    few = min(len(set(group[is_one])), len(set(group[~is_one])))
-    left = [name not in SCALE_DEPENDENT for name in PROPERTIES]
-    auc, weights = _tried(values[at], is_one, group, min(FOLDS, few))
-    auc_scaled, _ = _tried(values[at][:, left], is_one, group, min(FOLDS, few))
-    telling = PROPERTIES[int(np.abs(weights).argmax())]
-    return ProbeResult(question, kind, auc, auc_scaled, few, len(at), telling)
+    """Run the probe on the rows of two sources."""
+    selected = np.flatnonzero((one | other).to_numpy())
+    is_one, group = one.to_numpy()[selected], rows["group"].to_numpy()[selected]
+    groups = min(len(set(group[is_one])), len(set(group[~is_one])))
+    folds = min(FOLDS, groups)
+    scale_free = [name not in SCALE_DEPENDENT for name in PROPERTIES]
+    auc, weights = _cross_validated(values[selected], is_one, group, folds)
+    auc_scaled, _ = _cross_validated(values[selected][:, scale_free], is_one, group, folds)
+    strongest = PROPERTIES[int(np.abs(weights).argmax())]
+    return ProbeResult(comparison, kind, auc, auc_scaled, groups, len(selected), strongest)
 
 
-def _tried(
+def _cross_validated(
     values: npt.NDArray[np.float32],
     is_one: npt.NDArray[np.bool_],
     group: npt.NDArray[np.object_],
     folds: int,
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """The AUC over folds of groups, and the weights of a model of everything."""
+    """Return the mean AUC over folds of groups, and the weights of a model fitted on all rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedGroupKFold

@@ -1,4 +1,4 @@
-"""A digest kept with values that are written as JSON, so that a later change of them is noticed."""
+"""A digest stored with values in a JSON file, so that later changes to the values are detected."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ KEY = "digest"
 
 
 def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values and, as one more of them, their digest."""
+    """Return the values with their digest added under `KEY`."""
     return {**values, KEY: _digest(values)}
 
 
 def is_intact(values: Mapping[str, Any]) -> bool | None:
-    """Whether values are as they were written; None where they carry no digest to tell by."""
+    """Return whether the values match their digest; None if they have no digest."""
     return values[KEY] == _digest(values) if KEY in values else None
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    """Of all but the digest itself, as JSON would give them back.
+    """SHA-256 of all values except the digest, in the form in which JSON returns them.
 
     >>> _digest({"b": (1, 2.5), "a": None}) == _digest({"a": None, "b": [1, 2.5], "digest": "x"})
     True

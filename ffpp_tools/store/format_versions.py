@@ -1,8 +1,8 @@
-"""The format versions of the files that are read back, and the one check of them.
+"""Format versions of the files that the project reads back, and the check of these versions.
 
-Every such file carries `format`, a whole number, under the key `KEY`: in JSON and TOML at the top
-level, in Parquet among the table's attributes, in `.npz` as an array. A file without one is of
-format 1, which is what was written before files carried a number.
+Every such file stores its format, an integer, under `KEY` ("format"): at the top level of JSON and
+TOML, in the attributes of a Parquet table, and as an array in `.npz`. A file without the key has
+format 1: files of the first releases do not store a version.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ffpp_tools.errors import FormatError
 
 KEY = "format"
 
-# What this release writes, and the newest it reads. CONTRIBUTING.md says when to raise one.
+# The format that this release writes, which is also the newest that it reads. CONTRIBUTING.md
+# explains when to increase one.
 SETTINGS = "settings of a dataset"
 PART = "part of a dataset"
 TABLE = "table of a dataset"
@@ -43,46 +44,46 @@ VERSIONS = {
     REPORT: 1,
     GENERATED: 1,
     UNFINISHED: 1,
-    MERGED: 1,  # of how rows become tables, too
+    MERGED: 1,  # also increased when the conversion of rows to tables changes
 }
 
 
 def with_format(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as they are written: with their format, which comes first.
+    """Return the values with the format of their kind of file added as the first item.
 
     Raises:
-        ValueError: they hold something else under its key.
+        ValueError: the values already use the key `KEY`.
     """
     if KEY in values:
-        raise ValueError(f"{kind}: the key {KEY!r} is taken by {values[KEY]!r}")
+        raise ValueError(f"{kind}: the key {KEY!r} is reserved, but has the value {values[KEY]!r}")
     return {KEY: VERSIONS[kind], **values}
 
 
 def checked_format(kind: str, path: Path, values: Mapping[str, Any]) -> int:
-    """The format of what was read from a file.
+    """Return the format of the values that were read from a file.
 
     Raises:
-        FormatError: a newer release wrote it, or it names no whole number.
+        FormatError: a newer release wrote the file, or its format is not a positive integer.
     """
-    found, known = values.get(KEY, 1), VERSIONS[kind]
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        raise FormatError(f"{path}: {KEY} is {found!r:.50}, not a whole number from 1 to {known}")
-    if found > known:
-        from importlib.metadata import version
+    version, newest = values.get(KEY, 1), VERSIONS[kind]
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise FormatError(f"{path}: {KEY} is {version!r:.50}, not an integer from 1 to {newest}")
+    if version > newest:
+        from importlib import metadata
 
         raise FormatError(
-            f"{path}: {kind}, format {found}; ffpp-tools {version('ffpp-tools')} reads formats up "
-            f"to {known}. A newer release wrote it: `pip install --upgrade ffpp-tools`, or make it "
-            f"again with this release"
+            f"{path}: {kind}, format {version}; ffpp-tools {metadata.version('ffpp-tools')} reads "
+            f"formats up to {newest}. A newer release wrote the file: run `pip install --upgrade "
+            f"ffpp-tools`, or create the file again with this release"
         )
-    return found
+    return version
 
 
 def without_format(kind: str, path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was read from a file, without its format, which is checked.
+    """Check the format of the values that were read from a file; return the values without it.
 
     Raises:
-        FormatError: as `checked_format`.
+        FormatError: see `checked_format`.
     """
     checked_format(kind, path, values)
     return {name: value for name, value in values.items() if name != KEY}
@@ -91,20 +92,20 @@ def without_format(kind: str, path: Path, values: Mapping[str, Any]) -> dict[str
 def with_defaults(
     row_type: Any, values: Mapping[str, Any], absent: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Values of a dataclass in the order of its fields, with those that an older file lacks.
+    """Return the values of a dataclass in field order, adding fields that older files do not have.
 
     Args:
-        row_type: the dataclass; a field that is one itself is completed too.
-        values: what the file has.
-        absent: field → what its absence means, where that is not the field's default.
+        row_type: the dataclass; a field that is itself a dataclass is completed too.
+        values: field → value, as read from the file.
+        absent: field → the value that its absence stands for, if that is not the field's default.
     """
     given = {**(absent or {}), **values}
-    found: dict[str, Any] = {}
+    completed: dict[str, Any] = {}
     for field in fields(row_type):
         if field.name in given:
             value = given.pop(field.name)
             nested = is_dataclass(field.default_factory) and isinstance(value, Mapping)
-            found[field.name] = with_defaults(field.default_factory, value) if nested else value
+            completed[field.name] = with_defaults(field.default_factory, value) if nested else value
         elif field.default is not MISSING:
-            found[field.name] = field.default
-    return {**found, **given}
+            completed[field.name] = field.default
+    return {**completed, **given}

@@ -1,4 +1,4 @@
-"""A folder that a command writes as a whole: marked until all of it is there."""
+"""Folders that a command writes as a unit: marked as incomplete until everything is written."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MARK = "unfinished.json"
 
 @contextmanager
 def writing_folder(folder: Path, command: str, writes: Iterable[str] = ()) -> Iterator[None]:
-    """Write a folder, alone, with a mark in it until all is written.
+    """Lock a folder for writing, and keep it marked as incomplete until the block succeeds.
 
-    What the same command has left there when it was killed is deleted first: what it noted in its
+    First, delete what a killed run of the same command left: the files and folders listed in its
     mark, and temporary files.
 
     Args:
-        folder: whatever else it holds is the caller's to judge, by `has_foreign_files`.
-        command: such as "classify compare".
-        writes: names of the files and folders in it that are about to be written.
+        folder: the output folder. The caller checks for other contents with `has_foreign_files`.
+        command: the command's name, such as "classify compare".
+        writes: names of the files and folders that the block writes in `folder`.
 
     Raises:
-        LockedError: another process writes there.
+        LockedError: another process is writing to the folder.
         FfppError: the folder cannot be written to.
     """
     with folder_lock(folder, command):
@@ -51,50 +51,50 @@ def writing_folder(folder: Path, command: str, writes: Iterable[str] = ()) -> It
 
 
 def mark(folder: Path, command: str, writes: Iterable[str]) -> None:
-    """Delete what a killed command left, and mark the folder; arguments as `writing_folder`."""
-    for name in _mark(folder, command).get("writes", []):
-        # No path, which a link could lead elsewhere.
+    """Delete what a killed run left, and mark the folder; arguments as in `writing_folder`."""
+    for name in _read_mark(folder, command).get("writes", []):
+        # Only plain names: a path could pass through a link to another folder.
         if isinstance(name, str) and name and Path(name).name == name and not escapes_root(name):
             delete(folder / name)
     delete_temporary_files(folder)
-    note = format_versions.with_format(
+    values = format_versions.with_format(
         format_versions.UNFINISHED, {"command": command, "writes": sorted(set(writes))}
     )
-    write_atomically(folder / MARK, (json.dumps(note, indent=2) + "\n").encode())
+    write_atomically(folder / MARK, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def unmark(folder: Path) -> None:
-    """Say that the folder is whole."""
+    """Remove the mark: the folder is complete."""
     (folder / MARK).unlink(missing_ok=True)
 
 
 def is_incomplete(folder: Path, command: str) -> bool:
-    """Whether a command has begun to write a folder, and not ended."""
-    return bool(_mark(folder, command))
+    """Return whether a command started to write a folder and did not finish."""
+    return bool(_read_mark(folder, command))
 
 
 def has_foreign_files(folder: Path, command: str) -> bool:
-    """Whether a folder holds something else than what this command has left unfinished."""
+    """Return whether a folder has contents other than an unfinished output of this command."""
     return occupied(folder) and not is_incomplete(folder, command)
 
 
-def _mark(folder: Path, command: str) -> dict[str, Any]:
-    """The mark that a command has left in a folder; empty where there is none of it.
+def _read_mark(folder: Path, command: str) -> dict[str, Any]:
+    """Return the mark that a command left in a folder; empty if it left none.
 
     Raises:
-        FormatError: a newer release wrote it.
+        FormatError: a newer release wrote the mark.
     """
     path = folder / MARK
     try:
-        found = dict(read_json(path))
+        values = dict(read_json(path))
     except (OSError, ValueError, TypeError):
         return {}
-    format_versions.checked_format(format_versions.UNFINISHED, path, found)
-    return found if found.get("command") == command else {}
+    format_versions.checked_format(format_versions.UNFINISHED, path, values)
+    return values if values.get("command") == command else {}
 
 
 def delete(path: Path) -> None:
-    """Delete a file or folder, if it is there; of a link, the link."""
+    """Delete a file or folder if it exists; of a link, only the link itself."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""One process at a time: in a folder, or at a file that several want to make."""
+"""Locks between processes: one writer per folder, and one process at a time per lock file."""
 
 from __future__ import annotations
 
@@ -18,64 +18,64 @@ from ffpp_tools.files import HOLDER, LOCK, read_json, write_atomically
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# What a file system says that has no locks, such as NFS without its lock service.
+# Errors of file systems without locks, such as NFS without its lock service.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-SOFT = ".soft"  # ends the name of a file whose being there is the lock, where there are no others
+SOFT = ".soft"  # suffix of a file whose existence is the lock, on file systems without locks
 
 
 @contextmanager
 def folder_lock(folder: Path, command: str) -> Iterator[None]:
-    """Be the one process that writes to a folder. The lock ends with the process, however it ends.
+    """Hold the write lock of a folder. The system releases it if the process dies.
 
     Args:
-        folder: made if it is not there.
-        command: what is done, for those who are refused meanwhile.
+        folder: the folder, created if it does not exist.
+        command: the command's name, shown to other processes that try to write to the folder.
 
     Raises:
-        LockedError: another process writes there; it is named.
+        LockedError: another process is writing to the folder; the message names the process.
         FfppError: the folder cannot be written to.
     """
-    path, holder, new = folder / LOCK, folder / HOLDER, not folder.exists()
+    path, holder, is_new = folder / LOCK, folder / HOLDER, not folder.exists()
     try:
-        lock = _acquired(path, wait=False)
+        lock = _acquire(path, wait=False)
     except BlockingIOError as error:
-        raise LockedError(_refusal(folder)) from error
+        raise LockedError(_locked_message(folder)) from error
     try:
         since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
         values = {"command": command, "pid": os.getpid(), "host": platform.node(), "since": since}
         write_atomically(holder, json.dumps(values).encode())
         yield
     finally:
-        # Whoever opened the lock's file meanwhile notices that it is gone, and makes another.
+        # A process that has opened the lock file notices that it is deleted, and creates a new one.
         for name in (holder, path):
             with suppress(OSError):
                 name.unlink(missing_ok=True)
         lock.release()
-        if new:  # and nothing was written there
-            with suppress(OSError):
+        if is_new:
+            with suppress(OSError):  # the folder is not empty
                 folder.rmdir()
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock file, after whoever else holds it.
+    """Hold a lock file; wait until no other process holds it.
 
     Raises:
-        FfppError: the file cannot be made.
+        FfppError: the file cannot be created.
     """
-    lock = _acquired(path, wait=True)
+    lock = _acquire(path, wait=True)
     try:
         yield
     finally:
         lock.release()
 
 
-def _acquired(path: Path, wait: bool) -> BaseFileLock:
-    """A lock that is held.
+def _acquire(path: Path, wait: bool) -> BaseFileLock:
+    """Acquire the lock of a file.
 
     Raises:
-        BlockingIOError: somebody else holds it, and `wait` is False.
-        FfppError: the file cannot be made.
+        BlockingIOError: another process holds the lock, and `wait` is False.
+        FfppError: the file cannot be created.
     """
     from filelock import FileLock, SoftFileLock, Timeout
 
@@ -83,33 +83,38 @@ def _acquired(path: Path, wait: bool) -> BaseFileLock:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _held(FileLock(path, timeout=timeout, fallback_to_soft=False))
+            return _acquired(FileLock(path, timeout=timeout, fallback_to_soft=False))
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
         path.unlink(missing_ok=True)
-        return _held(SoftFileLock(path.with_name(path.name + SOFT), timeout=timeout))
+        return _acquired(SoftFileLock(path.with_name(path.name + SOFT), timeout=timeout))
     except Timeout as error:
         raise BlockingIOError(errno.EWOULDBLOCK, "locked", str(path)) from error
     except OSError as error:
         raise FfppError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _held(lock: BaseFileLock) -> BaseFileLock:
+def _acquired(lock: BaseFileLock) -> BaseFileLock:
     lock.acquire()
     return lock
 
 
-def _refusal(folder: Path) -> str:
-    """Who writes to a folder, and what to do."""
+def _locked_message(folder: Path) -> str:
+    """Return the message of a LockedError: which process is writing to the folder, and a remedy."""
     try:
-        by = dict(read_json(folder / HOLDER))
-        told = f"{by['command']} (process {by['pid']} on {by['host']}, since {by['since']})"
-        who = "".join(letter for letter in told if letter.isprintable())
-    except (OSError, ValueError, KeyError, TypeError):  # it has only begun, or is another release's
-        who = "another process"
-    text = f"{folder}: {who} is writing there. Wait until it has ended, or name another folder"
+        values = dict(read_json(folder / HOLDER))
+        command, pid, host = values["command"], values["pid"], values["host"]
+        description = f"{command} (process {pid} on {host}, since {values['since']})"
+        writer = "".join(letter for letter in description if letter.isprintable())
+    except (OSError, ValueError, KeyError, TypeError):  # not yet written, or of another release
+        writer = "another process"
+    text = (
+        f"{folder}: {writer} is writing to it. Wait until that process ends, or use another folder"
+    )
     soft = folder / (LOCK + SOFT)
     if soft.exists():
-        text += f". This file system has no locks: if that process no longer runs, delete {soft}"
+        text += (
+            f". This file system has no locks: if the process is no longer running, delete {soft}"
+        )
     return text

@@ -1,8 +1,8 @@
-"""What the tables of a dataset folder were merged from, so that only what is new has to be read.
+"""Which parts a dataset's tables were merged from, so that only new or changed parts are read.
 
-`merged.json` says: the tables with these stamps hold the rows of the parts with these stamps. It is
-written last. After a kill, a copy of the folder, or a change of a table by hand the stamps differ,
-and all parts are read again.
+`merged.json` records that the tables with these stamps contain the rows of the parts with these
+stamps. It is written last. If a run was killed, the folder was copied, or a table was edited, the
+stamps differ and all parts are read again.
 """
 
 from __future__ import annotations
@@ -20,58 +20,59 @@ from ffpp_tools.store import format_versions
 FILE = "merged.json"
 TABLES = ("frames.parquet", "faces.parquet")
 
-# Size, times of change, and number of a file: other ones for every file that is written anew.
+# Size, modification time, status change time (both in ns) and inode of a file. They differ for
+# every file that is written again.
 Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class MergeRecord:
-    """What the tables hold."""
+    """The tables of a dataset folder and the parts that they were merged from."""
 
-    columns: Mapping[str, Sequence[str]]  # of each table
-    tables: Mapping[str, Stamp]  # by name
-    parts: Mapping[str, Stamp]  # by their path below the dataset folder
-    own_rows: bool  # every row stands in the part that `rows.part_path` says
+    columns: Mapping[str, Sequence[str]]  # table → its columns
+    tables: Mapping[str, Stamp]  # table → its stamp
+    parts: Mapping[str, Stamp]  # path in the dataset folder → stamp
+    own_rows: bool  # whether every row is in the part that `schema.part_path` gives
 
     @classmethod
     def read(cls, dataset: Path, columns: Mapping[str, Sequence[str]]) -> MergeRecord | None:
-        """What is known of the tables as they are; None where that is nothing.
+        """Return the record of a dataset folder; None if there is none that matches its tables.
 
         Args:
             dataset: the folder.
-            columns: that the tables are to have.
+            columns: table → the columns that it must have.
         """
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            found = read_json(dataset / FILE)
+            values = read_json(dataset / FILE)
             merged = cls(
-                {name: list(names) for name, names in found["columns"].items()},
-                {name: _stamp_of(values) for name, values in found["tables"].items()},
-                {name: _stamp_of(values) for name, values in found["parts"].items()},
-                found["own_rows"] is True,
+                {name: list(names) for name, names in values["columns"].items()},
+                {name: _stamp_from_json(stamp) for name, stamp in values["tables"].items()},
+                {name: _stamp_from_json(stamp) for name, stamp in values["parts"].items()},
+                values["own_rows"] is True,
             )
-            wanted = {name: list(names) for name, names in columns.items()}
-            current = found[format_versions.KEY] == format_versions.VERSIONS[format_versions.MERGED]
-            if current and merged.columns == wanted:
+            expected = {name: list(names) for name, names in columns.items()}
+            newest = format_versions.VERSIONS[format_versions.MERGED]
+            if values[format_versions.KEY] == newest and merged.columns == expected:
                 return merged if merged.tables == stamps(dataset, TABLES) else None
         return None
 
     def write(self, dataset: Path) -> None:
-        """Keep it; to be called when the tables lie there."""
+        """Write the record; call this after the tables are written."""
         text = json.dumps(format_versions.with_format(format_versions.MERGED, asdict(self)))
         write_atomically(dataset / FILE, text.encode())
 
 
 def stamps(dataset: Path, names: Sequence[str]) -> dict[str, Stamp]:
-    """The stamps of those of some files that are there."""
-    found = {}
+    """Return the stamps of the named files that exist."""
+    existing = {}
     for name in names:
         with suppress(FileNotFoundError):
-            found[name] = _stamp((dataset / name).stat())
-    return found
+            existing[name] = _stamp((dataset / name).stat())
+    return existing
 
 
 def part_stamps(dataset: Path) -> dict[str, Stamp]:
-    """The stamps of all committed parts, by path below the folder, sorted as paths are."""
+    """Return the stamps of all committed parts by path in the folder, in the order of the paths."""
 
     def files(folder: str) -> Iterator[os.DirEntry[str]]:
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -81,14 +82,14 @@ def part_stamps(dataset: Path) -> dict[str, Stamp]:
                 elif entry.name.endswith(".json"):
                     yield entry
 
-    found = {Path(f.path).relative_to(dataset): _stamp(f.stat()) for f in files(f"{dataset}/parts")}
-    return {path.as_posix(): found[path] for path in sorted(found)}
+    parts = {Path(f.path).relative_to(dataset): _stamp(f.stat()) for f in files(f"{dataset}/parts")}
+    return {path.as_posix(): parts[path] for path in sorted(parts)}
 
 
-def _stamp(about: os.stat_result) -> Stamp:
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+def _stamp(stat: os.stat_result) -> Stamp:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-def _stamp_of(values: Sequence[int]) -> Stamp:
-    size, changed, moved, number = map(int, values)
-    return size, changed, moved, number
+def _stamp_from_json(values: Sequence[int]) -> Stamp:
+    size, mtime_ns, ctime_ns, inode = map(int, values)
+    return size, mtime_ns, ctime_ns, inode

@@ -1,4 +1,4 @@
-"""Crops that a dataset's tables name and its folder no longer holds."""
+"""Crops that are listed in a dataset's tables but missing from its folder."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from ffpp_tools.files import path_within
 
 @dataclass(frozen=True)
 class MissingCrops:
-    """Paths of crops, below the dataset folder."""
+    """Missing and empty crops, as paths in the dataset folder."""
 
     dataset: Path
     missing: tuple[str, ...]
-    empty: tuple[str, ...]  # files of no bytes
+    empty: tuple[str, ...]  # files with 0 bytes
 
     def __bool__(self) -> bool:
-        """Whether anything is lost."""
+        """Return whether any crop is missing or empty."""
         return bool(self.missing or self.empty)
 
     def __str__(self) -> str:
-        """How many, with an example and a remedy."""
-        found = [
+        """Return the counts, with an example of each kind and a remedy."""
+        descriptions = [
             f"{counted(len(paths), 'crop')} {what} (such as {paths[0]})"
             for what, paths in (
-                ("named by faces.parquet but missing", self.missing),
-                ("of no bytes", self.empty),
+                ("listed in faces.parquet but missing", self.missing),
+                ("with 0 bytes", self.empty),
             )
             if paths
         ]
         return (
-            f"{' and '.join(found)}: `ffpp-extract --verify --out {self.dataset}` says which parts "
-            f"to extract again; run ffpp-clean afterwards"
+            f"{' and '.join(descriptions)}: `ffpp-extract --verify --out {self.dataset}` lists the "
+            f"parts to extract again; run ffpp-clean afterwards"
         )
 
 
 def find_missing_crops(dataset: Path, paths: Iterable[str]) -> MissingCrops:
-    """Which crops are missing or empty.
+    """Find crops that are missing or empty.
 
-    Folders are listed and sizes are asked for; no file is read.
+    Only folder listings and file sizes are read, no file contents.
 
     Args:
-        dataset: the folder of the crops.
-        paths: of the crops, below it.
+        dataset: the dataset folder.
+        paths: paths of the crops in that folder.
 
     Raises:
-        FfppError: a path leads elsewhere.
+        FfppError: a path points outside the folder.
     """
     by_folder = defaultdict(list)
     for path in paths:
         by_folder[path.rpartition("/")[0]].append(path)
     missing, empty = [], []
-    for folder, own in by_folder.items():
+    for folder, crops in by_folder.items():
         sizes = {}
         with suppress(OSError), os.scandir(path_within(dataset, folder)) as entries:
             for entry in entries:
                 with suppress(OSError):
                     sizes[entry.name] = entry.stat().st_size
-        for path in own:
+        for path in crops:
             size = sizes.get(path.rpartition("/")[2])
             if size is None:
                 missing.append(path)

@@ -1,4 +1,4 @@
-"""The rows of the ledger and of the table of crops, and the unit in which they are committed."""
+"""Schema of the ledger and of the crop table, and the parts in which their rows are committed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ STATUSES = (
     "unreadable",
     "unchanged_fake",
 )
-WITH_CROP = ("ok", "unchanged_fake")  # the latter only if asked for
-STILL = "still"  # the `compression` of everything that is not a video
-STILL_PARTS = 256  # a still's part follows from its name alone, whatever else is selected
+WITH_CROP = ("ok", "unchanged_fake")  # unchanged fakes only with `keep_unchanged`
+STILL = "still"  # the `compression` of still images
+STILL_PARTS = 256  # parts per category of stills; the name of a still determines its part
 FAILURES = ("decode_error", "truncated", "unreadable")
-FIRST_COLUMNS = ("photo", "partition")  # have defaults, but were there from the first
+FIRST_COLUMNS = ("photo", "partition")  # have defaults, but exist since the first release
 
 
 def later_columns(row_type: Any) -> dict[str, Any]:
-    """The columns that tables and parts of earlier releases lack: those with a default.
+    """Return the columns that tables and parts of earlier releases may lack, with their defaults.
 
-    The default means "not known", or what was done before there was the column.
+    A default stands for "unknown", or for what releases before the column did.
     """
     return {
         field.name: field.default
@@ -44,34 +44,34 @@ def later_columns(row_type: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FrameRow:
-    """A planned frame of a clip, or a still, and what became of it."""
+    """A planned frame of a clip, or a still, and the result of its extraction."""
 
     frame_id: str  # category/compression/clip/frame
     category: str
     label: str  # "real" or "fake"
-    compression: str  # "raw", "c23", "c40"; "native" of other sets' videos; "still" of photographs
+    compression: str  # "raw", "c23", "c40"; "native" for videos of other datasets; "still"
     clip: str
-    target_id: str  # whose frames and body are seen; for a still its identity, if known
-    source_id: str  # whose face or expression was put in; empty for originals and stills
+    target_id: str  # the person whose frames and body are shown; of a still, its identity if known
+    source_id: str  # the person whose face or expression is inserted; empty for reals and stills
     frame: int  # display index, 0-based; 0 for stills
-    time_s: float  # nan where the frame never existed
-    width: int  # of the frame in pixels; 0 where it was never decoded
+    time_s: float  # nan if the frame does not exist
+    width: int  # of the frame in pixels; 0 if the frame was not decoded
     height: int
     status: str  # one of STATUSES
     faces_found: int
-    error: str  # empty unless something failed, here or in the original it is compared with
-    photo: str = ""  # number of the CelebA photograph that a still is, or was made from
-    partition: str = ""  # "train", "val" or "test" where the source's own lists say so
-    unchanged_by: str = ""  # of unchanged_fake: "mask" or "pixels", whichever showed it
-    source_sha256: str = ""  # of the video's pictures, or of the still's file; empty: not known
-    frame_hash: str = ""  # perceptual, of the whole frame; empty: not known, or without contrast
+    error: str  # empty unless reading failed, of this clip or of the original it is compared with
+    photo: str = ""  # CelebA number of the photograph that a still is or was created from
+    partition: str = ""  # "train", "val" or "test" if the source's official lists give it
+    unchanged_by: str = ""  # of unchanged_fake: the evidence, "mask" or "pixels"
+    source_sha256: str = ""  # of the video's coded frames, or of the still's file; empty if unknown
+    frame_hash: str = ""  # perceptual hash of the whole frame; empty if unknown or without contrast
 
 
 @dataclass(frozen=True)
 class FaceRow:
-    """A crop on disk and where it came from. Boxes are in pixels of the full frame."""
+    """A crop on disk and its origin. Boxes are in pixels of the full frame."""
 
-    face_id: str  # its frame_id, and /track where a frame gives several
+    face_id: str  # the frame_id, followed by /track if a frame may have several crops
     frame_id: str
     track: int
     box_x: int
@@ -81,29 +81,29 @@ class FaceRow:
     crop_x: int
     crop_y: int
     crop_size: int  # the longer side
-    clamped: bool  # the frame's edge moved or shrank the crop
-    box_from: str  # "detected", "followed", "twin"; "whole" where no face was cut
+    clamped: bool  # whether the crop was moved or shrunk to stay within the frame
+    box_from: str  # "detected", "followed", "twin"; "whole" for an uncropped still
     detector: str
-    score: float  # the detector's
-    path: str  # below the dataset folder
+    score: float  # detection score
+    path: str  # in the dataset folder
     sha256: str  # of the file
-    difference: float = math.nan  # of a fake's face from its original's, in grey levels; or nan
+    difference: float = math.nan  # between a fake's face and its original's, in grey levels; or nan
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one clip, or one batch of stills, came to: the unit that is committed."""
+    """The rows of one clip or one batch of stills, which are committed together."""
 
     frames: tuple[FrameRow, ...]
     faces: tuple[FaceRow, ...]
 
     @property
     def misses(self) -> int:
-        """How many planned frames gave no crop that counts."""
+        """The number of planned frames whose status is not "ok"."""
         return sum(row.status != "ok" for row in self.frames)
 
     def write(self, path: Path) -> None:
-        """Commit: the file appears whole or not at all."""
+        """Commit the part by an atomic write."""
         rows = {
             "frames": [asdict(r) for r in self.frames],
             "faces": [asdict(r) for r in self.faces],
@@ -114,11 +114,11 @@ class Part:
 
     @classmethod
     def read(cls, path: Path) -> Part:
-        """The part that was committed at `path`.
+        """Read a committed part.
 
         Raises:
             TableError: the file is damaged.
-            FormatError: a newer release wrote it.
+            FormatError: a newer release wrote the file.
         """
         rows = read_rows(path)
         return cls(
@@ -128,36 +128,36 @@ class Part:
 
 
 def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """What a part holds: "frames" and "faces", each a list of rows that have every field.
+    """Return the rows of a part: "frames" and "faces", each a list of rows with all fields.
 
     Raises:
         TableError: the file is damaged.
-        FormatError: a newer release wrote it.
+        FormatError: a newer release wrote the file.
     """
     try:
-        found = format_versions.without_format(format_versions.PART, path, dict(read_json(path)))
+        values = format_versions.without_format(format_versions.PART, path, dict(read_json(path)))
         return {
-            "frames": _completed(found["frames"], FrameRow),
-            "faces": _completed(found["faces"], FaceRow),
+            "frames": _completed(values["frames"], FrameRow),
+            "faces": _completed(values["faces"], FaceRow),
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TableError(f"{path}: damaged ({error}); delete it and extract again") from error
+        raise TableError(f"{path}: damaged ({error}); delete the file and extract again") from error
 
 
 def _completed(rows: list[dict[str, Any]], row_type: Any) -> list[dict[str, Any]]:
-    """The rows, with the defaults of what they lack."""
+    """Return the rows with defaults for missing fields."""
     defaults = {field.name: field.default for field in fields(row_type)}
-    whole = [{**defaults, **row} for row in rows]
-    for row in whole:
+    completed = [{**defaults, **row} for row in rows]
+    for row in completed:
         if len(row) > len(defaults):
-            raise TypeError(f"unknown: {', '.join(sorted(row.keys() - defaults.keys()))}")
+            raise TypeError(f"unknown fields: {', '.join(sorted(row.keys() - defaults.keys()))}")
         if missing := [name for name, value in row.items() if value is MISSING]:
-            raise TypeError(f"missing: {', '.join(missing)}")
-    return whole
+            raise TypeError(f"missing fields: {', '.join(missing)}")
+    return completed
 
 
 def part_path(category: str, compression: str, name: str) -> str:
-    """Where a clip, or a still with others, is committed, below the dataset folder."""
+    """Return the path, in the dataset folder, of the part with a clip or still."""
     if compression == STILL:
         name = f"{zlib.crc32(name.encode()) % STILL_PARTS:02x}"
     return f"parts/{category}/{compression}/{name}.json"

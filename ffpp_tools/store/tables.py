@@ -1,7 +1,7 @@
-"""The tables of a dataset folder: their schemas, and how they are written and read.
+"""The tables of a dataset folder: merge them from parts, write them, and read them.
 
-`frames.parquet` is the ledger: a row for every planned frame or still, whatever became of
-it. `faces.parquet` has a row for every crop.
+`frames.parquet` is the ledger: a row for every planned frame or still, including those without a
+crop. `faces.parquet` has a row for every crop.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from ffpp_tools.store.schema import (
 
 @dataclass(frozen=True)
 class DuplicateRow:
-    """What ffpp-clean found wrong with a clip or still, or what it is a duplicate of."""
+    """A clip or still that ffpp-clean found to be unreadable, truncated or a duplicate."""
 
     item: str  # "category/clip"
     kind: str  # "unreadable", "truncated", "identical" or "near"
-    partner: str  # the one that it repeats, "category/clip"; empty for what cannot be read
-    distance: float  # of the perceptual hashes, as a share of their bits; 0 for identical files
-    path: str  # the file at fault: the crop, below the dataset folder, or the source image
+    partner: str  # the item that it duplicates, "category/clip"; empty for unreadable items
+    distance: float  # fraction of differing bits of the perceptual hashes; 0 for identical files
+    path: str  # the affected file: a crop, relative to the dataset folder, or a source file
 
 
 @dataclass(frozen=True)
 class IdentityRow:
-    """Who ffpp-identify found in a clip or still."""
+    """The person that ffpp-identify found in a clip or still."""
 
     item: str  # "category/clip"
-    person: str  # the first item that shows the same person, by name
-    partner: str  # an item whose face is near enough to be the same person's; may be empty
-    distance: float  # between the two embeddings; nan without a partner
-    faces: int  # how many crops the embedding is the mean of
+    person: str  # the alphabetically first item with the same person
+    partner: str  # an item whose face matches this one's; may be empty
+    distance: float  # between the two embeddings; nan if there is no partner
+    faces: int  # number of crops whose embeddings are averaged
     embedding: list[float]  # 128 numbers, float32
 
 
-AT_ONCE = 1 << 16  # rows that are hashed together
+AT_ONCE = 1 << 16  # rows processed per batch
 _DTYPES = {
     "str": "str",
     "int": "int64",
@@ -63,90 +63,94 @@ _DTYPES = {
     "bool": "bool",
     "list[float]": "object",
 }
-_KEY = {FrameRow: "frame_id", FaceRow: "face_id"}
-_AGAIN = "`ffpp-extract` or `ffpp-stills` writes it anew from parts/"
+_ID_COLUMN = {FrameRow: "frame_id", FaceRow: "face_id"}
+_REBUILD = "run `ffpp-extract` or `ffpp-stills` to rebuild it from parts/"
 _REMEDY: dict[type, str] = {
-    FrameRow: _AGAIN,
-    FaceRow: _AGAIN,
+    FrameRow: _REBUILD,
+    FaceRow: _REBUILD,
     DuplicateRow: "run `ffpp-clean` again",
     IdentityRow: "run `ffpp-identify` again",
 }
 
 
 def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The frames and the faces of every committed part, sorted by id.
+    """Return the frames and faces of all committed parts, sorted by id.
 
     Raises:
-        TableError: the parts contradict each other.
+        TableError: the parts are inconsistent.
     """
-    frames, faces, _ = _collected(dataset, part_stamps(dataset))
-    _check_accounts(dataset, frames, faces)
+    frames, faces, _ = _read_parts(dataset, part_stamps(dataset))
+    _check_consistency(dataset, frames, faces)
     return frames, faces
 
 
 def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bring frames.parquet and faces.parquet to what `collect_parts` gives, and return that.
+    """Update frames.parquet and faces.parquet from the parts, and return the two tables.
 
-    Only parts that are new or changed since the last time are read; the bytes are those of merging
-    all of them.
+    Only parts that are new or changed since the last merge are read. The files are byte-identical
+    to those of a merge of all parts.
 
     Raises:
-        TableError: the parts contradict each other.
+        TableError: the parts are inconsistent.
     """
-    there = part_stamps(dataset)
+    parts = part_stamps(dataset)
     columns = {
         "frames.parquet": [f.name for f in fields(FrameRow)],
         "faces.parquet": [f.name for f in fields(FaceRow)],
     }
-    known = MergeRecord.read(dataset, columns)
-    if known and known.parts == there:
+    record = MergeRecord.read(dataset, columns)
+    if record and record.parts == parts:
         return read_frames(dataset), read_faces(dataset)
-    found = _updated(dataset, known, there) if known and known.own_rows else None
-    if found is None:
-        frames, faces, own_rows = _collected(dataset, there)
-        _check_accounts(dataset, frames, faces)
+    updated = _with_new_parts(dataset, record, parts) if record and record.own_rows else None
+    if updated is None:
+        frames, faces, own_rows = _read_parts(dataset, parts)
+        _check_consistency(dataset, frames, faces)
     else:
-        (frames, faces), own_rows = found, True
+        (frames, faces), own_rows = updated, True
     write_table(dataset / "frames.parquet", frames)
     write_table(dataset / "faces.parquet", faces)
-    MergeRecord(columns, stamps(dataset, TABLES), there, own_rows).write(dataset)
+    MergeRecord(columns, stamps(dataset, TABLES), parts, own_rows).write(dataset)
     return frames, faces
 
 
-def _updated(
-    dataset: Path, known: MergeRecord, there: Mapping[str, Stamp]
+def _with_new_parts(
+    dataset: Path, record: MergeRecord, parts: Mapping[str, Stamp]
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """The tables with the rows of what is new, without those of what is gone or changed.
+    """Return the tables with the rows of new and changed parts, and without stale rows.
 
-    None where rows do not stand in the parts that they belong to, or do not add up.
+    None if the new parts contain rows of other parts, or if the rows are inconsistent.
     """
-    new = [path for path, stamp in there.items() if known.parts.get(path) != stamp]
-    frames, faces, own_rows = _collected(dataset, new)
-    if not own_rows or _do_not_add_up(frames, faces):
+    new = [path for path, stamp in parts.items() if record.parts.get(path) != stamp]
+    frames, faces, own_rows = _read_parts(dataset, new)
+    if not own_rows or _inconsistent_rows(frames, faces):
         return None
     old_frames, old_faces = read_frames(dataset), read_faces(dataset)
-    stale = {path for path in known.parts if path not in there} | (set(new) & set(known.parts))
+    stale = {path for path in record.parts if path not in parts} | (set(new) & set(record.parts))
     if stale:
-        gone = _parts_of(old_frames).isin(stale)
-        kept = positions(old_frames["frame_id"][gone], old_faces["frame_id"]) < 0
-        old_faces = old_faces[kept]
-        old_frames = old_frames[~gone]
-    merged = _inserted(old_frames, frames, "frame_id"), _inserted(old_faces, faces, "face_id")
-    twice = merged[0]["frame_id"].duplicated().any() or merged[1]["face_id"].duplicated().any()
-    return None if twice else merged
+        is_stale = _parts_of(old_frames).isin(stale)
+        current = positions(old_frames["frame_id"][is_stale], old_faces["frame_id"]) < 0
+        old_faces = old_faces[current]
+        old_frames = old_frames[~is_stale]
+    merged = (
+        _merge_sorted(old_frames, frames, "frame_id"),
+        _merge_sorted(old_faces, faces, "face_id"),
+    )
+    if merged[0]["frame_id"].duplicated().any() or merged[1]["face_id"].duplicated().any():
+        return None
+    return merged
 
 
-def _inserted(old: pd.DataFrame, new: pd.DataFrame, by: str) -> pd.DataFrame:
-    """The rows of two sorted tables, sorted."""
+def _merge_sorted(old: pd.DataFrame, new: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Merge two tables that are sorted by the column `by` into one sorted table."""
     if new.empty:
         return old.reset_index(drop=True)
-    places = np.searchsorted(old[by].to_numpy(object), new[by].to_numpy(object))
-    order = np.insert(np.arange(len(old)), places, len(old) + np.arange(len(new)))
+    indices = np.searchsorted(old[by].to_numpy(object), new[by].to_numpy(object))
+    order = np.insert(np.arange(len(old)), indices, len(old) + np.arange(len(new)))
     return pd.concat([old, new], ignore_index=True).take(order).reset_index(drop=True)
 
 
-def _collected(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
-    """The rows of some parts, sorted by id; and whether each stands in the part of its clip."""
+def _read_parts(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
+    """Return the rows of some parts, sorted by id, and whether each row is in its clip's part."""
     frames, faces = [table_of(FrameRow, ())], [table_of(FaceRow, ())]
     rows: dict[str, list[dict[str, Any]]] = {"frames": [], "faces": []}
     own_rows = True
@@ -162,8 +166,8 @@ def _collected(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.Da
         ids = {row["frame_id"] for row in part["frames"]}
         own_rows &= all(part_path(*clip) == path for clip in clips)
         own_rows &= all(row["frame_id"] in ids for row in part["faces"])
-        for name, own in part.items():
-            rows[name].extend(own)
+        for name, part_rows in part.items():
+            rows[name].extend(part_rows)
         if len(rows["frames"]) >= AT_ONCE:
             pack()
     pack()
@@ -175,7 +179,7 @@ def _collected(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.Da
 
 
 def _parts_of(frames: pd.DataFrame) -> pd.Series:
-    """The part of every row of the ledger."""
+    """Return the path of each ledger row's part."""
     keys = ["category", "compression", "clip"]
     units = frames[keys].drop_duplicates()
     paths = [part_path(*key) for key in units.itertuples(index=False)]
@@ -183,73 +187,73 @@ def _parts_of(frames: pd.DataFrame) -> pd.Series:
 
 
 def read_frames(dataset: Path) -> pd.DataFrame:
-    """The ledger of a dataset folder; columns as in `FrameRow`."""
+    """Read the ledger of a dataset folder; columns as in `FrameRow`."""
     return _read_parquet(dataset / "frames.parquet", FrameRow)
 
 
 def read_faces(dataset: Path) -> pd.DataFrame:
-    """The crops of a dataset folder; columns as in `FaceRow`."""
+    """Read the crop table of a dataset folder; columns as in `FaceRow`."""
     return _read_parquet(dataset / "faces.parquet", FaceRow)
 
 
 def read_duplicates(dataset: Path) -> pd.DataFrame | None:
-    """What ffpp-clean wrote; columns as in `DuplicateRow`. None where it was not run."""
+    """Read the table of ffpp-clean; columns as in `DuplicateRow`. None if it was not run."""
     return _read_optional(dataset / "duplicates.parquet", DuplicateRow)
 
 
 def read_identities(dataset: Path) -> pd.DataFrame | None:
-    """What ffpp-identify wrote; columns as in `IdentityRow`. None where it was not run."""
+    """Read the table of ffpp-identify; columns as in `IdentityRow`. None if it was not run."""
     return _read_optional(dataset / "identities.parquet", IdentityRow)
 
 
 def read_columns(
     dataset: Path, name: str, columns: Sequence[str], repeated: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Some columns of frames.parquet or faces.parquet, and the `content_hash` of the whole file.
+    """Read some columns of frames.parquet or faces.parquet, and the `content_hash` of the file.
 
-    The others are never in memory together.
+    The file is read and hashed in batches, so that the full table is never in memory.
 
     Args:
-        dataset: the folder.
+        dataset: the dataset folder.
         name: "frames" or "faces".
-        columns: which.
-        repeated: those whose text is in many rows. They come as `category`, with the categories in
-            alphabetical order; `as_text` makes plain text of them.
+        columns: names of the columns to return.
+        repeated: columns with few distinct texts. They are returned with dtype `category`, with the
+            categories in alphabetical order; `as_text` converts them to plain text.
 
     Returns:
-        The table, and {"<name>.parquet": its fingerprint}.
+        The table, and {"<name>.parquet": its content hash}.
 
     Raises:
-        TableError: as `read_frames`.
+        TableError: the file is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path, row_type = dataset / f"{name}.parquet", {"frames": FrameRow, "faces": FaceRow}[name]
-    buffered = {"pre_buffer": False, "buffer_size": 1 << 20}  # else all of a row group is held
-    with _refused(path, row_type), pq.ParquetFile(path, **buffered) as file:
-        there = file.schema_arrow.names
+    buffered = {"pre_buffer": False, "buffer_size": 1 << 20}  # else it loads a whole row group
+    with _as_table_error(path, row_type), pq.ParquetFile(path, **buffered) as file:
+        file_columns = file.schema_arrow.names
         format_versions.checked_format(format_versions.TABLE, path, _attributes(file.schema_arrow))
         later = [
             column
-            for column, value in _later().items()
-            if column in there
-            and all(_holds_only(part[column], value) for part in _batches(file, [column]))
+            for column, value in _all_later_columns().items()
+            if column in file_columns
+            and all(_is_constant(part[column], value) for part in _batches(file, [column]))
         ]
-        hashes, kept = [np.empty(0, np.uint64)], []
+        hashes, selected = [np.empty(0, np.uint64)], []
         for batch in file.iter_batches(AT_ONCE):
-            whole = pa.Table.from_batches([batch])
-            for at, column in enumerate(whole.column_names):
+            rows = pa.Table.from_batches([batch])
+            for position, column in enumerate(rows.column_names):
                 if column in repeated:
-                    whole = whole.set_column(at, column, whole[column].dictionary_encode())
-            hashes.append(_hashed(whole.to_pandas(), later))
-            kept.append(whole.select([c for c in columns if c in there]))
+                    rows = rows.set_column(position, column, rows[column].dictionary_encode())
+            hashes.append(_hash_rows(rows.to_pandas(), later))
+            selected.append(rows.select([c for c in columns if c in file_columns]))
         schema = file.schema_arrow
-        empty = schema.empty_table().select([c for c in columns if c in there])
-        table = pa.concat_tables(kept or [empty]).unify_dictionaries().to_pandas()
-        del kept
+        empty = schema.empty_table().select([c for c in columns if c in file_columns])
+        table = pa.concat_tables(selected or [empty]).unify_dictionaries().to_pandas()
+        del selected
         pa.default_memory_pool().release_unused()
-        table = _completed(table, path, row_type, there)[list(columns)]
+        table = _with_later_columns(table, path, row_type, file_columns)[list(columns)]
     for column in repeated:
         values = table[column].astype("category")
         table[column] = values.cat.reorder_categories(values.cat.categories.sort_values())
@@ -257,25 +261,25 @@ def read_columns(
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with plain text for columns of `category`."""
+    """Convert columns of dtype `category` to plain text."""
     repeated = [c for c in table if isinstance(table[c].dtype, pd.CategoricalDtype)]
     return table.astype(dict.fromkeys(repeated, "str"))
 
 
 def positions(names: pd.Series, wanted: pd.Series) -> npt.NDArray[np.int64]:
-    """Where each of the wanted names stands among others, first; -1 where it does not.
+    """Return the first position of each wanted name in `names`; -1 if it is missing.
 
-    In a fraction of the time of `Series.isin`, which looks at every name as an object.
+    Much faster than `Series.isin`, which handles every name as a Python object.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.index_in(pa.array(wanted), value_set=pa.array(names))
-    return np.array(pc.fill_null(found, -1), np.int64)
+    indices = pc.index_in(pa.array(wanted), value_set=pa.array(names))
+    return np.array(pc.fill_null(indices, -1), np.int64)
 
 
 def sorted_order(names: pd.Series) -> npt.NDArray[np.int64]:
-    """The order that sorts names; quickly found where they are sorted."""
+    """Return the indices that sort the names; fast if they are already sorted."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -293,50 +297,59 @@ def _batches(file: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
 
 
 def content_hash(table: pd.DataFrame) -> str:
-    """A hash of a table's content, whatever the order of its rows.
+    """Hash a table's content, independently of the order of its rows.
 
-    Later columns that hold nothing but their default do not count: the table is the one that an
-    earlier release wrote.
+    A column of a later release is ignored if all its values are the default, so that the hash is
+    the same as for the table that an earlier release wrote.
     """
     return _digest(_row_hashes(table))
 
 
 def coverage_by_category(faces: pd.DataFrame) -> dict[str, dict[str, str | int]]:
-    """Category → how many clips and stills its crops are of, and a hash of their rows."""
+    """Return, for each category, how many clips and stills have crops, and a hash of their rows."""
     # category/compression/clip/frame, where a still's clip may hold slashes
     names = faces["frame_id"].str.rsplit("/", n=1).str[0].str.split("/", n=2)
     rows = pd.DataFrame(
         {"category": names.str[0], "clip": names.str[2], "hash": _row_hashes(faces)}
     )
     return {
-        str(name): {"units": int(own["clip"].nunique()), "faces": _digest(own["hash"].to_numpy())}
-        for name, own in rows.groupby("category")
+        str(category): {
+            "units": int(group["clip"].nunique()),
+            "faces": _digest(group["hash"].to_numpy()),
+        }
+        for category, group in rows.groupby("category")
     }
 
 
 def _row_hashes(table: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    later = [c for c, value in _later().items() if c in table and _holds_only(table[c], value)]
+    later = [
+        c
+        for c, value in _all_later_columns().items()
+        if c in table and _is_constant(table[c], value)
+    ]
     starts = range(0, max(len(table), 1), AT_ONCE)
-    return np.concatenate([_hashed(table.iloc[at : at + AT_ONCE], later) for at in starts])
+    return np.concatenate(
+        [_hash_rows(table.iloc[start : start + AT_ONCE], later) for start in starts]
+    )
 
 
-def _hashed(table: pd.DataFrame, later: Sequence[str]) -> npt.NDArray[np.uint64]:
+def _hash_rows(table: pd.DataFrame, later: Sequence[str]) -> npt.NDArray[np.uint64]:
     plain = table.drop(columns=["embedding", *later], errors="ignore")
     return pd.util.hash_pandas_object(plain, index=False).to_numpy()
 
 
-def _later() -> dict[str, Any]:
-    """The columns of all tables that earlier releases had not, and their defaults."""
+def _all_later_columns() -> dict[str, Any]:
+    """Return the columns that tables of earlier releases may lack, of all tables, with defaults."""
     rows = (FrameRow, FaceRow, DuplicateRow, IdentityRow)
     return {name: value for row in rows for name, value in later_columns(row).items()}
 
 
-def _holds_only(column: pd.Series, value: Any) -> bool:
+def _is_constant(column: pd.Series, value: Any) -> bool:
     return bool(column.isin([value]).all())
 
 
 def _attributes(schema: Any) -> dict[str, Any]:
-    """What pandas keeps as `attrs` of a Parquet file's table."""
+    """Return the `attrs` that pandas stored in a Parquet file's schema."""
     return dict((schema.pandas_metadata or {}).get("attributes", {}))
 
 
@@ -345,12 +358,13 @@ def _digest(hashes: npt.NDArray[np.uint64]) -> str:
 
 
 def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = None) -> None:
-    """Write a Parquet file: all of it or none.
+    """Write a Parquet file atomically.
 
     Args:
         path: the file.
-        table: what to write.
-        faces: the crops that it was found out from, to be able to say later that they changed.
+        table: the table to write.
+        faces: the crop table that `table` was computed from. Its hashes are stored in the file, so
+            that later changes of the crops are detected.
     """
     if faces is not None:
         table.attrs["faces"] = content_hash(faces)
@@ -360,7 +374,7 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:
-    """A table with a column for every field of its rows."""
+    """Return a table of dataclass rows with a column for each field."""
     return _table(row_type, [asdict(r) for r in rows])
 
 
@@ -369,23 +383,30 @@ def _table(row_type: type, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: [row[name] for row in rows] for name in dtypes}).astype(dtypes)
 
 
-def _check_accounts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
-    """Every planned frame stands there once, with one known status; what is ok has crops."""
-    if wrong := _do_not_add_up(frames, faces):
+def _check_consistency(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
+    """Check that the ledger and the crop table are consistent.
+
+    Every planned frame must have one row with a known status, every "ok" frame a crop, and every
+    crop a frame whose status allows one.
+
+    Raises:
+        TableError: they are inconsistent.
+    """
+    if wrong := _inconsistent_rows(frames, faces):
         raise TableError(
-            f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} do not add up; delete "
+            f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} are inconsistent; delete "
             f"the parts of that category and extract it again"
         )
 
 
-def _do_not_add_up(frames: pd.DataFrame, faces: pd.DataFrame) -> set[str]:
-    """Frames, or statuses, that are against the rule of `_check_accounts`."""
+def _inconsistent_rows(frames: pd.DataFrame, faces: pd.DataFrame) -> set[str]:
+    """Return the frame ids and statuses that violate the rules of `_check_consistency`."""
     ids, status = frames["frame_id"], frames["status"]
     unknown = status[~status.isin(STATUSES)]
     cropped = faces["frame_id"]
-    without = ids[(status == "ok") & (positions(cropped, ids) < 0)]
-    unplanned = cropped[positions(ids[status.isin(WITH_CROP)], cropped) < 0]
-    return {*ids[ids.duplicated()], *unknown, *without, *unplanned}
+    without_crop = ids[(status == "ok") & (positions(cropped, ids) < 0)]
+    unexpected_crop = cropped[positions(ids[status.isin(WITH_CROP)], cropped) < 0]
+    return {*ids[ids.duplicated()], *unknown, *without_crop, *unexpected_crop}
 
 
 def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
@@ -393,25 +414,25 @@ def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:
 
 
 def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
-    with _refused(path, row_type):
+    with _as_table_error(path, row_type):
         table = pd.read_parquet(regular_file(path))
         format_versions.checked_format(format_versions.TABLE, path, table.attrs)
-        return _completed(table, path, row_type, list(table.columns))
+        return _with_later_columns(table, path, row_type, list(table.columns))
 
 
 @contextmanager
-def _refused(path: Path, row_type: type) -> Iterator[None]:
-    """Say of a Parquet file that cannot be read what is wrong with it.
+def _as_table_error(path: Path, row_type: type) -> Iterator[None]:
+    """Convert the errors of reading a Parquet file to a TableError with a remedy.
 
     Raises:
-        TableError: it is missing, or damaged.
+        TableError: the file is missing or damaged.
     """
     try:
         yield
     except FileNotFoundError as error:
         raise TableError(
-            f"{path} is missing: name a dataset folder; "
-            f"`ffpp-extract --out {path.parent}` makes one"
+            f"{path} is missing: pass a dataset folder, or create one with "
+            f"`ffpp-extract --out {path.parent}`"
         ) from error
     except (ValueError, OSError) as error:
         raise TableError(
@@ -419,15 +440,22 @@ def _refused(path: Path, row_type: type) -> Iterator[None]:
         ) from error
 
 
-def _completed(
-    table: pd.DataFrame, path: Path, row_type: type, there: Sequence[str]
+def _with_later_columns(
+    table: pd.DataFrame, path: Path, row_type: type, file_columns: Sequence[str]
 ) -> pd.DataFrame:
-    """The table with the defaults of later columns that its file, which has `there`, lacks."""
-    lacking = [f for f in fields(row_type) if f.name not in there]
+    """Return the table with the default values of columns that its file, an older one, lacks.
+
+    Args:
+        table: columns of the file.
+        path: the file.
+        row_type: the dataclass of its rows.
+        file_columns: names of all columns in the file, of which `table` may have only some.
+    """
+    absent = [f for f in fields(row_type) if f.name not in file_columns]
     later = later_columns(row_type)
-    if missing := [f.name for f in lacking if f.name not in later]:
+    if missing := [f.name for f in absent if f.name not in later]:
         raise TableError(f"{path}: column {', '.join(missing)} is missing; {_REMEDY[row_type]}")
-    for field in lacking:  # written by an earlier release
+    for field in absent:  # written by an earlier release
         values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
         table.insert(len(table.columns), field.name, values)
     _check_values(path, table, row_type)
@@ -435,7 +463,11 @@ def _completed(
 
 
 def _check_values(path: Path, table: pd.DataFrame, row_type: type) -> None:
-    """Refuse a table that this project did not write: a cell is empty, or a row stands twice."""
+    """Check the values of a table: no empty cells, the right types, and unique ids.
+
+    Raises:
+        TableError: a check fails, so the table is damaged or was not written by this project.
+    """
     types = pd.api.types
     is_kind = {"str": types.is_string_dtype, "int": types.is_integer_dtype}
     for field in (f for f in fields(row_type) if f.name in table):
@@ -444,12 +476,13 @@ def _check_values(path: Path, table: pd.DataFrame, row_type: type) -> None:
             column = column.cat.categories.to_series()
         if kind is not None and (column.isna().any() or not kind(column)):
             empty = column.isna()
-            what = f"row {int(empty.argmax()) + 1} has none" if empty.any() else "they are not text"
-            what = what if field.type == "str" or empty.any() else "they are no whole numbers"
+            kind_name = "text" if field.type == "str" else "integers"
+            problem = f"the values are not {kind_name}"
+            problem = f"row {int(empty.argmax()) + 1} is empty" if empty.any() else problem
             raise TableError(
-                f"{path}: column {field.name} is damaged ({what}); {_REMEDY[row_type]}"
+                f"{path}: column {field.name} is damaged ({problem}); {_REMEDY[row_type]}"
             )
-    key = _KEY.get(row_type)
-    if key in table and not table[key].is_unique:
-        first = table[key][table[key].duplicated()].iloc[0]
-        raise TableError(f"{path}: {first} stands there twice; {_REMEDY[row_type]}")
+    id_column = _ID_COLUMN.get(row_type)
+    if id_column in table and not table[id_column].is_unique:
+        repeated_id = table[id_column][table[id_column].duplicated()].iloc[0]
+        raise TableError(f"{path}: {repeated_id} appears twice; {_REMEDY[row_type]}")

@@ -1,4 +1,4 @@
-"""Values that a shell completes."""
+"""Shell completion of option values."""
 
 import pytest
 
@@ -7,16 +7,16 @@ from ffpp_tools.cli import completion
 from ffpp_tools.store.schema import SPLITS
 
 
-def test_words_are_offered_as_text():
+def test_completion_values_are_strings():
     assert completion.values("a", 2)() == ["a", "2"]
 
 
-def test_a_constant_or_what_a_function_returns_is_looked_up_when_a_shell_asks():
+def test_constants_and_functions_are_looked_up_only_on_completion():
     assert completion.values_of("ffpp_tools.store.schema:SPLITS")() == list(SPLITS)
     assert completion.MODES() == list(modes())
-    later = completion.values_of("ffpp_tools.no_such_module:NAMES")
+    missing = completion.values_of("ffpp_tools.no_such_module:NAMES")
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        later()
+        missing()
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_constant_or_what_a_function_returns_is_looked_up_when_a_shell_asks():
         (completion.METHODS, "FaceSwap"),
     ],
 )
-def test_every_list_has_its_words_each_once(completer, example):
-    words = completer()
-    assert example in words
-    assert len(set(words)) == len(words)
+def test_every_completion_list_contains_a_known_value_and_no_duplicates(completer, example):
+    offered = completer()
+    assert example in offered
+    assert len(set(offered)) == len(offered)

@@ -1,7 +1,7 @@
 """ffpp-demo on the command line."""
 
 
-def test_the_demo_draws_a_world_that_the_other_commands_take(command, tmp_path):
+def test_ffpp_extract_accepts_the_demo_data(command, tmp_path):
     done = command("ffpp-demo", "--people", 6, "--seconds", 1, "--compression", "c40")
     assert done.returncode == 0, done.stderr
     assert "demo/FaceForensics++" in done.stdout

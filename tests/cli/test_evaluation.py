@@ -6,20 +6,20 @@ import pytest
 
 
 @pytest.mark.slow
-def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
+def test_runs_are_evaluated_explained_compared_and_exported_with_default_options(
     command, videos_manifest, world, tmp_path
 ):
     manifest = videos_manifest.folder
-    short = ("--arch", "sepconv", "--size", 32, "--epochs", 1, "--batch-size", 16)
+    tiny = ("--arch", "sepconv", "--size", 32, "--epochs", 1, "--batch-size", 16)
     for run in ("a", "b"):
-        done = command("classify", "train", "--manifest", manifest, *short, "--out", run)
+        done = command("classify", "train", "--manifest", manifest, *tiny, "--out", run)
         assert done.returncode == 0, done.stderr
     wall = tmp_path / "wall.png"
     cv2.imwrite(str(wall), np.zeros((99, 99, 3), np.uint8))
-    theirs = ("--predictions", "a/report/predictions.csv", "--manifest", manifest)
-    for words, said, written in (
+    external = ("--predictions", "a/report/predictions.csv", "--manifest", manifest)
+    for words, message, output in (
         (["report", "a"], "per clip", "a/report/report.html"),
-        (["report", *theirs], "Predictions of", "a/report/predictions-report/report.html"),
+        (["report", *external], "Predictions of", "a/report/predictions-report/report.html"),
         (["report", "a", "--manifest", manifest], "per clip", "a/report/report.html"),
         (["predict", "a", world / "CelebA", wall], "no face found", "a/predicted/verdicts.csv"),
         (["predict", "a", wall], "no face found", "a/predicted-2/verdicts.jsonl"),
@@ -30,10 +30,10 @@ def test_runs_are_judged_shown_compared_and_exported_by_the_shortest_commands(
     ):
         done = command("classify", *words)
         assert done.returncode == 0, done.stderr
-        assert said in done.stdout
-        assert (tmp_path / written).is_file(), words
+        assert message in done.stdout
+        assert (tmp_path / output).is_file(), words
     (tmp_path / "x.mp4").write_bytes(b"")
     done = command("classify", "predict", "a", "x.mp4", wall, "--out", "p")
     assert done.returncode == 1
     assert done.stderr.rstrip().splitlines()[-1].startswith("error: 1 of 2 files could not be read")
-    assert (tmp_path / "p/verdicts.csv").is_file()  # what could be read is not lost
+    assert (tmp_path / "p/verdicts.csv").is_file()  # verdicts of the readable files are kept

@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 
-def test_a_run_without_a_single_crop_fails(command, tmp_path):
+def test_an_extraction_without_a_single_crop_fails(command, tmp_path):
     videos = tmp_path / "ffpp/original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
     for number in range(12):
@@ -39,7 +39,7 @@ def test_a_run_without_a_single_crop_fails(command, tmp_path):
     ],
     ids=str,
 )
-def test_impossible_options_are_refused_before_anything_is_written(
+def test_invalid_options_are_refused_before_anything_is_written(
     typed, world, tmp_path, monkeypatch, options, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_impossible_options_are_refused_before_anything_is_written(
     assert not (tmp_path / "dataset").exists()
 
 
-def test_a_dataset_is_verified_and_made_anew(command, world, tmp_path):
+def test_a_changed_crop_fails_verification_and_overwrite_extracts_again(command, world, tmp_path):
     words = ["ffpp-extract", world / "FaceForensics++", "--category", "Youtube", "--limit", 2]
     done = command(*words, "--quiet")
     assert (done.returncode, done.stdout) == (0, "")
@@ -65,49 +65,49 @@ def test_a_dataset_is_verified_and_made_anew(command, world, tmp_path):
     assert command("ffpp-extract", "--verify").returncode == 0
 
 
-def test_in_a_log_file_progress_is_plain_lines(command, world):
+def test_progress_without_a_terminal_is_plain_lines(command, world):
     done = command("ffpp-extract", world / "FaceForensics++", "--limit", 1)
     first, *lines = done.stdout.splitlines()
     assert first == "clips: 0/5"
     assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", lines[0])
     assert "\x1b" not in done.stdout
     done = command("ffpp-extract", world / "FaceForensics++", "--limit", 2)
-    assert done.stdout.startswith("clips: 5 of 10 were done before\nclips: 0/5\n")
+    assert done.stdout.startswith("clips: 5 of 10 were extracted before\nclips: 0/5\n")
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_same_command_finishes(world, tmp_path):
+def test_after_ctrl_c_the_same_command_resumes_and_keeps_finished_clips(world, tmp_path):
     script = Path(sys.executable).parent / "ffpp-extract"
     words = [str(script), str(world / "FaceForensics++"), "--every", "1", "--workers", "2"]
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     parts = tmp_path / "dataset/parts"
     deadline = time.monotonic() + 120
     while len(list(parts.rglob("*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGINT)
-    assert "run the same command again to resume" in running.communicate(timeout=60)[1]
-    assert running.returncode == 130
+    os.killpg(process.pid, signal.SIGINT)
+    assert "run the same command again to resume" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
     done = {p: p.stat().st_mtime_ns for p in parts.rglob("*.json")}
     assert 3 <= len(done) < 40
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     assert len(list(parts.rglob("*.json"))) == 40
-    assert all(p.stat().st_mtime_ns == written for p, written in done.items())
+    assert all(p.stat().st_mtime_ns == mtime for p, mtime in done.items())
 
 
-def test_stills_may_be_taken_whole_scaled_and_as_jpeg(command, world, tmp_path):
+def test_stills_can_be_saved_uncropped_resized_and_as_jpeg(command, world, tmp_path):
     done = command(
         "ffpp-stills",
         world / "CelebA-HQ",
         *("--category", "CelebA-HQ", "--crop", "none", "--size", "480x320", "--format", "jpg"),
     )
     assert done.returncode == 0, done.stderr
-    pictures = list((tmp_path / "dataset/faces").rglob("*.jpg"))
-    assert len(pictures) == len(list((world / "CelebA-HQ").glob("*.jpg")))
-    assert cv2.imread(str(pictures[0])).shape == (320, 480, 3)
+    crops = list((tmp_path / "dataset/faces").rglob("*.jpg"))
+    assert len(crops) == len(list((world / "CelebA-HQ").glob("*.jpg")))
+    assert cv2.imread(str(crops[0])).shape == (320, 480, 3)
     for option, value in (("--crop", "ear"), ("--size", "480"), ("--format", "gif")):
-        wrong = command(
+        refused = command(
             "ffpp-stills", world / "CelebA-HQ", "--category", "CelebA-HQ", option, value
         )
-        assert wrong.returncode == 1
-        assert value in wrong.stderr
+        assert refused.returncode == 1
+        assert value in refused.stderr

@@ -8,30 +8,30 @@ import pytest
 
 
 @pytest.mark.slow
-def test_faces_are_learnt_generated_and_judged_by_commands(command, world, tmp_path):
+def test_a_gan_is_trained_sampled_and_evaluated_from_the_command_line(command, world, tmp_path):
     tiny = ("--size", 16, "--filters", 4, "--batch-size", 8, "--epochs", 2, "--every", 1)
-    learnt = command("classify", "gan", "train", "--images", world / "CelebA", *tiny, "--out", "g")
-    assert learnt.returncode == 0, learnt.stderr
-    assert "COLLAPSED" in learnt.stdout  # after so little, all faces are one
+    trained = command("classify", "gan", "train", "--images", world / "CelebA", *tiny, "--out", "g")
+    assert trained.returncode == 0, trained.stderr
+    assert "COLLAPSED" in trained.stdout  # after two epochs, all faces look the same
     assert command("classify", "gan", "train", "--resume", "g", "--epochs", 3).returncode == 0
-    made = command("classify", "gan", "generate", "g", "--count", 30, "--out", "faces")
-    assert made.returncode == 0, made.stderr
+    generated = command("classify", "gan", "generate", "g", "--count", 30, "--out", "faces")
+    assert generated.returncode == 0, generated.stderr
     assert len(list((tmp_path / "faces").glob("*.png"))) == 30
-    judged = command("classify", "gan", "report", "g")
-    assert judged.returncode == 0, judged.stderr
+    report = command("classify", "gan", "report", "g")
+    assert report.returncode == 0, report.stderr
     assert (tmp_path / "g/report/report.html").is_file()
-    # And on to a manifest of real and generated faces, treated alike.
-    alike = ("--crop", "none", "--size", "16x16")
-    assert command("ffpp-stills", world / "CelebA", "--category", "CelebA", *alike).returncode == 0
-    still = command("ffpp-stills", "faces", "--category", "DCGAN", "--label", "fake", *alike)
-    assert "30 crops" in still.stdout or "30/30" in still.stdout
+    # A manifest of real and generated faces, all processed the same way.
+    small = ("--crop", "none", "--size", "16x16")
+    assert command("ffpp-stills", world / "CelebA", "--category", "CelebA", *small).returncode == 0
+    stills = command("ffpp-stills", "faces", "--category", "DCGAN", "--label", "fake", *small)
+    assert "30 crops" in stills.stdout or "30/30" in stills.stdout
     split = command("ffpp-split", "--recipe", "dcgan", "--ratios", "60/20/20", "--out", "m")
     assert split.returncode == 0, split.stderr
     train = pd.read_csv(tmp_path / "m/train.csv")
     assert dict(train.groupby("class")["category"].first()) == {"fake": "DCGAN", "real": "CelebA"}
 
 
-def test_the_defaults_that_gan_train_shows_are_those_it_has():
+def test_the_help_of_gan_train_shows_the_actual_defaults():
     from classify.cli.gan import train
     from classify.gan.settings import GanSettings
 

@@ -1,4 +1,4 @@
-"""The help pages, and what a shell completes."""
+"""Help pages and shell completion of all commands."""
 
 import os
 import subprocess
@@ -16,34 +16,34 @@ from tests.helpers.project import COMMANDS
 
 SCRIPTS = sorted({words[0] for words in COMMANDS})
 PANELS = {value for name, value in vars(panels).items() if name.isupper()} | {COMMON_OPTIONS}
-MANY = 8  # options of a command that stand in one panel
+MANY = 8  # options of a command that may share one panel
 HEAVY = {"tensorflow", "keras", "torch", "pandas", "sklearn", "av", "dlib", "face_recognition"}
 
 
 def command_of(words):
-    """The Typer command behind some words."""
+    """The Typer command that `words` name."""
     (entry,) = entry_points(group="console_scripts", name=words[0])
-    found = typer.main.get_command(entry.load().app)
+    command = typer.main.get_command(entry.load().app)
     for word in words[1:]:
-        found = found.commands[word]
-    return found
+        command = command.commands[word]
+    return command
 
 
 def options_of(words):
-    found = command_of(words)
-    parameters = found.get_params(found.context_class(found))
+    command = command_of(words)
+    parameters = command.get_params(command.context_class(command))
     return [p for p in parameters if p.param_type_name == "option"]
 
 
 def completed(line, **env):
-    """What bash is offered for the last word of a line; the answer of the protocol it uses."""
+    """The completions that bash gets for the last word of a line, by its own protocol."""
     words = line.split(" ")
     script = Path(sys.executable).parent / words[0]
     variable = f"_{words[0].replace('-', '_').upper()}_COMPLETE"
-    asked = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    protocol = {variable: "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     done = subprocess.run(
         [str(script)],
-        env={**os.environ, **asked, **env},
+        env={**os.environ, **protocol, **env},
         capture_output=True,
         text=True,
         check=True,
@@ -53,36 +53,36 @@ def completed(line, **env):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_option_has_a_help_text_and_stands_in_a_panel(words):
+def test_every_option_has_a_help_text_and_a_panel(words):
     options = options_of(words)
     shown = [option.rich_help_panel for option in options]
     assert set(shown) <= PANELS
     last = [panel for panel in shown if panel in LAST_PANELS]
     assert last == sorted(last, key=LAST_PANELS.index)
     assert shown[-1] == COMMON_OPTIONS
-    own = [panel for panel in shown if panel != COMMON_OPTIONS]
-    assert len(own) <= MANY or len(set(own)) > 2
+    specific = [panel for panel in shown if panel != COMMON_OPTIONS]
+    assert len(specific) <= MANY or len(set(specific)) > 2
     for option in options:
         assert option.help[0].isalpha()
-        assert "|" not in (option.metavar or "")  # which would end a cell of the site's tables
+        assert "|" not in (option.metavar or "")  # it would end a table cell on the site
         assert option.help.endswith(".")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_offers_completion_and_names_the_main_steps(command, name):
+def test_every_help_page_offers_completion_and_names_the_main_steps(command, name):
     shown = command(name, "--help", COLUMNS="80").stdout
     assert START in shown
     for option in ("--install-completion", "--show-completion"):
         assert option in shown
-    asked = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # the shell is then an argument
-    script = command(name, "--show-completion", "bash", **asked).stdout
+    env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # the shell is then an argument
+    script = command(name, "--show-completion", "bash", **env).stdout
     assert f"_{name.replace('-', '_').upper()}_COMPLETE=complete_bash" in script
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_completion_is_installed_for_the_shell_that_is_named(command, tmp_path, name):
-    asked = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
-    done = command(name, "--install-completion", "bash", **asked)
+def test_completion_is_installed_for_the_named_shell(command, tmp_path, name):
+    env = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+    done = command(name, "--install-completion", "bash", **env)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f".bash_completions/{name}.sh").is_file()
 
@@ -108,11 +108,11 @@ def test_completion_is_installed_for_the_shell_that_is_named(command, tmp_path, 
         ("classify st", ["study"]),
     ],
 )
-def test_a_shell_is_offered_what_an_option_takes(line, offered):
+def test_completion_offers_the_values_of_an_option(line, offered):
     assert completed(line) == offered
 
 
-def test_the_commands_most_people_need_first_come_first():
+def test_completion_lists_the_main_commands_first():
     assert completed("classify ")[:2] == ["train", "report"]
 
 
@@ -136,16 +136,16 @@ print(*sys.modules)
 """
 
 
-def test_no_completion_needs_a_heavy_import():
-    asked = [sys.executable, "-c", COMPLETE_ALL]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+def test_completion_needs_no_heavy_import():
+    command = [sys.executable, "-c", COMPLETE_ALL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "classify.models" in loaded  # the networks were listed
     assert not loaded & HEAVY
 
 
-def test_words_that_are_spelled_out_for_speed_are_those_that_are_taken():
+def test_hard_coded_completion_values_are_the_accepted_ones():
     offered = {option.name: option for option in options_of(("classify", "tune"))}
-    for name, words in (("method", METHODS), ("vary", VARIED)):
-        found = offered[name].shell_complete(None, "")
-        assert sorted(item.value for item in found) == sorted(words)
+    for name, accepted in (("method", METHODS), ("vary", VARIED)):
+        completions = offered[name].shell_complete(None, "")
+        assert sorted(item.value for item in completions) == sorted(accepted)

@@ -1,4 +1,4 @@
-"""What commands print: tables and sentences."""
+"""Tables and sentences that commands print."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ffpp_tools.splits.shortcuts import ProbeResult
 
 @pytest.fixture
 def printed(monkeypatch, capsys):
-    """A function that returns what was printed since, without the lines of tables."""
+    """A function that returns the output since its last call."""
     monkeypatch.setattr(console, "_file", None)
     monkeypatch.setattr(console, "quiet", False)
     monkeypatch.setattr(console, "_width", 160)
@@ -24,7 +24,7 @@ def printed(monkeypatch, capsys):
     return lambda: capsys.readouterr().out
 
 
-def test_a_finding_with_a_remedy_has_it_on_the_line_below(printed):
+def test_a_remedy_is_printed_below_its_finding(printed):
     of_ffpp.findings(
         [
             Finding("Python", OK, "3.11"),
@@ -39,7 +39,7 @@ def test_a_finding_with_a_remedy_has_it_on_the_line_below(printed):
     ]
 
 
-def test_a_question_about_too_few_people_has_no_figure(printed):
+def test_a_probe_with_too_few_groups_has_no_auc(printed):
     kind = "fake against real"
     of_ffpp.shortcut_table(
         [
@@ -54,18 +54,18 @@ def test_a_question_about_too_few_people_has_no_figure(printed):
     assert second.count("too few groups") == 2
 
 
-def test_a_verdict_has_a_row_per_person_and_one_where_there_is_nobody(printed):
-    somebody = Person(0, "fake", 0.71, 0.9, 0.6, 0.8, {}, 10, 0.0, 2.0)
+def test_verdicts_have_a_row_per_person_or_one_if_no_face_is_found(printed):
+    person = Person(0, "fake", 0.71, 0.9, 0.6, 0.8, {}, 10, 0.0, 2.0)
     frames = pd.DataFrame()
     of_classify.verdicts(
         [
-            Verdict(Path("[red]a.mp4"), "video", (somebody,), 10, 0.55, frames, error="cut short"),
+            Verdict(Path("[red]a.mp4"), "video", (person,), 10, 0.55, frames, error="cut short"),
             Verdict(Path("b.mp4"), "video", (), 7, 0.55, frames),
         ],
-        "what it rests on",
+        "Split: grouped.",
     )
-    said, *lines = printed().splitlines()
-    assert said == "what it rests on"
+    heading, *lines = printed().splitlines()
+    assert heading == "Split: grouped."
     assert "predicted fake above 0.550 (videos)" in lines[0]
     (a,) = (line for line in lines if "[red]a.mp4" in line)
     (b,) = (line for line in lines if "b.mp4" in line)

@@ -1,4 +1,4 @@
-"""Keras, started for a command."""
+"""Starting Keras for a command."""
 
 import os
 
@@ -10,10 +10,10 @@ from classify.errors import ClassifyError
 from ffpp_tools.console import console
 
 
-def test_what_keras_runs_on_is_one_line_and_standard_error_is_as_before(monkeypatch, capfd):
+def test_starting_keras_prints_one_line_and_restores_standard_error(monkeypatch, capfd):
     monkeypatch.setattr(console, "_file", None)
     monkeypatch.setattr(console, "quiet", False)
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "")  # so that it is put back
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "")  # so that monkeypatch restores it
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     monkeypatch.setenv("KERAS_HOME", "/nowhere")
     capfd.readouterr()
@@ -23,7 +23,7 @@ def test_what_keras_runs_on_is_one_line_and_standard_error_is_as_before(monkeypa
     (line,) = printed.out.splitlines()
     assert line.startswith(f"Keras {keras.__version__} with {keras.backend.backend()} on ")
     assert printed.err == "still heard\n"
-    assert os.environ["KERAS_HOME"] == "/nowhere"  # what is set is left
+    assert os.environ["KERAS_HOME"] == "/nowhere"  # an existing value is kept
 
 
 def test_a_backend_that_is_not_installed_is_an_error(monkeypatch):

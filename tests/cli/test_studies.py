@@ -6,11 +6,11 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_search_leaves_a_configuration_to_train_with(command, videos_manifest, tmp_path):
+def test_a_search_writes_a_configuration_for_training(command, videos_manifest, tmp_path):
     (tmp_path / "base.toml").write_text("[training]\nbatch_size = 16\n")
-    small = ("--arch", "sepconv", "--size", 48, "--epochs", 1, "--trials", 2)
-    asked = ("--manifest", videos_manifest.folder, "--config", "base.toml", "--out", "t")
-    searched = command("classify", "tune", *asked, *small, "--vary", "learning_rate")
+    tiny = ("--arch", "sepconv", "--size", 48, "--epochs", 1, "--trials", 2)
+    options = ("--manifest", videos_manifest.folder, "--config", "base.toml", "--out", "t")
+    searched = command("classify", "tune", *options, *tiny, "--vary", "learning_rate")
     assert searched.returncode == 0, searched.stderr
     assert "2 trials: t/trials.csv" in searched.stdout
     assert command("classify", "tune", "--resume", "t").returncode == 0

@@ -1,4 +1,4 @@
-"""`classify` as a person types it."""
+"""classify train on the command line, the list of networks, and the advice after Ctrl-C."""
 
 import dataclasses
 import sys
@@ -12,7 +12,7 @@ from classify.cli import app
 from ffpp_tools.console import log
 
 
-def test_imagenet_weights_without_a_network_say_how_to_pass_a_file(
+def test_unavailable_imagenet_weights_give_an_error_that_explains_how_to_pass_a_file(
     command, videos_manifest, tmp_path
 ):
     done = command(
@@ -21,7 +21,7 @@ def test_imagenet_weights_without_a_network_say_how_to_pass_a_file(
         "--manifest",
         videos_manifest.folder,
         KERAS_HOME=str(tmp_path / "keras"),
-        https_proxy="http://127.0.0.1:9",  # where nothing listens
+        https_proxy="http://127.0.0.1:9",  # nothing listens here
     )
     assert done.returncode == 1
     for words in ("efficientnetb0_notop.h5", "--weights PATH", "--weights none"):
@@ -39,13 +39,13 @@ def test_the_networks_and_heads_are_listed_without_starting_keras(command):
 
 
 @pytest.mark.slow
-def test_a_configuration_is_trained_with_options_over_it(command, videos_manifest, tmp_path):
+def test_command_line_options_override_the_configuration(command, videos_manifest, tmp_path):
     (tmp_path / "mine.toml").write_text(
         f'[manifest]\npath = "{videos_manifest.folder}"\n'
         '[training]\narch = "sepconv"\nsize = 32\nepochs = 5\nbatch_size = 16\n'
     )
-    asked = ("--config", "mine.toml", "--epochs", 1, "--out", "r", "--tensorboard")
-    trained = command("classify", "train", *asked)
+    options = ("--config", "mine.toml", "--epochs", 1, "--out", "r", "--tensorboard")
+    trained = command("classify", "train", *options)
     assert trained.returncode == 0, trained.stderr
     assert "epoch 1/1  loss " in trained.stdout
     config = tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]
@@ -56,16 +56,16 @@ def test_a_configuration_is_trained_with_options_over_it(command, videos_manifes
     assert again.returncode == 0, again.stderr
     logs = [pd.read_csv(tmp_path / name / "log.csv")["val_loss"][0] for name in ("r", "again")]
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
-    over = command("classify", "train", "--resume", "r")
-    assert over.returncode == 1
-    assert "has ended after 1 epochs" in over.stderr
+    ended = command("classify", "train", "--resume", "r")
+    assert ended.returncode == 1
+    assert "has ended after 1 epochs" in ended.stderr
     mixed = command("classify", "train", "--resume", "r", "--epochs", 9)
     assert mixed.returncode == 1
     assert "keeps the run's own settings" in mixed.stderr
 
 
 @pytest.mark.parametrize("words", [["train", "--arch", "vgg16"], ["gan", "train"], ["tune"]])
-def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch, capsys, tmp_path):
+def test_after_ctrl_c_the_full_command_to_resume_is_printed(words, monkeypatch, capsys, tmp_path):
     run = tmp_path / "my run"
     run.mkdir()
 
@@ -82,8 +82,8 @@ def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch,
     (run / "config.toml").touch()
     with pytest.raises(SystemExit):
         app()
-    said = " ".join(w for w in words if w in ("gan", "train", "tune"))
-    assert capsys.readouterr().err.endswith(f": classify {said} --resume '{run}'\n")
+    subcommand = " ".join(w for w in words if w in ("gan", "train", "tune"))
+    assert capsys.readouterr().err.endswith(f": classify {subcommand} --resume '{run}'\n")
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_after_ctrl_c_the_command_that_goes_on_is_said_whole(words, monkeypatch,
         (("--weights", "/no/such.h5"), "/no/such.h5 does not exist"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
+def test_invalid_settings_give_a_one_line_error_and_no_run_folder(
     command, videos_manifest, tmp_path, options, message
 ):
-    asked = ("--manifest", videos_manifest.folder, "--out", "r")
+    required = ("--manifest", videos_manifest.folder, "--out", "r")
     if "--config" not in options and "--resume" not in options:
-        options = (*asked, *options)
+        options = (*required, *options)
     refused = command("classify", "train", *options)
     assert refused.returncode == 1
     assert message in refused.stderr
@@ -112,7 +112,7 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "r").exists()
 
 
-def test_the_defaults_that_train_shows_are_those_it_has():
+def test_the_help_of_train_shows_the_actual_defaults():
     from classify.cli import train
     from classify.training.settings import TrainSettings
 

@@ -17,7 +17,7 @@ RNG = np.random.default_rng
 
 
 def images(count=4, size=48):
-    """Smooth random pictures, so that interpolation is what is compared, not noise."""
+    """Smooth random images, so that interpolation is compared and not noise."""
     coarse = RNG(7).uniform(0, 255, (count, 6, 6, 3))
     steps = np.linspace(0, 5, size)
     low = np.floor(steps).astype(int).clip(0, 4)
@@ -27,8 +27,8 @@ def images(count=4, size=48):
     return columns.astype(np.uint8)
 
 
-def generators_matrix(rotation, shift, shear, zoom, size):
-    """ImageDataGenerator's map of (x, y), as its `apply_affine_transform` makes it."""
+def reference_matrix(rotation, shift, shear, zoom, size):
+    """The map of (x, y) of ImageDataGenerator's `apply_affine_transform`."""
     turn, slant = np.deg2rad(rotation), np.deg2rad(shear)
     rotate = np.array(
         [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
@@ -37,15 +37,15 @@ def generators_matrix(rotation, shift, shear, zoom, size):
     slanted = np.array([[1, -np.sin(slant), 0], [0, np.cos(slant), 0], [0, 0, 1]])
     scale = np.diag([zoom[0], zoom[1], 1])
     half = (size - 1) / 2
-    there, back = np.eye(3), np.eye(3)
-    there[:2, 2], back[:2, 2] = half, -half
-    return there @ rotate @ move @ slanted @ scale @ back
+    centre, origin = np.eye(3), np.eye(3)
+    centre[:2, 2], origin[:2, 2] = half, -half
+    return centre @ rotate @ move @ slanted @ scale @ origin
 
 
-def generators_warp(image, matrix, flip):
-    """What ImageDataGenerator makes of an image: scipy, channel by channel, then the flip.
+def reference_warp(image, matrix, flip):
+    """Warp an image as ImageDataGenerator does: with scipy, channel by channel, then the flip.
 
-    scipy wants (row, column), so x and y change places.
+    scipy expects (row, column), so x and y are swapped.
     """
     matrix = matrix[[1, 0, 2]][:, [1, 0, 2]]
     channels = [
@@ -60,13 +60,13 @@ def generators_warp(image, matrix, flip):
 
 @pytest.mark.parametrize("name", ["paper", "paper-text", "rotate-shift", "flip"])
 @pytest.mark.parametrize("warp", [warp_on_host, warp_on_device])
-def test_one_warp_equals_image_data_generators_steps(name, warp):
+def test_one_warp_equals_the_steps_of_image_data_generator(name, warp):
     ranges = PRESETS[name].warp
     batch = images()
     matrices = ranges.matrices(RNG(3), len(batch), 48)
-    found = keras.ops.convert_to_numpy(warp(batch, matrices))
-    assert found.dtype == np.uint8
-    # The same draws, in the order in which `matrices` makes them.
+    warped = keras.ops.convert_to_numpy(warp(batch, matrices))
+    assert warped.dtype == np.uint8
+    # The same draws, in the order of `matrices`.
     rng, count = RNG(3), len(batch)
     rotation, shear = (
         rng.uniform(-limit, limit, count) for limit in (ranges.rotation, ranges.shear)
@@ -76,21 +76,21 @@ def test_one_warp_equals_image_data_generators_steps(name, warp):
     flips = rng.random(count) < 0.5
     assert 0 < flips.sum() < count
     for i in range(count):
-        matrix = generators_matrix(rotation[i], shift[i], shear[i], zoom[i], 48)
-        expected = generators_warp(batch[i], matrix, flips[i])
-        assert np.abs(found[i] - expected).max() <= 3  # grey levels, at bilinear precision
+        matrix = reference_matrix(rotation[i], shift[i], shear[i], zoom[i], 48)
+        expected = reference_warp(batch[i], matrix, flips[i])
+        assert np.abs(warped[i] - expected).max() <= 3  # grey levels, at bilinear precision
 
 
-def test_the_generators_matrix_is_that_of_keras_own_generator():
-    # The reference of the test above, checked against the real thing where it is at hand.
+def test_the_reference_matrix_is_that_of_image_data_generator():
+    # Checks the reference of the test above against Keras, if TensorFlow is installed.
     generator = pytest.importorskip("tensorflow.keras.preprocessing.image")
     image = images(1)[0].astype(float)
     changes = {"theta": 25, "tx": 3, "ty": -5, "shear": 12, "zx": 0.9, "zy": 1.2}
     theirs = generator.apply_affine_transform(
         image, **changes, row_axis=0, col_axis=1, channel_axis=2, order=1
     )
-    matrix = generators_matrix(25, (3, -5), 12, (0.9, 1.2), 48)
-    np.testing.assert_allclose(theirs, generators_warp(image, matrix, flip=False), atol=0.01)
+    matrix = reference_matrix(25, (3, -5), 12, (0.9, 1.2), 48)
+    np.testing.assert_allclose(theirs, reference_warp(image, matrix, flip=False), atol=0.01)
 
 
 def test_a_flip_alone_is_exact():
@@ -113,12 +113,12 @@ def test_a_batch_warped_on_the_device_is_the_one_warped_on_the_host():
 
 
 @pytest.mark.parametrize("name", ["paper", "robust"])
-def test_the_same_generator_state_gives_the_same_pixels_and_leaves_the_input_alone(name):
+def test_the_same_generator_state_gives_the_same_pixels_and_does_not_change_the_input(name):
     batch = images()
-    kept = batch.copy()
+    original = batch.copy()
     first, second = (PRESETS[name](batch, RNG(5)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(batch, kept)
+    np.testing.assert_array_equal(batch, original)
     assert not np.array_equal(first, PRESETS[name](batch, RNG(6)))
 
 
@@ -135,12 +135,12 @@ def sharpness(image):
 
 
 def only(**wanted):
-    """A quality that always changes an image in one way, as strongly as may be."""
+    """A degradation that always applies a single change."""
     off = {"downscale": 1.0, "blur": 0.1, "noise": 0.0, "jpeg": 95}
     return Degradation(chance=1.0, **{**off, **wanted})
 
 
-def test_quality_falls_in_the_way_that_is_asked_for():
+def test_each_degradation_lowers_quality_in_its_own_way():
     image = RNG(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 0.7)
     unchanged = sharpness(only()(image, RNG(2)))
@@ -164,12 +164,12 @@ def test_jpeg_keeps_red_red():
     assert changed[..., 2].mean() < 20
 
 
-def test_without_chance_an_image_stays_as_it_is():
+def test_with_chance_zero_an_image_is_unchanged():
     image = images(1)[0]
     assert Degradation(chance=0.0)(image, RNG(0)) is image
 
 
-def test_each_kind_of_loss_has_the_same_chance_of_its_own():
+def test_degradations_are_independent_and_have_the_same_chance():
     noise = RNG(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     changed = [PRESETS["robust"].quality(noise, RNG(seed)) for seed in range(2000)]
     untouched = np.mean([image is noise for image in changed])
@@ -179,7 +179,7 @@ def test_each_kind_of_loss_has_the_same_chance_of_its_own():
 @pytest.mark.parametrize(
     "wanted", [{"downscale": 0.1}, {"blur": 4.0}, {"noise": 60.0}, {"jpeg": 1}], ids=str
 )
-def test_a_loss_is_sometimes_hardly_seen_and_sometimes_as_large_as_may_be(wanted):
+def test_the_strength_of_a_degradation_varies_up_to_its_maximum(wanted):
     image = cv2.GaussianBlur(RNG(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), (0, 0), 1.0)
 
     def loss(quality, seed):

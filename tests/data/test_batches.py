@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 
 def shown(batches):
-    """Which crops an epoch shows, in order."""
+    """The positions of an epoch's crops, in order."""
     return np.concatenate([batches[i][0][:, 0, 0, 0] for i in range(len(batches))])
 
 
@@ -23,15 +23,15 @@ def test_every_epoch_shows_each_crop_once_in_a_new_order():
     for _ in range(2):
         epochs.append(shown(batches))
         assert sorted(epochs[-1]) == list(range(27))
-        said = np.concatenate([batches[i][1] for i in range(len(batches))])
-        np.testing.assert_array_equal(said.argmax(axis=1), DATA.labels[epochs[-1]])
+        one_hot = np.concatenate([batches[i][1] for i in range(len(batches))])
+        np.testing.assert_array_equal(one_hot.argmax(axis=1), DATA.labels[epochs[-1]])
         batches.epoch += 1
     assert list(epochs[0]) != list(epochs[1])
     batches.epoch = 0
     assert list(shown(batches)) == list(epochs[0])
 
 
-def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
+def test_a_batch_depends_only_on_seed_and_epoch():
     noisy = Packed(RNG.integers(0, 256, (27, 16, 16, 3), np.uint8), DATA.labels, DATA.samples)
     first = Batches(noisy, targets(DATA), 4, 3, PRESETS["robust"])
     first.epoch = 5
@@ -42,14 +42,14 @@ def test_a_batch_follows_from_seed_and_epoch_whatever_came_before():
     assert not np.array_equal(fresh[2][0], other[2][0])
 
 
-def test_every_epoch_and_every_batch_is_changed_in_another_way():
+def test_augmentation_differs_between_epochs_and_batches():
     one = np.repeat(RNG.integers(0, 256, (1, 16, 16, 3), np.uint8), 27, axis=0)
     data = Packed(one, DATA.labels, DATA.samples)
     batches = Batches(data, targets(DATA), 4, 0, PRESETS["robust"], sampling=IN_ORDER)
     first, second = batches[0][0], batches[1][0]
     batches.epoch = 1
-    made = [image.tobytes() for batch in (first, second, batches[0][0]) for image in batch]
-    assert len(set(made)) == 12
+    changed = [image.tobytes() for batch in (first, second, batches[0][0]) for image in batch]
+    assert len(set(changed)) == 12
 
 
 def test_in_order_is_the_manifests_order_in_every_epoch():
@@ -59,9 +59,9 @@ def test_in_order_is_the_manifests_order_in_every_epoch():
         batches.epoch += 1
 
 
-def test_what_is_written_into_a_batch_is_in_no_later_batch():
+def test_writing_into_a_batch_does_not_change_later_batches():
     batches = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, weights=np.ones(27, np.float32))
-    for _ in range(2):  # a validation split keeps its epoch, so its batches are asked for again
+    for _ in range(2):  # batches of a validation split are requested again for the same epoch
         for index in range(len(batches)):
             images, wanted, weights = batches[index]
             rows = np.arange(index * 4, min(index * 4 + 4, 27))
@@ -69,10 +69,10 @@ def test_what_is_written_into_a_batch_is_in_no_later_batch():
             np.testing.assert_array_equal(wanted, targets(DATA)[rows])
             np.testing.assert_array_equal(weights, 1)
             for array in (images, wanted, weights):
-                array[:] = 99  # as TensorFlow does with arrays that it takes over
+                array[:] = 99  # as TensorFlow may do with arrays that it takes over
 
 
-def test_balanced_draws_classes_alike_and_in_them_clips_alike():
+def test_balanced_sampling_draws_classes_equally_and_clips_of_a_class_equally():
     batches = Batches(DATA, targets(DATA), 27, 0, sampling="balanced")
     drawn = []
     for _ in range(200):
@@ -86,7 +86,7 @@ def test_balanced_draws_classes_alike_and_in_them_clips_alike():
     assert share[("B", "1")] == pytest.approx(0.5, abs=0.03)
 
 
-def test_fakes_of_one_name_by_two_methods_are_two_clips_to_draw_from():
+def test_fakes_of_one_name_by_two_methods_are_sampled_as_two_clips():
     data = packed([("fake", "000_001", 10), ("real", "000", 10)])
     rows = data.samples
     rows["category"] = ["Deepfakes", *["FaceSwap"] * 9, *["Youtube"] * 10]
@@ -98,18 +98,18 @@ def test_fakes_of_one_name_by_two_methods_are_two_clips_to_draw_from():
     assert (np.concatenate(drawn) == 0).mean() == pytest.approx(0.25, abs=0.03)
 
 
-def test_another_seed_is_another_order():
+def test_another_seed_gives_another_order():
     one, other = (shown(Batches(DATA, targets(DATA), 4, seed)) for seed in (0, 1))
     assert sorted(one) == sorted(other)
     assert list(one) != list(other)
 
 
-def test_a_class_that_is_not_there_takes_nothing_from_the_others_weights():
+def test_a_missing_class_does_not_change_the_weights_of_the_others():
     weights = class_balanced_weights(np.array([0, 0, 2, 2, 2, 2]), 3)
     assert weights.tolist() == [1.5] * 2 + [0.75] * 4
 
 
-def test_class_weights_make_classes_count_alike():
+def test_class_weights_give_classes_the_same_total_weight():
     weights = class_balanced_weights(DATA.labels, 2)
     sums = [weights[DATA.labels == label].sum() for label in (0, 1)]
     assert sums == pytest.approx([13.5, 13.5])
@@ -118,26 +118,26 @@ def test_class_weights_make_classes_count_alike():
     np.testing.assert_array_equal(given, weights[images[:, 0, 0, 0]])
 
 
-def test_devices_get_equal_parts_of_every_batch():
+def test_devices_get_equal_shares_of_every_batch():
     training = Batches(DATA, targets(DATA), 4, 0, devices=2)
     sizes = [len(training[i][0]) for i in range(len(training))]
-    assert sizes == [4] * 6  # three of 27 wait for another epoch
-    judging = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, devices=2)
-    assert [len(judging[i][0]) for i in range(len(judging))] == [4] * 7
-    weights = np.concatenate([judging[i][2] for i in range(len(judging))])
+    assert sizes == [4] * 6  # three of 27 are left for another epoch
+    validation = Batches(DATA, targets(DATA), 4, 0, sampling=IN_ORDER, devices=2)
+    assert [len(validation[i][0]) for i in range(len(validation))] == [4] * 7
+    weights = np.concatenate([validation[i][2] for i in range(len(validation))])
     assert np.count_nonzero(weights) == 27
     assert weights.sum() == pytest.approx(28)
-    assert list(shown(judging)[weights > 0]) == list(range(27))
+    assert list(shown(validation)[weights > 0]) == list(range(27))
 
 
-def test_fewer_crops_than_a_batch_fill_one_for_several_devices():
+def test_with_several_devices_crops_are_repeated_to_fill_a_batch():
     few = packed([("A", "1", 2), ("B", "1", 1)])
     training = Batches(few, targets(few), 4, 0, devices=2)
     assert [len(training[i][0]) for i in range(len(training))] == [4]
     assert set(shown(training)) == {0, 1, 2}
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused():
+def test_a_batch_size_that_devices_cannot_share_is_refused():
     with pytest.raises(ClassifyError, match=r"batch_size \(5\) must be a multiple of 2 devices"):
         Batches(DATA, targets(DATA), 5, 0, devices=2)
 
@@ -148,7 +148,7 @@ def test_a_batch_names_its_crops():
     assert batches.face_ids(0, 1) == list(DATA.samples["face_id"].iloc[images])
 
 
-def test_a_network_is_fitted_on_batches_that_the_device_has_warped():
+def test_a_network_is_trained_on_batches_warped_on_the_device():
     smooth = np.repeat(np.repeat(RNG.integers(0, 256, (27, 4, 4, 3), np.uint8), 8, 1), 8, 2)
     data = Packed(smooth, DATA.labels, DATA.samples)
     host = Batches(data, targets(DATA), 4, 0, PRESETS["paper"])

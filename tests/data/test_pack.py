@@ -22,7 +22,7 @@ from ffpp_tools.video.sampling import FramePlan
 
 @pytest.fixture
 def manifest(dataset, tmp_path):
-    """A manifest and dataset of this test's own, to be damaged at will."""
+    """A copy of a manifest and its dataset, which a test may damage."""
     copy = tmp_path / "dataset"
     shutil.copytree(dataset, copy)
     return make_manifest(copy, tmp_path / "m", SplitSettings(mode="videos"))
@@ -50,7 +50,7 @@ def test_the_second_call_maps_what_the_first_one_built(manifest):
     np.testing.assert_array_equal(first.images, second.images)
 
 
-def test_beside_a_manifest_that_may_only_be_read_nothing_is_written(manifest, monkeypatch):
+def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):
     expected = pack(manifest, "val", 32)
     shutil.rmtree(manifest.folder / "packed")
     monkeypatch.setattr("classify.data.pack.os.access", lambda path, mode: False)
@@ -59,7 +59,7 @@ def test_beside_a_manifest_that_may_only_be_read_nothing_is_written(manifest, mo
     np.testing.assert_array_equal(packed.images, expected.images)
 
 
-def test_another_manifest_in_the_same_folder_never_meets_the_old_array(manifest):
+def test_another_manifest_in_the_same_folder_does_not_reuse_the_old_array(manifest):
     before = pack(manifest, "test", 32)
     dataset = manifest.root
     make_manifest(dataset, manifest.folder, SplitSettings(mode="videos", seed=2))
@@ -70,7 +70,7 @@ def test_another_manifest_in_the_same_folder_never_meets_the_old_array(manifest)
     np.testing.assert_array_equal(after.images[0], expected)
 
 
-def test_crops_made_anew_under_the_same_names_never_meet_the_old_array(ffpp, tmp_path):
+def test_new_crops_with_the_same_names_do_not_reuse_the_old_array(ffpp, tmp_path):
     made = []
     for margin in (1.3, 2.0):
         shutil.rmtree(tmp_path / "dataset", ignore_errors=True)
@@ -84,7 +84,7 @@ def test_crops_made_anew_under_the_same_names_never_meet_the_old_array(ffpp, tmp
 
 
 def arrays(manifest):
-    """What lies in the folder of arrays, locks apart."""
+    """The files in the folder of arrays, without locks."""
     return [p for p in (manifest.folder / "packed").iterdir() if p.suffix != ".lock"]
 
 
@@ -102,14 +102,14 @@ def test_a_bad_crop_is_named_and_no_array_is_left(manifest, damage):
     assert arrays(manifest) == []
 
 
-def test_a_damaged_array_is_built_anew(manifest):
+def test_a_damaged_array_is_rebuilt(manifest):
     kept = np.array(pack(manifest, "test", 32).images)
     (path,) = arrays(manifest)
     for damage in (b"", path.read_bytes()[:1000], np.zeros(5).tobytes()):
         path.write_bytes(damage)
         np.testing.assert_array_equal(pack(manifest, "test", 32).images, kept)
     images = np.load(path, mmap_mode="r+")
-    images[0] = 7  # as if a disk had lost a block
+    images[0] = 7  # as after the loss of a disk block
     images.flush()
     np.testing.assert_array_equal(pack(manifest, "test", 32).images, kept)
 
@@ -133,7 +133,7 @@ def test_a_dataset_that_grew_keeps_its_arrays(manifest):
     assert path.stat().st_mtime_ns == built
 
 
-def test_a_dataset_whose_crops_are_others_is_refused(manifest):
+def test_a_dataset_whose_crops_have_changed_is_refused(manifest):
     faces = pd.read_parquet(manifest.root / "faces.parquet")
     faces.loc[faces["path"] == manifest.samples("test")["path"][0], "sha256"] = "0" * 64
     faces.to_parquet(manifest.root / "faces.parquet")
@@ -141,12 +141,12 @@ def test_a_dataset_whose_crops_are_others_is_refused(manifest):
         pack(manifest, "test", 32)
 
 
-def test_two_splits_are_packed_as_one(manifest):
+def test_two_splits_are_packed_into_one_array(manifest):
     both = pack(manifest, "train+val", 32)
-    parts = [pack(manifest, split, 32) for split in ("train", "val")]
-    np.testing.assert_array_equal(both.images, np.concatenate([p.images for p in parts]))
-    np.testing.assert_array_equal(both.labels, np.concatenate([p.labels for p in parts]))
-    assert list(both.samples["face_id"]) == [i for p in parts for i in p.samples["face_id"]]
+    separate = [pack(manifest, split, 32) for split in ("train", "val")]
+    np.testing.assert_array_equal(both.images, np.concatenate([p.images for p in separate]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([p.labels for p in separate]))
+    assert list(both.samples["face_id"]) == [i for p in separate for i in p.samples["face_id"]]
 
 
 def test_two_processes_at_once_build_one_array(manifest):
@@ -163,24 +163,24 @@ def test_two_processes_at_once_build_one_array(manifest):
     assert len(arrays(manifest)) == 1
 
 
-def test_what_will_be_written_is_announced_before_it_is(manifest):
-    said = []
+def test_the_size_is_announced_before_anything_is_written(manifest):
+    announced = []
 
     def progress(text):
-        said.append((text, arrays(manifest)))
+        announced.append((text, arrays(manifest)))
         return lambda items, total: items
 
     count = len(manifest.samples("test"))
     pack(manifest, "test", 64, progress)
-    ((text, there),) = said
-    assert text.startswith(f"packing {count} pictures ({count * 64 * 64 * 3 / 1e6:.0f} MB")
-    assert [path.suffix for path in there] == [".tmp"]
+    ((text, present),) = announced
+    assert text.startswith(f"packing {count} images ({count * 64 * 64 * 3 / 1e6:.0f} MB")
+    assert [path.suffix for path in present] == [".tmp"]
 
 
-def test_a_disk_too_small_is_told_before_anything_is_written(manifest, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(manifest, monkeypatch):
     usage = shutil.disk_usage(manifest.folder)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(PackError, match=r"GB are needed for \d+ pictures at 64 pixels"):
+    with pytest.raises(PackError, match=r"GB are needed for \d+ images at 64 pixels"):
         pack(manifest, "test", 64)
     assert arrays(manifest) == []
 
@@ -194,7 +194,7 @@ def test_bare_boxes_are_stretched_to_squares():
     assert small[30, 20].tolist() == [0, 0, 0]
 
 
-def test_an_array_that_is_there_is_used_without_writing_anything(manifest, monkeypatch):
+def test_an_existing_array_is_used_without_writing_anything(manifest, monkeypatch):
     kept = np.array(pack(manifest, "test", 32).images)
     (path,) = arrays(manifest)
     for lock in path.parent.glob("*.lock"):
@@ -210,7 +210,7 @@ def test_a_folder_that_cannot_be_written_is_named(manifest):
         pack(manifest, "test", 48)
 
 
-def test_arrays_of_a_manifest_that_was_here_before_are_deleted(manifest):
+def test_arrays_of_an_earlier_manifest_are_deleted(manifest):
     pack(manifest, "test", 32)
     pack(manifest, "test", 48)
     make_manifest(manifest.root, manifest.folder, SplitSettings(mode="videos", seed=2))

@@ -32,7 +32,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
     assert not any(f.remedy for f in findings if f.state == OK)
     assert [f.found.split(":")[0] for f in findings if f.state == PROBLEM] == [
         "1 file of 0 bytes",
-        "1 damaged or cut short",
+        "1 file damaged or truncated",
     ]
     assert any("my favourite.mp4" in f.found and f.state == NOTE for f in findings)
     assert "conversion_dict.json" in found["official lists", NOTE].found
@@ -41,7 +41,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
 
 def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
     few = ClipSet("Deepfakes", "c40", (), 1000, ("481_469",), ())
-    assert next(checks.of_clips([few])).found.endswith("; missing, among others: 481_469")
+    assert next(checks.of_clips([few])).found.endswith("; missing clips include: 481_469")
     one = ClipSet("Deepfakes", "c40", (), 1, ("481_469",), ())
     assert next(checks.of_clips([one])).found.endswith("; missing: 481_469")
 

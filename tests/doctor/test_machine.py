@@ -23,8 +23,8 @@ def test_this_machine_can_find_a_face_and_read_h264():
 
 
 def test_a_backend_that_cannot_be_imported_is_a_problem_with_its_last_word(monkeypatch):
-    monkeypatch.setattr(machine, "ASK", {"json": "1/0"})
-    found = machine._backend("json", card=False, mark="")
+    monkeypatch.setattr(machine, "GPU_LISTS", {"json": "1/0"})
+    found = machine._backend("json", has_gpu=False, mark="")
     assert found.state == PROBLEM
     assert found.found.endswith("ZeroDivisionError: division by zero")
 
@@ -33,7 +33,7 @@ def test_the_backend_of_the_environment_has_to_be_installed(monkeypatch):
     monkeypatch.setattr(machine, "BACKENDS", ())
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     (found,) = machine.backends()
-    assert (found.state, "torch is chosen" in found.found) == (PROBLEM, True)
+    assert (found.state, "torch is Keras's choice" in found.found) == (PROBLEM, True)
 
 
 def test_a_backend_that_this_user_may_not_start_is_a_finding(monkeypatch, tmp_path):

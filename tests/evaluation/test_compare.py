@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from classify.errors import ClassifyError
-from classify.evaluation.compare import _same, compare, compare_across_manifests
+from classify.evaluation.compare import _same_samples, compare, compare_across_manifests
 from classify.evaluation.predict import score_split
 from classify.evaluation.scores import Scores
 from classify.reporting.compare_files import cells, write_comparison, write_matrix
@@ -19,7 +19,7 @@ from tests.helpers.runs import train_tiny
 
 @pytest.fixture(scope="module")
 def leaky(dataset, tmp_path_factory):
-    """The paper's split by frames, on which everybody is on every side."""
+    """The paper's split by frames, in which every identity is in every split."""
     folder = tmp_path_factory.mktemp("manifests") / "leaky"
     return make_manifest(dataset, folder, SplitSettings("videos", "paper", shrink=True))
 
@@ -34,26 +34,26 @@ def runs(videos_manifest, leaky, tmp_path_factory):
     ]
 
 
-def test_a_row_has_the_figures_of_the_runs_own_report(runs):
+def test_a_row_has_the_metrics_of_the_runs_own_report(runs):
     found = compare(runs[:2])
     assert found.unit == "clip"
     for run in runs[:2]:
         row = found.table.set_index("run").loc[run.folder.name]
-        clip = make_report(run).judgements[1]
+        clip = make_report(run).evaluations[1]
         assert row["accuracy"] == clip.measures["accuracy"].value
         assert row["auc"] == pytest.approx(clip.measures["auc_against_originals"].value)
-        detection = clip.detection.loc["fake"]
+        detection = clip.binary_confusion.loc["fake"]
         assert row["recall_of_fakes"] == detection["fake"] / detection.sum()
         assert row["parameters"] == run.best_model().count_params()
         assert row["megabytes"] == run.checkpoint.stat().st_size / 1e6
         assert row["images_per_second"] > 0
-        validated = make_report(run, "val").judgements[1]
+        validated = make_report(run, "val").evaluations[1]
         assert row["val_auc"] == pytest.approx(validated.measures["auc_against_originals"].value)
     assert found.table["val_auc"].is_monotonic_decreasing
     assert found.ordered_by == "validation"
 
 
-def test_the_two_best_by_validation_are_compared_over_the_same_draws(runs):
+def test_the_two_best_by_validation_are_compared_on_the_same_groups(runs):
     found = compare(runs[:2])
     best, second = found.table.to_dict("records")
     gain = found.differences["auc"]
@@ -65,7 +65,7 @@ def test_the_two_best_by_validation_are_compared_over_the_same_draws(runs):
 
 
 def made_up(right):
-    """Scores that are right of some runs and splits, and elsewhere take a class for the next."""
+    """Return scores that are correct for some runs and splits, and off by one class elsewhere."""
 
     def scores_of(run, split, progress=None):
         scores = score_split(run, split)
@@ -78,7 +78,7 @@ def made_up(right):
     return scores_of
 
 
-def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeypatch):
+def test_the_better_run_comes_first_with_the_correct_difference(runs, monkeypatch):
     right = {("short", "val"), ("short", "test")}
     monkeypatch.setattr("classify.evaluation.compare.score_split", made_up(right))
     found = compare([runs[1], runs[0]])
@@ -89,8 +89,8 @@ def test_the_better_run_comes_first_and_leads_by_what_it_is_better(runs, monkeyp
     assert found.differences["auc"].value == pytest.approx(1 - found.table["auc"][1])
 
 
-def test_test_chooses_no_order_where_validation_can(runs, monkeypatch):
-    """One is right on validation and wrong on test, the other the other way round."""
+def test_the_order_is_by_validation_and_not_by_test(runs, monkeypatch):
+    """One run is correct on validation and wrong on test, the other the reverse."""
     right = {("short", "val"), ("long", "test")}
     monkeypatch.setattr("classify.evaluation.compare.score_split", made_up(right))
     found = compare([runs[1], runs[0]])
@@ -106,7 +106,7 @@ def refitted(run):
     return dataclasses.replace(run, settings=dataclasses.replace(run.settings, refit=True))
 
 
-def test_a_refit_comes_last_and_is_compared_with_nobody(runs, monkeypatch):
+def test_a_refit_comes_last_and_has_no_difference(runs, monkeypatch):
     right = {("long", "test")}
     monkeypatch.setattr("classify.evaluation.compare.score_split", made_up(right))
     found = compare([refitted(runs[1]), runs[0]])
@@ -116,12 +116,12 @@ def test_a_refit_comes_last_and_is_compared_with_nobody(runs, monkeypatch):
     assert found.notes[0].startswith("long: no AUC on validation")
 
 
-def test_where_test_orders_runs_the_first_note_says_so(runs, monkeypatch, tmp_path):
+def test_the_first_note_says_if_the_order_is_by_test(runs, monkeypatch, tmp_path):
     monkeypatch.setattr("classify.evaluation.compare.score_split", made_up({("long", "test")}))
     found = compare([refitted(run) for run in runs[:2]])
     assert found.table["run"].tolist() == ["long", "short"]
     assert found.ordered_by == "test"
-    assert "the order is that of AUC on test" in found.notes[0]
+    assert "the order is by AUC on test" in found.notes[0]
     write_comparison(tmp_path, found)
     assert json.loads((tmp_path / "comparison.json").read_text())["ordered_by"] == "test"
     html = (tmp_path / "comparison.html").read_text()
@@ -129,7 +129,7 @@ def test_where_test_orders_runs_the_first_note_says_so(runs, monkeypatch, tmp_pa
     assert html.index(found.notes[0].replace("'", "&#39;")) < html.index("<table>")
 
 
-def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):
+def test_a_run_compared_with_itself_has_no_difference(runs, tmp_path):
     import shutil
 
     from classify.training.runs import Run
@@ -141,7 +141,7 @@ def test_a_run_beside_itself_differs_by_nothing(runs, tmp_path):
     assert np.isnan([gain.low, gain.high]).all()
 
 
-def test_runs_on_other_splits_and_on_leaking_ones_are_said_not_to_be_comparable(runs):
+def test_notes_name_runs_on_different_or_leaking_splits(runs):
     found = compare([runs[1], runs[2]])
     first, second = found.table["run"]
     assert found.notes[0].startswith(f"{second}: validated on another split than {first}")
@@ -152,9 +152,9 @@ def test_runs_on_other_splits_and_on_leaking_ones_are_said_not_to_be_comparable(
     assert found.differences == {}
 
 
-def test_one_run_is_no_comparison(runs):
+def test_a_comparison_needs_two_runs_with_unique_names(runs):
     for few in (runs[:1], [runs[0], runs[0]]):
-        with pytest.raises(ClassifyError, match="two runs or more"):
+        with pytest.raises(ClassifyError, match="two or more runs"):
             compare(few)
 
 
@@ -185,10 +185,10 @@ def test_a_comparison_is_written_as_table_and_page(runs, tmp_path):
     assert (tmp_path / "cost.png").stat().st_size > 0
 
 
-def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, leaky, tmp_path):
+def test_the_matrix_marks_identity_overlap(runs, videos_manifest, leaky, tmp_path):
     found = compare_across_manifests(runs[1:], [videos_manifest, leaky])
     assert found.auc.shape == (2, 2)
-    own = make_report(runs[1]).judgements[0].measures["auc_against_originals"].value
+    own = make_report(runs[1]).evaluations[0].measures["auc_against_originals"].value
     assert found.auc.loc["long", "videos"] == pytest.approx(own)
     # The grouped run meets its own training people only in the split by frames.
     assert found.leaks.loc["long"].tolist() == ["no", "yes"]
@@ -202,9 +202,7 @@ def test_runs_by_manifests_mark_who_was_trained_on_whom(runs, videos_manifest, l
     assert (tmp_path / "matrix.png").is_file()
 
 
-def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
-    runs, leaky, tmp_path, monkeypatch
-):
+def test_identity_overlap_is_unknown_without_the_dataset(runs, leaky, tmp_path, monkeypatch):
     def gone(folder):
         raise TableError(f"{folder}: gone")
 
@@ -212,17 +210,17 @@ def test_where_a_dataset_is_gone_it_is_not_known_who_was_trained_on_whom(
     found = compare_across_manifests(runs[1:2], [leaky])
     assert found.leaks.to_numpy().tolist() == [["unknown"]]
     assert cells(found).to_numpy()[0, 0].endswith("‡")
-    assert any("group of people" in note or "groups of people" in note for note in found.notes)
+    assert any("identity group" in note for note in found.notes)
 
 
-def test_manifests_of_one_name_are_refused(runs, videos_manifest):
-    with pytest.raises(ClassifyError, match="bear one name"):
+def test_manifests_of_the_same_name_are_rejected(runs, videos_manifest):
+    with pytest.raises(ClassifyError, match="duplicate names"):
         compare_across_manifests(runs[:1], [videos_manifest, videos_manifest])
 
 
-def test_the_same_clips_at_other_frames_are_another_test(runs):
+def test_the_same_clips_at_other_frames_are_different_samples(runs):
     frames = score_split(runs[0], "test")
     fewer = Scores(frames.table[frames.table["frame"] % 20 == 0], frames.classes)
     assert len(fewer.clips()) == len(frames.clips())
-    assert _same(frames, frames)
-    assert not _same(frames, fewer)
+    assert _same_samples(frames, frames)
+    assert not _same_samples(frames, fewer)

@@ -12,7 +12,7 @@ def share_of(hits):
     return lambda weights: {"share": metrics.weighted_mean(hits, weights)}
 
 
-def test_whole_groups_are_drawn_so_that_many_frames_of_few_people_do_not_narrow_the_interval():
+def test_many_frames_of_few_people_do_not_narrow_the_interval():
     # Thirty people, all frames of each right or wrong together, ten or a thousand of them.
     right = np.arange(30) % 3 > 0
     widths = []
@@ -29,7 +29,7 @@ def test_whole_groups_are_drawn_so_that_many_frames_of_few_people_do_not_narrow_
 
 
 @pytest.mark.parametrize("people", [8, 20, 60])
-def test_the_interval_holds_the_truth_about_as_often_as_it_says(people):
+def test_the_interval_has_about_the_nominal_coverage(people):
     """A percentile bootstrap covers 0.86 with eight people."""
     rng = np.random.default_rng(0)
     held = 0
@@ -73,10 +73,10 @@ def test_the_interval_by_hand():
     assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half))
 
 
-def test_strata_vary_by_themselves_and_have_the_degrees_of_freedom_of_their_part():
-    """Many photographs that are all right, and six people's clips that are right by halves.
+def test_variance_and_degrees_of_freedom_are_combined_over_strata():
+    """Many stills, all correct, and clips of six people, half correct on average.
 
-    The photographs add nothing to the variance: t has five degrees of freedom, not hundreds.
+    The stills add nothing to the variance: t has five degrees of freedom, not hundreds.
     """
     clips = np.array([0.2, 0.4, 0.5, 0.5, 0.6, 0.8])
     values = np.append(np.repeat(clips, 50), np.ones(300))  # of fifty frames each
@@ -101,7 +101,7 @@ def test_strata_vary_by_themselves_and_have_the_degrees_of_freedom_of_their_part
 
 
 def test_categories_that_share_people_are_one_stratum():
-    """Right or wrong by category alone: between strata, were they any, nothing would vary."""
+    """Correct or wrong by category alone: if each were a stratum, nothing would vary."""
     groups = np.repeat(np.arange(30), 2)
     kinds = np.tile(["Youtube", "Deepfakes"], 30)
     hits = np.repeat(np.arange(30) % 2, 2)
@@ -114,7 +114,7 @@ def test_categories_that_share_people_are_one_stratum():
     assert (joined.low, joined.high) == (alone.low, alone.high)
 
 
-def test_more_groups_than_blocks_have_about_the_interval_of_as_many_groups():
+def test_blocks_of_groups_give_about_the_same_interval_as_single_groups():
     rng = np.random.default_rng(2)
     hits = rng.random(3000) < 0.7
     found = jackknife_estimates(np.arange(3000), "all", share_of(hits))["share"]
@@ -128,7 +128,7 @@ def test_more_groups_than_blocks_have_about_the_interval_of_as_many_groups():
 
 
 def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
-    """3,000 photographs and 30 clips: a row of ones, then 200 + 30, then 25 + 25."""
+    """3,000 stills and 30 clips: a row of ones, then 200 + 30 rows, then 25 + 25."""
     groups = np.arange(3030)
     kinds = np.where(groups < 3000, "still", "clip")
     seen = []
@@ -148,8 +148,8 @@ def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
     assert sum(map(len, seen)) == 1 + 200 + 30 + 25 + 25
 
 
-def test_strata_are_what_categories_link():
-    """Groups 0 and 1 both hold category 1; groups 2 to 4 hold another; group 5 is alone."""
+def test_groups_linked_by_categories_are_one_stratum():
+    """Groups 0 and 1 share category 1; groups 2 to 4 share another; group 5 shares none."""
     codes, categories = np.array([0, 0, 1, 2, 3, 4]), np.array([0, 1, 1, 2, 2, 2])
     assert _strata(codes, categories).tolist() == [0, 0, 1, 1, 1]
     alone = _strata(np.append(codes, 5), np.append(categories, 3))
@@ -157,8 +157,8 @@ def test_strata_are_what_categories_link():
     assert _strata(np.arange(3), np.arange(3)).tolist() == [0, 0, 0]
 
 
-def test_one_person_of_another_category_leaves_an_interval():
-    """Thirty people's clips and one photograph: without a variance of its own."""
+def test_a_category_of_one_person_does_not_remove_the_interval():
+    """Clips of thirty people and one still, which has no variance of its own."""
     groups = np.arange(31)
     values = np.append(np.tile([0.0, 1.0, 1.0], 10), 1.0)
     kinds = np.where(groups % 2, "fake", "real")
@@ -195,8 +195,8 @@ def test_one_group_has_no_interval():
 
 
 @pytest.mark.parametrize("frames", [1, 50])
-def test_groups_that_all_agree_have_the_exact_bound_of_as_many_samples(frames):
-    """Clopper and Pearson: 0.025 ** (1 / 40), however many frames each of forty people has."""
+def test_groups_that_all_agree_have_the_exact_bound(frames):
+    """Clopper and Pearson: 0.025 ** (1 / 40) for forty people, with any number of frames."""
     groups = np.repeat(np.arange(40), frames)
     found = jackknife_estimates(groups, "all", share_of(np.ones(40 * frames)))["share"]
     assert (found.value, found.high) == (1, 1)
@@ -206,7 +206,7 @@ def test_groups_that_all_agree_have_the_exact_bound_of_as_many_samples(frames):
 
 
 def test_the_interval_widens_steadily_as_the_last_error_vanishes():
-    """One wrong frame of 40 people of 1,000 frames each is no better known than none."""
+    """One wrong frame among 40 people of 1,000 frames each is close to none."""
     hits = np.ones(40_000)
     hits[0] = 0
     one = jackknife_estimates(np.repeat(np.arange(40), 1000), "all", share_of(hits))["share"]
@@ -214,8 +214,8 @@ def test_the_interval_widens_steadily_as_the_last_error_vanishes():
     assert one.value < one.high <= 1
 
 
-def test_an_interval_is_as_trustworthy_as_the_kind_with_the_fewest_groups():
-    # Forty people's photographs, and the clips of two.
+def test_the_kind_with_the_fewest_groups_decides_if_an_interval_is_trusted():
+    # Stills of forty people, and clips of two.
     groups = [f"still {i}" for i in range(40)] + ["one", "two"] * 20
     kinds = ["still"] * 40 + ["clip"] * 40
     hits = np.arange(80) % 3 > 0
@@ -227,15 +227,15 @@ def test_an_interval_is_as_trustworthy_as_the_kind_with_the_fewest_groups():
     ].trusted
 
 
-def test_a_kind_of_one_group_gives_no_interval_to_what_it_is_part_of():
+def test_a_kind_with_one_group_has_no_interval():
     groups, kinds = np.arange(41), ["still"] * 40 + ["clip"]
     found = jackknife_estimates(groups, kinds, share_of(groups % 3 > 0))["share"]
     assert found.groups == 1
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_a_measure_that_needs_some_group_has_no_interval():
-    """Only one group holds fakes: without it there is no AUC."""
+def test_a_metric_undefined_without_some_group_has_no_interval():
+    """Only one group has fakes: without it, AUC is undefined."""
     is_fake, p_fake = np.array([1, 0, 0, 0]), np.array([0.9, 0.4, 0.5, 0.1])
 
     def measure(weights):

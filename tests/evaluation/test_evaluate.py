@@ -1,4 +1,4 @@
-"""What judgements say, from predictions that are made up."""
+"""Tests of the evaluation of synthetic predictions."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from classify.evaluation.thresholds import OperatingPoint
 from tests.helpers.scores import CLASSES, SCORES, judged, of_people, scored
 
 
-def test_frames_are_judged_with_p_fake_summed_over_the_fake_classes():
+def test_frames_are_evaluated_with_p_fake_summed_over_the_fake_classes():
     found = judged()
     assert found.samples == 7
     assert found.measures["accuracy"].value == pytest.approx(4 / 7)
@@ -24,7 +24,7 @@ def test_frames_are_judged_with_p_fake_summed_over_the_fake_classes():
     assert found.percent.loc["Youtube"].tolist() == pytest.approx([0, 50, 0, 50])
 
 
-def test_each_manipulation_is_set_against_its_originals_of_its_own_compression():
+def test_each_manipulation_is_compared_with_its_originals_of_the_same_compression():
     table = flat(judged().manipulations).set_index(["category", "compression"])
     assert table.loc[("Deepfakes", "c40"), "auc"] == pytest.approx(2 / 4)
     assert np.isnan(table.loc[("Deepfakes", "c23"), "auc"])
@@ -35,32 +35,32 @@ def test_each_manipulation_is_set_against_its_originals_of_its_own_compression()
     assert table.loc[("Deepfakes", "c40"), "missed"] == 0.04
 
 
-def test_detection_follows_the_threshold_that_validation_chose():
+def test_detection_uses_the_threshold_fitted_on_validation():
     at = OperatingPoint("a test", frame_threshold=0.35, clip_threshold=0.65)
     found = judged(at=at)
-    assert found.detection.loc["fake"].tolist() == [3, 1]
-    assert found.detection.loc["real"].tolist() == [2, 1]
+    assert found.binary_confusion.loc["fake"].tolist() == [3, 1]
+    assert found.binary_confusion.loc["real"].tolist() == [2, 1]
     rates = flat(found.manipulations).set_index(["category", "compression"])["detected"]
     assert rates["Deepfakes", "c40"] == 1.0
     reals = flat(found.reals).set_index("category")["called_real"]
     assert (reals["CelebA"], reals["Youtube"]) == (1.0, 0.0)
     clips = judged(SCORES.clips(), at, "clip")
     assert clips.threshold == 0.65
-    assert clips.detection.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
+    assert clips.binary_confusion.loc["fake"].tolist() == [1, 2]  # means .6, .1 and .9
 
 
-def test_at_the_threshold_itself_a_sample_is_called_real():
+def test_a_sample_at_the_threshold_is_classified_as_real():
     scores = scored(
         ("FaceSwap", "c40", "000_003", (0.0, 0.0, 0.5, 0.5)),
         ("Youtube", "c40", "000", (0.0, 0.0, 0.5, 0.5)),
     )
     found = judged(scores)
-    assert found.detection.to_numpy().tolist() == [[0, 1], [0, 1]]
+    assert found.binary_confusion.to_numpy().tolist() == [[0, 1], [0, 1]]
     assert found.manipulations[0].detected.value == 0
     assert found.reals[0].called_real.value == 1
 
 
-def test_people_are_counted_and_drawn_not_clips():
+def test_intervals_are_over_people_and_not_clips():
     found = judged(of_people(("Deepfakes", 3), ("FaceSwap", 5), ("Youtube", 4)))
     assert found.fewest == ("Deepfakes", 3)
     assert (found.samples, found.groups) == (24, 5)
@@ -74,7 +74,7 @@ def test_people_are_counted_and_drawn_not_clips():
     assert deepfakes.detected.high > 0.9
 
 
-def test_the_tempered_measures_are_those_of_the_tempered_probabilities():
+def test_tempered_metrics_are_those_of_the_tempered_probabilities():
     found = judged(at=OperatingPoint("", temperature=3.0))
     tempered = metrics.tempered(SCORES.probabilities, 3.0)
     right = SCORES.actual == SCORES.predicted
@@ -87,7 +87,7 @@ def test_the_tempered_measures_are_those_of_the_tempered_probabilities():
     assert found.calibration_error != pytest.approx(found.calibration_error_tempered)
 
 
-def test_a_draw_without_one_manipulation_is_judged_by_the_others():
+def test_weights_without_one_manipulation_average_over_the_others():
     without_faceswap = np.where(SCORES.table["category"] == "FaceSwap", 0.0, 1.0)
     second_youtube_twice = np.where(SCORES.table["clip"] == "003", 2.0, 1.0)
     found = auc_against_originals(SCORES, np.stack([without_faceswap, second_youtube_twice]))
@@ -109,7 +109,7 @@ def part_of(scores, keep):
     ],
     ids=["only fakes", "only reals", "only stills", "one clip"],
 )
-def test_what_a_split_does_not_hold_has_no_measure_and_harms_no_other(keep):
+def test_metrics_without_samples_are_nan_and_others_are_unaffected(keep):
     found = judged(part_of(SCORES, keep))
     assert np.isnan(found.measures["auc"].value)
     assert np.isnan(found.measures["eer"].value)

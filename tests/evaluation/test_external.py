@@ -1,4 +1,4 @@
-"""Reports on predictions of somebody else's detector."""
+"""Tests of reports on external predictions."""
 
 import json
 
@@ -13,7 +13,7 @@ from ffpp_tools.splits.build import SplitSettings, make_manifest
 
 
 def detector(manifest, p_fake, split="test"):
-    """A CSV of a detector with P(fake) as a function of a manifest's rows."""
+    """Return predictions of a detector whose P(fake) is a function of a manifest's rows."""
     samples = pd.concat([manifest.samples(s) for s in (split, "val")], ignore_index=True)
     return samples.assign(p_fake=p_fake(samples))[["face_id", "p_fake"]]
 
@@ -25,42 +25,42 @@ def report_of(table, manifest, folder):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_constant_classifier_gets_the_report_it_deserves(videos_manifest, tmp_path):
+def test_the_report_warns_of_a_constant_classifier(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.7)
     report = report_of(table, videos_manifest, tmp_path / "c")
-    for j in report.judgements:
+    for j in report.evaluations:
         assert j.measures["auc"].value == 0.5
         assert j.measures["auc_against_originals"].value == 0.5
         assert all(m.auc.value == 0.5 and m.eer.value == 0.5 for m in j.manipulations)
         assert np.isnan([j.measures["auc"].low, j.measures["auc"].high]).all()
     said = " ".join(report.remarks)
-    assert "Per frame every sample gets nearly the same P(fake), 0.70 to 0.70" in said
-    assert "Every clip is called fake" in said
+    assert "Per frame, all samples have nearly the same P(fake), 0.70 to 0.70" in said
+    assert "Every clip is classified as fake" in said
     html = (report.folder / "report.html").read_text()
-    assert "decides nothing" in html
+    assert "does not discriminate" in html
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_perfect_classifier_gets_full_marks_and_a_word_on_how_few_people_it_was_asked_about(
+def test_a_perfect_classifier_has_perfect_metrics_and_a_warning_of_few_groups(
     videos_manifest, tmp_path
 ):
     def right(samples):
         return np.where(samples["label"] == "fake", 0.9, 0.2)
 
     report = report_of(detector(videos_manifest, right), videos_manifest, tmp_path / "p")
-    for j in report.judgements:
+    for j in report.evaluations:
         for name in ("accuracy", "auc", "average_precision"):
             assert j.measures[name].value == 1
         assert np.isnan(j.measures["recall_at_1_percent"].value)  # too few reals to tell
         assert j.measures["eer"].value == 0
         assert all(m.detected.value == 1 for m in j.manipulations)
-        assert j.detection.loc["fake", "real"] == j.detection.loc["real", "fake"] == 0
-    assert "not to be trusted" in " ".join(report.remarks)
+        assert j.binary_confusion.loc["fake", "real"] == j.binary_confusion.loc["real", "fake"] == 0
+    assert "intervals are unreliable" in " ".join(report.remarks)
     assert (report.folder / "errors.csv").read_text().count("\n") == 1  # the headline
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_path):
+def test_the_report_warns_of_a_detector_of_stills_against_video(dataset, tmp_path):
     asked = SplitSettings("binary", ratios=(50, 25, 25), shrink=True)
     manifest = make_manifest(dataset, tmp_path / "m", asked)
 
@@ -69,25 +69,23 @@ def test_a_detector_that_only_tells_stills_from_video_is_found_out(dataset, tmp_
         return np.where(samples["compression"] == "still", 0.1, 0.8) + noise
 
     report = report_of(detector(manifest, by_source), manifest, tmp_path / "s")
-    frame = report.judgements[0]
+    frame = report.evaluations[0]
     assert frame.measures["auc"].value > 0.7
     for m in frame.manipulations:
         assert m.auc_against_all.value > m.auc.value + 0.1
     reals = {r.category: r.called_real.value for r in frame.reals}
     assert reals == {"CelebA": 1.0, "CelebA-HQ": 1.0, "Youtube": 0.0}
-    assert any("telling stills from video" in remark for remark in report.remarks)
+    assert any("separating stills from video" in remark for remark in report.remarks)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_path_will_do_for_a_face_and_p_fake_may_be_given_without_p_real(
-    videos_manifest, tmp_path
-):
+def test_path_may_replace_face_id_and_p_fake_is_enough(videos_manifest, tmp_path):
     samples = videos_manifest.samples("test")
     rng = np.random.default_rng(0)
     table = samples[["path"]].assign(p_fake=rng.random(len(samples)), else_what="x")
     report = report_of(table, videos_manifest, tmp_path / "r")
-    assert report.operating.frame_threshold == 0.5
-    assert "none could be chosen: the file does not hold all of val" in report.provenance
+    assert report.operating_point.frame_threshold == 0.5
+    assert "none could be fitted: the file does not cover all of val" in report.provenance
     assert list(report.frames.classes) == ["fake", "real"]
     assert report.frames.p_fake == pytest.approx(table["p_fake"])
 
@@ -101,7 +99,7 @@ def with_face_twice(table):
     return pd.concat([table, table.iloc[:1]])
 
 
-def test_other_columns_and_faces_are_left_alone(videos_manifest, tmp_path):
+def test_other_columns_and_faces_are_ignored(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
     train = videos_manifest.samples("train")[["face_id"]].assign(p_fake=np.nan)
     more = pd.concat([table.assign(p_value=3.0, note="x"), train, train])
@@ -111,7 +109,7 @@ def test_other_columns_and_faces_are_left_alone(videos_manifest, tmp_path):
         pd.testing.assert_frame_equal(one.table, other.table)
 
 
-def test_where_every_class_has_a_column_p_fake_beside_them_has_to_agree(videos_manifest, tmp_path):
+def test_p_fake_must_agree_with_the_columns_of_the_classes(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.5)
     names = list(videos_manifest.classes)
     given = np.random.default_rng(0).dirichlet(np.ones(len(names)), len(table))
@@ -122,7 +120,7 @@ def test_where_every_class_has_a_column_p_fake_beside_them_has_to_agree(videos_m
     assert found.classes == videos_manifest.classes
     assert found.probabilities == pytest.approx(given[: len(found)])
     every.loc[2, "p_fake"] = 1 - every.loc[2, "p_fake"]
-    with pytest.raises(ClassifyError, match=r"line 4: p_fake is 0\.\d+, and the fake .*1 rows"):
+    with pytest.raises(ClassifyError, match=r"line 4: p_fake is 0\.\d+, but the fake .*1 rows"):
         read(every, videos_manifest, tmp_path / "p.csv")
 
 
@@ -131,7 +129,7 @@ def spread(samples):
 
 
 def crops(change):
-    """Rows that name crops by their path, written in some way."""
+    """Return rows that name crops by path, in a given spelling."""
     return lambda m, t: t.assign(path=[change(m, path) for path in t["path"]]).drop(
         columns="face_id"
     )
@@ -154,7 +152,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelt", SPELLINGS.values(), ids=SPELLINGS)
-def test_crops_are_found_however_their_paths_are_written(spelt, videos_manifest, tmp_path):
+def test_crops_are_found_in_any_spelling_of_their_paths(spelt, videos_manifest, tmp_path):
     samples = pd.concat([videos_manifest.samples(s) for s in ("test", "val")], ignore_index=True)
     table = samples.assign(p_fake=spread)[
         ["face_id", "path", "category", "compression", "clip", "frame", "p_fake"]
@@ -166,17 +164,17 @@ def test_crops_are_found_however_their_paths_are_written(spelt, videos_manifest,
     assert val is not None
 
 
-def test_paths_into_another_dataset_are_refused(videos_manifest, tmp_path):
+def test_paths_into_another_dataset_are_rejected(videos_manifest, tmp_path):
     table = videos_manifest.samples("test")[["path"]].assign(p_fake=0.5)
     other = tmp_path / "other" / table["path"][0]
     other.parent.mkdir(parents=True)
     other.touch()
     theirs = table.assign(path=f"{tmp_path}/other/" + table["path"])
-    with pytest.raises(ClassifyError, match=r"paths below .*/other are not known to be of"):
+    with pytest.raises(ClassifyError, match=r"paths under .*/other may belong to other crops"):
         read(theirs, videos_manifest, tmp_path / "p.csv")
     theirs.loc[1:, "path"] = "/a/" + table["path"]
     theirs.loc[:0, "path"] = "/b/" + table["path"]
-    with pytest.raises(ClassifyError, match=r"paths below /b and /a are not known"):
+    with pytest.raises(ClassifyError, match=r"paths under /b and /a may belong to other crops"):
         read(theirs, videos_manifest, tmp_path / "p.csv")
 
 
@@ -198,7 +196,7 @@ def as_text(table, separator=",", comma=False, head=str, encoding="utf-8"):
         {"head": " {} ".format, "encoding": "utf-8-sig"},
     ],
 )
-def test_what_spreadsheets_write_is_read(how, videos_manifest, tmp_path):
+def test_files_from_spreadsheets_are_read(how, videos_manifest, tmp_path):
     table = detector(videos_manifest, spread)
     expected, _ = read(table, videos_manifest, tmp_path / "e.csv")
     (tmp_path / "p.csv").write_bytes(as_text(table, **how))
@@ -206,7 +204,7 @@ def test_what_spreadsheets_write_is_read(how, videos_manifest, tmp_path):
     pd.testing.assert_frame_equal(found.table, expected.table)
 
 
-def test_what_rounding_does_to_probabilities_is_forgiven_and_clipped(videos_manifest, tmp_path):
+def test_rounding_errors_of_probabilities_are_clipped(videos_manifest, tmp_path):
     table = detector(videos_manifest, spread)
     table.loc[:1, "p_fake"] = [1.0000001, -1e-7]
     found, _ = read(table, videos_manifest, tmp_path / "p.csv")
@@ -215,46 +213,46 @@ def test_what_rounding_does_to_probabilities_is_forgiven_and_clipped(videos_mani
     every = table.assign(**{f"p_{name}": 0.199999 for name in names}).drop(columns="p_fake")
     found, _ = read(every, videos_manifest, tmp_path / "p.csv")
     assert found.probabilities.sum(axis=1) == pytest.approx(0.999995, abs=1e-12)
-    with pytest.raises(ClassifyError, match=r"line 2: p_fake is 1\.002, no probability"):
+    with pytest.raises(ClassifyError, match=r"line 2: p_fake is 1\.002, not a probability"):
         read(table.assign(p_fake=1.002), videos_manifest, tmp_path / "p.csv")
 
 
 def clip_scores(manifest, p_fake=lambda rows: np.where(rows["label"] == "fake", 0.9, 0.6)):
-    """One score for each clip of test and val, as of a detector that crops for itself."""
+    """Return one score per clip of test and val, as from a detector with its own crops."""
     samples = pd.concat([manifest.samples(s) for s in ("test", "val")], ignore_index=True)
     clips = samples.drop_duplicates(["category", "compression", "clip"], ignore_index=True)
     return clips.assign(p_fake=p_fake(clips))[["category", "compression", "clip", "p_fake"]]
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_scores_of_whole_clips_get_all_that_can_be_said_of_clips(videos_manifest, tmp_path):
+def test_scores_per_clip_give_all_metrics_per_clip(videos_manifest, tmp_path):
     report = report_of(clip_scores(videos_manifest), videos_manifest, tmp_path / "r")
-    (judged,) = report.judgements
+    (judged,) = report.evaluations
     samples = videos_manifest.samples("test")
     assert judged.unit == "clip"
     assert judged.samples == samples.groupby(["category", "compression", "clip"]).ngroups
     assert judged.measures["auc"].value == 1
     assert {m.category for m in judged.manipulations} == set(samples["category"]) - {"Youtube"}
-    assert report.operating.clip_threshold == pytest.approx(0.75)  # by val
-    assert "JUDGED PER CLIP ALONE" in report.remarks[0]
+    assert report.operating_point.clip_threshold == pytest.approx(0.75)  # by val
+    assert "EVALUATED PER CLIP ONLY" in report.remarks[0]
     names = {path.name for path in report.folder.iterdir()}
     assert {"manipulations-clip.csv", "roc-clip.svg", "errors.csv"} <= names
     assert not [name for name in names if "frame" in name or "over-time" in name]
     assert list(json.loads((report.folder / "report.json").read_text())["units"]) == ["clip"]
-    assert "JUDGED PER CLIP ALONE" in (report.folder / "report.html").read_text()
+    assert "EVALUATED PER CLIP ONLY" in (report.folder / "report.html").read_text()
     again = report_on_file(
         report.folder / "predictions.csv", videos_manifest, folder=tmp_path / "a"
     )
-    assert again.judgements[0].measures == judged.measures
+    assert again.evaluations[0].measures == judged.measures
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_scores_that_are_upside_down_are_said_to_be(videos_manifest, tmp_path):
+def test_the_report_warns_of_inverted_scores(videos_manifest, tmp_path):
     def swapped(rows):
         return np.where(rows["label"] == "fake", 0.2, 0.9)
 
     report = report_of(clip_scores(videos_manifest, swapped), videos_manifest, tmp_path / "r")
-    said = "HIGHER FOR REALS THAN FOR FAKES (AUC 0.000): perhaps it is P(real)"
+    said = "HIGHER FOR REALS THAN FOR FAKES (AUC 0.000). If the column is P(real)"
     assert any(said in remark for remark in report.remarks)
 
 
@@ -269,7 +267,7 @@ def test_scores_that_are_upside_down_are_said_to_be(videos_manifest, tmp_path):
         lambda t: t.rename(columns={"clip": " Video "}),
     ],
 )
-def test_clips_are_found_by_what_tells_them_apart(spelt, videos_manifest, tmp_path):
+def test_clips_are_found_in_any_spelling(spelt, videos_manifest, tmp_path):
     table = clip_scores(videos_manifest, spread)
     expected, _ = read(table, videos_manifest, tmp_path / "e.csv")
     found, val = read(spelt(table), videos_manifest, tmp_path / "p.csv")
@@ -281,29 +279,27 @@ def test_clips_are_found_by_what_tells_them_apart(spelt, videos_manifest, tmp_pa
     ("change", "words"),
     [
         (lambda t: t.iloc[2:], r"2 of the \d+ clips of .*test\.csv, such as \w+/c23/"),
-        (with_face_twice, "is there more than once .*: give each clip one row"),
-        (lambda t: t[["clip", "p_fake"]], "may be .* or .*: add category and compression"),
-        (lambda t: t.rename(columns={"p_fake": "score"}), "it has .*score.*may be of fake or of"),
-        (lambda t: t.assign(p_fake=97.5), r"is 97\.5, no probability\. Per cent\? Divide by 100"),
-        (lambda t: t.assign(p_fake="97%"), "is 97%, no probability. Per cent"),
-        (lambda t: t.assign(p_fake=-3.2), r"is -3\.2, no probability\. A logit\? Give 1 / "),
-        (lambda t: t.assign(P_FAKE=0.5), "there are two columns p_fake"),
+        (with_face_twice, "appears more than once .*: give each clip one row"),
+        (lambda t: t[["clip", "p_fake"]], "is ambiguous, .* or .*: add category and compression"),
+        (lambda t: t.rename(columns={"p_fake": "score"}), "it has .*score.*fake or of real"),
+        (lambda t: t.assign(p_fake=97.5), r"is 97\.5, not a prob.*\. If it is in per cent, div"),
+        (lambda t: t.assign(p_fake="97%"), "is 97%, not a probability. If it is in per cent"),
+        (lambda t: t.assign(p_fake=-3.2), r"is -3\.2, not a prob.*\. If it is a logit, give 1"),
+        (lambda t: t.assign(P_FAKE=0.5), "more than one column p_fake"),
     ],
 )
-def test_scores_of_clips_that_cannot_be_judged_are_refused(
-    change, words, videos_manifest, tmp_path
-):
+def test_invalid_scores_per_clip_are_rejected(change, words, videos_manifest, tmp_path):
     with pytest.raises(ClassifyError, match=words):
         read(change(clip_scores(videos_manifest)), videos_manifest, tmp_path / "p.csv")
 
 
-def test_decimal_commas_between_commas_are_refused(videos_manifest, tmp_path):
+def test_decimal_commas_between_commas_are_rejected(videos_manifest, tmp_path):
     (tmp_path / "p.csv").write_bytes(as_text(detector(videos_manifest, spread), comma=True))
-    with pytest.raises(ClassifyError, match="line 2 has 3 fields, and the headline 2"):
+    with pytest.raises(ClassifyError, match="line 2 has 3 fields, but the header has 2"):
         read_predictions(tmp_path / "p.csv", videos_manifest, "test")
 
 
-def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, tmp_path):
+def test_validation_scores_need_all_of_val(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
     judged_test, val = read(table, videos_manifest, tmp_path / "all.csv")
     assert list(val.table["face_id"]) == list(videos_manifest.samples("val")["face_id"])
@@ -316,12 +312,12 @@ def test_a_threshold_is_chosen_by_all_of_val_or_by_none_of_it(videos_manifest, t
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_path):
+def test_a_report_never_overwrites_other_files(videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: 0.5)
     path = tmp_path / "predictions.csv"
     table.assign(note="mine").to_csv(path, index=False)
     before = path.read_bytes()
-    with pytest.raises(ClassifyError, match="something else than a report"):
+    with pytest.raises(ClassifyError, match="other files than a report"):
         report_on_file(path, videos_manifest, folder=tmp_path)
     report_on_file(path, videos_manifest)
     (tmp_path / "predictions-report/notes.txt").write_text("mine")
@@ -334,24 +330,24 @@ def test_a_file_report_never_lands_on_somebody_elses_files(videos_manifest, tmp_
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.drop(columns="face_id"), "a column face_id or path is needed"),
-        (lambda t: t.drop(columns="p_fake"), "a column p_fake is needed, or one for each class"),
+        (lambda t: t.drop(columns="face_id"), "needs a column face_id or path"),
+        (lambda t: t.drop(columns="p_fake"), "needs a column p_fake, or one for each class"),
         (lambda t: t.iloc[1:], "1 of the .* faces of .*test.csv, such as "),
-        (lambda t: t.assign(face_id="a"), "no row has a face_id, such as 'a', of .*, such as 'D"),
+        (lambda t: t.assign(face_id="a"), "no face_id, such as 'a', is in .*, such as 'D"),
         (with_face_twice, "more than once"),
         (lambda t: t.assign(p_fake=[np.nan, *t["p_fake"][1:]]), "line 2: p_fake is nan"),
-        (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, no probability"),
-        (lambda t: t.assign(p_fake="high"), "line 2: p_fake is high, no probability"),
-        (lambda t: t.assign(p_fake=t["p_fake"] - 1), "line 2: p_fake is -0.7, no probability"),
-        (lambda t: t.assign(p_real=0.9), "sum up to 1.*, not 1"),
-        (lambda t: t.assign(p_fake=0.3, p_real=0.3), r"sum up to 0\.600, not 1"),
+        (lambda t: t.assign(p_fake=t["p_fake"] + 1), "line 2: p_fake is 1.*, not a probability"),
+        (lambda t: t.assign(p_fake="high"), "line 2: p_fake is high, not a probability"),
+        (lambda t: t.assign(p_fake=t["p_fake"] - 1), "line 2: p_fake is -0.7, not a probability"),
+        (lambda t: t.assign(p_real=0.9), "sum to 1.*, not 1"),
+        (lambda t: t.assign(p_fake=0.3, p_real=0.3), r"sum to 0\.600, not 1"),
         (
             lambda t: t.drop(columns="p_fake").assign(p_Youtube=0.1, p_Somebody=0.9),
-            "p_Somebody is of no known class",
+            "p_Somebody has no known class",
         ),
     ],
 )
-def test_predictions_that_cannot_be_judged_are_refused(change, words, videos_manifest, tmp_path):
+def test_invalid_predictions_are_rejected(change, words, videos_manifest, tmp_path):
     table = detector(videos_manifest, lambda samples: np.linspace(0.3, 0.9, len(samples)))
     with pytest.raises(ClassifyError, match=words):
         report_of(change(table), videos_manifest, tmp_path / "r")

@@ -1,4 +1,4 @@
-"""A measure without each block is what weights of ones and zeros give, written out."""
+"""Tests that metrics without each block equal those of explicit weights of ones and zeros."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def written_out(left_out):
 
 
 def drawn(seed):
-    """Samples with ties, blocks of one kind, a block without samples, at times one kind alone."""
+    """Return samples with ties, with blocks of one label, an empty block, or one label only."""
     rng = np.random.default_rng(seed)
     n, count = int(rng.integers(1, 60)), int(rng.integers(1, 9))
     blocks = rng.integers(0, count, n)
@@ -74,7 +74,7 @@ def test_sums_and_shares_without_a_block_are_those_of_weights():
 
 
 def test_intervals_are_those_of_leaving_out_one_group_after_the_other():
-    """Twelve people, one by one; the jackknife's variance by its formula."""
+    """Twelve people, left out one by one; the jackknife variance by its formula."""
     rng = np.random.default_rng(0)
     group = rng.integers(0, 12, 400)
     fake = rng.random(400) < 0.5

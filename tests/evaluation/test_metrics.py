@@ -52,12 +52,12 @@ def test_per_class_by_hand():
     assert table["support"].tolist() == [3, 2, 1]
 
 
-def test_a_class_never_called_has_precision_0():
+def test_a_class_never_predicted_has_precision_0():
     table = per_class_of_two([0, 1], [0, 0])
     assert table.loc["b", ["precision", "recall", "f1"]].tolist() == [0, 0, 0]
 
 
-def test_a_class_that_is_not_there_has_no_measures():
+def test_a_class_without_samples_has_no_metrics():
     table = per_class_of_two([0, 0], [0, 1])
     assert table.loc["b", ["precision", "recall", "f1"]].isna().all()
     assert table.loc["b", "support"] == 0
@@ -77,7 +77,7 @@ def test_accuracy_by_hand():
     assert metrics.weighted_mean(ACTUAL == CALLED, twice) == pytest.approx(4 / 7)
 
 
-def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_are_there():
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_present():
     found = metrics.balanced_accuracy(ACTUAL, CALLED, once(6))
     assert found == pytest.approx([(2 / 3 + 1 / 2 + 1) / 3])
     without_c = np.array([[1, 1, 1, 1, 1, 0.0]])
@@ -102,13 +102,13 @@ def test_auc_and_eer_by_hand_with_fake_positive(is_fake, p_fake, auc, eer):
     assert metrics.eer(c) == pytest.approx([eer])
 
 
-def test_precision_begins_where_nothing_is_called_fake():
+def test_the_precision_curve_begins_without_positives():
     c = metrics.threshold_curve([1, 0, 1], [0.9, 0.5, 0.1])
     assert c.precision.tolist() == [pytest.approx([1, 1, 1 / 2, 2 / 3])]
     assert metrics.threshold_curve([0, 1], [0.9, 0.1]).precision.tolist() == [[1, 0, 0.5]]
 
 
-def test_measures_of_one_kind_alone_do_not_exist():
+def test_metrics_are_nan_with_one_label_only():
     c = metrics.threshold_curve([1, 1], [0.2, 0.9])
     for measure in (metrics.auc, metrics.eer, metrics.average_precision):
         assert np.isnan(measure(c)).all()
@@ -116,7 +116,7 @@ def test_measures_of_one_kind_alone_do_not_exist():
     assert np.isnan(metrics.auc(metrics.threshold_curve([], []))).all()
 
 
-def test_recall_at_a_false_positive_rate_is_that_of_a_real_threshold():
+def test_recall_at_a_false_positive_rate_is_not_interpolated():
     is_fake = [1] * 4 + [0] * 20
     p_fake = [0.9, 0.8, 0.5, 0.1, 0.7, *np.linspace(0.4, 0.2, 19)]
     c = metrics.threshold_curve(is_fake, p_fake)
@@ -195,33 +195,33 @@ def test_the_best_threshold_lies_between_scores_and_is_the_one_nearest_to_half()
 @pytest.mark.parametrize(
     ("p_fake", "expected"), [((0.9, 0.8, 0.3, 0.2), 0.25), ((0.7, 0.6, 0.2, 0.1), 0.65)]
 )
-def test_of_two_thresholds_as_good_the_one_nearer_to_half_is_taken(p_fake, expected):
-    """Half of the fakes without a real accused, or all of them with half of the reals."""
+def test_of_two_equal_thresholds_the_one_nearer_to_half_is_taken(p_fake, expected):
+    """Half of the fakes and no real are positive, or all fakes and half of the reals."""
     assert metrics.best_threshold([1, 0, 1, 0], p_fake) == pytest.approx(expected)
 
 
-def test_a_score_of_just_the_threshold_is_called_real():
+def test_a_score_equal_to_the_threshold_is_classified_as_real():
     assert metrics.best_threshold([1, 0], [0.9, 0.5]) == 0.5
 
 
 @pytest.mark.parametrize(
     ("is_fake", "p_fake"), [([1, 0, 1], [0.7, 0.7, 0.7]), ([1, 1], [0.2, 0.3]), ([0, 0], [0.8, 1])]
 )
-def test_where_nothing_can_be_chosen_there_is_no_threshold(is_fake, p_fake):
+def test_there_is_no_threshold_for_equal_scores_or_a_single_label(is_fake, p_fake):
     assert metrics.best_threshold(is_fake, p_fake) is None
 
 
 @pytest.mark.parametrize("p_fake", [(0.1, 0.2, 0.8, 0.9), (0.4, 0.3, 0.4, 0.3)])
-def test_a_threshold_worse_than_calling_everything_the_same_is_not_chosen(p_fake):
-    """Fakes below reals at every threshold, or as often above as below."""
+def test_a_threshold_no_better_than_chance_is_not_chosen(p_fake):
+    """Fakes score below reals at every threshold, or equally often above and below."""
     assert metrics.best_threshold([1, 1, 0, 0], p_fake) is None
 
 
-def test_the_least_gain_over_chance_is_a_threshold():
+def test_the_smallest_gain_over_chance_gives_a_threshold():
     assert metrics.best_threshold([1, 0, 1], [0.4, 0.35, 0.1]) == pytest.approx(0.375)
 
 
-def test_a_temperature_undoes_overconfidence_and_changes_no_ranks():
+def test_a_temperature_corrects_overconfidence_and_keeps_the_ranking():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (4000, 3))
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -236,13 +236,13 @@ def test_a_temperature_undoes_overconfidence_and_changes_no_ranks():
 
 
 @pytest.mark.parametrize(("right", "limit"), [(50, 20), (100, 0.05)])
-def test_a_temperature_goes_no_further_than_its_limits(right, limit):
-    """Always as sure, and right every second time or always."""
+def test_a_temperature_stays_within_its_limits(right, limit):
+    """Equal confidence for all samples, which are correct half of the time or always."""
     actual = np.arange(100) >= right
     found = metrics.best_temperature(actual.astype(int), np.tile([0.9, 0.1], (100, 1)))
     assert found == pytest.approx(limit, rel=1e-9)
     assert metrics.temperature_at_limit(found)
 
 
-def test_where_no_temperature_helps_it_is_one():
+def test_the_temperature_is_one_if_no_other_helps():
     assert metrics.best_temperature(np.arange(100) % 2, np.full((100, 2), 0.5)) == 1

@@ -1,4 +1,4 @@
-"""Identity overlap between a training and the split it is judged on."""
+"""Tests of identity overlap between training data and a split."""
 
 from types import SimpleNamespace
 
@@ -9,31 +9,31 @@ from classify.evaluation.overlap import IdentityOverlap, identity_overlap
 from ffpp_tools.splits.manifest import Manifest
 
 
-def test_nobody_of_test_is_known_and_everybody_of_val_is(videos_manifest):
+def test_no_group_of_test_and_every_group_of_val_is_shared(videos_manifest):
     run = SimpleNamespace(manifest=videos_manifest)
     found = identity_overlap(run, videos_manifest, "test")
     groups = videos_manifest.samples("test")["group"].nunique()
     assert found == IdentityOverlap(0, groups)
-    assert str(found) == "None of its training's people are in this split, as far as is known."
+    assert str(found) == "No identity overlap with its training data is known."
     found = identity_overlap(run, videos_manifest, "val")
-    assert found.shared == found.asked == videos_manifest.samples("val")["group"].nunique()
-    assert "PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT" in str(found)
+    assert found.shared == found.total == videos_manifest.samples("val")["group"].nunique()
+    assert "IDENTITIES OF ITS TRAINING DATA ARE IN THIS SPLIT" in str(found)
 
 
 class Gone:
-    """A run whose manifest is not what it was."""
+    """A run whose manifest has changed."""
 
     @property
     def manifest(self) -> Manifest:
         raise RunError("it has changed")
 
 
-def test_where_the_runs_manifest_is_gone_it_is_not_known(videos_manifest):
+def test_overlap_is_unknown_without_the_runs_manifest(videos_manifest):
     found = identity_overlap(Gone(), videos_manifest, "test")
-    assert (found.shared, found.asked) == (0, 0)
-    assert str(found).endswith("is not known (it has changed).")
+    assert (found.shared, found.total) == (0, 0)
+    assert str(found).endswith("is unknown (it has changed).")
 
 
-@pytest.mark.parametrize(("shared", "words"), [(1, "1 of 3 groups"), (3, "3 of 3 groups")])
-def test_shared_groups_are_counted_in_words(shared, words):
-    assert words in str(IdentityOverlap(shared, 3))
+@pytest.mark.parametrize("shared", [1, 3])
+def test_the_sentence_has_the_number_of_shared_groups(shared):
+    assert f": {shared} of 3 identity groups." in str(IdentityOverlap(shared, 3))

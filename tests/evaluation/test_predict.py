@@ -1,4 +1,4 @@
-"""What a run wrote is believed only where it is what was written, of these very samples."""
+"""Tests of saved predictions: used only if unchanged and of the same samples."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def judged(videos_manifest, tmp_path_factory):
 
 @pytest.fixture
 def run(judged, monkeypatch):
-    """A copy of it, which may be changed; what its network says is known, and said at once."""
+    """A copy of the run that tests may change, with a stub for the network's output."""
     said = {split: score_split(judged, split) for split in ("val", "test")}
     monkeypatch.setattr(
         "classify.evaluation.predict._probabilities",
@@ -45,7 +45,7 @@ def run(judged, monkeypatch):
 
 @pytest.fixture
 def no_data(monkeypatch):
-    """The dataset is away: no crop can be read."""
+    """Make the dataset unavailable: no crop can be read."""
 
     def gone(*_):
         raise TableError("faces.parquet is missing")
@@ -63,7 +63,7 @@ def doubled(table):
 
 
 def doubled_in_place(table):
-    """As many rows as there were, of fewer faces."""
+    """Replace rows by copies of others, so that the number of rows stays the same."""
     return table.iloc[[0, *range(len(table) - 1)]]
 
 
@@ -80,7 +80,7 @@ def regrouped(table):
 
 
 def believed(table):
-    """Every face gets the probability of what it is."""
+    """Set the probability of the actual class to 1 for every face."""
     columns = [name for name in table if name.startswith("p_")]
     table[columns] = np.eye(len(columns), dtype=np.float32)[table["class_index"]]
     return table
@@ -90,27 +90,29 @@ CHANGES = (fewer, doubled, doubled_in_place, shuffled, relabelled, regrouped, be
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_predictions_are_made_anew_and_that_is_said(judged, run, change, capsys):
+def test_changed_predictions_are_computed_again_with_a_message(judged, run, change, capsys):
     path = run.folder / "predictions-test.parquet"
     change(pd.read_parquet(path)).to_parquet(path, index=False)
     found = score_split(run, "test")
     expected = score_split(judged, "test")
     pd.testing.assert_frame_equal(found.table, expected.table, atol=1e-6)
-    assert "predictions-test.parquet was made anew: " in capsys.readouterr().out
+    assert "predictions-test.parquet was computed again: " in capsys.readouterr().out
     score_split(run, "test")
     assert "made anew" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [fewer, believed])
-def test_changed_predictions_are_refused_where_they_cannot_be_made_anew(run, no_data, change):
+def test_changed_predictions_are_rejected_without_the_data(run, no_data, change):
     score_split(run, "test")  # as they are, they need no data
     path = run.folder / "predictions-test.parquet"
     change(pd.read_parquet(path)).to_parquet(path, index=False)
-    with pytest.raises(ChangedError, match=r"predictions-test\.parquet is not .* put the dataset"):
+    with pytest.raises(
+        ChangedError, match=r"predictions-test\.parquet does not .* put the dataset"
+    ):
         score_split(run, "test")
 
 
-def test_predictions_of_another_split_or_checkpoint_are_not_taken_for_these(judged, run):
+def test_predictions_of_another_split_or_checkpoint_are_not_used(judged, run):
     for split, other in (("test", "val"), ("val", "test")):
         source = judged.folder / f"predictions-{other}.parquet"
         shutil.copy(source, run.folder / f"predictions-{split}.parquet")
@@ -119,20 +121,20 @@ def test_predictions_of_another_split_or_checkpoint_are_not_taken_for_these(judg
 
 
 def without_digest(path):
-    """The file as it was written before there were digests."""
+    """Rewrite the file as an older version did, without a digest."""
     table = pd.read_parquet(path)
     table.attrs = {"checkpoint": table.attrs["checkpoint"]}
     table.to_parquet(path, index=False)
 
 
-def test_predictions_of_an_older_version_are_made_anew_or_read_without_data(
+def test_predictions_of_an_older_version_are_computed_again_or_read_without_data(
     judged, run, no_data, monkeypatch, capsys
 ):
     path = run.folder / "predictions-test.parquet"
     without_digest(path)
     expected = score_split(judged, "test").table
     pd.testing.assert_frame_equal(score_split(run, "test").table, expected)
-    assert "is taken as it is: an older version wrote it" in capsys.readouterr().out
+    assert "is used unchecked: an older version wrote it" in capsys.readouterr().out
     monkeypatch.undo()  # the network itself makes them anew
     pd.testing.assert_frame_equal(score_split(run, "test").table, expected, atol=1e-6)
     assert "digest" in pd.read_parquet(path).attrs
@@ -142,21 +144,21 @@ def rewritten(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_another_threshold_in_the_file_is_not_taken(judged, run, capsys):
+def test_a_changed_threshold_in_the_file_is_not_used(judged, run, capsys):
     rewritten(run.folder / FILE, frame_threshold=0.01, temperature=3.0)
     assert operating_point(run) == operating_point(judged)
-    assert f"{FILE} was written anew: it was not what validation gives" in capsys.readouterr().out
+    assert f"{FILE} was rewritten: it differed from the fit" in capsys.readouterr().out
     assert json.loads((run.folder / FILE).read_text())["frame_threshold"] != 0.01
 
 
 def away(run):
-    """The run without its manifest, as `classify predict` may have it on another machine."""
+    """Return the run without its manifest, as on another machine."""
     text = (run.folder / "config.toml").read_text()
     (run.folder / "config.toml").write_text(text.replace("manifests", "nowhere"))
     return Run.read(run.folder)
 
 
-def test_away_from_the_data_a_threshold_is_taken_by_its_digest(judged, run, capsys):
+def test_without_the_data_a_threshold_needs_an_intact_digest(judged, run, capsys):
     elsewhere = away(run)
     assert operating_point_or_default(elsewhere) == operating_point(judged)
     rewritten(run.folder / FILE, clip_threshold=0.01)
@@ -168,10 +170,10 @@ def test_away_from_the_data_a_threshold_is_taken_by_its_digest(judged, run, caps
     (run.folder / FILE).write_text(json.dumps(older))
     found = operating_point_or_default(elsewhere)
     assert found.temperature == operating_point(judged).temperature
-    assert "is taken as it is: an older version wrote it" in capsys.readouterr().out
+    assert "is used unchecked: an older version wrote it" in capsys.readouterr().out
 
 
-def test_a_changed_report_says_nothing_of_what_verdicts_are_worth(run):
+def test_a_changed_report_gives_no_performance_of_verdicts(run):
     make_report(run)
     at = operating_point(run)
     assert "On its own test split its AUC against originals was" in of_verdicts(run, at, [])
@@ -187,17 +189,17 @@ def test_a_changed_report_says_nothing_of_what_verdicts_are_worth(run):
     assert "AUC against originals was 0.999" in of_verdicts(run, at, [])
 
 
-def test_a_changed_log_is_made_anew_from_the_checkpoint(judged, run, capsys):
+def test_a_changed_log_is_restored_from_the_checkpoint(judged, run, capsys):
     path = run.folder / "log.csv"
     pd.read_csv(path).assign(val_log_loss=0.01, val_accuracy=1.0).to_csv(path, index=False)
     pd.testing.assert_frame_equal(run.log, judged.log)
-    assert "log.csv was made anew" in capsys.readouterr().out
+    assert "log.csv was restored" in capsys.readouterr().out
     path.write_text(path.read_text().splitlines()[0] + "\n")  # its one epoch was being written
     assert len(run.log) == 0
 
 
-def test_a_run_of_before_the_log_loss_was_logged_is_read_and_reported(run):
-    """Its config.toml names no monitor, and its log has only the loss with the penalties."""
+def test_a_run_of_an_older_version_without_log_loss_is_reported(run):
+    """The config.toml has no monitor, and the log only the loss with regularisation."""
     config = run.folder / "config.toml"
     lines = [line for line in config.read_text().splitlines() if "monitor" not in line]
     config.write_text("\n".join(lines) + "\n")
@@ -208,15 +210,16 @@ def test_a_run_of_before_the_log_loss_was_logged_is_read_and_reported(run):
     older = Run.read(run.folder)
     assert (older.settings.monitor, older.kept_epoch) == ("val_loss", 2)
     found = make_report(older)
-    assert "chosen by validation loss (with the penalties of the head)" in found.provenance
+    selection = "selected by validation loss (including the regularisation of the head)"
+    assert selection in found.provenance
     report = json.loads((found.folder / "report.json").read_text())
     assert (report["best_epoch"], report["val_log_loss"]) == (2, None)
     card = (found.folder / "model-card.md").read_text()
-    assert "epoch 2, which had the lowest validation loss, penalties included" in card
-    assert "| log loss of validation, that epoch | not recorded |" in card
+    assert "epoch 2, which had the lowest validation loss, including regularisation" in card
+    assert "| validation log loss at that epoch | not recorded |" in card
 
 
-def test_changed_answers_of_the_probe_are_refused(videos_manifest, tmp_path):
+def test_changed_probe_results_are_rejected(videos_manifest, tmp_path):
     copy = shutil.copytree(videos_manifest.folder, tmp_path / "m")
     manifest = type(videos_manifest).read(copy)
     answer = shortcuts.ProbeResult("fake against real", "fake against real", 0.9, 0.8, 4, 50, "red")

@@ -17,7 +17,7 @@ from tests.helpers.runs import train_tiny
 
 
 def textured(height=61, width=70):
-    """A picture with fine detail, of odd height."""
+    """Return an image with fine detail and an odd height."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(40, 200, width)[None, :, None] + np.zeros((height, 1, 3))
     return np.clip(ramp + rng.normal(0, 25, (height, width, 3)), 0, 255).astype(np.uint8)
@@ -41,18 +41,18 @@ def away(image, damage):
     ],
     ids=["jpeg", "h264", "downscaled", "blur", "noise"],
 )
-def test_every_step_damages_more_than_the_one_before(damages):
+def test_every_step_corrupts_more_than_the_previous(damages):
     distances = [away(textured(), damage) for damage in damages]
     assert distances[0] > 0.5
     assert distances == sorted(distances)
 
 
-def test_noise_has_the_strength_it_says():
+def test_noise_has_the_given_strength():
     grey = np.full((200, 200, 3), 128, np.uint8)
     assert noisy(grey, 10).astype(float).std() == pytest.approx(10, rel=0.03)
 
 
-def test_colours_stay_where_they_are():
+def test_corruptions_keep_the_colour_channels():
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0] = 200
     for damage in DAMAGES.values():
@@ -65,13 +65,13 @@ def run(videos_manifest, tmp_path_factory):
     return train_tiny(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r", epochs=4)
 
 
-def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
+def test_the_same_crops_are_evaluated_after_every_corruption(run, monkeypatch):
     kept = {"JPEG 30": DAMAGES["JPEG 30"], "black": lambda image: image * 0, "none": np.copy}
     monkeypatch.setattr(module, "DAMAGES", kept)
     monkeypatch.setattr(module, "BATCH", 7)  # so that there are several
     report = make_report(run, robust=True)
     table = report.robustness.table
-    frame = report.judgements[0]
+    frame = report.evaluations[0]
     manipulations = [m.category for m in frame.manipulations]
     assert table["damage"].unique().tolist() == [UNTOUCHED, *kept]
     untouched = table[table["damage"] == UNTOUCHED].set_index("category")
@@ -79,7 +79,7 @@ def test_the_same_crops_are_judged_after_every_damage(run, monkeypatch):
         assert untouched.loc[m.category, "auc"] == pytest.approx(m.auc.value)
         assert untouched.loc[m.category, "detected"] == pytest.approx(m.detected.value)
     assert (untouched.loc[manipulations, "auc_loss"] == 0).all()
-    real = frame.detection.loc["real"]
+    real = frame.binary_confusion.loc["real"]
     assert untouched.loc["reals", "detected"] == pytest.approx(real["real"] / real.sum())
     # In the dark all cats are grey: nothing can be told apart.
     black = table[table["damage"] == "black"].set_index("category")

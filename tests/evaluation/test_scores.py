@@ -1,4 +1,4 @@
-"""Scores of samples and their classes."""
+"""Tests of scores per clip and of classes."""
 
 import pandas as pd
 import pytest
@@ -7,7 +7,7 @@ from classify.evaluation.scores import classes_of
 from tests.helpers.scores import CLASSES, SCORES
 
 
-def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
+def test_a_clip_has_the_mean_of_its_crops_and_fakes_of_one_name_stay_separate():
     clips = SCORES.clips().table.set_index(["category", "compression", "clip"])
     assert len(clips) == 5
     assert not (clips.index.get_level_values("compression") == "still").any()
@@ -16,8 +16,8 @@ def test_a_clip_scores_the_mean_of_its_crops_and_same_named_fakes_stay_apart():
     assert clips.loc[("FaceSwap", "c40", "000_003"), "p_FaceSwap"] == 0.8
 
 
-def test_a_manifests_own_class_goes_before_the_category():
-    """Such as a manifest whose class Deepfakes holds FaceSwap's crops too."""
+def test_the_manifests_class_takes_precedence_over_the_category():
+    """For example, a manifest whose class Deepfakes includes the crops of FaceSwap."""
     samples = pd.DataFrame({"category": ["FaceSwap", "Youtube"], "label": ["fake", "real"]})
     for own, expected in (("Deepfakes", "Deepfakes"), ("swaps", "FaceSwap")):
         table = samples.assign(**{"class": [own, "Youtube"]})

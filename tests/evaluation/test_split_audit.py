@@ -1,4 +1,4 @@
-"""A report follows what is known when it is made, not when its manifest was."""
+"""Tests that reports use the current identity groups, not those of the manifest's creation."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ CLEAN, LEAKS = "No identity group is known to be in two splits", "PEOPLE APPEAR 
 
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
-    """A run on a dataset of its own, about which more may come to be known."""
+    """A run on its own copy of the dataset, to which tests may add lists."""
     folder = tmp_path_factory.mktemp("later")
     own = shutil.copytree(dataset, folder / "dataset")
     asked = SplitSettings(mode="videos", ratios=(50, 25, 25))
@@ -34,7 +34,7 @@ def trained(dataset, tmp_path_factory):
 
 @pytest.fixture
 def conversion(trained):
-    """conversion_dict.json of the dataset, which says that two clips are of one video."""
+    """conversion_dict.json of the dataset, in which two clips are from the same video."""
     manifest = trained.manifest
     path = manifest.root / official_lists.FOLDER / official_lists.CONVERSION
     before = path.read_bytes() if path.exists() else None
@@ -50,9 +50,7 @@ def conversion(trained):
         path.write_bytes(before)
 
 
-def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
-    trained, conversion, tmp_path
-):
+def test_a_new_edge_between_splits_is_in_every_first_line(trained, conversion, tmp_path):
     assert trained.manifest.info["audit"]["leaks"] is False
     found = make_report(trained)
     assert found.provenance.startswith(f"Split: grouped. {LEAKS}: 1 identity group (")
@@ -64,7 +62,7 @@ def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
     report = json.loads((found.folder / "report.json").read_text())
     assert report["leaks"] is True
     assert not any("YouTube video, for want" in remark for remark in found.remarks)
-    assert LEAKS in of_verdicts(trained, found.operating, [])
+    assert LEAKS in of_verdicts(trained, found.operating_point, [])
     theirs = report_on_file(found.folder / "predictions.csv", trained.manifest, folder=tmp_path)
     assert LEAKS in theirs.provenance
     twin = shutil.copytree(trained.folder, trained.folder.with_name("twin"))
@@ -73,15 +71,15 @@ def test_a_tie_that_became_known_stands_in_the_first_line_of_everything(
     assert compared.notes[0] == "People appear in several splits of the manifest of run, twin."
 
 
-def test_when_it_is_no_longer_there_neither_is_the_leak(trained):
+def test_the_leak_disappears_with_the_edge(trained):
     found = make_report(trained)
     assert found.provenance.startswith(f"Split: grouped. {CLEAN}")
     assert not found.leaks
     assert LEAKS not in of_verdicts(trained, operating_point(trained), [])
 
 
-def test_intervals_are_over_the_groups_of_now(trained):
-    """Everybody of the test split turns out to be one person."""
+def test_intervals_are_over_the_current_groups(trained):
+    """All identities of the test split turn out to be one person."""
     manifest = trained.manifest
     clips = manifest.samples("test")["target_id"].unique()
     path = manifest.root / official_lists.FOLDER / official_lists.CONVERSION
@@ -98,8 +96,8 @@ def test_intervals_are_over_the_groups_of_now(trained):
     assert (before.changed, after.changed) == (False, groups > 1)
 
 
-def test_rows_of_train_that_were_put_into_test_are_found(trained, tmp_path):
-    """With the hashes of manifest.json made to fit, it vouches for them."""
+def test_rows_of_train_copied_into_test_are_found(trained, tmp_path):
+    """The hashes in manifest.json are updated, so that only the audit can find the rows."""
     folder = shutil.copytree(trained.manifest.folder, tmp_path / "m")
     rows = {split: pd.read_csv(folder / f"{split}.csv", dtype=str) for split in ("train", "test")}
     pd.concat([rows["test"], rows["train"][:80]]).to_csv(folder / "test.csv", index=False)
@@ -112,7 +110,7 @@ def test_rows_of_train_that_were_put_into_test_are_found(trained, tmp_path):
     assert "frames of the same clip" in said
 
 
-def test_where_the_dataset_is_gone_the_first_line_says_how_old_its_knowledge_is(trained, tmp_path):
+def test_without_the_dataset_the_first_line_says_that_the_audit_is_old(trained, tmp_path):
     root = trained.manifest.root
     make_report(trained)
     root.rename(tmp_path / "away")
@@ -122,14 +120,14 @@ def test_where_the_dataset_is_gone_the_first_line_says_how_old_its_knowledge_is(
     finally:
         (tmp_path / "away").rename(root)
     assert f"{CLEAN}, with 3 limitations. {UNREADABLE} (" in found.provenance
-    assert "was known when the manifest was made" in found.provenance
+    assert "those known when the manifest was created" in found.provenance
     assert found.provenance.count(UNREADABLE) == 1
     assert again.manifest.info["summary"].count(UNREADABLE) == 1
-    assert len(found.judgements) == 2  # by the predictions that were there
+    assert len(found.evaluations) == 2  # by the predictions that were there
 
 
-def test_a_table_that_the_manifest_rests_on_is_missed(dataset, tmp_path):
-    """The ties of a table that is deleted would be forgotten with it."""
+def test_a_missing_table_is_named(dataset, tmp_path):
+    """Without the table, its edges would be lost."""
     own = shutil.copytree(dataset, tmp_path / "dataset")
     path = own / official_lists.FOLDER / official_lists.CONVERSION
     path.parent.mkdir(exist_ok=True)
@@ -139,9 +137,8 @@ def test_a_table_that_the_manifest_rests_on_is_missed(dataset, tmp_path):
     assert official_lists.CONVERSION not in split_audit(manifest).manifest.info["summary"]
     path.unlink()
     summary = split_audit(manifest).manifest.info["summary"]
-    assert (
-        f"lists/{official_lists.CONVERSION}, WHICH THE MANIFEST RESTS ON, IS NO LONGER" in summary
-    )
+    lost = f"lists/{official_lists.CONVERSION}, ON WHICH THE MANIFEST IS BASED, IS NO LONGER"
+    assert lost in summary
     assert LEAKS in summary
 
 

@@ -1,4 +1,4 @@
-"""Thresholds and temperature: what validation chooses, and what is made of the file they lie in."""
+"""Tests of fitting thresholds and temperature, and of operating.json."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ GOOD = (0.9, 0.8, 0.75, 0.3), (0.6, 0.4, 0.2, 0.1)
 
 
 def scores(fakes, reals, compression="c40", frames=1):
-    """Deepfakes and Youtube with these P(fake), so many frames a clip."""
+    """Return Deepfakes and Youtube with the given P(fake) and number of frames per clip."""
     rows = [("Deepfakes", 0, "fake", p) for p in fakes] + [("Youtube", 1, "real", p) for p in reals]
     table = pd.DataFrame(rows, columns=["category", "class_index", "label", "p_Deepfakes"])
     return Scores(
@@ -44,7 +44,7 @@ def scores(fakes, reals, compression="c40", frames=1):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A run with a checkpoint, whose validation is what `said` holds: scores, or an error."""
+    """A run with a checkpoint; `said` has its validation scores, or an error."""
     (tmp_path / "best.keras").write_bytes(b"weights")
     said = {"val": scores(*GOOD)}
 
@@ -72,12 +72,12 @@ def write(run, **values):
     (run.folder / FILE).write_text(json.dumps(values))
 
 
-def test_a_threshold_lies_where_most_fakes_and_reals_are_told_apart():
-    """Above .6 are three of four fakes and no real; above .2 all fakes and two of four reals."""
+def test_the_threshold_has_the_highest_balanced_accuracy():
+    """Three of four fakes and no real are above .6; all fakes and two of four reals above .2."""
     assert fit_operating_point(scores(*GOOD)).frame_threshold == pytest.approx(0.675)
 
 
-def test_frames_and_clips_have_thresholds_of_their_own():
+def test_frames_and_clips_have_separate_thresholds():
     """Clip means: fakes .85 and .525, reals .52 and .15."""
     found = fit_operating_point(scores(GOOD[0], (0.6, 0.44, 0.2, 0.1), frames=2))
     assert found.frame_threshold == pytest.approx(0.675)
@@ -88,7 +88,7 @@ def test_frames_and_clips_have_thresholds_of_their_own():
     assert found.no_better == ()
 
 
-def test_where_there_are_no_clips_theirs_is_that_of_the_stills():
+def test_without_clips_the_clip_threshold_is_that_of_stills():
     found = fit_operating_point(scores(*GOOD, compression="still"))
     assert found.clip_threshold == found.frame_threshold == pytest.approx(0.675)
     worse = fit_operating_point(scores(*GOOD[::-1], compression="still"))
@@ -96,14 +96,14 @@ def test_where_there_are_no_clips_theirs_is_that_of_the_stills():
     assert worse.no_better == ("frame",)
 
 
-def test_no_threshold_is_chosen_that_is_worse_than_calling_everything_the_same():
+def test_no_threshold_worse_than_chance_is_fitted():
     found = fit_operating_point(scores(*GOOD[::-1]))
     assert (found.frame_threshold, found.clip_threshold) == (0.5, 0.5)
     assert found.no_better == ("frame", "clip")
     assert found.why_fixed == ""  # the temperature was chosen
 
 
-def test_one_unit_alone_may_have_no_threshold():
+def test_a_single_unit_may_have_no_threshold():
     """Frames: one fake of four above both reals. Clips: both means at .5."""
     found = fit_operating_point(scores((0.9, 0.1), (0.6, 0.4), frames=2))
     assert found.no_better == ("clip",)
@@ -116,15 +116,15 @@ def test_the_temperature_is_that_of_the_frames():
     assert fit_operating_point(sure).temperature == pytest.approx(np.log(99) / np.log(3), rel=1e-3)
 
 
-def test_of_a_refit_nothing_is_chosen_and_nothing_is_written(run):
+def test_nothing_is_fitted_or_written_for_a_refit(run):
     run.settings = dataclasses.replace(run.settings, refit=True)
     assert operating_point(run) == OperatingPoint(
-        "the run was trained on val too", 0.5, 0.5, 1.0, ()
+        "the run was also trained on val", 0.5, 0.5, 1.0, ()
     )
     assert not (run.folder / FILE).exists()
 
 
-def test_what_was_chosen_is_written_once_with_what_it_is_of(run, capsys):
+def test_the_fit_is_written_once_with_its_checkpoint_and_manifest(run, capsys):
     found = operating_point(run)
     assert FILE == "operating.json"  # older versions and other programs read it
     assert found == fit_operating_point(run.said["val"])
@@ -148,16 +148,16 @@ def test_what_was_chosen_is_written_once_with_what_it_is_of(run, capsys):
     "change", [{"frame_threshold": 0.9}, {"temperature": 9.0}, {"no_better": ["clip"]}]
 )
 @pytest.mark.parametrize("with_new_digest", [False, True])
-def test_a_changed_file_gives_way_to_validation(run, capsys, change, with_new_digest):
+def test_a_changed_file_is_replaced_by_the_fit(run, capsys, change, with_new_digest):
     found = operating_point(run)
     values = written(run) | change
     write(run, **(with_digest(values) if with_new_digest else values))
     assert operating_point(run) == found
-    assert "was written anew: it was not what validation gives" in capsys.readouterr().out
+    assert "was rewritten: it differed from the fit on validation" in capsys.readouterr().out
     assert {name: written(run)[name] for name in change} != change
 
 
-def test_what_another_machine_rounds_otherwise_is_no_change(run, capsys):
+def test_rounding_differences_between_machines_are_no_change(run, capsys):
     operating_point(run)
     values = written(run)
     write(run, **with_digest(values | {"temperature": values["temperature"] * (1 + 1e-6)}))
@@ -166,13 +166,13 @@ def test_what_another_machine_rounds_otherwise_is_no_change(run, capsys):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"temperature": 2}'])
-def test_a_damaged_file_is_no_hindrance(run, capsys, text):
+def test_a_damaged_file_is_replaced(run, capsys, text):
     (run.folder / FILE).write_text(text)
     assert operating_point(run) == fit_operating_point(run.said["val"])
     assert capsys.readouterr().out == ""
 
 
-def test_a_file_of_another_checkpoint_or_manifest_is_written_over_without_a_word(run, capsys):
+def test_a_file_of_another_checkpoint_or_manifest_is_replaced_silently(run, capsys):
     operating_point(run)
     for of in ("checkpoint", "manifest"):
         write(run, **with_digest(written(run) | {of: "0" * 64, "frame_threshold": 0.9}))
@@ -180,7 +180,7 @@ def test_a_file_of_another_checkpoint_or_manifest_is_written_over_without_a_word
     assert capsys.readouterr().out == ""
 
 
-def test_a_file_of_before_the_digest_is_written_anew_without_a_word(run, capsys):
+def test_a_file_without_digest_is_rewritten_silently(run, capsys):
     operating_point(run)
     older = written(run)
     for name in ("digest", "manifest", "no_better"):
@@ -194,7 +194,7 @@ def test_a_file_of_before_the_digest_is_written_anew_without_a_word(run, capsys)
 GONE = TableError("no manifest at nowhere")
 
 
-def test_away_from_the_data_the_file_is_taken_if_it_is_intact(run, capsys):
+def test_without_the_data_an_intact_file_is_used(run, capsys):
     run.said["val"] = scores(*GOOD[::-1])
     found = operating_point(run)
     run.said["val"] = GONE
@@ -207,7 +207,7 @@ def test_away_from_the_data_the_file_is_taken_if_it_is_intact(run, capsys):
             function(run)
 
 
-def test_away_from_the_data_a_file_of_before_the_digest_is_taken_and_that_is_said(run, capsys):
+def test_without_the_data_a_file_without_digest_is_used_with_a_message(run, capsys):
     run.said["val"] = GONE
     kept = {"why_fixed": "", "frame_threshold": 0.3, "clip_threshold": 0.4, "temperature": 2}
     write(run, checkpoint=sha256(run.checkpoint), **kept)
@@ -218,13 +218,13 @@ def test_away_from_the_data_a_file_of_before_the_digest_is_taken_and_that_is_sai
         operating_point(run)
 
 
-def test_away_from_the_data_and_without_the_file_nothing_is_known(run):
+def test_without_the_data_and_the_file_the_default_is_used(run):
     run.said["val"] = GONE
     with pytest.raises(TableError, match="nowhere"):
         operating_point(run)
     found = operating_point_or_default(run)
     assert found.why_fixed == (
-        "its validation split cannot be judged here (no manifest at nowhere)"
+        "its validation split cannot be evaluated here (no manifest at nowhere)"
     )
     assert (found.frame_threshold, found.clip_threshold, found.temperature) == (0.5, 0.5, 1.0)
     operating_file_of_another = with_digest({"checkpoint": "0" * 64, "temperature": 9.0})

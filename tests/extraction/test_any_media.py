@@ -1,4 +1,4 @@
-"""Faces of any video or picture, found as those of a dataset were."""
+"""Face crops from any image or video, with the settings of a dataset."""
 
 import dataclasses
 
@@ -14,21 +14,21 @@ from ffpp_tools.faces.crop import CropSettings, save
 from ffpp_tools.video.image import read_image
 
 
-def test_stills_that_were_taken_whole_are_judged_whole(world):
+def test_images_are_not_cropped_if_the_dataset_has_whole_stills(world):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
-    look = faces_in_image(photograph, StillSettings(whole=True))
-    assert np.array_equal(look.faces[0].image, read_image(photograph))
+    crops = faces_in_image(photograph, StillSettings(whole=True))
+    assert np.array_equal(crops.faces[0].image, read_image(photograph))
 
 
-def test_faces_below_the_smallest_are_not_judged(clip, dataset):
+def test_faces_below_the_minimum_size_are_not_returned(clip, dataset):
     clips, _ = read_settings(dataset / "settings.json")
     huge = dataclasses.replace(clips, crop=CropSettings(min_face=1000))
-    looks = list(faces_in_video(clip, huge))
-    assert len(looks) > 2
-    assert all(look.faces == () for look in looks)
+    frames = list(faces_in_video(clip, huge))
+    assert len(frames) > 2
+    assert all(frame.faces == () for frame in frames)
 
 
-def test_faces_are_judged_as_a_dataset_of_their_format_would_hold_them(clip, dataset, tmp_path):
+def test_crops_are_compressed_as_in_a_dataset_of_the_same_format(clip, dataset, tmp_path):
     clips, _ = read_settings(dataset / "settings.json")
     as_jpeg = dataclasses.replace(clips, crop=CropSettings(format="jpg"))
     plain, lossy = (

@@ -27,12 +27,12 @@ EVERY_10TH = ClipSettings(FramePlan(every=10))
 
 
 def extract_clip(clip, settings, dataset):
-    """What a clip without relatives comes to."""
+    """Extract a clip without related clips."""
     ((_, part),) = extract_family(Family((clip,), (), ()), settings, dataset)
     return part
 
 
-def test_a_crop_is_the_square_round_the_largest_face_of_its_frame(ffpp, tmp_path):
+def test_a_crop_is_the_square_around_the_largest_face(ffpp, tmp_path):
     clip = find_clips(ffpp, categories=["FaceSwap"])[0]
     part = extract_clip(clip, EVERY_10TH, tmp_path)
     reference = full_decode(clip.path)
@@ -51,7 +51,7 @@ def test_a_crop_is_the_square_round_the_largest_face_of_its_frame(ffpp, tmp_path
         assert face.sha256 == sha256(tmp_path / face.path)
 
 
-def test_rows_say_which_clip_and_frame_they_are(ffpp, tmp_path):
+def test_rows_identify_clip_and_frame(ffpp, tmp_path):
     clip = find_clips(ffpp, categories=["Deepfakes"])[0]
     part = extract_clip(clip, EVERY_10TH, tmp_path)
     row, face = part.frames[1], part.faces[1]
@@ -63,7 +63,7 @@ def test_rows_say_which_clip_and_frame_they_are(ffpp, tmp_path):
     assert 0.3 < row.time_s < 0.45
 
 
-def test_an_unreadable_clip_is_a_row_that_says_why(tmp_path):
+def test_an_unreadable_clip_gets_a_row_with_the_reason(tmp_path):
     path = tmp_path / "000.mp4"
     path.write_text("not a video")
     part = extract_clip(Clip("Youtube", "c23", "000", path), EVERY_10TH, tmp_path)
@@ -73,7 +73,7 @@ def test_an_unreadable_clip_is_a_row_that_says_why(tmp_path):
     assert part.faces == ()
 
 
-def test_a_truncated_clip_keeps_its_frames_and_accounts_for_the_lost(ffpp, tmp_path):
+def test_a_truncated_clip_has_rows_for_decoded_and_missing_frames(ffpp, tmp_path):
     original = find_clips(ffpp, categories=["Youtube"])[0]
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(shortened_with_index_first(original.path, tmp_path))
@@ -87,8 +87,8 @@ def test_a_truncated_clip_keeps_its_frames_and_accounts_for_the_lost(ffpp, tmp_p
     assert len(part.faces) == statuses.count("ok")
 
 
-def test_a_clip_that_declares_more_pixels_than_allowed_is_a_row_that_says_so(ffpp, tmp_path):
-    """Nothing is decoded; the same limit, raised, lets it pass."""
+def test_a_clip_above_the_pixel_limit_gets_a_row_with_the_reason(ffpp, tmp_path):
+    """It is not decoded; with a higher limit it is extracted."""
     path = find_clips(ffpp, categories=["Youtube"])[0].path
     family = Family((Clip("Youtube", "c23", "000", path),), (), ())
     limits = Limits(pixels=400 * 288 - 1)
@@ -102,7 +102,7 @@ def test_a_clip_that_declares_more_pixels_than_allowed_is_a_row_that_says_so(ffp
     assert {row.status for row in part.frames} == {"ok"}
 
 
-def test_the_limit_of_size_is_an_option(ffpp, tmp_path, typed):
+def test_the_pixel_limit_is_an_option(ffpp, tmp_path, typed):
     clip = find_clips(ffpp, categories=["Youtube"])[0].path
     videos = tmp_path / "data/original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_the_limit_of_size_is_an_option(ffpp, tmp_path, typed):
         assert "more than the limit of 999" in " ".join((out + err).split())
 
 
-def test_a_frame_without_a_face_and_one_too_small_leave_rows_and_no_crops(ffpp, tmp_path):
+def test_frames_without_a_large_enough_face_get_rows_and_no_crops(ffpp, tmp_path):
     clip = find_clips(ffpp, categories=["Youtube"])[0]
     settings = ClipSettings(FramePlan(every=10), CropSettings(min_face=200))
     part = extract_clip(clip, settings, tmp_path)
@@ -153,10 +153,10 @@ def long_face2face(ffpp):
         last_planned = (demux.read_video(clip.path).n_frames - 1) // 10 * 10
         if last_planned >= demux.read_video(own).n_frames:
             return clip.target_id
-    pytest.fail("the demo draws some")
+    pytest.fail("the demo world has such a clip")
 
 
-def test_fakes_take_their_originals_boxes_up_to_its_end(ffpp, tmp_path, long_face2face):
+def test_fakes_use_the_boxes_of_their_original_up_to_its_end(ffpp, tmp_path, long_face2face):
     found = parts(family_of(ffpp, long_face2face), tmp_path)
     boxes = {f.frame_id.split("/")[-1]: f for f in found["Youtube"].faces}
     for category in ("Deepfakes", "FaceSwap", "NeuralTextures", "Face2Face"):
@@ -170,10 +170,12 @@ def test_fakes_take_their_originals_boxes_up_to_its_end(ffpp, tmp_path, long_fac
                 assert (face.box_x, face.box_y) == (own.box_x - shift, own.box_y)
                 assert (face.box_w, face.box_h, face.score) == (own.box_w, own.box_h, own.score)
     last = found["Face2Face"].faces[-1]
-    assert last.box_from == "detected", "past the target's end it is on its own"
+    assert last.box_from == "detected", (
+        "after the end of the original, faces are detected in the fake"
+    )
 
 
-def test_an_original_that_was_not_selected_is_looked_at_all_the_same(ffpp, tmp_path):
+def test_an_original_that_is_not_selected_still_provides_boxes(ffpp, tmp_path):
     target = find_clips(ffpp, ["Deepfakes"])[0].target_id
     whole = parts(family_of(ffpp, target), tmp_path / "whole")
     alone = parts(family_of(ffpp, target, categories=["Deepfakes"]), tmp_path / "alone")
@@ -184,14 +186,14 @@ def test_an_original_that_was_not_selected_is_looked_at_all_the_same(ffpp, tmp_p
     assert again == alone
 
 
-def test_without_twins_every_clip_is_searched_on_its_own(ffpp, tmp_path):
+def test_without_twins_detection_runs_on_every_clip(ffpp, tmp_path):
     target = find_clips(ffpp, ["Deepfakes"])[0].target_id
     settings = replace(EVERY_10TH, twins=False)
     for part in parts(family_of(ffpp, target), tmp_path, settings).values():
         assert {f.box_from for f in part.faces} <= {"detected", "followed"}
 
 
-def test_other_compressions_take_the_boxes_too(ffpp, tmp_path):
+def test_other_compressions_use_the_same_boxes(ffpp, tmp_path):
     clip = find_clips(ffpp, ["Deepfakes"])[0]
     root = tmp_path / "ffpp"
     for category, name in (("Youtube", clip.target_id), ("Deepfakes", clip.name)):
@@ -217,7 +219,7 @@ def test_other_compressions_take_the_boxes_too(ffpp, tmp_path):
 
 @pytest.fixture(scope="module")
 def copying_faceswap(ffpp, tmp_path_factory):
-    """A tree with one FaceSwap whose generator copied frames 10 to 29 from the original."""
+    """A data folder with one FaceSwap whose frames 10 to 29 are copied from the original."""
     fake = find_clips(ffpp, ["FaceSwap"])[0]
     root = tmp_path_factory.mktemp("copying")
     own = next(c for c in find_clips(ffpp, ["Youtube"]) if c.name == fake.target_id)
@@ -232,7 +234,7 @@ def copying_faceswap(ffpp, tmp_path_factory):
     return root
 
 
-def test_unchanged_fakes_are_no_fakes(copying_faceswap, tmp_path):
+def test_unchanged_fakes_are_not_extracted_as_fakes(copying_faceswap, tmp_path):
     (family,) = families(copying_faceswap, find_clips(copying_faceswap))
     part = parts(family, tmp_path)["FaceSwap"]
     expected = ["unchanged_fake" if r.frame in (10, 20) else "ok" for r in part.frames]
@@ -250,7 +252,7 @@ def test_unchanged_fakes_are_no_fakes(copying_faceswap, tmp_path):
 
 @pytest.fixture(scope="module")
 def two_people(tmp_path_factory):
-    """A tree with a clip of a large bystander and a small person whose face is forged."""
+    """A data folder with a clip of a large bystander and of a small person whose face is forged."""
     root = tmp_path_factory.mktemp("two")
     paths = {
         "own": root / "original_sequences/youtube/c23/videos/000.mp4",
@@ -274,7 +276,7 @@ def extracted(root, dataset, **changed):
     return parts(family, dataset, replace(EVERY_10TH, **changed))
 
 
-def test_with_a_mask_it_is_the_forged_face_in_the_fake_and_in_its_original(two_people, tmp_path):
+def test_the_mask_selects_the_forged_face_in_the_fake_and_in_its_original(two_people, tmp_path):
     for part in extracted(two_people, tmp_path).values():
         assert [f.box_x > 400 for f in part.faces] == [True] * 3
         assert {r.faces_found for r in part.frames} == {2}
@@ -289,7 +291,7 @@ def two_people_without_mask(two_people, tmp_path_factory):
 
 
 def as_method(root, method, folder):
-    """The same tree, its fake called another method's."""
+    """A copy of the data folder in which the fake is by another method."""
     copy = folder / method
     shutil.copytree(root, copy)
     (copy / "manipulated_sequences/Deepfakes").rename(copy / "manipulated_sequences" / method)
@@ -297,7 +299,7 @@ def as_method(root, method, folder):
 
 
 @pytest.mark.parametrize("method", ["Deepfakes", "NeuralTextures"])
-def test_without_masks_it_is_the_largest_in_a_fake_the_largest_that_was_changed(
+def test_without_a_mask_the_largest_face_or_largest_changed_face_is_selected(
     two_people_without_mask, tmp_path, method
 ):
     root = as_method(two_people_without_mask, method, tmp_path)
@@ -310,7 +312,7 @@ def test_without_masks_it_is_the_largest_in_a_fake_the_largest_that_was_changed(
 
 
 @pytest.mark.parametrize("method", ["Deepfakes", "Face2Face", "NeuralTextures"])
-def test_without_masks_bystanders_are_those_who_differ_far_less_than_somebody_else(
+def test_without_a_mask_bystanders_are_faces_that_differ_much_less_than_another(
     two_people_without_mask, tmp_path, method
 ):
     root = as_method(two_people_without_mask, method, tmp_path)
@@ -320,12 +322,14 @@ def test_without_masks_bystanders_are_those_who_differ_far_less_than_somebody_el
     assert {f.path for f in found.faces} == {c for c in crops if f"/{method}/" in c}
     kept = extracted(root, tmp_path / "kept", faces="all", keep_unchanged=True)[method]
     assert {r.status for r in kept.frames} == {"ok"}
-    assert [f.track for f in kept.faces] == [1, 1, 1], "beside a changed face nobody else stays"
+    assert [f.track for f in kept.faces] == [1, 1, 1], (
+        "unchanged faces next to a changed one are dropped"
+    )
 
 
 @pytest.mark.parametrize("method", ["FaceSwap", "Face2Face", "NeuralTextures"])
-def test_only_swaps_are_dropped_by_pixels(copying_faceswap, tmp_path, method):
-    """Frames 10 to 29 are the original's, which for Face2Face is small change, not proof."""
+def test_pixels_identify_unchanged_faces_for_swaps_only(copying_faceswap, tmp_path, method):
+    """Frames 10 to 29 equal the original's. For Face2Face that may be a small real change."""
     root = tmp_path / "ffpp"
     shutil.copytree(copying_faceswap, root)
     (root / "manipulated_sequences/FaceSwap").rename(root / "manipulated_sequences" / method)
@@ -340,8 +344,8 @@ def test_only_swaps_are_dropped_by_pixels(copying_faceswap, tmp_path, method):
 
 
 @pytest.mark.parametrize("method", ["FaceSwap", "Face2Face"])
-def test_an_empty_mask_decides_whatever_the_pixels_say(copying_faceswap, tmp_path, method):
-    """The mask is empty from frame 30 on, where the face was changed, and white before."""
+def test_the_mask_takes_precedence_over_pixels(copying_faceswap, tmp_path, method):
+    """The mask is white up to frame 29, and empty from frame 30 on, where the face is changed."""
     root = tmp_path / "ffpp"
     shutil.copytree(copying_faceswap, root)
     (fake,) = find_clips(root, ["FaceSwap"])
@@ -358,12 +362,12 @@ def test_an_empty_mask_decides_whatever_the_pixels_say(copying_faceswap, tmp_pat
     assert {r.unchanged_by for r in part.frames if r.frame >= 30} == {"mask"}
     mask.write_bytes(b"no video")
     again = parts(family, tmp_path / "damaged")[method]
-    assert all("judged without its mask" in r.error for r in again.frames)
+    assert all("extracted without its mask" in r.error for r in again.frames)
     dropped = [r.frame for r in again.frames if r.status == "unchanged_fake"]
     assert dropped == ([10, 20] if method == "FaceSwap" else [])
 
 
-def test_all_faces_have_a_crop_each_but_those_of_bystanders_in_fakes(two_people, tmp_path):
+def test_all_faces_are_cropped_except_bystanders_in_fakes(two_people, tmp_path):
     found = extracted(two_people, tmp_path, faces="all")
     ids = [f.face_id for f in found["Youtube"].faces]
     assert ids == [f"Youtube/c23/000/0000{i}0/{track}" for i in range(3) for track in (0, 1)]
@@ -375,8 +379,8 @@ def test_all_faces_have_a_crop_each_but_those_of_bystanders_in_fakes(two_people,
     assert crops == {f.path for part in found.values() for f in part.faces}
 
 
-def test_the_tracked_person_is_the_one_that_most_frames_are_about(tmp_path):
-    """The large bystander leaves after the first frame that is looked at."""
+def test_the_tracked_person_is_the_one_selected_in_most_frames(tmp_path):
+    """The large bystander leaves after the first planned frame."""
     root = tmp_path / "ffpp"
     path = root / "original_sequences/youtube/c23/videos/000.mp4"
     path.parent.mkdir(parents=True)
@@ -402,15 +406,15 @@ def test_boxes_are_smoothed_only_on_request(ffpp, tmp_path):
     ]
 
 
-def test_aligned_crops_are_all_of_one_size(ffpp, tmp_path):
+def test_all_aligned_crops_have_the_same_size(ffpp, tmp_path):
     clip = find_clips(ffpp, ["Youtube"])[0]
     settings = replace(EVERY_10TH, crop=CropSettings(align=True))
     for face in extract_clip(clip, settings, tmp_path).faces:
         assert cv2.imread(str(tmp_path / face.path)).shape == (256, 256, 3)
 
 
-def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeypatch):
-    """A pipe that nobody writes to: opening it, which is refused otherwise, never returns."""
+def test_a_decoder_that_hangs_affects_only_its_clip(ffpp, tmp_path, monkeypatch):
+    """Opening a pipe without a writer never returns. Normally pipes are rejected."""
     monkeypatch.setattr("ffpp_tools.files.special_file_kind", lambda path: "")
     root = tmp_path / "ffpp"
     folder = root / "original_sequences/youtube/c23/videos"
@@ -429,7 +433,7 @@ def test_a_decoder_that_hangs_costs_its_clip_and_no_more(ffpp, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("smooth", [1, 5])
-def test_a_decoder_that_hangs_on_the_way_keeps_what_it_gave(ffpp, tmp_path, monkeypatch, smooth):
+def test_frames_decoded_before_a_decoder_hangs_are_kept(ffpp, tmp_path, monkeypatch, smooth):
     clip = find_clips(ffpp, ["Youtube"])[0]
     frames = decode.frames
 

@@ -22,45 +22,45 @@ def image(world):
 
 
 def face_of(image, side):
-    """A face of such a side in the middle of an image."""
+    """A face box of the given side in the centre of an image."""
     height, width = image.shape[:2]
     return Box((width - side) // 2, (height - side) // 2, side, side)
 
 
-def test_of_a_large_photograph_only_what_is_round_the_face_is_scaled():
-    """It would be 20,000 pixels wide, more than the encoder takes."""
+def test_only_the_region_around_the_face_of_a_large_photograph_is_scaled():
+    """The whole photograph would be 20,000 pixels wide, more than the encoder supports."""
     image = np.zeros((1500, 4000, 3), np.uint8)
-    made = harmonised(image, Box(3800, 700, 60, 60), 300, "c40")
-    assert max(made.shape) <= 6 * 300
+    region = harmonised(image, Box(3800, 700, 60, 60), 300, "c40")
+    assert max(region.shape) <= 6 * 300
 
 
 @pytest.mark.parametrize(("side", "wanted"), [(300, 150), (300, 219), (300, 450)])
-def test_the_face_gets_the_side_that_is_wanted(image, side, wanted):
-    made = harmonised(image, face_of(image, side), wanted, "raw")
-    assert made.shape[0] == pytest.approx(image.shape[0] * wanted / side, abs=1)
-    assert made.shape[0] % 2 == made.shape[1] % 2 == 0
+def test_the_face_is_scaled_to_the_requested_side(image, side, wanted):
+    scaled = harmonised(image, face_of(image, side), wanted, "raw")
+    assert scaled.shape[0] == pytest.approx(image.shape[0] * wanted / side, abs=1)
+    assert scaled.shape[0] % 2 == scaled.shape[1] % 2 == 0
 
 
-def test_stronger_compression_leaves_less(image):
+def test_stronger_compression_loses_more_detail(image):
     plain, c23, c40 = (
         harmonised(image, face_of(image, 100), 100, c) for c in ("raw", "c23", "c40")
     )
-    lost = [cv2.absdiff(plain, made).mean() for made in (c23, c40)]
-    assert 0 < lost[0] < lost[1] < 6  # the same picture, where it was
+    loss = [cv2.absdiff(plain, compressed).mean() for compressed in (c23, c40)]
+    assert 0 < loss[0] < loss[1] < 6  # the same image at the same position
 
 
-def test_the_same_still_always_becomes_the_same(image):
+def test_the_result_for_a_still_is_deterministic(image):
     assert np.array_equal(*(harmonised(image, face_of(image, 90), 60, "c40") for _ in range(2)))
-    like = ReferenceFaces((("c23", 50), ("c23", 60), ("c40", 70)))
-    assert {like.face("CelebA", f"{i:06d}") for i in range(50)} == set(like.faces)
+    reference = ReferenceFaces((("c23", 50), ("c23", 60), ("c40", 70)))
+    assert {reference.face("CelebA", f"{i:06d}") for i in range(50)} == set(reference.faces)
 
 
-def test_a_still_is_made_like_the_same_face_in_every_process_and_every_category_its_own():
-    """Not by Python's own hash, which differs from process to process."""
-    like = ReferenceFaces(tuple(("c23", side) for side in range(100)))
+def test_the_reference_face_depends_on_name_and_category_but_not_on_the_process():
+    """Python's own hash, which differs between processes, is not used."""
+    reference = ReferenceFaces(tuple(("c23", side) for side in range(100)))
     names = [f"{i:06d}" for i in range(4)]
-    assert [like.face("CelebA", name)[1] for name in names] == [73, 59, 93, 75]
-    assert [like.face("CelebA-HQ", name)[1] for name in names] == [27, 17, 75, 93]
+    assert [reference.face("CelebA", name)[1] for name in names] == [73, 59, 93, 75]
+    assert [reference.face("CelebA-HQ", name)[1] for name in names] == [27, 17, 75, 93]
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def clips(ffpp, tmp_path):
 
 
 def test_stills_get_faces_as_large_as_the_clips(clips, world):
-    like = reference_faces(clips, {})
-    assert {compression for compression, _ in like.faces} == {"c23"}
+    reference = reference_faces(clips, {})
+    assert {compression for compression, _ in reference.faces} == {"c23"}
     found = find_stills(world / "CelebA-HQ", "CelebA-HQ")
-    faces = extract_still_dataset(found, clips, StillSettings(harmonise=like)).faces
+    faces = extract_still_dataset(found, clips, StillSettings(harmonise=reference)).faces
     stills = faces["face_id"].str.startswith("CelebA-HQ")
     clip_sides, sides = faces["box_w"][~stills], faces["box_w"][stills]
     assert abs(sides.median() / clip_sides.median() - 1) < 0.15
@@ -83,25 +83,27 @@ def test_stills_get_faces_as_large_as_the_clips(clips, world):
     assert abs(plain.median() / clip_sides.median() - 1) > 0.5
 
 
-def test_a_second_run_goes_on_alike_though_clips_have_come_since(clips, ffpp, world):
-    like = reference_faces(clips, {})
+def test_a_second_run_uses_the_same_reference_faces_after_clips_are_added(clips, ffpp, world):
+    reference = reference_faces(clips, {})
     extract_still_dataset(
-        find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=4), clips, StillSettings(harmonise=like)
+        find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=4),
+        clips,
+        StillSettings(harmonise=reference),
     )
     before = hashes(clips / "faces/CelebA-HQ")
     more = find_clips(ffpp, ["Deepfakes"])
     extract_dataset(families(ffpp, more), clips, SETTINGS)
     again = reference_faces(clips, recorded_settings(clips))
-    assert again == like
+    assert again == reference
     extract_still_dataset(
         find_stills(world / "CelebA-HQ", "CelebA-HQ"), clips, StillSettings(harmonise=again)
     )
     assert before.items() <= hashes(clips / "faces/CelebA-HQ").items()
-    with pytest.raises(SettingsError, match=r"other settings \(stills\).*harmonise"):
+    with pytest.raises(SettingsError, match=r"different settings \(stills\).*harmonise"):
         extract_still_dataset(find_stills(world / "CelebA", "CelebA"), clips)
 
 
-def test_without_clips_there_is_nothing_to_be_like(tmp_path, world):
+def test_harmonising_without_clips_is_an_error(tmp_path, world):
     with pytest.raises(SettingsError, match="run ffpp-extract first"):
         reference_faces(tmp_path, {})
     extract_still_dataset(find_stills(world / "CelebA-HQ", "CelebA-HQ", limit=2), tmp_path)

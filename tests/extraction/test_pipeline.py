@@ -51,7 +51,7 @@ def test_one_broken_clip_does_not_stop_the_others(few, tmp_path, ffpp):
     assert status_counts(summary.frames).loc[("Youtube", "c23"), "unreadable"] == 1
 
 
-def test_a_repaired_clip_is_extracted_on_request_and_a_good_one_is_left(few, tmp_path):
+def test_retry_extracts_repaired_clips_and_leaves_good_ones(few, tmp_path):
     clip = few[-1].originals[0]
     copy = tmp_path / "original_sequences/youtube/c23/videos/000.mp4"
     copy.parent.mkdir(parents=True)
@@ -61,7 +61,9 @@ def test_a_repaired_clip_is_extracted_on_request_and_a_good_one_is_left(few, tmp
     assert len(read_faces(out)) == 0
     shutil.copy(clip.path, copy)
     extract_dataset(found(tmp_path), out, SETTINGS)
-    assert set(read_frames(out)["status"]) == {"unreadable"}, "what failed is not tried each time"
+    assert set(read_frames(out)["status"]) == {"unreadable"}, (
+        "failed clips are not tried again without retry"
+    )
     extract_dataset(found(tmp_path), out, SETTINGS, retry=True)
     assert set(read_frames(out)["status"]) == {"ok"}
     part = out / "parts/Youtube/c23/000.json"
@@ -78,7 +80,7 @@ def test_a_second_selection_of_stills_adds_to_the_first(world, tmp_path):
     assert list(frames["clip"]) == [s.name for s in stills]
 
 
-def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_path):
+def test_retry_replaces_a_failed_still_in_any_selection(world, tmp_path):
     folder = tmp_path / "stills"
     shutil.copytree(world / "CelebA-HQ", folder)
     first, *_, last = sorted(folder.glob("*.jpg"))
@@ -90,7 +92,7 @@ def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_
     first.write_bytes(whole)
     last.rename(folder / "a_x.jpg")
     (folder / "a").mkdir()
-    shutil.copy(first, folder / "a/x.jpg")  # a/x and a_x are two photographs
+    shutil.copy(first, folder / "a/x.jpg")  # a/x and a_x are different photographs
     stills = find_stills(folder, "CelebA-HQ")
     extract_still_dataset(stills, out, workers=Workers(2), retry=True)
     frames = read_frames(out)
@@ -102,7 +104,7 @@ def test_a_repaired_still_replaces_its_failure_whatever_was_selected(world, tmp_
         assert (out / table).read_bytes() == (tmp_path / "at once" / table).read_bytes()
 
 
-def test_a_damaged_part_is_named(few, tmp_path):
+def test_a_damaged_part_is_an_error(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     part = next((tmp_path / "parts").rglob("*.json"))
     part.write_text('{"frames": [')
@@ -110,7 +112,7 @@ def test_a_damaged_part_is_named(few, tmp_path):
         extract_dataset(few[:1], tmp_path, SETTINGS)
 
 
-def test_a_place_that_cannot_be_written_is_named(few, tmp_path):
+def test_an_unwritable_folder_is_an_error(few, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FfppError, match="cannot be written"):
         extract_dataset(few, tmp_path / "file", SETTINGS)

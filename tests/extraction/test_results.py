@@ -32,14 +32,14 @@ def test_a_crop_is_written_and_its_row_says_where_it_was_cut_out(tmp_path):
     assert row.sha256 == sha256(tmp_path / row.path)
 
 
-def test_a_face_below_the_smallest_has_no_crop(tmp_path):
+def test_a_face_below_the_minimum_size_has_no_crop(tmp_path):
     assert cropped(tmp_path, side=40, min_face=40).status == "ok"
-    made = cropped(tmp_path / "none", side=39, min_face=40)
-    assert made == CropResult("too_small", 0, None)
+    result = cropped(tmp_path / "none", side=39, min_face=40)
+    assert result == CropResult("too_small", 0, None)
     assert not (tmp_path / "none").exists()
 
 
-def test_of_a_frame_the_chosen_peoples_crops_stay_and_the_others_are_deleted(tmp_path):
+def test_crops_of_selected_tracks_are_kept_and_others_are_deleted(tmp_path):
     crops = [cropped(tmp_path, track=n) for n in range(3)]
     row, kept = finish_frame(ROW, crops, tmp_path, {0, 2})
     assert row.status == "ok"

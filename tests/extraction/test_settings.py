@@ -8,5 +8,5 @@ from ffpp_tools.extraction.settings import StillSettings
 
 
 def test_whole_stills_cannot_be_harmonised():
-    with pytest.raises(SettingsError, match="no face is looked for"):
+    with pytest.raises(SettingsError, match="no face is detected"):
         StillSettings(whole=True, harmonise=ReferenceFaces((("c23", 50),)))

@@ -1,4 +1,4 @@
-"""settings.json: what a dataset folder was made with."""
+"""settings.json: the recorded settings of a dataset folder."""
 
 import json
 
@@ -17,13 +17,13 @@ def test_a_folder_without_the_file_has_no_settings(tmp_path):
     assert recorded_settings(tmp_path) == {}
 
 
-def test_what_a_folder_is_older_than_has_the_value_its_crops_were_made_with(tmp_path):
+def test_settings_that_are_newer_than_a_folder_have_the_values_used_for_its_crops(tmp_path):
     text = json.dumps({"crop": {"margin": 1.5}, "clips": {"faces": "all"}})
     (tmp_path / SETTINGS).write_text(text)
     sections = recorded_settings(tmp_path)
     assert (sections["crop"]["margin"], sections["crop"]["format"]) == (1.5, "png")
     assert (sections["clips"]["faces"], sections["clips"]["smooth"]) == ("all", 1)
-    assert sections["clips"]["version"] == 1  # rules that are not today's
+    assert sections["clips"]["version"] == 1  # not the current rules
     assert sections.keys() == {"crop", "clips"}
 
 
@@ -31,17 +31,20 @@ def test_what_a_folder_is_older_than_has_the_value_its_crops_were_made_with(tmp_
     ("sections", "words"),
     [
         ({"crop": {"margin": 1.5, "blur": 2}}, "crop has blur, which this release does not know"),
-        ({"clips": {"version": CLIPS_VERSION + 1}}, f"rules {CLIPS_VERSION + 1}; this release"),
+        (
+            {"clips": {"version": CLIPS_VERSION + 1}},
+            f"version {CLIPS_VERSION + 1} of the extraction rules; this release",
+        ),
     ],
 )
-def test_what_a_newer_release_wrote_is_refused_with_what_to_do(tmp_path, sections, words):
+def test_settings_of_a_newer_release_are_an_error_with_a_remedy(tmp_path, sections, words):
     (tmp_path / SETTINGS).write_text(json.dumps(sections))
     with pytest.raises(FormatError, match=f"{words}.*pip install --upgrade"):
         read_sections(tmp_path / SETTINGS)
 
 
 @pytest.mark.parametrize("text", ["{", '{"crop": 3}'])
-def test_a_damaged_file_is_named(tmp_path, text):
+def test_a_damaged_file_is_an_error(tmp_path, text):
     (tmp_path / SETTINGS).write_text(text)
     with pytest.raises(TableError, match=r"settings\.json: damaged"):
         recorded_settings(tmp_path)

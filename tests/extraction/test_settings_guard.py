@@ -16,7 +16,7 @@ from tests.helpers.worlds import SETTINGS
 
 
 @pytest.mark.parametrize(
-    ("other", "was", "now"),
+    ("other", "recorded", "requested"),
     [
         (ClipSettings(FramePlan(every=5), SETTINGS.crop), "every 10", "every 5"),
         (ClipSettings(SETTINGS.plan, CropSettings(margin=1.5)), "margin 1.3", "margin 1.5"),
@@ -26,45 +26,45 @@ from tests.helpers.worlds import SETTINGS
         (replace(SETTINGS, twins=False), "twins True", "twins False"),
     ],
 )
-def test_a_folder_made_with_other_settings_is_refused_and_left_alone(
-    few, tmp_path, other, was, now
+def test_different_settings_are_an_error_and_the_folder_is_unchanged(
+    few, tmp_path, other, recorded, requested
 ):
     extract_dataset(few[:1], tmp_path / "out", SETTINGS)
     before = hashes(tmp_path / "out")
     with pytest.raises(SettingsError, match=r"--out.*--overwrite") as refusal:
         extract_dataset(few, tmp_path / "out", other)
-    assert f": {was}; asked for now: {now}. " in str(refusal.value)
+    assert f": {recorded}; requested: {requested}. " in str(refusal.value)
     assert hashes(tmp_path / "out") == before
 
 
-def test_a_folder_that_holds_something_else_is_refused_and_left_alone(few, world, tmp_path):
+def test_a_foreign_folder_is_an_error_and_unchanged(few, world, tmp_path):
     for name in ("notes.txt", "draft.tmp"):
         (tmp_path / name).write_text("mine")
-    with pytest.raises(SettingsError, match=r"no dataset folder, and holds draft\.tmp.*--out"):
+    with pytest.raises(SettingsError, match=r"not a dataset folder: it contains draft\.tmp.*--out"):
         extract_dataset(few, tmp_path, SETTINGS)
-    with pytest.raises(SettingsError, match="no dataset folder"):
+    with pytest.raises(SettingsError, match="not a dataset folder"):
         extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["draft.tmp", "notes.txt"]
 
 
-def test_what_killed_runs_have_left_half_written_is_deleted_and_nothing_else(few, tmp_path):
+def test_only_temporary_files_of_killed_runs_are_deleted(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    dead = ["parts/x.json.0123456789abcdef.tmp", "parts/x.json.77.tmp", "frames.parquet.77.tmp"]
+    leftover = ["parts/x.json.0123456789abcdef.tmp", "parts/x.json.77.tmp", "frames.parquet.77.tmp"]
     mine = ["parts/x.tmp", "notes.tmp", "frames.parquet.1.2.tmp"]
-    for name in (*dead, *mine):
+    for name in (*leftover, *mine):
         (tmp_path / name).touch()
     extract_dataset(few[:1], tmp_path, SETTINGS)
-    assert [name for name in (*dead, *mine) if (tmp_path / name).exists()] == mine
+    assert [name for name in (*leftover, *mine) if (tmp_path / name).exists()] == mine
 
 
-def test_stills_must_be_cropped_like_the_clips(few, world, tmp_path):
+def test_stills_must_use_the_crop_settings_of_the_clips(few, world, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     stills = find_stills(world / "CelebA", "CelebA", limit=2)
     with pytest.raises(SettingsError, match=r"1\.3.*2\.0"):
         extract_still_dataset(stills, tmp_path, StillSettings(CropSettings(margin=2.0)))
 
 
-def test_starting_anew_deletes_what_was_made_from_clips_and_keeps_the_stills(few, world, tmp_path):
+def test_overwrite_deletes_the_crops_of_clips_and_keeps_those_of_stills(few, world, tmp_path):
     stills = find_stills(world / "CelebA", "CelebA", limit=2)
     extract_dataset(few, tmp_path, SETTINGS)
     extract_still_dataset(stills, tmp_path)
@@ -79,19 +79,21 @@ def test_starting_anew_deletes_what_was_made_from_clips_and_keeps_the_stills(few
     assert not list(verify(tmp_path))
 
 
-def test_starting_anew_is_refused_before_anything_is_deleted(few, world, tmp_path):
+def test_an_overwrite_with_other_crop_settings_fails_before_anything_is_deleted(
+    few, world, tmp_path
+):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     extract_still_dataset(find_stills(world / "CelebA", "CelebA", limit=2), tmp_path)
     before = hashes(tmp_path)
     bare = replace(SETTINGS, crop=CropSettings(margin=1.0))
-    with pytest.raises(SettingsError, match=r"name another folder with --out\.$"):
+    with pytest.raises(SettingsError, match=r"use another folder with --out\.$"):
         extract_dataset(few[:1], tmp_path, bare, overwrite=True)
     assert hashes(tmp_path) == before
 
 
-def test_a_folder_that_no_run_has_made_is_left_alone(few, tmp_path):
+def test_overwrite_does_not_touch_a_foreign_folder(few, tmp_path):
     (tmp_path / "parts/Youtube/c40").mkdir(parents=True)
     (tmp_path / "parts/Youtube/c40/thesis.txt").touch()
-    with pytest.raises(SettingsError, match="holds parts"):
+    with pytest.raises(SettingsError, match="contains parts"):
         extract_dataset(few[:1], tmp_path, SETTINGS, overwrite=True)
     assert (tmp_path / "parts/Youtube/c40/thesis.txt").exists()

@@ -1,4 +1,4 @@
-"""Crops of photographs."""
+"""Crops of stills."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,10 @@ from ffpp_tools.sources.stills import Still, find_stills
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
-    tmp_path, monkeypatch, suffix
-):
+def test_a_still_above_opencvs_pixel_limit_is_read_the_same_way(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"a.{suffix}"
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned
+    exif[0x0112] = 6  # rotated
     Image.fromarray(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3)).save(path, exif=exif)
     usual, *_ = read_still(path)
     image, status, error = read_still(path, 64 * 48 - 1)
@@ -27,7 +25,7 @@ def test_a_still_beyond_opencvs_limit_is_read_alike_when_ours_is_raised(
     np.testing.assert_allclose(raised.astype(int), usual, atol=2)
 
 
-def test_stills_are_cropped_by_the_clips_rules(world, tmp_path):
+def test_stills_are_cropped_by_the_same_rules_as_clips(world, tmp_path):
     stills = find_stills(world / "CelebA", "CelebA", limit=3)
     part = extract_stills(stills, StillSettings(), tmp_path)
     for still, row, face in zip(stills, part.frames, part.faces, strict=True):
@@ -37,7 +35,7 @@ def test_stills_are_cropped_by_the_clips_rules(world, tmp_path):
         assert face.crop_size == min(round(1.3 * max(face.box_w, face.box_h)), 178)
 
 
-def test_broken_images_are_rows(tmp_path):
+def test_unreadable_images_get_rows(tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
     stills = [

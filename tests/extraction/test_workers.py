@@ -17,11 +17,11 @@ from tests.helpers.files import hashes
 from tests.helpers.worlds import SETTINGS
 
 
-def test_same_bytes_for_any_number_of_workers_and_order_of_work(few, tmp_path):
+def test_output_is_identical_for_any_number_of_workers_and_any_order(few, tmp_path):
     extract_dataset(few, tmp_path / "one", SETTINGS)
     extract_dataset(few[::-1], tmp_path / "two", SETTINGS, Workers(2))
     for family in few:
-        for clip in family.clips[::-1]:  # one clip a run, the fake before its original
+        for clip in family.clips[::-1]:  # one clip per run, fakes before their originals
             extract_dataset([replace(family, clips=(clip,))], tmp_path / "three", SETTINGS)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "three")
 
@@ -42,8 +42,8 @@ def test_a_dask_cluster_gives_the_same_bytes(cluster, few, world, tmp_path):
     assert hashes(tmp_path / "here") == hashes(tmp_path / "there")
 
 
-def test_a_worker_of_a_cluster_may_die(cluster, ffpp, tmp_path):
-    """Dask gives its clips to another; what was committed is not extracted twice."""
+def test_a_killed_cluster_worker_is_replaced(cluster, ffpp, tmp_path):
+    """Dask passes its tasks to another worker; committed clips are not extracted again."""
     there = Workers(scheduler=cluster.scheduler_address)
     killed = []
 
@@ -63,19 +63,19 @@ def test_a_worker_of_a_cluster_may_die(cluster, ffpp, tmp_path):
     assert hashes(tmp_path / "here") == hashes(tmp_path / "there")
 
 
-def test_a_scheduler_that_does_not_answer_is_named(few, tmp_path, monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_an_error(few, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "DASK_TIMEOUT_S", 0.5)
     with pytest.raises(FfppError, match=r"tcp://127\.0\.0\.1:9.*`dask scheduler`"):
         extract_dataset(few, tmp_path, SETTINGS, Workers(scheduler="tcp://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize(("count", "timeout_s"), [(0, 1), (1, 0)])
-def test_impossible_workers_are_refused(count, timeout_s):
+def test_invalid_workers_are_an_error(count, timeout_s):
     with pytest.raises(SettingsError, match="must be"):
         Workers(count, limits=Limits(timeout_s))
 
 
-def test_tallies_add_up_to_what_was_done(few, tmp_path):
+def test_tallies_add_up_to_the_totals(few, tmp_path):
     seen = []
 
     def progress(tallies, units, size):
@@ -92,8 +92,8 @@ def test_tallies_add_up_to_what_was_done(few, tmp_path):
     assert size == sum(c.path.stat().st_size for f in few for c in f.clips)
 
 
-def test_processes_go_along_when_this_one_goes_elsewhere(ffpp, tmp_path, monkeypatch):
-    """A notebook changes its folder, and the processes it has started are kept."""
+def test_worker_processes_follow_a_change_of_the_working_directory(ffpp, tmp_path, monkeypatch):
+    """A notebook may change its directory, and its worker processes are reused."""
     for folder in ("original_sequences", "manipulated_sequences"):
         monkeypatch.chdir(ffpp / folder)
         clips = find_clips(Path("..").resolve(), limit=2)

@@ -1,4 +1,4 @@
-"""A short training of a DCGAN, which several files look at."""
+"""A short training run of a DCGAN, shared by several test files."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from tests.helpers.gans import TINY_GAN
 
 @pytest.fixture(scope="session")
 def faces(world):
-    """The drawn photographs."""
+    """The synthetic photographs."""
     return world / "CelebA"
 
 
 @pytest.fixture(scope="session")
 def run(faces, tmp_path_factory):
-    """A short training that nobody interrupts."""
+    """A short training run without interruption."""
     return train(faces, tmp_path_factory.mktemp("gans") / "whole", TINY_GAN)

@@ -6,7 +6,7 @@ import pytest
 from classify.gan.collapse import GanEpoch, diversity, remarks
 
 
-def test_diversity_is_the_distance_of_two_pictures():
+def test_diversity_is_the_mean_distance_between_two_images():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (20, 8, 8, 3)).astype(np.uint8)
     assert diversity(np.repeat(noise[:1], 5, axis=0)) == 0
@@ -20,11 +20,11 @@ def test_diversity_is_the_distance_of_two_pictures():
     [
         (0.9, 0.8, 0.8, []),
         (0.4, 0.8, 0.8, ["COLLAPSED: after epoch 7 the generated faces are only 40 % as diverse"]),
-        (0.9, 0.995, 0.999, ["NOT FOOLED: in epoch 7 the discriminator knew 99.9 %"]),
+        (0.9, 0.995, 0.999, ["NOT FOOLED: in epoch 7 the discriminator detected 99.9 %"]),
         (0.9, 0.5, 0.999, []),
     ],
 )
-def test_collapse_is_said(diverse, real, generated, words):
+def test_collapse_and_a_stalled_generator_are_reported(diverse, real, generated, words):
     row = GanEpoch(
         epoch=6,
         generator_loss=1.0,
@@ -35,6 +35,6 @@ def test_collapse_is_said(diverse, real, generated, words):
         images_per_second=1.0,
         seconds=1.0,
     )
-    found = remarks(row)
-    assert len(found) == len(words)
-    assert all(text.startswith(word) for text, word in zip(found, words, strict=True))
+    warnings = remarks(row)
+    assert len(warnings) == len(words)
+    assert all(text.startswith(word) for text, word in zip(warnings, words, strict=True))

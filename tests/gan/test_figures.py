@@ -1,4 +1,4 @@
-"""What the training of a DCGAN draws."""
+"""Figures of a DCGAN's training."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ def lines(axes):
     return {line.get_label(): list(line.get_ydata()) for line in axes.lines}
 
 
-def test_an_epochs_faces_stand_in_a_row_above_both_losses():
+def test_the_faces_of_an_epoch_are_a_row_above_both_losses():
     samples = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
     faces, losses = epoch(7, samples, LOSSES).axes
     assert faces.get_title() == "epoch 7"

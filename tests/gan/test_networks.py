@@ -10,13 +10,13 @@ from classify.gan.dcgan import build_dcgan
 from tests.helpers.gans import TINY_GAN, batch
 
 
-def test_the_networks_are_the_dcgans():
+def test_the_networks_are_those_of_the_dcgan_paper():
     model = build_dcgan(dataclasses.replace(TINY_GAN, size=64, filters=8))
     maps = [layer.output.shape[1:] for layer in model.generator.layers if "conv" in layer.name]
     assert maps == [(8, 8, 32), (16, 16, 16), (32, 32, 8), (64, 64, 3)]
-    made = keras.ops.convert_to_numpy(model.generator(batch(TINY_GAN)[0][1]))
-    assert made.shape == (8, 64, 64, 3)
-    assert np.abs(made).max() <= 1
+    generated = keras.ops.convert_to_numpy(model.generator(batch(TINY_GAN)[0][1]))
+    assert generated.shape == (8, 64, 64, 3)
+    assert np.abs(generated).max() <= 1
     leaks = [x.negative_slope for x in model.discriminator.layers if "leaky" in x.name]
     assert leaks == pytest.approx([0.2] * 4)
     kernels = [w for w in model.weights if w.path.endswith("kernel")]

@@ -13,7 +13,7 @@ from tests.helpers.gans import TINY_GAN, batches_of
 from tests.helpers.pages import pictures_in
 
 
-def test_every_generator_that_was_kept_is_judged(run, tmp_path, monkeypatch):
+def test_every_saved_generator_is_evaluated(run, tmp_path, monkeypatch):
     monkeypatch.setattr(reporting, "feature_network", lambda weights: _means())
     monkeypatch.setattr(reporting, "features", lambda network, images: network(images))
     found = reporting.make_report(run, "imagenet")
@@ -21,7 +21,7 @@ def test_every_generator_that_was_kept_is_judged(run, tmp_path, monkeypatch):
     assert found.measured == run.count // 2
     assert all(k.distance > found.floor > 0 for k in found.kept)  # after four epochs: noise
     page = (run.folder / "report/report.html").read_text()
-    assert "cannot be set beside published FIDs" in page
+    assert "is not comparable to published FIDs" in " ".join(page.split())
     table = pd.read_csv(run.folder / "report/generators.csv")
     assert table["distance"].tolist() == pytest.approx([k.distance for k in found.kept])
 
@@ -37,8 +37,8 @@ def test_without_weights_there_is_no_distance(run, monkeypatch):
     images = batches_of(run)
     rows = np.random.default_rng(reporting.SEED).permutation(len(images))[:64]
     for one in found.kept:
-        made = generated_images(load_model(run.generator(one.epochs)), noise)
-        assert one.diversity == pytest.approx(diversity(made) / diversity(images[rows]))
+        generated = generated_images(load_model(run.generator(one.epochs)), noise)
+        assert one.diversity == pytest.approx(diversity(generated) / diversity(images[rows]))
 
 
 def test_generated_faces_are_left_out_on_request(run, monkeypatch):
@@ -50,9 +50,9 @@ def test_generated_faces_are_left_out_on_request(run, monkeypatch):
     assert len(faces) == sum(len(kept.faces) for kept in found.kept)
     reporting.make_report(run, "imagenet", faces=False)
     assert pictures_in(page) == [course]
-    assert "Faces were left out" in page.read_text()
+    assert "Faces are omitted" in page.read_text()
 
 
 def _means():
-    """A stand-in for a network: mean colours."""
+    """Mean colours in place of a network's features."""
     return lambda images: images.mean(axis=(1, 2))

@@ -11,7 +11,7 @@ from classify.training.checkpoints import write_log
 from tests.helpers.gans import TINY_GAN
 
 
-def test_what_is_wrong_is_said_of_the_epoch_that_is_asked_about(tmp_path):
+def test_remarks_are_about_the_requested_epoch(tmp_path):
     healthy = dict.fromkeys(("real_accuracy", "generated_accuracy", "diversity"), 0.8)
     rest = ("generator_loss", "discriminator_loss", "images_per_second", "seconds")
     rows = [GanEpoch(epoch=i, **healthy, **dict.fromkeys(rest, 1.0)) for i in range(3)]
@@ -22,7 +22,7 @@ def test_what_is_wrong_is_said_of_the_epoch_that_is_asked_about(tmp_path):
     assert run.remarks(2)[0].startswith("COLLAPSED: after epoch 2")
 
 
-def test_a_folder_that_is_no_dcgans_is_refused(tmp_path):
+def test_a_folder_without_a_dcgan_is_refused(tmp_path):
     with pytest.raises(RunError, match="no run at"):
         GanRun.read(tmp_path)
     (tmp_path / "config.toml").write_text("[training]\narch = 'sepconv'\n")

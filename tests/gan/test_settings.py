@@ -18,6 +18,6 @@ from classify.gan.settings import GanSettings
         ({"seed": 2**32}, "seed"),
     ],
 )
-def test_settings_that_cannot_be_trained_with_are_refused(changes, message):
+def test_invalid_settings_are_refused(changes, message):
     with pytest.raises(ClassifyError, match=message):
         GanSettings(**changes)

@@ -44,7 +44,7 @@ def test_a_run_keeps_log_samples_losses_and_generators(run):
     assert GanRun.read(run.folder) == run
 
 
-def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(run, faces, tmp_path):
     train(faces, tmp_path / "r", dataclasses.replace(TINY_GAN, epochs=2))
     before = (tmp_path / "r/config.toml").read_bytes()
     with pytest.raises(RunError, match="all 2 epochs are done"):
@@ -56,7 +56,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
     assert (tmp_path / "r/config.toml").read_bytes() == before
     longer = resume(tmp_path / "r", epochs=4)
     assert longer.settings == TINY_GAN
-    # TensorFlow adds up in any order; another noise would lead much further away.
+    # TensorFlow sums in any order; different noise would give much larger differences.
     for one, other in zip(weights_of(run.folder), weights_of(tmp_path / "r"), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     clock = ["images_per_second", "seconds"]
@@ -66,7 +66,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(run, faces, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_an_interruption_left_behind_is_brought_up_to_the_last_epoch(run, tmp_path):
+def test_files_missing_after_an_interruption_are_restored_from_the_last_epoch(run, tmp_path):
     folder = shutil.copytree(run.folder, tmp_path / "r")
     for name in ("log.csv", "generator.keras", "checkpoints/generator-0004.keras"):
         (folder / name).unlink()
@@ -76,14 +76,14 @@ def test_what_an_interruption_left_behind_is_brought_up_to_the_last_epoch(run, t
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_what_was(faces, tmp_path):
+def test_a_loss_that_is_not_finite_ends_training_without_a_checkpoint(faces, tmp_path):
     with pytest.raises(ClassifyError, match="not finite in epoch 1"):
         train(faces, tmp_path / "r", dataclasses.replace(TINY_GAN, learning_rate=1e30))
     assert not (tmp_path / "r/last.keras").exists()
 
 
 @pytest.mark.slow
-def test_half_precision_trains_and_goes_on(faces, tmp_path):
+def test_half_precision_trains_and_resumes(faces, tmp_path):
     mixed = dataclasses.replace(TINY_GAN, mixed_precision=True)
     whole = train(faces, tmp_path / "whole", mixed)
     train(faces, tmp_path / "cut", dataclasses.replace(mixed, epochs=2))

@@ -9,7 +9,7 @@ from ffpp_tools.store.tables import (
 )
 
 
-def test_a_manifest_of_an_earlier_version_is_not_said_to_be_outdated(dataset, tmp_path):
+def test_a_manifest_of_an_earlier_version_is_not_outdated(dataset, tmp_path):
     folder = tmp_path / "dataset"
     folder.mkdir()
     shutil.copy(dataset / "faces.parquet", folder)

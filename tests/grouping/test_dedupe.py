@@ -32,7 +32,7 @@ def as_pairs(table):
 
 @pytest.fixture(scope="module")
 def photographs(world, tmp_path_factory):
-    """Drawn stills, some of them twice: as they are, smaller and compressed, brighter, mirrored."""
+    """Drawn stills with copies: identical, smaller and brighter ones, and two damaged ones."""
     folder = tmp_path_factory.mktemp("photographs")
     for path in sorted((world / "CelebA/Img/img_align_celeba").glob("*.jpg"))[:12]:
         shutil.copy(path, folder)
@@ -49,7 +49,7 @@ def photographs(world, tmp_path_factory):
     return folder, [p.stem for p in (first, second, third)]
 
 
-def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs, tmp_path):
+def test_copies_are_listed_with_their_partner_and_nothing_is_deleted(photographs, tmp_path):
     folder, (first, second, third) = photographs
     summary = stills(folder, tmp_path)
     table = find_duplicates(tmp_path)
@@ -67,18 +67,18 @@ def test_copies_are_named_with_their_partner_and_nothing_is_deleted(photographs,
     assert by_item["Portraits/z-broken"] == str(folder / "z-broken.jpg")
 
 
-def test_crops_that_have_come_since_are_said_not_to_be_looked_at(photographs, world, tmp_path):
+def test_crops_added_after_ffpp_clean_are_a_limitation(photographs, world, tmp_path):
     stills(photographs[0], tmp_path)
     assert any("ffpp-clean was not run" in text for text in not_known(Dataset.read(tmp_path)))
     find_duplicates(tmp_path)
     assert not any("clean" in text for text in not_known(Dataset.read(tmp_path)))
     stills(world / "CelebA-HQ", tmp_path, "CelebA-HQ")
     assert any(
-        "made since ffpp-clean was run" in text for text in not_known(Dataset.read(tmp_path))
+        "created since ffpp-clean was run" in text for text in not_known(Dataset.read(tmp_path))
     )
 
 
-def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
+def test_the_result_does_not_depend_on_workers_or_cached_features(photographs, tmp_path):
     stills(photographs[0], tmp_path)
     table = find_duplicates(tmp_path, workers=2)
     measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "measured").rglob("*.npz")}
@@ -87,14 +87,14 @@ def test_two_workers_and_a_second_run_find_the_same(photographs, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in measured} == measured
 
 
-def test_a_crop_that_cannot_be_read_is_named(photographs, tmp_path):
+def test_an_unreadable_crop_is_listed(photographs, tmp_path):
     faces = stills(photographs[0], tmp_path).faces
     (tmp_path / faces["path"][5]).write_bytes(b"spoilt")
     item = "/".join(faces["face_id"][5].split("/")[0:3:2])
     assert (item, "unreadable", "") in as_pairs(find_duplicates(tmp_path))
 
 
-def test_a_crop_that_cannot_be_read_is_in_no_manifest(world, dataset, tmp_path):
+def test_an_unreadable_crop_is_in_no_manifest(world, dataset, tmp_path):
     folder = tmp_path / "dataset"
     shutil.copytree(dataset, folder)
     path = "faces/CelebA/still/000003.png"
@@ -115,7 +115,7 @@ def test_whole_stills_are_compared_too(photographs, tmp_path):
     assert ("Portraits/z-small", "near", f"Portraits/{second}") in pairs
 
 
-def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
+def test_a_photograph_in_two_sizes_in_two_sets_is_a_near_duplicate(world, tmp_path):
     """Of the demo's CelebA-HQ, eight show photographs of its CelebA."""
     for category in ("CelebA", "CelebA-HQ"):
         stills(world / category, tmp_path, category)
@@ -128,8 +128,8 @@ def test_a_photograph_at_two_sizes_in_two_sets_is_found(world, tmp_path):
     assert len(expected & found) >= 4  # drawn faces differ more than photographs
 
 
-def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, tmp_path):
-    """As harmonised stills do: the same photograph, cropped in another way under each name."""
+def test_stills_with_different_crops_are_identical_if_their_files_are(photographs, tmp_path):
+    """Harmonised stills of one photograph have different crops under each name."""
     folder, (first, *_) = photographs
     stills(folder, tmp_path)
     faces = read_faces(tmp_path)
@@ -141,8 +141,10 @@ def test_a_photograph_whose_crops_differ_is_identical_by_its_file(photographs, t
     )
 
 
-def test_clips_are_duplicates_only_if_all_their_crops_are(ffpp, dataset, tmp_path):
-    assert clean_of_clips(dataset, tmp_path).empty  # twins and neighbours are none
+def test_clips_are_identical_only_if_all_their_crops_are(ffpp, dataset, tmp_path):
+    assert clean_of_clips(
+        dataset, tmp_path
+    ).empty  # fakes and their originals, and neighbouring frames, are no duplicates
     root = tmp_path / "ffpp"
     videos = root / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)
@@ -166,7 +168,7 @@ def clean_of_clips(dataset, tmp_path):
 
 
 def clip_crops(category, clip, *crops, compression="c23"):
-    """Crops of a clip: (frame, what is in the file)."""
+    """Crops of a clip: (frame, content of the file)."""
     return [
         {
             "item": f"{category}/{clip}",
@@ -192,13 +194,13 @@ def clip_crops(category, clip, *crops, compression="c23"):
         ([("DFDC-fake", "abc", (0, "a")), ("DFDC-fake", "xyz", (0, "a"))], True),
     ],
     ids=[
-        "all crops alike",
+        "all crops equal",
         "one crop more",
         "another frame",
         "a fake and its original",
         "two fakes of one original",
         "fakes of two originals",
-        "clips whose names tell nothing",
+        "clips whose names give no original",
     ],
 )
 def test_which_clips_are_identical(clips, expected):
@@ -208,7 +210,7 @@ def test_which_clips_are_identical(clips, expected):
     assert found == ([(second, first)] if expected else [])
 
 
-def test_a_copy_is_named_with_its_first_in_its_own_category_and_that_with_the_first_of_all():
+def test_the_partner_is_the_first_of_the_category_and_for_that_one_the_first_of_all():
     items = pd.Series(["B/2", "A/1", "B/1", "C/1"])
     found = dedupe._identical(items, pd.Series(["x", "x", "x", "y"]), items)
     assert [(row.item, row.partner) for row in found] == [("B/1", "A/1"), ("B/2", "B/1")]
@@ -224,36 +226,34 @@ def test_a_copy_is_named_with_its_first_in_its_own_category_and_that_with_the_fi
         ("none", 21, 0.0, False),
     ],
 )
-def test_near_are_hashes_that_faces_confirm_and_whole_stills_by_the_hash_alone(
+def test_near_duplicates_need_near_hashes_and_faces_but_whole_stills_only_hashes(
     monkeypatch, tmp_path, detector, bits, apart, expected
 ):
-    def kept(_, rows, what, measure, width, workers):
+    def features(_, rows, feature, measure, width, workers):
         values = np.zeros((len(rows), width), np.float32)
         second = (rows["item"] == "A/2").to_numpy()
-        values[second, : bits if what == "hash" else 1] = 1 if what == "hash" else apart
+        values[second, : bits if feature == "hash" else 1] = 1 if feature == "hash" else apart
         return values
 
-    monkeypatch.setattr(dedupe, "kept", kept)
+    monkeypatch.setattr(dedupe, "cached_features", features)
     stills = pd.DataFrame({"item": ["A/2", "A/1"], "path": ["2.png", "1.png"]})
-    unreadable, found, pairs = dedupe._near(tmp_path, stills.assign(detector=detector), 1)
+    unreadable, found, pairs = dedupe._near_stills(tmp_path, stills.assign(detector=detector), 1)
     row = ("A/2", "near", "A/1", round(bits / BITS, 4), "2.png")
     assert unreadable == []
     assert [tuple(r) for r in found.to_numpy()] == ([row] if expected else [])
     assert pairs == len(found)
 
 
-def test_thousands_of_stills_that_are_alike_take_memory_for_each_not_for_each_pair(
-    monkeypatch, tmp_path
-):
-    def kept(_, rows, what, measure, width, workers):
+def test_memory_grows_with_the_number_of_similar_stills_not_of_their_pairs(monkeypatch, tmp_path):
+    def features(_, rows, feature, measure, width, workers):
         return np.zeros((len(rows), width), np.float32)
 
-    monkeypatch.setattr(dedupe, "kept", kept)
+    monkeypatch.setattr(dedupe, "cached_features", features)
     monkeypatch.setattr(hamming_pairs, "BLOCK", 2**16)
     names = [f"A/{i:04d}" for i in range(1500)]
     stills = pd.DataFrame({"item": names, "path": names, "detector": "none"})
     tracemalloc.start()
-    _, found, pairs = dedupe._near(tmp_path, stills, 1)
+    _, found, pairs = dedupe._near_stills(tmp_path, stills, 1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert pairs == 1500 * 1499 // 2
@@ -261,7 +261,7 @@ def test_thousands_of_stills_that_are_alike_take_memory_for_each_not_for_each_pa
     assert peak < 60e6  # a row for each pair would be 400 MB
 
 
-def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_path):
+def test_a_manifest_excludes_copies_and_keeps_duplicates_in_one_split(world, tmp_path):
     """One photograph under three names in CelebA; another in CelebA and CelebA-HQ."""
     root = tmp_path / "CelebA/Img/img_align_celeba"
     shutil.copytree(world / "CelebA/Img/img_align_celeba", root)
@@ -278,12 +278,12 @@ def test_a_manifest_leaves_out_copies_and_keeps_the_rest_on_one_side(world, tmp_
     )
     settings = SplitSettings(recipe=str(tmp_path / "r.toml"))
     manifest = make_manifest(data, tmp_path / "m", settings)
-    sides = {clip: s for s in SPLITS for clip in manifest.samples(s)["clip"]}
-    assert not {"900001", "900002"} & set(sides)
+    splits = {clip: s for s in SPLITS for clip in manifest.samples(s)["clip"]}
+    assert not {"900001", "900002"} & set(splits)
     assert not manifest.info["audit"]["leaks"]
 
 
-def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_path):
+def test_duplicate_photographs_in_real_data_are_found(real_data, tmp_path):
     for category in ("CelebA", "CelebA-HQ"):
         stills(real_data / "data" / category, tmp_path, category)
     found = as_pairs(find_duplicates(tmp_path, workers=2))
@@ -292,4 +292,4 @@ def test_the_photographs_that_are_twice_in_real_data_are_found(real_data, tmp_pa
     assert len(both) == 12
     across = {frozenset((i, p)) for i, kind, p in found if kind == "near"}
     assert {frozenset((f"CelebA/{n}", f"CelebA-HQ/{n}")) for n in both} <= across
-    assert len(across) == 14  # two photographs are twice in CelebA itself
+    assert len(across) == 14  # CelebA itself contains two photographs twice

@@ -23,22 +23,22 @@ from tests.helpers.worlds import SETTINGS
 
 YOUTUBE, METHOD = "original_sequences/youtube/c23/videos", "manipulated_sequences/{}/c23/videos"
 RNG = np.random.default_rng(0)
-PICTURES = RNG.integers(0, 2, (40, 255), dtype=np.uint8)
+IMAGES = RNG.integers(0, 2, (40, 255), dtype=np.uint8)
 
 
 def flipped(bits, count, seed=0):
-    """The same hash with so many other bits."""
+    """The hash with `count` bits flipped."""
     other = bits.copy()
     other[np.random.default_rng(seed).choice(255, count, replace=False)] ^= 1
     return other
 
 
 def frames_of(*clips):
-    """A ledger of (category, clip, {frame: bits}, frames a second)."""
+    """A ledger of (category, clip, {frame: bits}, frames per second)."""
     rows = [
         (category, clip, frame, frame / fps, np.packbits(bits).tobytes().hex())
-        for category, clip, pictures, fps in clips
-        for frame, bits in pictures.items()
+        for category, clip, images, fps in clips
+        for frame, bits in images.items()
     ]
     table = pd.DataFrame(rows, columns=["category", "clip", "frame", "time_s", "frame_hash"])
     real = table["category"].isin(["Youtube", "DFDC-real"])
@@ -46,13 +46,13 @@ def frames_of(*clips):
     return table.assign(compression="c23", target_id=target, label=np.where(real, "real", "fake"))
 
 
-def tied(*clips):
+def duplicate_pairs(*clips):
     return [(r.item, r.partner) for r in near_clips(frames_of(*clips))]
 
 
 def clip(category, name, numbers, step=25, bits=0, fps=25):
-    """A clip that shows some of the pictures, so many bits from how others show them."""
-    shown = {i * step: flipped(PICTURES[n], bits, seed=bits) for i, n in enumerate(numbers)}
+    """A clip that shows some of the images, with `bits` bits of each hash flipped."""
+    shown = {i * step: flipped(IMAGES[n], bits, seed=bits) for i, n in enumerate(numbers)}
     return (category, name, shown, fps)
 
 
@@ -96,24 +96,24 @@ def clip(category, name, numbers, step=25, bits=0, fps=25):
         "a fake of another original",
         "fakes of one original",
         "fakes of two originals",
-        "a fake of nobody known and its original",
+        "a fake without a known original, and its original",
         "the same times at another frame rate",
         "other times at other frames",
     ],
 )
-def test_clips_are_near_by_half_of_the_frames_that_are_looked_for(one, other, expected):
+def test_clips_are_near_if_half_of_the_sampled_frames_match(one, other, expected):
     first, second = sorted(f"{c[0]}/{c[1]}" for c in (one, other))
-    assert tied(one, other) == ([(second, first)] if expected else [])
+    assert duplicate_pairs(one, other) == ([(second, first)] if expected else [])
 
 
-def test_a_still_title_card_that_two_clips_share_does_not_make_them_copies():
-    """A fifth of every frame planned: two of eight frames that are looked for."""
+def test_a_shared_title_card_does_not_make_clips_duplicates():
+    """A fifth of all planned frames match: two of eight sampled frames."""
     one = clip("Youtube", "000", range(20), step=1)
     other = clip("Youtube", "001", [*range(4), *range(20, 36)], step=1)
-    assert tied(one, other) == []
+    assert duplicate_pairs(one, other) == []
 
 
-def test_fakes_of_two_copies_of_one_video_are_named_rightly():
+def test_fakes_of_two_copies_of_one_video_are_not_mislabelled():
     frames = frames_of(
         clip("Youtube", "000", range(4)),
         clip("Youtube", "009", range(4), bits=2),
@@ -129,7 +129,7 @@ def test_fakes_of_two_copies_of_one_video_are_named_rightly():
     assert named.all(), "the misnamed fake is in every pair"
 
 
-def test_a_copy_is_named_with_the_nearest_clip_of_each_family():
+def test_a_copy_is_listed_with_the_nearest_clip_of_each_family():
     found = list(
         near_clips(
             frames_of(
@@ -149,7 +149,7 @@ def test_a_copy_is_named_with_the_nearest_clip_of_each_family():
     assert found[0].path == "Youtube/c23/009"
 
 
-def test_frames_without_contrast_tell_nothing():
+def test_frames_without_contrast_have_no_hash():
     noise = np.random.default_rng(0).normal(0, 3, (288, 384))
     for level in (0, 16, 128, 255):
         assert frame_hash(np.clip(level + noise, 0, 255).astype(np.uint8)) == ""
@@ -158,7 +158,7 @@ def test_frames_without_contrast_tell_nothing():
 
 
 def drawn(person, room, frame):
-    """Somebody in somebody else's room, filmed with a camera that stands still."""
+    """A frame of a person in another person's room, with a static camera."""
     scene = dataclasses.replace(person, width=room.width)
     object.__setattr__(scene, "__dict__", {**scene.__dict__, "_room": room._room})
     background = room.background(0)
@@ -166,7 +166,7 @@ def drawn(person, room, frame):
     return _composed(scene, frame, scene.portrait.render(scene.expression(frame)))
 
 
-def test_two_people_before_one_still_background_are_not_tied():
+def test_two_people_in_front_of_the_same_background_are_not_duplicates():
     room = Scene.drawn("room", 99, 2)
     near = []
     for seed in range(2):
@@ -178,7 +178,7 @@ def test_two_people_before_one_still_background_are_not_tied():
                 for i in (0, 12, 24)
             }
             clips.append(("Youtube", name, {i: b[0, :255] for i, b in shown.items()}, 25))
-        near += tied(*clips)
+        near += duplicate_pairs(*clips)
         apart = [(clips[0][2][i] != clips[1][2][i]).sum() for i in clips[0][2]]
         assert np.median(apart) > 1.5 * MAX_BITS
     assert near == []
@@ -186,7 +186,7 @@ def test_two_people_before_one_still_background_are_not_tied():
 
 @pytest.fixture(scope="module")
 def planted(ffpp, tmp_path_factory):
-    """Two families of the drawn world, and copies of their clips under other names."""
+    """Two families of the demo world, and copies of their clips under other names."""
     root = tmp_path_factory.mktemp("planted") / "ffpp"
     clips = find_clips(ffpp, ["Youtube", "FaceSwap", "Deepfakes"], limit=2)
     for own in clips:
@@ -239,7 +239,7 @@ def test_copies_under_other_names_are_found(planted):
         assert one == two
 
 
-def test_what_contradicts_its_label_is_named(planted):
+def test_mislabelled_copies_are_reported(planted):
     dataset, summary, *_ = planted
     wrong = mislabelled_pairs(find_duplicates(dataset), summary.frames)
     named = {name for row in wrong.itertuples() for name in (row.item, row.partner)}
@@ -247,7 +247,7 @@ def test_what_contradicts_its_label_is_named(planted):
     assert "Youtube/915" not in named  # two originals
 
 
-def test_two_originals_and_a_fake_of_nobody_known_contradict_nothing():
+def test_two_originals_and_a_fake_of_unknown_original_are_not_reported():
     frames = frames_of(
         clip("Youtube", "000", [0]),
         clip("Youtube", "001", [0]),
@@ -265,7 +265,7 @@ def test_two_originals_and_a_fake_of_nobody_known_contradict_nothing():
     assert mislabelled_pairs(table.assign(kind="unreadable"), frames).empty
 
 
-def test_every_decoded_frame_has_a_hash_and_every_clip_one(planted):
+def test_every_decoded_frame_and_every_clip_has_a_hash(planted):
     dataset, summary, *_ = planted
     frames = read_frames(dataset)
     pd.testing.assert_frame_equal(frames, summary.frames)

@@ -16,7 +16,7 @@ from ffpp_tools.grouping.embedding import (
 from ffpp_tools.store.tables import read_faces
 
 
-def test_a_face_and_its_mirror_image_have_one_embedding(dataset):
+def test_a_face_and_its_mirror_image_have_similar_embeddings(dataset):
     import cv2
 
     row = read_faces(dataset).query("path.str.startswith('faces/Youtube')").iloc[0]
@@ -42,7 +42,7 @@ def test_missing_or_changed_weights_are_an_error_with_a_remedy(tmp_path, monkeyp
             embeddings._sface.__wrapped__()
 
 
-def test_a_face_lies_as_near_to_itself_as_face_recognition_says(dataset):
+def test_the_dlib_embedding_equals_that_of_face_recognition(dataset):
     import cv2
     import face_recognition
 

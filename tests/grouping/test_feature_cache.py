@@ -1,4 +1,4 @@
-"""Numbers measured of crops, kept from run to run."""
+"""Cached features of crops."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def brightness(image, row):
     return [image.mean(), row["box_w"]]
 
 
-def test_measured_numbers_are_kept_and_a_crop_made_anew_is_measured_anew(dataset, tmp_path):
+def test_features_are_cached_and_recomputed_if_the_crop_changes(dataset, tmp_path):
     faces = read_faces(dataset).head(30)
     folder = tmp_path / "copy"
     for path in faces["path"]:
@@ -32,7 +32,7 @@ def test_measured_numbers_are_kept_and_a_crop_made_anew_is_measured_anew(dataset
     assert np.array_equal(np.delete(second, 3, 0), np.delete(first, 3, 0))
 
 
-def test_a_damaged_file_of_numbers_is_measured_again(dataset, tmp_path):
+def test_a_damaged_shard_is_recomputed(dataset, tmp_path):
     faces = read_faces(dataset).head(5)
     for path in faces["path"]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def test_a_damaged_file_of_numbers_is_measured_again(dataset, tmp_path):
     assert np.array_equal(cached_features(tmp_path, faces, "brightness", brightness, 2, 1), first)
 
 
-def test_a_crop_that_is_gone_has_no_numbers_until_it_is_back(dataset, tmp_path):
+def test_the_features_of_a_missing_crop_are_nan_until_it_exists(dataset, tmp_path):
     faces = read_faces(dataset).head(3)
     assert np.isnan(cached_features(tmp_path, faces, "brightness", brightness, 2, 1)).all()
     for path in faces["path"]:
@@ -52,7 +52,7 @@ def test_a_crop_that_is_gone_has_no_numbers_until_it_is_back(dataset, tmp_path):
     assert not np.isnan(cached_features(tmp_path, faces, "brightness", brightness, 2, 1)).any()
 
 
-def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
+def test_a_path_outside_the_dataset_is_an_error(dataset, tmp_path):
     faces = read_faces(dataset).head(3).assign(path="../../secret.png")
     with pytest.raises(FfppError, match="points outside"):
         cached_features(tmp_path, faces, "brightness", brightness, 2, 1)
@@ -68,6 +68,6 @@ def test_a_path_that_leads_out_of_the_dataset_is_refused(dataset, tmp_path):
         ({"shape": "box", "margin": 2.0, "size": "320x320"}, (320, 320), (64, 48, 160, 160)),
     ],
 )
-def test_where_the_face_lies_follows_from_how_the_crop_was_made(settings, shape, expected):
+def test_the_face_box_follows_from_the_crop_settings(settings, shape, expected):
     row = {**ROW, "crop_size": 160, **settings}
     assert face_box_in_crop(np.zeros((*shape, 3), np.uint8), row) == pytest.approx(expected)

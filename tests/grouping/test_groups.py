@@ -20,7 +20,7 @@ NO_FAKES = ("Youtube", "Actors", "CelebA", "CelebA-HQ", "Portraits", "Celeb-real
 
 
 def ledger(*rows):
-    """Rows of (category, compression, clip, target, source) and, of stills, the photograph."""
+    """Rows of (category, compression, clip, target, source) and, for stills, the photograph."""
     columns = ["category", "compression", "clip", "target_id", "source_id", "photo"]
     table = pd.DataFrame([(*row, "")[:6] for row in rows], columns=columns).astype("str")
     table["label"] = ["real" if c in NO_FAKES else "fake" for c in table["category"]]
@@ -36,7 +36,7 @@ def items(*rows):
     return pd.DataFrame(rows, columns=["item", "partner", "kind", "distance"])
 
 
-def test_a_fake_ties_its_target_to_its_source():
+def test_a_fake_connects_its_target_and_its_source():
     frames = ledger(
         ("Youtube", "c40", "183", "183", ""),
         ("Youtube", "c40", "253", "253", ""),
@@ -48,7 +48,7 @@ def test_a_fake_ties_its_target_to_its_source():
     assert grouped(frames) == [pair, pair, alone, pair, pair]
 
 
-def test_numbers_of_actors_and_of_videos_are_not_mixed_up():
+def test_equal_numbers_of_actors_and_videos_are_different_people():
     frames = ledger(
         ("Youtube", "c40", "013", "013", ""),
         ("Actors", "c40", "013__kitchen_pan", "013", ""),
@@ -58,7 +58,7 @@ def test_numbers_of_actors_and_of_videos_are_not_mixed_up():
     assert grouped(frames) == ["Youtube/013", actors, actors]
 
 
-def test_photographs_are_tied_by_identity_and_by_celebas_number():
+def test_photographs_are_connected_by_identity_and_by_celeba_number():
     frames = ledger(
         ("CelebA", "still", "img/000001", "2880", "", "000001"),
         ("CelebA", "still", "img/000002", "2880", "", "000002"),
@@ -72,7 +72,7 @@ def test_photographs_are_tied_by_identity_and_by_celebas_number():
     assert len({first, third, own, other}) == 4
 
 
-def test_celebas_people_are_known_by_number_though_their_photographs_are_not_there():
+def test_celeba_identities_are_known_by_number_without_the_photographs():
     frames = ledger(
         ("CelebA", "still", "000731", "2929", "", "000731"),
         ("CelebA-HQ", "still", "5", "", "", "000055"),
@@ -82,7 +82,7 @@ def test_celebas_people_are_known_by_number_though_their_photographs_are_not_the
     assert first == second != other
 
 
-def test_an_identity_that_comes_with_a_still_is_believed_before_that_of_its_photograph():
+def test_a_stills_own_identity_takes_precedence_over_that_of_its_photograph():
     frames = ledger(
         ("CelebA", "still", "000001", "7", "", "000001"),
         ("CelebA-HQ", "still", "5", "", "", "000001"),
@@ -91,12 +91,12 @@ def test_an_identity_that_comes_with_a_still_is_believed_before_that_of_its_phot
     assert list(still_identities(frames, {"000001": "8"})) == ["CelebA/7", "CelebA/8", ""]
 
 
-def test_identities_of_two_sets_are_not_mixed_up():
+def test_equal_identities_of_two_sets_are_different_people():
     frames = ledger(("CelebA", "still", "000001", "7", ""), ("Portraits", "still", "a", "7", ""))
     assert len(set(grouped(frames))) == 2
 
 
-def test_celeb_df_and_dfdc_are_tied_by_their_own_people():
+def test_celeb_df_and_dfdc_clips_are_connected_by_their_own_people():
     frames = ledger(
         ("Celeb-real", "native", "id0_0000", "id0", ""),
         ("Celeb-real", "native", "id1_0003", "id1", ""),
@@ -113,18 +113,18 @@ def test_celeb_df_and_dfdc_are_tied_by_their_own_people():
     assert len({a, c, dfdc, youtube, other_youtube}) == 5
 
 
-def test_clips_from_one_youtube_video_are_tied_also_if_only_a_fake_shows_one():
+def test_clips_of_one_youtube_video_are_connected_even_if_only_a_fake_shows_one():
     frames = ledger(
         ("Youtube", "c40", "755", "755", ""),
         ("Deepfakes", "c40", "001_756", "001", "756"),
         ("Youtube", "c40", "002", "002", ""),
     )
     videos = {"755": "AbC", "756": "AbC", "001": "x", "002": "y", "999": "AbC"}
-    tied, fake, other = grouped(frames, videos=videos)
-    assert tied == fake != other
+    same_video, fake, other = grouped(frames, videos=videos)
+    assert same_video == fake != other
 
 
-def test_duplicates_and_embeddings_tie():
+def test_duplicates_and_embeddings_are_edges():
     frames = ledger(
         ("CelebA", "still", "1", "", ""),
         ("CelebA", "still", "2", "", ""),
@@ -136,40 +136,40 @@ def test_duplicates_and_embeddings_tie():
     first, second, clip, other = grouped(frames, duplicates=duplicates, identities=identities)
     assert first == second == clip == "CelebA/1"
     assert other == "Youtube/003"
-    tied = identity_edges(frames, duplicates=duplicates, identities=identities)
-    assert shortest_path(tied, "CelebA/1", "Youtube/002") == [
+    edges = identity_edges(frames, duplicates=duplicates, identities=identities)
+    assert shortest_path(edges, "CelebA/1", "Youtube/002") == [
         ("CelebA/1", "CelebA/2", "near", "distance 0.1"),
         ("CelebA/2", "Youtube/002", "embedding", "distance 0.35"),
     ]
 
 
-def test_why_is_the_shortest_chain_and_empty_where_there_is_none():
+def test_the_shortest_path_is_empty_if_nodes_are_not_connected():
     frames = ledger(
         ("Deepfakes", "c40", "000_001", "000", "001"),
         ("Deepfakes", "c40", "001_002", "001", "002"),
         ("FaceSwap", "c40", "000_002", "000", "002"),
         ("Youtube", "c40", "009", "009", ""),
     )
-    tied = identity_edges(frames)
-    chain = shortest_path(tied, "Youtube/000", "Youtube/002")
-    assert [step[:3] for step in chain] == [
+    edges = identity_edges(frames)
+    path = shortest_path(edges, "Youtube/000", "Youtube/002")
+    assert [step[:3] for step in path] == [
         ("Youtube/000", "FaceSwap/000_002", "pair"),
         ("FaceSwap/000_002", "Youtube/002", "pair"),
     ]
-    assert shortest_path(tied, "Youtube/000", "Youtube/009") == []
-    assert shortest_path(tied, "Youtube/000", "Youtube/000") == []
+    assert shortest_path(edges, "Youtube/000", "Youtube/009") == []
+    assert shortest_path(edges, "Youtube/000", "Youtube/000") == []
 
 
-def test_chains_start_from_the_nearest_root_and_are_found_in_one_search():
+def test_paths_start_from_the_nearest_root():
     links = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("X", "Y")]
-    tied = pd.DataFrame([(*link, "near", f"by {link[0]}") for link in links])
-    tied.columns = ["a", "b", "reason", "detail"]
-    to_c, to_d, to_y, to_a, nobody = shortest_paths(tied, ["A", "E"], ["C", "D", "Y", "A", "Z"])
+    edges = pd.DataFrame([(*link, "near", f"by {link[0]}") for link in links])
+    edges.columns = ["a", "b", "reason", "detail"]
+    to_c, to_d, to_y, to_a, to_z = shortest_paths(edges, ["A", "E"], ["C", "D", "Y", "A", "Z"])
     assert to_c == [("A", "B", "near", "by A"), ("B", "C", "near", "by B")]
     assert to_d == [("E", "D", "near", "by D")]
-    assert to_y == to_a == nobody == []
-    assert shortest_paths(tied.head(0), ["A"], ["B"]) == [[]]
-    assert shortest_paths(tied, [], ["B"]) == [[]]
+    assert to_y == to_a == to_z == []
+    assert shortest_paths(edges.head(0), ["A"], ["B"]) == [[]]
+    assert shortest_paths(edges, [], ["B"]) == [[]]
 
 
 @settings(deadline=None, max_examples=30)
@@ -177,9 +177,9 @@ def test_chains_start_from_the_nearest_root_and_are_found_in_one_search():
     st.lists(st.tuples(st.sampled_from("ABCDEFGH"), st.sampled_from("ABCDEFGH")), max_size=12),
     st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=3),
 )
-def test_a_chain_is_as_short_as_can_be_and_made_of_ties(links, roots):
-    tied = pd.DataFrame([(a, b, "near", "") for a, b in links if a != b])
-    tied = tied.reindex(columns=range(4)).set_axis(["a", "b", "reason", "detail"], axis=1)
+def test_paths_are_shortest_and_consist_of_edges(links, roots):
+    edges = pd.DataFrame([(a, b, "near", "") for a, b in links if a != b])
+    edges = edges.reindex(columns=range(4)).set_axis(["a", "b", "reason", "detail"], axis=1)
     near = {frozenset(link) for link in links}
     steps, reached = dict.fromkeys(roots, 0), list(roots)
     for one in reached:
@@ -187,7 +187,7 @@ def test_a_chain_is_as_short_as_can_be_and_made_of_ties(links, roots):
             if frozenset((one, other)) in near and other not in steps:
                 steps[other] = steps[one] + 1
                 reached.append(other)
-    for end, chain in zip("ABCDEFGH", shortest_paths(tied, roots, "ABCDEFGH"), strict=True):
+    for end, chain in zip("ABCDEFGH", shortest_paths(edges, roots, "ABCDEFGH"), strict=True):
         assert len(chain) == steps.get(end, 0)
         if chain:
             assert chain[0][0] in roots
@@ -196,7 +196,7 @@ def test_a_chain_is_as_short_as_can_be_and_made_of_ties(links, roots):
             assert [step[1] for step in chain[:-1]] == [step[0] for step in chain[1:]]
 
 
-def test_what_ties_and_why_is_told_by_name():
+def test_edges_have_a_reason_and_a_detail():
     frames = ledger(
         ("Youtube", "c40", "000", "000", ""),
         ("Youtube", "c40", "001", "001", ""),
@@ -204,13 +204,13 @@ def test_what_ties_and_why_is_told_by_name():
         ("Actors", "c40", "01__kitchen", "01", ""),
         ("CelebA", "still", "000001", "7", "", "000001"),
     )
-    tied = identity_edges(
+    edges = identity_edges(
         frames,
         videos={"000": "abc", "001": "abc"},
         duplicates=items(("Youtube/001", "Youtube/000", "identical", 0.0)),
         identities=items(("CelebA/000001", "Youtube/000", "", 0.1234)),
     )
-    assert {tuple(row) for row in tied.itertuples(index=False)} == {
+    assert {tuple(row) for row in edges.itertuples(index=False)} == {
         ("Deepfakes/000_001", "Youtube/000", "pair", ""),
         ("Deepfakes/000_001", "Youtube/001", "pair", ""),
         ("Actors/01__kitchen", "actor 01", "actor", ""),
@@ -221,12 +221,12 @@ def test_what_ties_and_why_is_told_by_name():
         ("Youtube/001", "Youtube/000", "identical", "distance 0.0"),
         ("CelebA/000001", "Youtube/000", "embedding", "distance 0.123"),
     }
-    assert list(node_categories(tied["a"].tail(1))) == ["CelebA"]
+    assert list(node_categories(edges["a"].tail(1))) == ["CelebA"]
     assert list(person_nodes(frames.iloc[[2, 3]], "target_id")) == ["Youtube/000", "actor 01"]
 
 
 @pytest.mark.parametrize(
-    ("name", "knot"),
+    ("name", "node"),
     [
         ("Deepfakes/000_001", "Deepfakes/000_001"),
         ("Deepfakes/c40/000_001", "Deepfakes/000_001"),
@@ -235,16 +235,16 @@ def test_what_ties_and_why_is_told_by_name():
         ("009", "Youtube/009"),
     ],
 )
-def test_clips_are_found_by_any_of_their_names(name, knot):
+def test_nodes_are_resolved_from_names_of_clips_frames_and_faces(name, node):
     frames = ledger(
         ("Deepfakes", "c40", "000_001", "000", "001"),
         ("FaceSwap", "c40", "000_001", "000", "001"),
         ("Youtube", "c40", "009", "009", ""),
     )
-    assert resolve_node(frames, name) == knot
+    assert resolve_node(frames, name) == node
     with pytest.raises(TableError, match=r"2 clips or.*Deepfakes/000_001, FaceSwap/000_001"):
         resolve_node(frames, "000_001")
-    with pytest.raises(TableError, match=r"names no clip .*Deepfakes/000_001"):
+    with pytest.raises(TableError, match=r"matches no clip .*Deepfakes/000_001"):
         resolve_node(frames, "nobody")
 
 
@@ -263,15 +263,15 @@ people = st.integers(0, 12).map("{:03d}".format)
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(people, people), max_size=15), st.lists(st.tuples(people, people)))
-def test_groups_are_those_of_a_plain_search(fakes, alike):
-    """The components, found here by merging sets until nothing changes."""
+def test_groups_are_the_connected_components(fakes, matches):
+    """The components are computed here by merging sets."""
     rows = [("Youtube", "c40", f"{n:03d}", f"{n:03d}", "") for n in range(13)]
     rows += [("Deepfakes", "c40", f"{a}_{b}", a, b) for a, b in fakes]
     frames = ledger(*rows)
-    identities = items(*((f"Youtube/{a}", f"Youtube/{b}", "", 0.3) for a, b in alike))
+    identities = items(*((f"Youtube/{a}", f"Youtube/{b}", "", 0.3) for a, b in matches))
     found = dict(zip(frames["clip"], grouped(frames, identities=identities), strict=True))
     sets = [{f"{n:03d}"} for n in range(13)]
-    for a, b in [*fakes, *alike]:
+    for a, b in [*fakes, *matches]:
         joined = [s for s in sets if s & {a, b}]
         sets = [s for s in sets if s not in joined] + [set().union(*joined)]
     for members in sets:

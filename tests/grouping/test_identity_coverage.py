@@ -31,7 +31,7 @@ def tables_of(tmp_path, *rows, **known):
     faces = face_rows(frames).assign(sha256="y")
     write_table(tmp_path / "faces.parquet", faces)
     every = {"duplicates": None, "identities": None, "videos": None, "people": None} | known
-    every["fingerprints"] = {"faces.parquet": content_hash(faces)}
+    every["table_hashes"] = {"faces.parquet": content_hash(faces)}
     return Dataset(tmp_path, frames, faces, **every)
 
 
@@ -50,25 +50,25 @@ FFPP = [
 ]
 
 
-def test_a_partial_list_of_videos_says_how_much_it_covers(tmp_path):
+def test_an_incomplete_video_list_is_counted(tmp_path):
     tables = tables_of(tmp_path, *FFPP, videos={"000": "a", "001": "a", "002": "b"})
     assert known(tables, "video") == {"Youtube": (3, 4)}
-    (said,) = [text for text in not_known(tables) if "conversion_dict" in text]
-    assert said.startswith("the YouTube video of 1 of 4 Youtube clips, such as 003")
-    nothing = tables_of(tmp_path, *FFPP, videos={})
-    assert known(nothing, "video") == {"Youtube": (0, 4)}
+    (text,) = [text for text in not_known(tables) if "conversion_dict" in text]
+    assert text.startswith("the YouTube video of 1 of 4 Youtube clips, such as 003")
+    empty = tables_of(tmp_path, *FFPP, videos={})
+    assert known(empty, "video") == {"Youtube": (0, 4)}
     absent = tables_of(tmp_path, *FFPP)
     assert known(absent, "no video list") == {"Youtube": (0, 4)}
-    whole = tables_of(tmp_path, *FFPP, videos=dict.fromkeys(("000", "001", "002", "003"), "a"))
-    assert not any("YouTube" in text for text in not_known(whole))
+    complete = tables_of(tmp_path, *FFPP, videos=dict.fromkeys(("000", "001", "002", "003"), "a"))
+    assert not any("YouTube" in text for text in not_known(complete))
 
 
-def test_who_only_lends_a_face_counts_among_youtubes_clips(tmp_path):
+def test_sources_of_fakes_count_as_youtube_clips(tmp_path):
     tables = tables_of(tmp_path, ("Deepfakes", "000_009", "000", "009"), videos={"000": "a"})
     assert known(tables, "video") == {"Youtube": (1, 2)}
 
 
-def test_fakes_without_a_named_original_are_counted_first(tmp_path):
+def test_fakes_without_a_named_original_are_reported_first(tmp_path):
     rows = [("DFDC-real", "a", "a", ""), ("DFDC-fake", "f", "f", ""), ("DFDC-fake", "g", "a", "")]
     tables = tables_of(tmp_path, *rows)
     assert known(tables, "unnamed original") == {"DFDC-fake": (1, 2)}
@@ -82,35 +82,33 @@ def test_fakes_without_a_named_original_are_counted_first(tmp_path):
 RENAMED = [("Youtube", "0000", "0000", ""), *FFPP[1:]]
 
 
-def test_an_original_whose_name_fits_no_fake_is_missed_by_name(tmp_path):
+def test_an_original_whose_name_matches_no_fake_is_reported(tmp_path):
     tables = tables_of(tmp_path, *RENAMED)
     assert known(tables, "original") == {"Deepfakes": (1, 2)}
-    said = [text for text in not_known(tables) if "is called" in text]
-    assert said[0].startswith("the original of 1 of 2 Deepfakes clips")
-    assert "called 000," in said[0]
+    texts = [text for text in not_known(tables) if "is named" in text]
+    assert texts[0].startswith("the original of 1 of 2 Deepfakes clips")
+    assert "named 000," in texts[0]
     found = tables_of(tmp_path, *RENAMED, duplicates=copies(("Youtube/0000", "Deepfakes/000_001")))
     assert known(found, "original") == {"Deepfakes": (2, 2)}
 
 
-def test_the_other_person_of_a_fake_is_missed_too_and_not_found_by_another_fake(tmp_path):
+def test_a_missing_source_is_reported_and_not_found_by_another_fake(tmp_path):
     rows = [r for r in FFPP if r[:2] != ("Youtube", "003")] + [("Youtube", "3", "3", "")]
     tables = tables_of(tmp_path, *rows)
     assert known(tables, "original") == {"Deepfakes": (2, 2)}
     assert known(tables, "source") == {"Deepfakes": (1, 2)}
-    assert any(
-        text.startswith("the other person in 1 of 2 Deepfakes") for text in not_known(tables)
-    )
+    assert any(text.startswith("the source of 1 of 2 Deepfakes") for text in not_known(tables))
 
 
-def test_fakes_of_clips_that_were_not_extracted_are_no_gap(tmp_path):
-    """Every original that is there is named by a fake: none can be another's."""
+def test_fakes_of_clips_that_were_not_extracted_are_not_reported(tmp_path):
+    """Every existing original is named by a fake, so that none can be a renamed one."""
     tables = tables_of(tmp_path, *(r for r in FFPP if r[1] not in ("002", "003")))
     assert known(tables, "original") == {}
     without = tables_of(tmp_path, *(r for r in FFPP if r[0] != "Youtube"))
     assert known(without, "original") == {}
 
 
-def test_only_what_a_manifest_holds_counts(tmp_path):
+def test_the_coverage_of_a_manifest_counts_its_samples_only(tmp_path):
     tables = tables_of(tmp_path, *FFPP, ("CelebA", "000001", "", ""), videos={"000": "a"})
     samples = tables.frames[tables.frames["clip"].isin(["000", "000_001"])]
     assert known(tables, "video", samples) == {"Youtube": (1, 2)}
@@ -118,15 +116,15 @@ def test_only_what_a_manifest_holds_counts(tmp_path):
     assert known(tables, "person") == {"CelebA": (0, 1)}
 
 
-def test_an_identity_file_that_covers_a_part_says_so(tmp_path):
+def test_an_incomplete_identity_file_is_counted(tmp_path):
     rows = [("CelebA", f"{i:06d}", "", "") for i in range(5)]
     tables = tables_of(tmp_path, *rows, people={"000000": "7", "000001": "7"})
     assert known(tables, "person") == {"CelebA": (2, 5)}
-    assert "who is on 3 of 5 photographs of CelebA" in not_known(tables)
+    assert "the identity of the person in 3 of 5 photographs of CelebA" in not_known(tables)
 
 
 def run_on(tables, faces):
-    """What a command leaves that looked at these crops."""
+    """The table of a command that was run on these crops."""
     table = copies()
     table.attrs = {
         "faces": content_hash(faces),
@@ -136,26 +134,26 @@ def run_on(tables, faces):
     return table
 
 
-def test_a_run_on_fewer_crops_covers_what_it_looked_at(tmp_path):
+def test_a_run_on_fewer_crops_covers_those_crops(tmp_path):
     tables = tables_of(tmp_path, *FFPP, ("CelebA", "000001", "", ""))
     full = dataclasses.replace(tables, duplicates=run_on(tables, tables.faces))
     assert known(full, "ffpp-clean") == {"CelebA": (1, 1), "Deepfakes": (2, 2), "Youtube": (4, 4)}
     assert not any("since ffpp-clean" in text for text in not_known(full))
-    some = tables.faces[~tables.faces["face_id"].str.contains("CelebA|Youtube/c23/003")]
-    partial = dataclasses.replace(tables, duplicates=run_on(tables, some))
+    fewer = tables.faces[~tables.faces["face_id"].str.contains("CelebA|Youtube/c23/003")]
+    partial = dataclasses.replace(tables, duplicates=run_on(tables, fewer))
     assert known(partial, "ffpp-clean") == {
         "CelebA": (0, 1),
         "Deepfakes": (2, 2),
         "Youtube": (3, 4),
     }
-    (said,) = [text for text in not_known(partial) if "since ffpp-clean" in text]
-    assert "1 of 1 CelebA, 1 of 4 Youtube" in said
+    (text,) = [text for text in not_known(partial) if "since ffpp-clean" in text]
+    assert "1 of 1 CelebA, 1 of 4 Youtube" in text
     other = tables.faces.assign(sha256=tables.faces["sha256"].where(tables.faces.index != 0, "z"))
-    anew = dataclasses.replace(tables, duplicates=run_on(tables, other))
-    assert known(anew, "ffpp-clean")["Youtube"] == (0, 4)
-    assert known(anew, "ffpp-clean")["Deepfakes"] == (2, 2)
-    before = dataclasses.replace(tables, identities=run_on(tables, some))
-    before.identities.attrs.pop("covered")  # by a version that did not count
+    changed = dataclasses.replace(tables, duplicates=run_on(tables, other))
+    assert known(changed, "ffpp-clean")["Youtube"] == (0, 4)
+    assert known(changed, "ffpp-clean")["Deepfakes"] == (2, 2)
+    before = dataclasses.replace(tables, identities=run_on(tables, fewer))
+    before.identities.attrs.pop("covered")  # by a version that did not record it
     assert set(known(before, "ffpp-identify").values()) == {(0, 4), (0, 1)}
 
 
@@ -169,17 +167,15 @@ def test_clips_whose_frames_were_not_recorded_are_not_compared(tmp_path):
     partly = tables.frames["source_sha256"].where(tables.frames["clip"] != "000", "")
     frames = tables.frames.assign(source_sha256=partly)
     assert known(dataclasses.replace(old, frames=frames), "frames")["Youtube"] == (3, 4)
-    assert known(tables, "frames") == {}  # that ffpp-clean was not run is said already
+    assert known(tables, "frames") == {}  # "ffpp-clean not run" reports it already
 
 
-def test_what_is_whole_is_counted_and_not_said():
-    whole = [Coverage("video", "Youtube", 4, 4), Coverage("person", "CelebA", 2, 2)]
-    assert coverage_gaps(whole) == []
+def test_complete_sources_are_counted_but_not_described():
+    complete = [Coverage("video", "Youtube", 4, 4), Coverage("person", "CelebA", 2, 2)]
+    assert coverage_gaps(complete) == []
 
 
-def test_the_counts_are_in_the_manifest_and_its_first_line_says_that_something_is_unknown(
-    dataset, tmp_path
-):
+def test_manifests_record_the_coverage_and_their_summary_counts_the_limitations(dataset, tmp_path):
     folder = tmp_path / "dataset"
     folder.mkdir()
     for name in ("frames", "faces"):

@@ -6,7 +6,7 @@ import numpy as np
 from ffpp_tools.grouping.phash import perceptual_hash
 
 
-def test_the_hash_hardly_depends_on_size_or_on_the_box(world):
+def test_the_hash_is_nearly_invariant_to_size_and_box(world):
     image = cv2.imread(str(sorted((world / "CelebA-HQ").glob("*.jpg"))[0]))[..., ::-1]
     side = image.shape[0]
     box = {"box_x": side // 4, "box_y": side // 4, "box_w": side // 2, "box_h": side // 2}

@@ -15,8 +15,8 @@ def table_of_distances(faces):
     return table
 
 
-def test_distances_are_normalised_by_each_faces_similarities_to_other_people():
-    """By the formula, face by face, with a cohort that has one face of each person."""
+def test_distances_are_normalised_by_each_faces_similarity_to_other_people():
+    """Compared with the formula, for a cohort with one face of each person."""
     cohort = directions(400, 1)
     vectors = unit_vectors(np.concatenate([cohort[:30], cohort[:3] + 0.05 * directions(3, 2)]))
     own = np.r_[np.arange(30), np.arange(3)]
@@ -34,11 +34,11 @@ def test_distances_are_normalised_by_each_faces_similarities_to_other_people():
     assert len(set(means)) > 20
 
 
-def test_a_face_that_is_like_many_others_has_to_be_nearer_to_match():
+def test_a_face_that_is_similar_to_many_needs_a_higher_similarity_to_match():
     rng = np.random.default_rng(0)
     common = np.zeros(128)
     common[0] = 1
-    typical = unit_vectors(0.4 * common + rng.normal(size=(300, 128)) / 11)  # like each other
+    typical = unit_vectors(0.4 * common + rng.normal(size=(300, 128)) / 11)  # similar to each other
     rare = unit_vectors(rng.normal(size=(300, 128)) / 11)
     vectors = np.concatenate([typical, rare])
     faces = normalised(vectors, vectors, np.arange(600))
@@ -49,7 +49,7 @@ def test_a_face_that_is_like_many_others_has_to_be_nearer_to_match():
     assert np.median(raised[:300, :300][i, j]) > np.median(raised[300:, 300:][i, j]) + 0.03
 
 
-def test_with_few_people_the_distance_is_nearly_that_of_the_cosine():
+def test_with_few_people_the_distance_is_nearly_the_cosine_distance():
     alone = directions(1, 0)
     assert table_of_distances(normalised(alone, alone, np.array([0])))[0, 0] == 0
     vectors = directions(8, 3)
@@ -58,8 +58,8 @@ def test_with_few_people_the_distance_is_nearly_that_of_the_cosine():
     assert table[i, j] == pytest.approx((1 - vectors @ vectors.T)[i, j], abs=0.02)
 
 
-def test_one_person_in_every_clip_is_still_recognised():
-    """Whose clips are no cohort of other people: the bounds hold the normalisation back."""
+def test_a_person_in_every_clip_still_matches():
+    """The clips are no cohort of other people, so that the bounds limit the normalisation."""
     person = directions(1, 0)
     vectors = unit_vectors(person + 0.5 * directions(300, 1) - 0.15)
     cosine = (vectors @ vectors.T)[np.triu_indices(300, 1)]

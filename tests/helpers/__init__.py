@@ -1,1 +1,1 @@
-"""What several test files share, by topic."""
+"""Helpers that several test files share, one module per topic."""

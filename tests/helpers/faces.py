@@ -1,4 +1,4 @@
-"""Frames with drawn faces, and the detector that finds them."""
+"""Frames with drawn faces, and a detector for them."""
 
 import cv2
 import numpy as np
@@ -24,14 +24,14 @@ def scene(height, width, faces):
             portrait.render(Expression()), (size, size), interpolation=cv2.INTER_AREA
         )
         alpha = cv2.resize(portrait.alpha, (size, size), interpolation=cv2.INTER_AREA)[..., None]
-        top, left = max(-y, 0), max(-x, 0)  # what the frame's edge cuts off
-        part = frame[max(y, 0) : y + size, max(x, 0) : x + size]
-        rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
-        part[:] = part * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
+        top, left = max(-y, 0), max(-x, 0)  # the area of the face outside the frame
+        area = frame[max(y, 0) : y + size, max(x, 0) : x + size]
+        rows, columns = slice(top, top + area.shape[0]), slice(left, left + area.shape[1])
+        area[:] = area * (1 - alpha[rows, columns]) + image[rows, columns] * alpha[rows, columns]
     return frame
 
 
 def directions(n, seed):
-    """Unit vectors, about as similar to each other as the embeddings of different people."""
+    """Unit vectors about as similar to each other as embeddings of different people."""
     rng = np.random.default_rng(seed)
     return unit_vectors(rng.normal(size=(n, 128)) + 0.35)

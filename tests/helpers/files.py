@@ -1,4 +1,4 @@
-"""The content of folders and the right to read them."""
+"""Checksums of folders, and processes without root's privileges."""
 
 import ctypes
 import hashlib
@@ -8,7 +8,7 @@ from ffpp_tools.store import merge_stamps
 
 
 def hashes(root):
-    """Of all files but merged.json, which holds stamps of others."""
+    """Path → SHA-256 of every file except merged.json, which contains other files' times."""
     return {
         p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(root.rglob("*"))
@@ -20,7 +20,7 @@ PR_CAPBSET_DROP = 24
 
 
 def without_privileges():
-    """Give up root's right to read and write what its permissions forbid."""
+    """Make file permissions apply to root as well."""
     libc, capabilities = ctypes.CDLL(None, use_errno=True), (1, 2)  # DAC_OVERRIDE, DAC_READ_SEARCH
     for capability in capabilities if os.geteuid() == 0 else ():
         if libc.prctl(PR_CAPBSET_DROP, capability):

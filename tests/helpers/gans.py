@@ -14,9 +14,9 @@ def batches_of(run):
 
 
 def batch(settings, seed=0):
-    """Pictures, noise and what is to be said of them."""
+    """Images and noise, with the targets of the discriminator and the generator."""
     rng = np.random.default_rng(seed)
-    pictures = rng.integers(0, 256, (8, settings.size, settings.size, 3), np.uint8)
+    images = rng.integers(0, 256, (8, settings.size, settings.size, 3), np.uint8)
     noise = rng.standard_normal((8, settings.latent), np.float32)
     real = np.ones((8, 1), np.float32)
-    return (pictures, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real}
+    return (images, noise), {REAL: real, GENERATED: 0 * real, GENERATOR: real}

@@ -1,4 +1,4 @@
-"""The repository itself: its root, modules and commands."""
+"""The repository: its root, modules, commands and Keras backends."""
 
 import pkgutil
 import shutil
@@ -17,13 +17,13 @@ MODULES = sorted(
 
 
 def copied_tree(folder: Path) -> Path:
-    """What git tracks, or would, as it stands here; in an unpacked sdist everything."""
+    """Copy the files that git tracks or would add; in an unpacked sdist, all files."""
     ls_files = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    done = subprocess.run(ls_files, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
+    listing = subprocess.run(ls_files, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
         ignored = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache")
         return Path(shutil.copytree(ROOT, folder, ignore=ignored))
-    for name in filter(None, done.stdout.split("\0")):
+    for name in filter(None, listing.stdout.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)

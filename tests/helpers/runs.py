@@ -1,4 +1,4 @@
-"""Short trainings, small packs and made-up logs."""
+"""Short training runs, small packed arrays and synthetic logs."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ TINY = TrainSettings(arch="sepconv", size=48, batch_size=16, epochs=3)
 
 
 def train_tiny(manifest, folder, **changes):
-    """A short training of the small network, with these settings changed."""
+    """Train the small network for a few epochs, with some settings changed."""
     return train(manifest, folder, dataclasses.replace(TINY, **changes))
 
 
 def packed(clips):
-    """Crops of 8 pixels whose values say which they are; `clips`: (class, clip, crops)."""
+    """Crops of 8 × 8 pixels with their index as value; `clips`: (class, clip, crops)."""
     rows = [
         {
             "face_id": f"{name}/c40/{clip}/{i:06}",
@@ -48,7 +48,7 @@ def targets(data):
 
 
 def logged(number, val_loss, val_log_loss=None):
-    """An epoch with this validation loss; None without validation."""
+    """A logged epoch with a validation loss; None without validation."""
     return Epoch(
         epoch=number,
         loss=1.0,

@@ -1,4 +1,4 @@
-"""Made-up scores of a few clips, and what is computed from them."""
+"""Synthetic scores of a few clips, and their evaluation."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ CLASSES = {
 
 
 def scored(*rows):
-    """Rows (category, compression, clip, probabilities in class order) as scores."""
+    """Return scores from rows (category, compression, clip, probabilities in class order)."""
     names = list(CLASSES)
     table = pd.DataFrame(
         [
@@ -56,7 +56,7 @@ def judged(scores=SCORES, at=FIXED, unit="frame"):
 
 
 def of_people(*counts):
-    """Scores of (category, people): two clips of each person, wrong and right by turns."""
+    """Return scores of (category, people): two clips per person, one correct and one wrong."""
     rows = [
         (category, "c40", f"{person}-{clip}", (0.0, *((0.6, 0.4, 0.0), (0.3, 0.2, 0.5))[clip]))
         for category, people in counts
@@ -64,5 +64,5 @@ def of_people(*counts):
         for clip in range(2)
     ]
     scores = scored(*rows)
-    own = {"group": scores.table["clip"].str.split("-").str[0], "class": scores.table["label"]}
-    return Scores(scores.table.assign(**own), CLASSES)
+    columns = {"group": scores.table["clip"].str.split("-").str[0], "class": scores.table["label"]}
+    return Scores(scores.table.assign(**columns), CLASSES)

@@ -1,4 +1,4 @@
-"""Folders of photographs in the layouts of CelebA and CelebAMask-HQ."""
+"""Image folders in the layout of CelebA and CelebAMask-HQ."""
 
 from ffpp_tools.sources.celeba import HQ_MAPPING
 
@@ -10,16 +10,16 @@ def images(folder, *names):
         (folder / name).touch()
 
 
-def passed(found):
-    """The files that a survey skipped: reason → paths relative to its root."""
+def passed(survey):
+    """The files that a survey skips: reason → paths relative to its root."""
     reasons = {}
-    for file in found.passed_over:
-        reasons.setdefault(file.why, []).append(file.path.relative_to(found.root).as_posix())
+    for skipped in survey.passed_over:
+        reasons.setdefault(skipped.why, []).append(skipped.path.relative_to(survey.root).as_posix())
     return reasons
 
 
 def mapped(folder, numbers):
-    """CelebAMask-HQ's mapping from indices to CelebA's numbers."""
+    """Write CelebAMask-HQ's mapping from its indices to CelebA's numbers."""
     rows = [f"{i} {int(n) - 1} {n}.jpg" for i, n in enumerate(numbers)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / HQ_MAPPING).write_text("\n".join(["idx orig_idx orig_file", *rows]) + "\n")

@@ -1,4 +1,4 @@
-"""Drawn datasets, as tables alone, in which clips and stills are tied for every known reason."""
+"""Synthetic dataset tables without crops, in which edges of every kind connect clips and stills."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METHODS = ("Deepfakes", "FaceSwap", "Face2Face")
 
 
 def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
-    """Samples (one per clip or still, with group and class) and the dataset they come from."""
+    """Random samples (one per clip or still, with group and class) and their dataset."""
     rng = random.Random(seed)
     people = [f"{i:03d}" for i in range(rng.randint(6, 24))]
     rows = [("Youtube", "real", "c23", p, p, "", "", "") for p in people if rng.random() < 0.95]
@@ -35,13 +35,13 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
     table = table.reset_index(drop=True).astype("str")
     partition = table.pop("partition")
     frames = frame_rows(**table.assign(frame=0).to_dict("series")).assign(partition=partition)
-    own = list(nodes(frames))
-    real = [k for k, label in zip(own, frames["label"], strict=True) if label == "real"]
+    items = list(nodes(frames))
+    real = [k for k, label in zip(items, frames["label"], strict=True) if label == "real"]
     duplicates = [
-        (*rng.sample(own, 2), rng.choice(["identical", "near"]), 0.1)
+        (*rng.sample(items, 2), rng.choice(["identical", "near"]), 0.1)
         for _ in range(rng.randint(0, 4))
     ]
-    alike = [(*rng.sample(real, 2), 0.3) for _ in range(rng.randint(0, 3))]
+    matches = [(*rng.sample(real, 2), 0.3) for _ in range(rng.randint(0, 3))]
     videos = {p: f"v{rng.randint(0, 20)}" for p in people if rng.random() < 0.3}
     _write_lists(folder, people, rng)
     tables = Dataset(
@@ -49,13 +49,13 @@ def world(folder: Path, seed: int) -> tuple[pd.DataFrame, Dataset]:
         frames,
         frames,
         pd.DataFrame(duplicates, columns=["item", "partner", "kind", "distance"]),
-        pd.DataFrame(alike, columns=["item", "partner", "distance"]),
+        pd.DataFrame(matches, columns=["item", "partner", "distance"]),
         videos,
         None,
     )
-    samples = frames[[rng.random() < 0.9 for _ in own]].reset_index(drop=True)
+    samples = frames[[rng.random() < 0.9 for _ in items]].reset_index(drop=True)
     samples.index += 100
-    return samples.assign(group=identity_groups(samples, tables.ties), **{"class": "x"}), tables
+    return samples.assign(group=identity_groups(samples, tables.edges), **{"class": "x"}), tables
 
 
 def _celeb_df(rng: random.Random) -> list[tuple[str, ...]]:
@@ -75,9 +75,9 @@ def _celeb_df(rng: random.Random) -> list[tuple[str, ...]]:
 def _photographs(rng: random.Random) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for i in range(rng.randint(0, 12)):
-        part = rng.choice(("train", "train", "val", "test", ""))
+        split = rng.choice(("train", "train", "val", "test", ""))
         number = f"{i:06d}"
-        rows.append(("CelebA", "real", "still", number, str(rng.randint(0, 6)), "", number, part))
+        rows.append(("CelebA", "real", "still", number, str(rng.randint(0, 6)), "", number, split))
     for i in range(rng.randint(0, 6)):
         photo = f"{rng.randint(0, 15):06d}"
         rows.append(("CelebA-HQ", "real", "still", str(i), "", "", photo, ""))
@@ -86,13 +86,13 @@ def _photographs(rng: random.Random) -> list[tuple[str, ...]]:
 
 
 def _write_lists(folder: Path, people: list[str], rng: random.Random) -> None:
-    """Official lists that may name only some of the people."""
+    """Write official lists, which may omit some of the people."""
     shuffled = rng.sample(people, len(people) * 3 // 4 if rng.random() < 0.4 else len(people))
     first, second = sorted(rng.sample(range(1, len(shuffled)), 2))
-    parts = (shuffled[:first], shuffled[first:second], shuffled[second:])
+    people_of_splits = (shuffled[:first], shuffled[first:second], shuffled[second:])
     (folder / official_lists.FOLDER).mkdir(parents=True)
-    for split, own in zip(SPLITS, parts, strict=True):
-        even = own + own[:1] if len(own) % 2 else own
+    for split, members in zip(SPLITS, people_of_splits, strict=True):
+        even = members + members[:1] if len(members) % 2 else members
         pairs = list(zip(even[::2], even[1::2], strict=True))
         (folder / official_lists.FOLDER / f"{split}.json").write_text(json.dumps(pairs))
 
@@ -102,13 +102,13 @@ VIDEOS = (*METHODS, "Youtube")
 
 
 def constructed(folder, frames_of, *, pairs=12, stills=60):
-    """Tables of pairs of people at some compressions, and stills.
+    """Write the tables of a dataset with pairs of people at three compressions, and with stills.
 
     Args:
-        folder: where they go.
-        frames_of: (category, compression, number of the person) → frames with a face.
-        pairs: of people, each with two originals and two fakes of each method.
-        stills: of CelebA, three of a person, and as many of CelebA-HQ.
+        folder: dataset folder.
+        frames_of: (category, compression, index of the person) → number of frames with a face.
+        pairs: number of pairs of people, each with two originals and two fakes per method.
+        stills: number of CelebA stills, three per person, and of CelebA-HQ stills.
     """
     rows = [
         (
@@ -140,7 +140,7 @@ def constructed(folder, frames_of, *, pairs=12, stills=60):
 
 
 def samples_with(**kinds):
-    """Samples of clips by (class, label, compression): how many, in each split."""
+    """Samples with the given number of rows per (class, label, compression) in each split."""
     rows = [
         (name, label, compression, split)
         for split in SPLITS
@@ -151,5 +151,5 @@ def samples_with(**kinds):
 
 
 def not_known(tables: Dataset) -> list[str]:
-    """What an audit of the whole dataset would call unknown."""
-    return [*coverage_gaps(coverage(tables)), *tables.limits]
+    """The limitations that an audit of the whole dataset would report."""
+    return [*coverage_gaps(coverage(tables)), *tables.matching_limitations]

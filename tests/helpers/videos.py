@@ -1,4 +1,4 @@
-"""Videos written for a test, and read by a plain loop."""
+"""Write small test videos, and decode videos with a plain loop."""
 
 import av
 import cv2
@@ -9,27 +9,27 @@ from ffpp_tools.video import decode, demux
 
 
 def full_decode(path):
-    """Every frame of the video, by nothing but a plain loop."""
+    """Every frame of a video, decoded by a plain loop."""
     with av.open(str(path)) as file:
         return [f.to_ndarray(format="rgb24") for f in file.decode(video=0)]
 
 
 def gradient(index, width=64, height=48):
-    """A frame that tells its index in its grey level."""
+    """A frame whose grey level encodes its index."""
     image = np.full((height, width, 3), (index * 5) % 250, np.uint8)
     image[:, : width // 2] += 3
     return image
 
 
 def drawn(count, width=128, height=96):
-    """A scene that moves past the camera: every frame differs, and predicts from others well."""
+    """Frames of a panning camera: all differ, and motion compensation predicts them well."""
     noise = np.random.default_rng(0).integers(0, 256, (height, width + 3 * count, 3))
     scene = cv2.GaussianBlur(noise.astype(np.uint8), (0, 0), 2)
     return [scene[:, 3 * i : 3 * i + width] for i in range(count)]
 
 
 def write(path, images, codec="libx264", pixels="yuv420p", first=0, turn=None, **options):
-    """Encode images at 25 frames a second; `turn`: degrees, hflip, vflip to show them by."""
+    """Encode images at 25 fps; `turn`: display rotation as (degrees, hflip, vflip)."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = images[0].shape[:2]
@@ -45,7 +45,7 @@ def write(path, images, codec="libx264", pixels="yuv420p", first=0, turn=None, *
 
 
 def remux(path, target, comment="", **options):
-    """The same packets in a new file."""
+    """Copy the packets of a video to a new file."""
     with av.open(str(path)) as source, av.open(str(target), "w", options=options) as sink:
         sink.metadata["comment"] = comment
         stream = sink.add_stream_from_template(source.streams.video[0])
@@ -56,7 +56,7 @@ def remux(path, target, comment="", **options):
 
 
 def shortened_with_index_first(path, folder):
-    """Two thirds of the bytes of the clip, after moving its index to the front."""
+    """The first two thirds of a clip's bytes, after its index is moved to the front."""
     remux(path, folder / "faststart.mp4", movflags="faststart")
     data = (folder / "faststart.mp4").read_bytes()
     return data[: len(data) * 2 // 3]
@@ -72,14 +72,14 @@ def audio_only(path):
 
 
 def written_again(path, target, crf=None, scale=1.0, container="mp4"):
-    """A video in another container, or compressed once more and scaled."""
+    """Remux a video into another container, or with `crf` re-encode and scale it."""
     if crf is None:
         with av.open(str(path)) as source, av.open(str(target), "w", format=container) as copy:
             stream = source.streams.video[0]
-            own = copy.add_stream_from_template(stream)
+            copied = copy.add_stream_from_template(stream)
             for packet in source.demux(stream):
                 if packet.dts is not None:
-                    packet.stream = own
+                    packet.stream = copied
                     copy.mux(packet)
         return
     video = demux.read_video(path)

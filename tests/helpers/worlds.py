@@ -1,4 +1,4 @@
-"""How the drawn world of `conftest.py` is made and extracted."""
+"""Settings with which `conftest.py` draws and extracts the demo data."""
 
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.video.sampling import FramePlan

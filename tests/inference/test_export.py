@@ -57,7 +57,7 @@ def test_efficientnetb0_is_exported_with_its_normalisation(videos_manifest, kind
     check(train(videos_manifest.folder, tmp_path / "r", settings), kind, tmp_path / "e")
 
 
-def test_an_export_that_predicts_something_else_is_deleted(run, monkeypatch, tmp_path):
+def test_an_export_with_different_predictions_is_deleted(run, monkeypatch, tmp_path):
     write, _ = KINDS["saved-model"]
     wrong = (write, lambda path: lambda images: np.zeros((len(images), 5), np.float32))
     monkeypatch.setitem(KINDS, "saved-model", wrong)
@@ -66,7 +66,7 @@ def test_an_export_that_predicts_something_else_is_deleted(run, monkeypatch, tmp
     assert not (tmp_path / "e").exists()
 
 
-def test_what_cannot_be_exported_is_refused(run, tmp_path):
+def test_an_unknown_format_or_used_folder_is_refused(run, tmp_path):
     with pytest.raises(ClassifyError, match="unknown format 'onnx'; choose from saved-model"):
         export(run, "onnx", tmp_path / "e")
     (tmp_path / "mine").mkdir()

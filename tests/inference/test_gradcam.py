@@ -20,7 +20,7 @@ KINDS = (("sheet", "jpg"), ("mean", "png"))
 
 
 def bright_corner(units):
-    """A network by hand: a bright image is of class 0, and its brightness is one feature map."""
+    """A hand-made network: bright images are of class 0, and one feature map is the brightness."""
     inputs = keras.Input((SIDE, SIDE, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(2, 5, strides=4, padding="same", name="maps")(x)
@@ -38,7 +38,7 @@ def bright_corner(units):
 
 
 @pytest.mark.parametrize("units", [1, 2])
-def test_the_map_lies_where_what_speaks_for_the_class_lies(units):
+def test_the_map_is_where_the_evidence_for_the_class_is(units):
     images = np.zeros((2, SIDE, SIDE, 3), np.uint8)
     images[0, :16, 48:] = 255  # upper right
     images[1, 40:56, 8:24] = 255  # lower left
@@ -53,7 +53,7 @@ def test_the_map_lies_where_what_speaks_for_the_class_lies(units):
     )
 
 
-def test_what_speaks_against_a_class_is_not_in_its_map():
+def test_evidence_against_a_class_is_not_in_its_map():
     images = np.zeros((1, SIDE, SIDE, 3), np.uint8)
     images[0, :16, 48:] = 255
     against, _ = cams(bright_corner(2), images, classes=[1])
@@ -61,7 +61,7 @@ def test_what_speaks_against_a_class_is_not_in_its_map():
 
 
 @pytest.mark.parametrize("arch", ["sepconv", "cnn3", "mobilenetv2", "efficientnetb0", "vgg16"])
-def test_probabilities_beside_the_maps_are_the_networks(arch):
+def test_the_probabilities_are_those_of_the_network(arch):
     head = "gap" if arch not in ("sepconv", "cnn3") else None
     model = build(arch, 3, SIDE, head=head)
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
@@ -90,13 +90,15 @@ def test_randomised_weights_give_other_maps(run):
     images = np.stack([face for e in found for face in e.faces])
     model = run.best_model()
     trained, probabilities = cams(model, images)
-    called = probabilities.argmax(axis=1)
-    again, _ = cams(run.best_model(), images, classes=called)
+    predicted = probabilities.argmax(axis=1)
+    again, _ = cams(run.best_model(), images, classes=predicted)
     rng = np.random.default_rng(0)
     model.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in model.get_weights()])
-    randomised, _ = cams(model, images)  # for what it says now: of the other class it sees nothing
+    randomised, _ = cams(
+        model, images
+    )  # for its new predictions: the old class may have an empty map
 
-    def alike(some, other):
+    def correlation(some, other):
         pairs = [
             np.corrcoef(a.ravel(), b.ravel())[0, 1]
             for a, b in zip(some, other, strict=True)
@@ -105,8 +107,8 @@ def test_randomised_weights_give_other_maps(run):
         assert len(pairs) > len(some) / 2
         return np.mean(pairs)
 
-    assert alike(trained, again) == pytest.approx(1)
-    assert alike(trained, randomised) < 0.5
+    assert correlation(trained, again) == pytest.approx(1)
+    assert correlation(trained, randomised) < 0.5
 
 
 def test_every_class_is_explained_on_its_own_faces(run, tmp_path):
@@ -131,7 +133,7 @@ def test_every_class_is_explained_on_its_own_faces(run, tmp_path):
         assert (tmp_path / f"e/mean-{e.name}.png").is_file()
 
 
-def test_explanations_for_others_show_mean_maps_alone(run, tmp_path):
+def test_explanations_without_faces_show_mean_maps_alone(run, tmp_path):
     found = explain(run)
     write_explanations(tmp_path, found, "Split.")
     (tmp_path / "mine.txt").write_text("mine")
@@ -152,7 +154,7 @@ def test_explanations_for_others_show_mean_maps_alone(run, tmp_path):
     assert pictures_in(tmp_path / "explain.html") == [
         base64.b64decode(face_uri(heat).partition("base64,")[2]) for heat in maps
     ]
-    assert "Faces were left out" in (tmp_path / "explain.html").read_text()
+    assert "Faces are omitted" in (tmp_path / "explain.html").read_text()
 
 
 def test_an_unknown_split_is_refused(run):

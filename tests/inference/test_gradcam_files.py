@@ -5,7 +5,7 @@ import numpy as np
 from classify.inference.gradcam_files import overlaid
 
 
-def test_where_the_map_is_1_a_face_turns_red_and_where_it_is_0_blue():
+def test_a_face_is_red_where_the_map_is_1_and_blue_where_it_is_0():
     face = np.full((4, 4, 3), 100, np.uint8)
     heat = np.zeros((4, 4), np.float32)
     heat[0, 0] = 0.95

@@ -54,12 +54,12 @@ def classifier(run):
     return classifier_of(run)
 
 
-def beside(*pictures):
-    height = min(p.shape[0] for p in pictures)
-    return np.concatenate([p[:height] for p in pictures], axis=1)
+def side_by_side(*images):
+    height = min(image.shape[0] for image in images)
+    return np.concatenate([image[:height] for image in images], axis=1)
 
 
-def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifier):
+def test_a_video_is_processed_as_its_clip_was_extracted(dataset, clip, classifier):
     found = classify_file(clip, classifier)
     faces = read_faces(dataset)
     own = faces[faces["frame_id"].str.startswith(f"Youtube/{clip.parts[-3]}/{clip.stem}/")]
@@ -71,7 +71,7 @@ def test_a_video_is_looked_at_as_its_clip_was_extracted(dataset, clip, classifie
     assert (found.people[0].first_s, found.people[0].last_s) == (times.min(), times.max())
 
 
-def test_its_scores_are_those_of_the_extracted_crops(ffpp, run, classifier):
+def test_the_scores_of_a_video_are_those_of_its_extracted_crops(ffpp, run, classifier):
     table = score_split(run, "test").table
     table = table[table["category"] == "Youtube"]
     name, compression = table.iloc[0][["clip", "compression"]]
@@ -123,37 +123,37 @@ def test_a_class_called_fake_is_what_p_fake_is_about(dataset, clip, tmp_path):
     assert (written["p_fake"] + written["p_real"]).to_numpy() == pytest.approx(1)
 
 
-def test_several_people_are_reported_apart(ffpp, classifier, tmp_path):
+def test_several_people_are_reported_separately(ffpp, classifier, tmp_path):
     clips = find_clips(ffpp, categories=["Youtube"])[:2]
-    both = [beside(a, b) for a, b in zip(*(full_decode(c.path) for c in clips), strict=False)]
+    both = [side_by_side(a, b) for a, b in zip(*(full_decode(c.path) for c in clips), strict=False)]
     path = write(tmp_path / "two.mp4", both, crf="18")
     found = classify_file(path, classifier)
     assert len(found.people) == 2
-    assert {p.frames for p in found.people} == {found.looked}
+    assert {p.frames for p in found.people} == {found.frames_searched}
     middles = found.frames.assign(x=found.frames["box_x"] + found.frames["box_w"] / 2)
     left, right = (middles[middles["person"] == p]["x"] for p in (0, 1))
     half = both[0].shape[1] / 2
     assert (left.max() < half < right.min()) or (right.max() < half < left.min())
 
 
-def test_whoever_is_in_most_frames_comes_first_and_everybody_is_judged(classifier, monkeypatch):
-    """One is there at first, another throughout: 17 faces, one more than a batch."""
+def test_the_person_in_most_frames_comes_first_and_everyone_is_classified(classifier, monkeypatch):
+    """One person in the first frame, another in all: 17 faces, one more than a batch."""
     image = np.zeros((60, 60, 3), np.uint8)
 
-    def looks(*_):
+    def frame_crops(*_):
         for frame in range(16):
             people = (0, 1) if frame == 0 else (1,)
             faces = tuple(FaceCrop(person, Box(5, 5, 50, 50), image) for person in people)
             yield FrameCrops(frame, frame / 25, faces)
 
-    monkeypatch.setattr(module, "_looks", looks)
+    monkeypatch.setattr(module, "_frame_crops", frame_crops)
     found = classify_file(Path("x.mp4"), classifier)
     assert [(p.person, p.frames) for p in found.people] == [(1, 16), (0, 1)]
     assert len(found.frames) == 17
     assert np.isfinite(found.frames["p_fake"]).all()
 
 
-def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
+def test_images_are_classified_and_an_image_without_a_face_has_that_status(
     world, classifier, tmp_path
 ):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
@@ -167,17 +167,17 @@ def test_pictures_are_looked_at_too_and_a_picture_without_a_face_says_so(
         assert classify_file(photograph, at).people[0].verdict == called
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200, 3), 120, np.uint8))
     nobody = classify_file(tmp_path / "wall.png", classifier)
-    assert (nobody.status, nobody.people, nobody.looked) == ("no face found", (), 1)
+    assert (nobody.status, nobody.people, nobody.frames_searched) == ("no face found", (), 1)
 
 
-def test_a_file_that_is_no_video_is_a_verdict_with_an_error(classifier, tmp_path):
+def test_a_file_that_is_not_a_video_gives_a_verdict_with_an_error(classifier, tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"not a video")
     found = classify_file(tmp_path / "x.mp4", classifier)
     assert found.status == "unreadable"
     assert "x.mp4: not a readable video" in found.error
 
 
-def test_a_video_that_was_cut_short_is_judged_by_what_is_there(clip, classifier, tmp_path):
+def test_a_truncated_video_is_classified_by_its_readable_frames(clip, classifier, tmp_path):
     whole = classify_file(clip, classifier)
     path = tmp_path / "cut.mp4"
     path.write_bytes(shortened_with_index_first(clip, tmp_path))
@@ -189,7 +189,7 @@ def test_a_video_that_was_cut_short_is_judged_by_what_is_there(clip, classifier,
     assert f"cut.mp4: {len(whole.frames) - there} of {len(whole.frames)} frames" in found.error
 
 
-def test_every_sets_how_many_frames_are_looked_at(run, clip):
+def test_every_sets_the_distance_between_sampled_frames(run, clip):
     few = classify_file(clip, classifier_of(run, every=20))
     assert few.frames["frame"].tolist() == list(range(0, 20 * len(few.frames), 20))
 
@@ -201,7 +201,7 @@ def test_a_run_predicts_away_from_its_data(run, clip, classifier, tmp_path):
     (away / FILE).unlink()
     without = classifier_of(Run.read(away))
     assert without.operating.clip_threshold == 0.5
-    assert "cannot be judged here" in without.operating.why_fixed
+    assert "cannot be evaluated here" in without.operating.why_fixed
     pd.testing.assert_frame_equal(
         classify_file(clip, without).frames, classify_file(clip, classifier).frames
     )
@@ -217,21 +217,21 @@ def test_a_run_folder_without_its_faces_is_refused(run, tmp_path):
         classifier_of(Run.read(away))
 
 
-def test_media_are_found_below_folders_and_what_is_not_there_is_refused(world, clip, tmp_path):
+def test_media_are_found_in_folders_and_missing_files_are_refused(world, clip, tmp_path):
     found = find_media([clip, clip.parent])
     assert found[0] == clip
     assert len(found) == len(set(found)) == len(list(clip.parent.glob("*.mp4")))
     with pytest.raises(ClassifyError, match="no such file"):
         find_media([tmp_path / "nowhere.mp4"])
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ClassifyError, match=r"no pictures or videos there: .*notes\.txt.*Name a"):
+    with pytest.raises(ClassifyError, match=r"contains no images or videos: .*notes\.txt.*Pass a"):
         find_media([tmp_path])
     os.mkfifo(tmp_path / "fifo.mp4")
     with pytest.raises(ClassifyError, match="a FIFO, not a file"):
         find_media([tmp_path / "fifo.mp4"])
 
 
-def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, tmp_path):
+def test_the_content_of_a_file_decides_how_it_is_processed(world, clip, classifier, tmp_path):
     photograph = sorted((world / "CelebA").rglob("*.jpg"))[0]
     folder = tmp_path / "mixed"
     folder.mkdir()
@@ -261,25 +261,25 @@ def test_what_a_file_holds_decides_how_it_is_looked_at(world, clip, classifier, 
     )
 
 
-def test_a_picture_that_moves_is_looked_at_as_a_video(world, classifier, tmp_path):
+def test_an_animated_image_is_processed_as_a_video(world, classifier, tmp_path):
     frames = [Image.open(p) for p in sorted((world / "CelebA").rglob("*.jpg"))[:1]] * 3
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=[f.rotate(3) for f in frames])
     found = classify_file(tmp_path / "a.gif", classifier)
-    assert (found.kind, found.status, found.looked) == ("video", "ok", 1)
+    assert (found.kind, found.status, found.frames_searched) == ("video", "ok", 1)
 
 
-def test_verdicts_say_what_the_network_was_worth_and_which_files_it_may_remember(run, clip):
+def test_verdicts_give_the_test_performance_and_files_that_may_be_memorised(run, clip):
     at = operating_point(run)
-    assert "nobody has looked at: `classify report`" in of_verdicts(run, at, [clip])
+    assert "Its performance is unknown: run `classify report`" in of_verdicts(run, at, [clip])
     made = make_report(run)
-    auc = made.judgements[-1].measures["auc_against_originals"].value
+    auc = made.evaluations[-1].measures["auc_against_originals"].value
     learnt = [Path(f"{name}.mp4") for name in run.manifest.samples("train")["clip"].unique()]
     said = of_verdicts(run, at, [*learnt[:5], Path("party.mp4")])
     assert f"AUC against originals was {auc:.3f} per clip" in said
-    assert ("NO BETTER THAN GUESSING" in said) is (auc <= 0.5)
-    assert f"5 OF 6 FILES ARE CALLED LIKE WHAT IT WAS TRAINED ON ({learnt[0].name}, " in said
-    assert "1 OF 1 FILE IS CALLED LIKE" in of_verdicts(run, at, learnt[:1])
-    assert "CALLED LIKE" not in of_verdicts(run, at, [Path("party.mp4")])
+    assert ("NO BETTER THAN CHANCE" in said) is (auc <= 0.5)
+    assert f"5 OF 6 FILES HAVE THE NAME OF A TRAINING CLIP ({learnt[0].name}, " in said
+    assert "1 OF 1 FILE HAS THE NAME OF" in of_verdicts(run, at, learnt[:1])
+    assert "THE NAME OF A TRAINING CLIP" not in of_verdicts(run, at, [Path("party.mp4")])
 
 
 def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifier, tmp_path):
@@ -316,7 +316,7 @@ def test_verdicts_are_written_for_people_and_for_programs(clip, world, classifie
     assert all(page.alts)
 
 
-def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classifier, tmp_path):
+def test_verdicts_without_faces_replace_pages_with_faces(clip, classifier, tmp_path):
     made = classify_file(clip, classifier)
     html = tmp_path / f"videos/{clip.stem}.html"
     VerdictFiles(tmp_path, classifier, "By r.").add(made)
@@ -328,11 +328,11 @@ def test_verdicts_for_others_show_no_face_and_replace_those_that_do(clip, classi
     assert pictures_in(html) == [timeline]
     assert timeline.startswith(b"<?xml")
     assert files_with_pictures(tmp_path) == set()
-    assert "Faces were left out" in html.read_text()
+    assert "Faces are omitted" in html.read_text()
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 1
 
 
-def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is():
+def test_some_faces_of_each_person_are_kept_evenly_over_time_for_any_length():
     seen = _FaceSampler()
     face = np.zeros((8, 8, 3), np.uint8)
     for row in range(5000):
@@ -345,7 +345,7 @@ def test_of_everybody_some_faces_are_kept_evenly_over_time_however_long_that_is(
     assert seen.faces[-1][0] == 5000
 
 
-def test_what_is_settled_for_stills_counts_only_for_a_network_that_has_seen_some(
+def test_settings_for_stills_are_saved_only_for_a_network_trained_on_stills(
     dataset, videos_manifest, tmp_path
 ):
     assert "stills" not in faces_of(videos_manifest)
@@ -353,8 +353,8 @@ def test_what_is_settled_for_stills_counts_only_for_a_network_that_has_seen_some
     assert "stills" in faces_of(make_manifest(dataset, tmp_path / "m", asked))
 
 
-def test_a_network_that_gives_no_numbers_gives_no_verdict(classifier, clip):
+def test_a_network_with_non_finite_outputs_gives_no_verdict(classifier, clip):
     broken = keras.models.clone_model(classifier.model)
     broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
-    with pytest.raises(ModelError, match="gives no number for image 1"):
+    with pytest.raises(ModelError, match=r"the output for image 1 of .* is not finite"):
         classify_file(clip, dataclasses.replace(classifier, model=broken))

@@ -17,14 +17,14 @@ FACE = np.full((8, 8, 3), 90, np.uint8)
 
 
 def verdict(path, people=2):
-    """On a video in which so many people are seen in two frames each."""
+    """The verdict on a video with `people` people in two frames each."""
     rows = [(n, f, f / 25, 1, 2, 3, 4, 0.8, 0.8, 0.2) for n in range(people) for f in (0, 1)]
     columns = [*FRAME_COLUMNS, "p_fake", "p_Deepfakes", "p_Youtube"]
-    somebody = {"probabilities": {"Deepfakes": 0.8, "Youtube": 0.2}, "frames": 2}
+    shared = {"probabilities": {"Deepfakes": 0.8, "Youtube": 0.2}, "frames": 2}
     return Verdict(
         Path(path),
         "video",
-        tuple(Person(n, "fake", 0.8, 1.0, 0.8, 0.8, **somebody, first_s=0.0, last_s=0.04)
+        tuple(Person(n, "fake", 0.8, 1.0, 0.8, 0.8, **shared, first_s=0.0, last_s=0.04)
               for n in range(people)),
         2,
         0.5,
@@ -33,15 +33,15 @@ def verdict(path, people=2):
     )  # fmt: skip
 
 
-def test_a_file_is_a_line_a_person_and_a_face_are_rows(tmp_path):
-    files = VerdictFiles(tmp_path, CLASSIFIER, "what it rests on")
+def test_files_are_lines_and_people_and_faces_are_rows(tmp_path):
+    files = VerdictFiles(tmp_path, CLASSIFIER, "the provenance")
     files.add(verdict("x/clip.mp4"))
     files.add(verdict("y/CLIP.mp4"))
     files.add(verdict("z/nobody.mp4", people=0))
-    said = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
-    assert [line["page"] for line in said] == ["videos/clip.html", "videos/CLIP-2.html", ""]
-    assert [len(line["people"]) for line in said] == [2, 2, 0]
-    assert {line["about"] for line in said} == {"what it rests on"}
+    lines = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert [line["page"] for line in lines] == ["videos/clip.html", "videos/CLIP-2.html", ""]
+    assert [len(line["people"]) for line in lines] == [2, 2, 0]
+    assert {line["about"] for line in lines} == {"the provenance"}
     people = pd.read_csv(tmp_path / "verdicts.csv")
     assert people["p_Deepfakes"].fillna(-1).tolist() == [0.8, 0.8, 0.8, 0.8, -1]
     assert people["status"].tolist() == [*["ok"] * 4, "no face found"]
@@ -50,7 +50,7 @@ def test_a_file_is_a_line_a_person_and_a_face_are_rows(tmp_path):
     assert {p.name for p in (tmp_path / "videos").iterdir()} == {"clip.html", "CLIP-2.html"}
 
 
-def test_pages_of_before_go_and_faces_are_left_out_on_request(tmp_path):
+def test_pages_of_an_earlier_call_are_deleted_and_faces_are_omitted_on_request(tmp_path):
     VerdictFiles(tmp_path, CLASSIFIER, "").add(verdict("before.mp4"))
     shown = (tmp_path / "videos/before.html").read_text()
     VerdictFiles(tmp_path, CLASSIFIER, "", faces=False).add(verdict("after.mp4"))
@@ -59,7 +59,7 @@ def test_pages_of_before_go_and_faces_are_left_out_on_request(tmp_path):
     assert (shown.count("<img"), hidden.count("<img")) == (2, 1)  # the timeline, and the face
 
 
-def test_numbers_that_are_none_are_null():
+def test_nan_is_written_as_null():
     values = as_dict(verdict("a.mp4", people=1))
     assert values["people"][0]["p_fake"] == 0.8
     unreadable = Verdict(Path("b"), "video", (), 0, float("nan"), pd.DataFrame(), error="damaged")

@@ -1,4 +1,4 @@
-"""Every registered network: built, trained a step, saved, and the same in a fresh process."""
+"""Every registered network is built, trained for a step, saved and loaded in another process."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ print(json.dumps(found))
 
 
 def small(arch):
-    """The side of an input that costs little."""
+    """A small input size for a network."""
     return {"cnn6": 192}.get(arch, BACKBONES[arch].least if arch in BACKBONES else 32)
 
 

@@ -1,4 +1,4 @@
-"""The backbones and the pixels they expect."""
+"""Backbones and their input scaling."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from classify.models import backbone_of, build
 from classify.models.backbones import BACKBONES
 
 
-def test_all_28_backbones_are_there():
+def test_all_28_backbones_are_registered():
     families = {
         "efficientnetb": 8,
         "efficientnetv2b": 4,
@@ -24,7 +24,7 @@ def test_all_28_backbones_are_there():
     assert len(BACKBONES) == sum(families.values()) == 28
 
 
-def test_the_papers_own_package_counts_the_same_backbone():
+def test_the_backbone_has_the_parameter_count_of_the_package_used_in_the_paper():
     # It builds on tensorflow.keras, so it serves the TensorFlow backend only.
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the efficientnet package needs the TensorFlow backend")
@@ -42,13 +42,13 @@ def test_the_papers_own_package_counts_the_same_backbone():
         ("densenet121", lambda rgb: (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]),
     ],
 )
-def test_backbones_see_pixels_scaled_as_they_were_trained(arch, expected):
+def test_backbones_get_pixels_scaled_as_in_pretraining(arch, expected):
     model = build(arch, 2, size=32, head="gap")
-    seen = keras.Model(model.input, backbone_input(model))
+    scaling = keras.Model(model.input, backbone_input(model))
     rgb = np.array([200.0, 100.0, 50.0], np.float32)
     image = np.broadcast_to(rgb, (1, 32, 32, 3))
-    found = keras.ops.convert_to_numpy(seen(image))[0, 5, 5]
-    np.testing.assert_allclose(found, expected(rgb), rtol=1e-5, atol=1e-5)
+    scaled = keras.ops.convert_to_numpy(scaling(image))[0, 5, 5]
+    np.testing.assert_allclose(scaled, expected(rgb), rtol=1e-5, atol=1e-5)
 
 
 def backbone_input(model):

@@ -1,4 +1,4 @@
-"""Files with a network that declare more than they hold: refused before memory is taken."""
+"""Model files that declare more than they store are refused before memory is allocated."""
 
 import io
 import json
@@ -19,7 +19,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory):
-    """What is in the file of a small compiled network, by name."""
+    """The members of the file of a small compiled network, by name."""
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     model.compile("adam", "mse", weighted_metrics=["accuracy"], jit_compile=False)
     model.fit(np.ones((2, 8)), np.ones((2, 4)), verbose=0)
@@ -37,7 +37,7 @@ def written(path, members, packed=False):
 
 
 def wide(members):
-    """A layer of ten million units, which the file does not hold."""
+    """A layer of ten million units, which the file does not store."""
     config = members["config.json"].replace(b'"units": 4', b'"units": 10000000')
     assert config != members["config.json"]
     return {**members, "config.json": config}
@@ -54,7 +54,7 @@ def endless(members):
 
 
 def measured(name, **settings):
-    """A metric that takes memory when training goes on."""
+    """A metric that takes memory when training resumes."""
 
     def change(members):
         config = json.loads(members["config.json"])
@@ -70,35 +70,35 @@ def padded(members):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (padded, "unpacked it would be 41,9"),
-        (wide, "asks for 320,000,000 bytes of weights"),
+        (wide, "needs at least 320,000,000 bytes of weights"),
         (endless, "its arrays would take 4,398,046,5"),
-        (measured("MeanIoU", num_classes=10**5), "asks for 40,000,000,144 bytes of weights"),
-        (measured("AUC", num_thresholds=10**9), "configured by a number above 16,777,216"),
+        (measured("MeanIoU", num_classes=10**5), "needs at least 40,000,000,144 bytes of weights"),
+        (measured("AUC", num_thresholds=10**9), "configuration has a number above 16,777,216"),
     ],
 )
-def test_a_network_that_would_fill_the_memory_is_refused(change, said, members, tmp_path):
+def test_a_network_that_would_fill_the_memory_is_refused(change, message, members, tmp_path):
     path = written(tmp_path / "bomb.keras", change(members), packed=True)
     assert path.stat().st_size < MEBIBYTE
-    with pytest.raises(RunError, match=rf"bomb\.keras: not a Keras model .*{said}"):
+    with pytest.raises(RunError, match=rf"bomb\.keras: not a Keras model .*{message}"):
         load_model(path, compiled=True)
 
 
-def test_what_was_packed_again_is_read(members, tmp_path):
+def test_a_recompressed_file_is_read(members, tmp_path):
     one = load_model(written(tmp_path / "stored.keras", members), compiled=True)
     other = load_model(written(tmp_path / "packed.keras", members, packed=True), compiled=True)
     for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_layer_that_makes_gigabytes_of_a_picture_is_refused(tmp_path):
+def test_a_layer_with_an_output_of_gigabytes_is_refused(tmp_path):
     layers = keras.layers
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.UpSampling2D(4000)])
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, inner(inputs)).save(tmp_path / "b.keras")
-    with pytest.raises(RunError, match=r"up_sampling2d.* makes an array of \(32000, 32000, 3\)"):
+    with pytest.raises(RunError, match=r"up_sampling2d.* outputs an array of \(32000, 32000, 3\)"):
         load_model(tmp_path / "b.keras")
 
 
@@ -112,7 +112,7 @@ def test_a_log_that_unpacks_to_gigabytes_is_refused_and_not_restored(members, tm
     assert (tmp_path / LOG).read_text() == "mine"
 
 
-def test_what_keras_says_of_a_damaged_file_is_one_short_line(members, tmp_path):
+def test_the_error_for_a_damaged_file_is_one_short_line(members, tmp_path):
     config = members["config.json"].replace(b'"Dense"', b'"' + b"Danse" * 1000 + b'"')
     with pytest.raises(RunError) as refused:
         load_model(written(tmp_path / "b.keras", {**members, "config.json": config}))

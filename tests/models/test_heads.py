@@ -34,7 +34,7 @@ def test_b0_has_the_papers_head():
         ("gap", [2], []),
     ],
 )
-def test_heads_are_what_their_names_say(head, units, rates):
+def test_heads_have_the_layers_in_their_names(head, units, rates):
     layers = head_of(build("mobilenetv2", 2, size=32, head=head))
     first = keras.layers.GlobalAveragePooling2D if head == "gap" else keras.layers.Flatten
     assert isinstance(layers[0], first)

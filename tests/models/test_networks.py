@@ -81,7 +81,7 @@ def test_the_cnns_have_the_layers_of_their_listings():
     assert len([x for x in cnn9.layers if isinstance(x, keras.layers.LeakyReLU)]) == 9
 
 
-def test_the_small_networks_have_the_parameters_that_the_list_says():
+def test_the_small_networks_have_the_listed_parameter_counts():
     for name in ("sepconv", "cnn3", "cnn6", "cnn9"):
         assert build(name, 2).count_params() == ARCHITECTURES[name].parameters
     assert ARCHITECTURES["sepconv"].parameters < 30_000
@@ -90,7 +90,7 @@ def test_the_small_networks_have_the_parameters_that_the_list_says():
 @pytest.mark.parametrize("arch", [*OWN, "efficientnetb0"])
 @pytest.mark.parametrize("classes", [2, 7])
 def test_every_network_gives_probabilities_for_raw_pixels(arch, classes):
-    size = 192 if arch == "cnn6" else 48  # which has no room in less
+    size = 192 if arch == "cnn6" else 48  # its minimum
     model = build(arch, classes, size=size)
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     probabilities = keras.ops.convert_to_numpy(model(images, training=False))
@@ -108,7 +108,7 @@ def test_one_sigmoid_is_one_probability():
 
 
 @pytest.mark.parametrize(("channel", "position"), [("r", 0), ("g", 1), ("b", 2)])
-def test_one_channel_stands_in_for_all(channel, position, tmp_path):
+def test_one_channel_replaces_all_three(channel, position, tmp_path):
     model = build("sepconv", 2, size=32, channels=channel)
     rng = np.random.default_rng(1)
     image = rng.uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
@@ -162,22 +162,22 @@ def test_frozen_batch_norm_keeps_its_statistics_in_training():
         ({"arch": "efficientnetb0", "weights": "/no/such.h5"}, "/no/such.h5"),
         ({"arch": "sepconv", "activation": "relu"}, "baseline"),
         ({"arch": "baseline", "activation": "tanh"}, "linear, relu"),
-        ({"arch": "sepconv", "head": "gap"}, "its own layers"),
+        ({"arch": "sepconv", "head": "gap"}, "its own head"),
         ({"arch": "vgg16", "head": "gapp"}, "flatten-1024"),
         ({"arch": "vgg16", "channels": "x"}, "rgb"),
         ({"arch": "vgg16", "classes": 7, "output": "sigmoid"}, "two classes"),
         ({"arch": "xception", "size": 64}, "71 pixels"),
-        ({"arch": "cnn6", "size": 64}, "no room"),
+        ({"arch": "cnn6", "size": 64}, "too small"),
         ({"arch": "resnet50", "weights": "noisy-student"}, "efficientnetb0 to b7"),
     ],
 )
-def test_what_cannot_be_built_is_refused_with_a_remedy(arguments, message):
+def test_invalid_settings_are_refused_with_a_remedy(arguments, message):
     with pytest.raises(ModelError, match=message):
         build(**{"classes": 2, **arguments})
 
 
 @pytest.mark.parametrize("what", ["some", "1000", "-1000"])
-def test_what_cannot_be_frozen_is_refused(what):
+def test_an_invalid_number_of_frozen_layers_is_refused(what):
     with pytest.raises(ModelError, match="a number up to"):
         freeze(build("mobilenetv2", 2, size=32), what, batch_norm=False)
 

@@ -1,4 +1,4 @@
-"""Weights files: read as arrays, fitted layer by layer, or refused by name."""
+"""Weights files are read as arrays and loaded layer by layer, or refused with a reason."""
 
 import zipfile
 
@@ -19,7 +19,7 @@ def network(name, size=80):
 
 
 def write_legacy(model, path):
-    """What Keras 2 wrote, and what keras.applications and efficientnet still publish."""
+    """Write the format of Keras 2, which keras.applications and efficientnet still publish."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         for layer in model.layers:
@@ -45,7 +45,7 @@ def randomised(model, seed=0):
         ("inceptionv3", "weights.h5"),  # layers without names of their own
     ],
 )
-def test_every_kind_of_file_gives_back_its_weights(name, kind, tmp_path):
+def test_weights_are_loaded_from_every_file_format(name, kind, tmp_path):
     donor, path = randomised(network(name)), tmp_path / f"donor.{kind}"
     if kind == "weights.h5":
         donor.save_weights(path)
@@ -59,7 +59,7 @@ def test_every_kind_of_file_gives_back_its_weights(name, kind, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_trained_run_lends_its_backbone(tmp_path):
+def test_the_backbone_of_a_trained_run_is_loaded(tmp_path):
     donor = build("mobilenetv2", 5, size=48, head="gap")
     randomised(backbone_of(donor))
     donor.save(tmp_path / "best.keras")
@@ -71,7 +71,7 @@ def test_a_trained_run_lends_its_backbone(tmp_path):
 
 
 def as_keras_2(path):
-    """Give the arrays of a whole model the names that Keras 2 gave them."""
+    """Rename the arrays of a whole model as Keras 2 did."""
     with h5py.File(path, "r+") as file:
         for layer in file["model_weights"].attrs["layer_names"]:
             group = file["model_weights"][layer]
@@ -85,12 +85,12 @@ def as_keras_2(path):
 @pytest.mark.parametrize(
     ("name", "frozen", "nested"),
     [
-        ("efficientnetb0", 100, True),  # some layers; their names are their own, but for one
-        ("inceptionv3", 1000, True),  # all; their names are numbered
+        ("efficientnetb0", 100, True),  # some layers; all but one have unique names
+        ("inceptionv3", 1000, True),  # all layers; their names are numbered
         ("mobilenetv2", 0, False),
     ],
 )
-def test_a_whole_model_in_hdf5_lends_its_backbone(name, frozen, nested, tmp_path):
+def test_the_backbone_of_a_whole_model_in_hdf5_is_loaded(name, frozen, nested, tmp_path):
     donor = randomised(network(name))
     expected = donor.get_weights()
     for layer in donor.layers[:frozen]:
@@ -119,7 +119,7 @@ def test_a_whole_model_in_hdf5_lends_its_backbone(name, frozen, nested, tmp_path
         ("vgg16", "vgg19", "h5", "layer block3_conv4 has"),
     ],
 )
-def test_weights_of_another_network_are_refused_by_the_first_layer(
+def test_weights_of_another_network_are_refused_naming_the_first_layer(
     donor, model, kind, message, tmp_path
 ):
     path = tmp_path / f"w.{kind}"
@@ -130,7 +130,7 @@ def test_weights_of_another_network_are_refused_by_the_first_layer(
         load(network(model), path)
 
 
-def test_a_file_of_another_network_leaves_the_weights_alone(tmp_path):
+def test_a_file_of_another_network_does_not_change_the_weights(tmp_path):
     network("vgg16", 32).save_weights(tmp_path / "w.weights.h5")
     model = network("vgg19", 32)
     before = [w.copy() for w in model.get_weights()]
@@ -156,7 +156,7 @@ def test_an_archive_without_weights_is_named(tmp_path):
         build("efficientnetb0", 2, size=32, weights=str(path))
 
 
-def test_without_a_network_the_error_says_what_to_fetch_and_how_to_pass_it(monkeypatch):
+def test_offline_the_error_says_what_to_fetch_and_how_to_pass_it(monkeypatch):
     def offline(*args, origin=None, **kwargs):
         raise Exception(f"URL fetch failure on {origin or args[1]}: None -- no network")
 
@@ -170,7 +170,7 @@ def test_without_a_network_the_error_says_what_to_fetch_and_how_to_pass_it(monke
 
 
 def pixel_after_normalisation(model, value):
-    """What B0's first convolution sees of a grey image, per channel."""
+    """The input of B0's first convolution for a grey image, per channel."""
     backbone = backbone_of(model)
     stem = next(x for x in backbone.layers if x.name == "stem_conv_pad")
     head = keras.Model(backbone.input, stem.input)
@@ -179,7 +179,7 @@ def pixel_after_normalisation(model, value):
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_a_weights_file_normalises_right_whether_it_holds_deviations_or_variances(tmp_path, power):
+def test_normalisation_is_right_for_files_with_deviations_or_variances(tmp_path, power):
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     donor = keras.applications.EfficientNetB0(include_top=False, weights=None)
     layer = next(x for x in donor.layers if isinstance(x, keras.layers.Normalization))
@@ -194,8 +194,8 @@ def test_a_weights_file_normalises_right_whether_it_holds_deviations_or_variance
     np.testing.assert_allclose(pixel_after_normalisation(again, 200), expected, rtol=1e-3)
 
 
-def test_noisy_student_weights_of_the_efficientnet_package_compute_the_same_here(tmp_path):
-    # Their layout, made from the package's own network; it builds on tensorflow.keras.
+def test_noisy_student_weights_predict_as_in_the_efficientnet_package(tmp_path):
+    # A file in the package's layout, from its own network, which requires tensorflow.keras.
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the efficientnet package needs the TensorFlow backend")
     from efficientnet.tfkeras import EfficientNetB0, preprocess_input
@@ -213,7 +213,7 @@ def test_noisy_student_weights_of_the_efficientnet_package_compute_the_same_here
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_imagenet_weights_at_hand_fit(real_data):
+def test_the_available_imagenet_weights_fit(real_data):
     path = real_data / "weights/efficientnetb0_imagenet_notop.weights.h5"
     pretrained = build("efficientnetb0", 2, size=64, weights=str(path))
     random = build("efficientnetb0", 2, size=64, weights="none")
@@ -229,24 +229,24 @@ def test_the_imagenet_weights_at_hand_fit(real_data):
 
 
 def elsewhere(group, name, shape):
-    """An array that is in another file."""
+    """A link to an array in another file."""
     group[name] = h5py.ExternalLink("secret.h5", "/x")
 
 
 def outside(group, name, shape):
-    """An array whose bytes another file holds."""
+    """An array whose bytes are stored in another file."""
     group.create_dataset(name, shape, "f4", external=[("secret.bin", 0, h5py.h5f.UNLIMITED)])
 
 
 def virtual(group, name, shape):
-    """An array put together from those of another file."""
+    """An array assembled from those of another file."""
     layout = h5py.VirtualLayout(shape, "f4")
     layout[:] = h5py.VirtualSource("secret.h5", "x", shape)
     group.create_virtual_dataset(name, layout)
 
 
 def softly(group, name, shape):
-    """A link within the file to one that leads out of it."""
+    """A link within the file to a link to another file."""
     group.file["out"] = h5py.ExternalLink("secret.h5", "/x")
     group[name] = h5py.SoftLink("/out")
 
@@ -269,7 +269,7 @@ def test_arrays_of_other_files_and_of_any_size_are_refused(trick, tmp_path):
         del file[layer.name][name]
         trick(file[layer.name], name, tuple(layer.weights[0].shape))
     before = model.get_weights()
-    with pytest.raises(ModelError, match=r"theirs\.h5.*(leads to another file|\(274877906944,\))"):
+    with pytest.raises(ModelError, match=r"theirs\.h5.*(links to another file|\(274877906944,\))"):
         load(model, path)
     assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
 
@@ -296,5 +296,5 @@ def test_a_layer_of_another_file_is_refused(tmp_path):
     with h5py.File(path, "r+") as file:
         del file[name]
         file[name] = h5py.ExternalLink("secret.h5", f"/{name}")
-    with pytest.raises(ModelError, match=r"theirs\.h5.*leads to another file"):
+    with pytest.raises(ModelError, match=r"theirs\.h5.*links to another file"):
         load(model, path)

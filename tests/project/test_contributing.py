@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: what it shows is added to a copy of the code, and used."""
+"""The examples of CONTRIBUTING.md are inserted into a copy of the code, and run."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ PACKAGES = ("ffpp_tools", "classify", "data_manifests")
 
 
 class Block(NamedTuple):
-    """A fenced block; `file`, its first line, says where it goes, and `function` into which one."""
+    """A fenced block. Its first line names the file and the function that it belongs to, if any."""
 
     language: str
     file: str
@@ -32,20 +32,22 @@ class Block(NamedTuple):
 
 
 def blocks(section):
-    """The blocks below a heading, in order."""
+    """The blocks under a heading, in order."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    part = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert part, f"no heading {section!r}"
-    found = []
-    for language, body in re.findall(r"^```(\w+)\n(.*?)^```", part[1], re.MULTILINE | re.DOTALL):
+    section_match = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section_match, f"no heading {section!r}"
+    section_blocks = []
+    for language, body in re.findall(
+        r"^```(\w+)\n(.*?)^```", section_match[1], re.MULTILINE | re.DOTALL
+    ):
         head = re.match(r"# ([\w/.]+\.(?:py|toml))(?:: (\w+))?\n", body)
         file, function = head.groups("") if head else ("", "")
-        found.append(Block(language, file, function, body[head.end() :] if head else body))
-    return found
+        section_blocks.append(Block(language, file, function, body[head.end() :] if head else body))
+    return section_blocks
 
 
-def added(code, block):
-    """Put a block where it says: into a function, below a TOML header, or at a file's end."""
+def insert(code, block):
+    """Insert a block into its function, below its TOML header, or at the end of its file."""
     path = code / block.file
     old = path.read_text() if path.exists() else ""
     header = re.match(r"\[\w+]\n", block.text)
@@ -65,27 +67,27 @@ def added(code, block):
 
 
 @pytest.fixture
-def place(tmp_path, world, dataset, videos_manifest):
-    """An empty folder with the drawn world where the commands look for data."""
+def workspace(tmp_path, world, dataset, videos_manifest):
+    """A folder with the demo data where the commands expect the data."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data/FaceForensics++").symlink_to(world / "FaceForensics++")
     shutil.copytree(dataset, tmp_path / "dataset")
     (tmp_path / "data_manifests").mkdir()
     (tmp_path / "data_manifests/videos").symlink_to(videos_manifest.folder)
-    top = world / "FaceForensics++"
-    fake = min((top / "manipulated_sequences/Deepfakes/c23/videos").iterdir())
+    root = world / "FaceForensics++"
+    fake = min((root / "manipulated_sequences/Deepfakes/c23/videos").iterdir())
     target, source = fake.stem.split("_")
     for folder in ("takes", "fakes"):
         (tmp_path / "studio" / folder).mkdir(parents=True)
     shutil.copy(fake, tmp_path / "studio/fakes/anna_ben.mp4")
     for old, new in ((target, "anna"), (source, "ben")):
-        original = top / f"original_sequences/youtube/c23/videos/{old}.mp4"
+        original = root / f"original_sequences/youtube/c23/videos/{old}.mp4"
         shutil.copy(original, tmp_path / f"studio/takes/{new}.mp4")
     return tmp_path
 
 
-def followed(section, place, tmp_path_factory):
-    """Add a section's blocks to a copy of the code, and run its commands."""
+def follow(section, workspace, tmp_path_factory):
+    """Insert the blocks of a section into a copy of the code, and run its commands."""
     code = tmp_path_factory.mktemp("code")
     for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
@@ -96,13 +98,13 @@ def followed(section, place, tmp_path_factory):
             commands.append(block.text)
         else:
             assert block.file, f"{section}: a block names no file: {block.text}"
-            added(code, block)
+            insert(code, block)
     assert commands
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in commands:
         done = subprocess.run(
             ["bash", "-euc", command],
-            cwd=place,
+            cwd=workspace,
             env={**os.environ, "PYTHONPATH": str(code), "PATH": path},
             capture_output=True,
             text=True,
@@ -116,9 +118,9 @@ def crops(dataset):
     return read_faces(dataset).merge(read_frames(dataset), on="frame_id")
 
 
-def test_a_detector_of_ones_own_finds_faces(place, tmp_path_factory):
-    followed("A new detector", place, tmp_path_factory)
-    faces = crops(place / "dataset-even")
+def test_a_custom_detector_finds_faces(workspace, tmp_path_factory):
+    follow("A new detector", workspace, tmp_path_factory)
+    faces = crops(workspace / "dataset-even")
     assert set(faces["detector"]) == {"hog-even"}
     assert set(faces["category"]) == {
         "Deepfakes",
@@ -129,11 +131,11 @@ def test_a_detector_of_ones_own_finds_faces(place, tmp_path_factory):
     }
 
 
-def test_a_set_of_videos_of_ones_own_gives_crops_whose_fakes_have_their_originals_boxes(
-    place, tmp_path_factory
+def test_fakes_of_a_custom_source_are_cropped_with_the_boxes_of_their_originals(
+    workspace, tmp_path_factory
 ):
-    followed("A new source", place, tmp_path_factory)
-    faces = crops(place / "dataset-studio")
+    follow("A new source", workspace, tmp_path_factory)
+    faces = crops(workspace / "dataset-studio")
     assert set(zip(faces["category"], faces["clip"], faces["label"], strict=True)) == {
         ("Studio", "anna", "real"),
         ("Studio", "ben", "real"),
@@ -145,20 +147,20 @@ def test_a_set_of_videos_of_ones_own_gives_crops_whose_fakes_have_their_original
     assert set(fakes["source_id"]) == {"ben"}
 
 
-def test_an_architecture_of_ones_own_is_trained_and_has_the_parameters_it_says(
-    place, tmp_path_factory
+def test_a_custom_architecture_trains_and_has_the_declared_number_of_parameters(
+    workspace, tmp_path_factory
 ):
-    code = followed("A new architecture", place, tmp_path_factory)
-    config = tomllib.loads((place / "runs/tiny/config.toml").read_text())
+    code = follow("A new architecture", workspace, tmp_path_factory)
+    config = tomllib.loads((workspace / "runs/tiny/config.toml").read_text())
     assert "tiny" in str(config)
-    assert len(pd.read_csv(place / "runs/tiny/log.csv")) == 1
+    assert len(pd.read_csv(workspace / "runs/tiny/log.csv")) == 1
     count = (
         "from classify.models import ARCHITECTURES, build; "
         "print(build('tiny', 2).count_params(), ARCHITECTURES['tiny'].parameters)"
     )
     done = subprocess.run(
         [sys.executable, "-c", count],
-        cwd=place,
+        cwd=workspace,
         env={**os.environ, "PYTHONPATH": str(code)},
         capture_output=True,
         text=True,
@@ -167,14 +169,14 @@ def test_an_architecture_of_ones_own_is_trained_and_has_the_parameters_it_says(
     assert done.stdout.split()[-2:] == ["242", "242"]
 
 
-def test_a_recipe_of_ones_own_makes_the_manifest_it_describes(place, tmp_path_factory):
-    followed("A new recipe", place, tmp_path_factory)
-    train = pd.read_csv(place / "data_manifests/faceswap/train.csv")
+def test_a_custom_recipe_creates_the_manifest_that_it_describes(workspace, tmp_path_factory):
+    follow("A new recipe", workspace, tmp_path_factory)
+    train = pd.read_csv(workspace / "data_manifests/faceswap/train.csv")
     assert set(train["category"]) == {"FaceSwap", "Youtube"}
     assert set(train["class"]) == {"fake", "real"}
 
 
-def test_every_target_it_names_is_in_the_makefile_and_the_other_way_round():
+def test_contributing_names_exactly_the_targets_of_the_makefile():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     named = {t for line in re.findall(r"`make ([a-z -]+)`", text) for t in line.split()}
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Wheel and sdist: what is in them, and that a person can work with nothing else."""
+"""Wheel and sdist: their content, and the workflow in an environment with nothing else."""
 
 import os
 import re
@@ -25,7 +25,7 @@ NOT_CODE = {
     "ffpp_tools/py.typed",
     "ffpp_tools/templates/overview.html",
 }
-# What people have in their trees and nobody may be sent.
+# Files in a working tree that must never be distributed.
 PRIVATE = (
     ".venv/lib/secret.py",
     "data/FaceForensics++/original_sequences/000.mp4",
@@ -39,8 +39,8 @@ PRIVATE = (
 NO_NETWORK = "NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError"
 
 
-def built(tree: Path, out: Path) -> tuple[Path, Path]:
-    """Wheel and sdist of a tree, as `make build` makes them."""
+def build(tree: Path, out: Path) -> tuple[Path, Path]:
+    """Build wheel and sdist of a tree as `make build` does."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(out)],
         cwd=tree,
@@ -77,18 +77,18 @@ def distributions(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     for name in PRIVATE:
         (full / name).parent.mkdir(parents=True, exist_ok=True)
         (full / name).write_text("secret")
-    return built(full, tmp_path_factory.mktemp("dist"))
+    return build(full, tmp_path_factory.mktemp("dist"))
 
 
-def test_the_wheel_holds_the_packages_and_nothing_else(tree, distributions):
-    found = in_wheel(distributions[0])
-    assert found >= NOT_CODE
-    assert found == {
+def test_the_wheel_contains_only_the_packages(tree, distributions):
+    names = in_wheel(distributions[0])
+    assert names >= NOT_CODE
+    assert names == {
         name for name in files(tree) if name.startswith(tuple(f"{p}/" for p in PACKAGES))
     }
 
 
-def test_the_wheel_says_what_it_is_and_under_which_licence(distributions):
+def test_the_wheel_declares_its_metadata_and_licence(distributions):
     with zipfile.ZipFile(distributions[0]) as wheel:
         about = {n.partition(".dist-info/")[2]: n for n in wheel.namelist() if ".dist-info/" in n}
         assert wheel.read(about["licenses/LICENSE"]).decode() == (ROOT / "LICENSE").read_text()
@@ -99,37 +99,37 @@ def test_the_wheel_says_what_it_is_and_under_which_licence(distributions):
     assert "\nclassify = classify.cli:app\n" in scripts
 
 
-def test_the_sdist_holds_the_whole_tree_and_nothing_that_is_ignored(tree, distributions):
-    found = in_sdist(distributions[1])
-    assert found == files(tree) | {"PKG-INFO"}
-    assert {"tests/conftest.py", "docs/architecture.md", "requirements.lock", "LICENSE"} <= found
+def test_the_sdist_contains_the_whole_tree_without_ignored_files(tree, distributions):
+    names = in_sdist(distributions[1])
+    assert names == files(tree) | {"PKG-INFO"}
+    assert {"tests/conftest.py", "docs/architecture.md", "requirements.lock", "LICENSE"} <= names
 
 
-def test_the_sdist_makes_the_same_wheel(distributions, tmp_path):
+def test_the_sdist_builds_the_same_wheel(distributions, tmp_path):
     wheel, sdist = distributions
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
-    again, _ = built(unpacked, tmp_path / "dist")
-    assert again.name == wheel.name
-    assert in_wheel(again) == in_wheel(wheel)
+    rebuilt, _ = build(unpacked, tmp_path / "dist")
+    assert rebuilt.name == wheel.name
+    assert in_wheel(rebuilt) == in_wheel(wheel)
 
 
 @pytest.mark.slow
-def test_the_wheel_and_the_lock_file_are_all_that_a_person_needs(distributions, tmp_path):
-    place = tmp_path / "place"
-    place.mkdir()
+def test_the_workflow_runs_with_only_the_wheel_and_the_lock_file(distributions, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
     environment = {
         **{k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
         "PATH": f"{tmp_path / 'venv/bin'}:/usr/bin:/bin",
-        "CC": "/bin/false",  # no compiler is asked for anything
+        "CC": "/bin/false",  # fails if anything is compiled
         "CXX": "/bin/false",
     }
 
     def run(*command: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             list(map(str, command)),
-            cwd=place,
+            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,
@@ -137,16 +137,16 @@ def test_the_wheel_and_the_lock_file_are_all_that_a_person_needs(distributions, 
         )
 
     assert run(sys.executable, "-m", "venv", tmp_path / "venv").returncode == 0
-    (place / "requirements.lock").symlink_to(ROOT / "requirements.lock")
+    (folder / "requirements.lock").symlink_to(ROOT / "requirements.lock")
     wheel = distributions[0].name
-    (place / wheel).symlink_to(distributions[0])
-    for line in installing(wheel):
+    (folder / wheel).symlink_to(distributions[0])
+    for line in install_commands(wheel):
         done = run(*line.split())
         if done.returncode and re.search(NO_NETWORK, done.stdout + done.stderr):
-            pytest.skip("pip reaches no index of packages")
+            pytest.skip("no package index is reachable")
         assert done.returncode == 0, done.stderr
-    (place / "requirements.lock").unlink()
-    (place / wheel).unlink()
+    (folder / "requirements.lock").unlink()
+    (folder / wheel).unlink()
     missing = run("pip", "check").stdout.splitlines()
     assert [line for line in missing if "requires dlib, which is not installed" not in line] == []
     for command in (
@@ -159,14 +159,14 @@ def test_the_wheel_and_the_lock_file_are_all_that_a_person_needs(distributions, 
     ):
         done = run(*command.split())
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    assert (place / "runs/sepconv-videos/report/report.html").is_file()
+    assert (folder / "runs/sepconv-videos/report/report.html").is_file()
     where = run("python", "-c", "import classify, ffpp_tools; print(classify.__file__)").stdout
     assert where.startswith(str(tmp_path / "venv"))
     shutil.rmtree(tmp_path / "venv")  # some gigabytes
 
 
-def installing(wheel: str) -> list[str]:
-    """The lines that README gives to whoever has the wheel, with this wheel's name."""
+def install_commands(wheel: str) -> list[str]:
+    """The install commands of README.md, with the name of this wheel."""
     lines = re.findall(r"^    (pip install --no-deps .+)$", readme(), re.MULTILINE)
     assert len(lines) == 2
     return [re.sub(r"ffpp_tools-\S+\.whl", wheel, line) for line in lines]

@@ -1,4 +1,4 @@
-"""README.md's commands: each block is run as it stands, in order, in a fresh clone."""
+"""The code blocks of README.md run as written, in order, in a fresh clone."""
 
 import os
 import re
@@ -17,24 +17,24 @@ pytestmark = pytest.mark.slow
 
 SHELL = ("", "sh", "bash", "console")  # "" is an indented block
 QUICK = "--weights none --size 32 --epochs 1"
-# What stands there, what is run instead, and why.
+# Text of README.md, its replacement in the test, and the reason.
 SUBSTITUTES = (
     ("git clone <this repository>", "ln -s tree ffpp-tools", "no address yet, and no network"),
     ("make demo", "make --dry-run demo", "test_whole_way.py runs it"),
-    ("--arch efficientnetb0", f"--arch efficientnetb0 {QUICK}", "no network, no time"),
+    ("--arch efficientnetb0", f"--arch efficientnetb0 {QUICK}", "no network, and faster"),
     (
         "ffpp-identify dataset",
         "ffpp-identify dataset --distance 0.05",
-        "to the network drawn people look alike",
+        "the embedding network confuses drawn people",
     ),
     (
         '"runs/b0")',
         '"runs/b0", classify.TrainSettings(arch="sepconv", size=32, epochs=1))',
-        "no network, no time",
+        "no network, and faster",
     ),
 )
-# What a block begins with that is not run, and why.
-NOT_RUN = {"pip install --no-deps": "test_distribution.py does, in an empty environment"}
+# First words of blocks that are not run, and the reason.
+NOT_RUN = {"pip install --no-deps": "test_distribution.py runs it in an empty environment"}
 
 
 class Block(NamedTuple):
@@ -47,7 +47,7 @@ class Block(NamedTuple):
         return f"README.md, line {self.line}: {self.text.strip().splitlines()[0]}"
 
 
-def readmes_blocks() -> list[Block]:
+def readme_blocks() -> list[Block]:
     """Every code block, fenced or indented."""
     tokens = MarkdownIt("commonmark").parse((ROOT / "README.md").read_text())
     return [
@@ -64,23 +64,23 @@ def substituted(text: str) -> str:
 
 
 def commands(block: Block) -> str:
-    """The block's lines; of a console's only what is typed."""
+    """The commands of a block; of a console block, the lines after the prompt."""
     if block.language != "console":
         return block.text
     return "".join(f"{m}\n" for m in re.findall(r"^\$ (.+)$", block.text, re.MULTILINE))
 
 
 def blocks(*languages: str) -> list[Block]:
-    return [b for b in readmes_blocks() if b.language in languages and not left_out(b)]
+    return [b for b in readme_blocks() if b.language in languages and not is_skipped(b)]
 
 
-def left_out(block: Block) -> bool:
+def is_skipped(block: Block) -> bool:
     return block.text.lstrip().startswith(tuple(NOT_RUN))
 
 
 @pytest.fixture
 def clone(tmp_path: Path, world: Path) -> Path:
-    """A copy of this tree, with this environment as its .venv and drawn data where it belongs."""
+    """A copy of this tree, with this environment as its .venv and with demo data."""
     tree = copied_tree(tmp_path / "tree")
     (tree / ".venv").mkdir()
     (tree / ".venv/bin").symlink_to(Path(sys.prefix) / "bin")
@@ -95,23 +95,25 @@ def environment(clone: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(clone)}
 
 
-def test_every_block_is_run_or_said_why_not():
-    found = readmes_blocks()
-    for block in found:
-        assert block.language in (*SHELL, "python") or left_out(block), (
+def test_every_block_is_run_or_listed_with_a_reason():
+    all_blocks = readme_blocks()
+    for block in all_blocks:
+        assert block.language in (*SHELL, "python") or is_skipped(block), (
             f"{block.name}: neither run nor in NOT_RUN"
         )
     for start in NOT_RUN:
-        assert any(b.text.lstrip().startswith(start) for b in found), f"no block begins: {start}"
+        assert any(b.text.lstrip().startswith(start) for b in all_blocks), (
+            f"no block begins: {start}"
+        )
 
 
 def test_every_substitute_is_used():
     text = "".join(block.text for block in blocks(*SHELL, "python"))
     for old, _, _ in SUBSTITUTES:
-        assert old in text, f"README.md does not say {old!r} any more"
+        assert old in text, f"README.md no longer contains {old!r}"
 
 
-def test_the_shells_blocks_do_what_they_say_one_after_the_other(clone):
+def test_the_shell_blocks_run_in_order(clone):
     shell = blocks(*SHELL)
     assert len(shell) >= 4
     mark = "README block "
@@ -128,15 +130,15 @@ def test_the_shells_blocks_do_what_they_say_one_after_the_other(clone):
         check=False,
     )
     last = int(re.findall(rf"{mark}(\d+)", done.stderr)[-1])
-    said = done.stderr.rpartition(f"{mark}{last}")[2]
-    assert done.returncode == 0, f"{shell[last].name}\n\n{said}\n{done.stdout[-3000:]}"
+    errors = done.stderr.rpartition(f"{mark}{last}")[2]
+    assert done.returncode == 0, f"{shell[last].name}\n\n{errors}\n{done.stdout[-3000:]}"
     assert (clone / "runs/b0/report/report.html").is_file()
     assert (clone / "data_manifests/multiclass/test.csv").is_file()
     assert any((clone / "runs").glob("efficientnetb0-multiclass*/best.keras"))
     assert any((clone / "runs/b0/predicted").rglob("*.html"))
 
 
-def test_pythons_blocks_do_what_they_say(clone):
+def test_the_python_blocks_print_an_auc_per_method(clone):
     for block in blocks("python"):
         done = subprocess.run(
             [sys.executable, "-c", substituted(block.text)],

@@ -1,4 +1,4 @@
-"""What docs/scripting.md says a script may rely on."""
+"""What docs/scripting.md guarantees to scripts."""
 
 import json
 import re
@@ -11,17 +11,17 @@ from classify.training.train import train
 from tests.helpers.project import COMMANDS, ROOT
 
 ROW = re.compile(r"^\| `((?:ffpp|classify).*?)` \| (.*) \|$", re.MULTILINE)
-SAID = dict(ROW.findall((ROOT / "docs/scripting.md").read_text()))
+DOCS = dict(ROW.findall((ROOT / "docs/scripting.md").read_text()))
 
 
 def keys(command):
-    """The keys that the page names: words in backticks, but for those behind a colon."""
-    listed = re.sub(r": .*?(?=, `|;|$)", "", SAID[command])
+    """The JSON keys that the page lists for a command: words in backticks, except after a colon."""
+    listed = re.sub(r": .*?(?=, `|;|$)", "", DOCS[command])
     return set(re.findall(r"`(\w+)`", listed))
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -32,8 +32,8 @@ def run(videos_manifest, tmp_path_factory):
     return train(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "run", settings).folder
 
 
-def test_every_command_is_listed():
-    listed = {" ".join(w for w in command.split() if not w.startswith("--")) for command in SAID}
+def test_every_command_is_documented():
+    listed = {" ".join(w for w in command.split() if not w.startswith("--")) for command in DOCS}
     assert listed == {" ".join(words) for words in COMMANDS if words != ("classify",)}
 
 
@@ -58,16 +58,17 @@ def test_every_command_is_listed():
         "classify export {run} --format litert --out new",
     ],
 )
-def test_the_answer_in_json_has_the_keys_that_are_said(
-    typed, here, world, dataset, videos_manifest, run, line
+def test_json_output_has_the_documented_keys(
+    typed, workspace, world, dataset, videos_manifest, run, line
 ):
-    places = {"world": world, "dataset": dataset, "manifest": videos_manifest.folder, "run": run}
-    places["other"] = shutil.copytree(run, run.parent / "other", dirs_exist_ok=True)
+    paths = {"world": world, "dataset": dataset, "manifest": videos_manifest.folder, "run": run}
+    paths["other"] = shutil.copytree(run, run.parent / "other", dirs_exist_ok=True)
     shutil.copytree(dataset, "copy")
-    words = [word.format(**places) for word in line.split()]
+    words = [word.format(**paths) for word in line.split()]
     status, out, err = typed(*words, "--json")
     assert status in (0, 1)
     assert out, err
-    answer = json.loads(out)
-    said = max((c for c in SAID if set(c.split()) <= set(words)), key=len)
-    assert keys(said) <= set(answer) if "all that" in SAID[said] else keys(said) == set(answer)
+    output = json.loads(out)
+    command = max((c for c in DOCS if set(c.split()) <= set(words)), key=len)
+    documented = keys(command)
+    assert documented <= set(output) if "all that" in DOCS[command] else documented == set(output)

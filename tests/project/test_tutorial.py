@@ -1,4 +1,4 @@
-"""docs/tutorial.md and docs/python.md run as they are written, on the demo's data."""
+"""The code of docs/tutorial.md and docs/python.md runs as written on the demo data."""
 
 import contextlib
 import doctest
@@ -22,7 +22,7 @@ def blocks(document, language):
 
 @pytest.fixture(scope="module")
 def finished(world, tmp_path_factory):
-    """A folder in which the tutorial was run; its failures."""
+    """The folder in which the tutorial has run, and its doctest failures."""
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / "demo").symlink_to(world)
     steps = "\n".join(blocks("tutorial.md", "pycon"))
@@ -30,28 +30,28 @@ def finished(world, tmp_path_factory):
     runner = doctest.DocTestRunner(
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False
     )
-    said = []
+    failures = []
     console.quiet = True
     try:
         with contextlib.chdir(folder):
-            runner.run(test, out=said.append)
+            runner.run(test, out=failures.append)
     finally:
         console.quiet = False
-    return folder, "".join(said)
+    return folder, "".join(failures)
 
 
-def test_the_tutorial_prints_what_it_says(finished):
+def test_the_tutorial_prints_the_output_that_it_shows(finished):
     folder, failures = finished
     assert failures == ""
     assert (folder / "runs/sepconv/report/report.html").is_file()
 
 
-def test_the_tutorial_draws_the_world_that_the_tests_draw():
+def test_the_tutorial_uses_the_same_demo_data_as_the_tests():
     (command,) = blocks("tutorial.md", "bash")
     assert command == "ffpp-demo --out demo --people 8 --seconds 1.5\n"
 
 
-def test_the_blocks_of_from_python_run_in_order(finished):
+def test_the_blocks_of_python_md_run_in_order(finished):
     folder, _ = finished
     code = "\n".join(blocks("python.md", "python"))
     done = subprocess.run(

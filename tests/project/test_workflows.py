@@ -1,4 +1,4 @@
-"""The files that a forge reads: workflows, templates, hooks, the citation."""
+"""Workflows, issue templates, pre-commit hooks, citation and release notes."""
 
 import importlib.util
 import re
@@ -38,25 +38,25 @@ def release_notes():
     return module.release_notes
 
 
-def test_there_are_workflows_for_changes_and_releases():
+def test_the_workflows_are_ci_and_release():
     assert [path.stem for path in WORKFLOWS] == ["ci", "release"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_action_is_pinned_by_commit_with_its_version_beside_it(path):
+def test_every_action_is_pinned_to_a_commit_with_its_version_as_comment(path):
     uses = re.findall(r"^ *-? *uses: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(uses) == sum("uses" in step for step in steps(path)) > 0
     for use in uses:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", use), use
 
 
-def test_an_action_has_one_commit_everywhere():
+def test_every_action_is_pinned_to_the_same_commit_everywhere():
     uses = {step["uses"] for path in WORKFLOWS for step in steps(path) if "uses" in step}
     assert len({use.split("@")[0] for use in uses}) == len(uses)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_may_only_read_and_a_job_gets_at_most_one_permission_more(path):
+def test_workflows_are_read_only_and_jobs_get_at_most_one_more_permission(path):
     assert parsed(path)["permissions"] == {"contents": "read"}
     granted = {name: job["permissions"] for name, job in jobs(path) if "permissions" in job}
     allowed = {"publish": {"id-token": "write"}, "release": {"contents": "write"}}
@@ -72,7 +72,7 @@ def test_every_job_has_a_time_limit_and_a_checkout_keeps_no_credentials(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_make_target_that_a_workflow_names_exists(path):
+def test_every_make_target_of_a_workflow_exists(path):
     script = "\n".join(step.get("run", "") for step in steps(path))
     named = {t for line in re.findall(r"^make (.+)$", script, re.MULTILINE) for t in line.split()}
     assert named
@@ -80,17 +80,17 @@ def test_every_make_target_that_a_workflow_names_exists(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_expression_that_others_may_write_stands_in_a_script(path):
+def test_no_script_contains_a_workflow_expression(path):
     assert not [step["run"] for step in steps(path) if "${{" in step.get("run", "")]
 
 
-def test_linux_is_tested_with_every_python_that_is_promised():
+def test_linux_is_tested_with_every_supported_python():
     (matrix,) = [job["strategy"]["matrix"] for name, job in jobs(WORKFLOWS[0]) if name == "test"]
-    promised = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if "Python :: 3." in c]
-    assert matrix["python"] == promised
+    supported = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if "Python :: 3." in c]
+    assert matrix["python"] == supported
 
 
-def test_templates_and_dependabot_are_what_the_forge_reads():
+def test_issue_templates_and_dependabot_have_the_required_fields():
     folder = ROOT / ".github/ISSUE_TEMPLATE"
     forms = {path.stem: parsed(path) for path in folder.glob("*.yml") if path.stem != "config"}
     assert set(forms) == {"bug", "feature", "data_layout"}
@@ -104,7 +104,7 @@ def test_templates_and_dependabot_are_what_the_forge_reads():
     assert {update["package-ecosystem"] for update in updates} == {"pip", "github-actions"}
 
 
-def test_hooks_run_the_locked_tools_and_fetch_nothing():
+def test_hooks_run_the_locked_tools_without_downloads():
     (repo,) = parsed(ROOT / ".pre-commit-config.yaml")["repos"]
     assert repo["repo"] == "local"
     assert [hook["language"] for hook in repo["hooks"]] == ["system"] * 4
@@ -113,7 +113,7 @@ def test_hooks_run_the_locked_tools_and_fetch_nothing():
     assert {"ruff", "mypy", "codespell", "pre-commit"} <= LOCKED
 
 
-def test_coverage_has_a_floor():
+def test_coverage_has_a_minimum():
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     assert tool["coverage"]["report"]["fail_under"] >= 95
     assert tool["coverage"]["run"]["source_pkgs"] == ["ffpp_tools", "classify", "data_manifests"]

@@ -1,4 +1,4 @@
-"""Comparisons as they are written."""
+"""Tests of the files of a comparison."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ MATRIX = CrossManifestMatrix(
 )
 
 
-def test_figures_that_flatter_have_a_mark():
+def test_optimistic_metrics_have_a_mark():
     assert cells(MATRIX).to_dict("list") == {"a": ["0.988†", "0.500"], "b": ["0.750‡", "–"]}
 
 
@@ -27,7 +27,7 @@ def test_a_matrix_is_written_as_tables_a_figure_and_a_page(tmp_path):
     assert "a note &lt;b&gt;on it" in page
 
 
-def test_accuracy_and_recall_are_per_cent_with_a_column_per_run():
+def test_accuracy_and_recall_are_in_per_cent_with_a_column_per_run():
     runs = pd.DataFrame({"run": ["b0"], "accuracy": [0.91234], "fakes_predicted": [0.5]})
     table = accuracy_and_recall(runs)
     assert table.to_dict() == {"b0": {"Accuracy": "91.23%", "Recall": "50.00%"}}

@@ -1,4 +1,4 @@
-"""What a report draws."""
+"""Tests of the figures of a report."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from tests.helpers.scores import SCORES, judged
 
 
 def lines(axes):
-    """Every line of a panel that is in its legend: label → (x, y)."""
+    """Return the lines in the legend of a panel: label → (x, y)."""
     return {
         line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
         for line in axes.lines
@@ -29,7 +29,7 @@ def test_a_roc_curve_is_drawn_for_each_manipulation_and_for_all():
 def test_calibration_is_shown_before_and_after_the_temperature():
     (axes,) = figures.calibration(judged(), 2.0).axes
     found = lines(axes)
-    assert list(found) == ["as they are", "temperature 2.000"]
+    assert list(found) == ["uncalibrated", "temperature 2.000"]
     before, after = (np.array(x) for x, _ in found.values())
     assert max(before) > max(after)  # a temperature above 1 brings probabilities nearer to half
 
@@ -46,7 +46,7 @@ def test_only_some_clips_are_shown_over_time_each_by_its_frames_in_order():
     assert list(threshold.get_ydata()) == [0.3, 0.3]
 
 
-def test_a_heat_map_has_its_cells_written_so_that_they_can_be_read():
+def test_a_heat_map_has_legible_text_in_its_cells():
     table = pd.DataFrame({"a": [100.0, 10.0]}, index=["x", "y"])
     (axes,) = figures.heat_map(table, table.map("{:.0f} %".format), "title").axes
     assert [(t.get_text(), t.get_color()) for t in axes.texts] == [
@@ -54,7 +54,7 @@ def test_a_heat_map_has_its_cells_written_so_that_they_can_be_read():
     ]
 
 
-def test_cost_is_drawn_in_milliseconds_and_per_cent():
+def test_cost_is_plotted_in_milliseconds_and_per_cent():
     table = pd.DataFrame(
         {"run": ["a", "b"], "images_per_second": [100, 10], "accuracy": [0.5, 0.9],
          "parameters": [1000, 500]}

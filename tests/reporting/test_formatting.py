@@ -1,4 +1,4 @@
-"""One number is printed in one way wherever it stands."""
+"""Tests that a number is formatted in the same way everywhere."""
 
 import math
 import re
@@ -36,7 +36,7 @@ from tests.helpers.scores import CLASSES, judged
     ],
     ids=repr,
 )
-def test_float_noise_does_not_decide_on_which_side_a_half_is_rounded(value):
+def test_float_errors_do_not_decide_how_a_half_is_rounded(value):
     assert number(value) == "0.423"
     assert percent(value) == "42.3"  # the same digits as a percentage
     assert with_interval(Estimate(value, value, value, 20)) == "0.423 [0.423, 0.423]"
@@ -64,16 +64,16 @@ def test_numbers_are_rounded_half_away_from_zero(value, digits, printed):
     assert decimals(value, digits) == printed
 
 
-def test_a_number_that_is_not_there_is_a_dash():
+def test_a_missing_number_is_a_dash():
     assert [number(math.nan), percent(math.nan), rounded(math.nan)] == ["–"] * 3
     assert cell(math.nan) == "N/A"
 
 
-def test_cells_of_the_papers_tables_are_rounded_alike():
+def test_cells_of_the_papers_tables_are_rounded_in_the_same_way():
     assert [cell(42.225), cell(100 * 0.42225), cell(np.float32(42.225))] == ["42.23"] * 3
 
 
-def test_no_other_code_rounds_measures_for_display():
+def test_no_other_code_rounds_metrics_for_display():
     """Seconds, bytes and rates of training may be formatted in place."""
     allowed = {"display.py", "pack.py", "external.py", "evaluate.py"}
     found = [

@@ -33,7 +33,7 @@ def card(report):
 
 
 class Rendered(HTMLParser):
-    """What a reader of Markdown would see: tables under their headings, links, and the text."""
+    """Rendered Markdown: tables with their headings, links, and text."""
 
     def __init__(self, text):
         super().__init__()
@@ -69,7 +69,7 @@ class Rendered(HTMLParser):
 
 
 def table(card, heading, first):
-    """The rows of the table under a heading whose header begins with a word."""
+    """Return the rows of the table under a heading whose first column has a given name."""
     (found,) = (
         rows for above, rows in Rendered(card).tables if above == heading and rows[0][0] == first
     )
@@ -80,17 +80,17 @@ def estimate(values):
     return Estimate(*(math.nan if v is None else v for v in values.values()))
 
 
-def test_every_figure_is_that_of_the_report(report, card):
+def test_all_metrics_are_those_of_the_report(report, card):
     units = json.loads((report.folder / "report.json").read_text())["units"]
     for name, unit in units.items():
-        measures = dict(table(card, f"Per {name}", "measure")[1:])
+        measures = dict(table(card, f"Per {name}", "metric")[1:])
         assert measures["AUC against originals"] == with_interval(
             estimate(unit["auc_against_originals"])
         )
         assert measures["accuracy"] == with_interval(estimate(unit["accuracy"]))
-        assert list(measures) == [title(m) for m in report.judgements[0].measures]
+        assert list(measures) == [title(m) for m in report.evaluations[0].measures]
         header, *rows = table(card, f"Per {name}", "manipulation")
-        assert header[4:6] == ["called fake", "AUC"]
+        assert header[4:6] == ["classified as fake", "AUC"]
         assert [row[:6] for row in rows] == [
             [
                 m["category"],
@@ -118,35 +118,35 @@ def test_the_data_are_counted_by_split_and_source(report, card, videos_manifest)
     assert rows["FaceSwap"][2] == f"{len(own)} ({own['clip'].nunique()})"
 
 
-def test_it_says_what_network_it_is_of_and_how_to_make_it_again(report, card, videos_manifest):
+def test_it_describes_the_network_and_how_to_reproduce_it(report, card, videos_manifest):
     run = report.run
-    details = dict(table(card, "Model details", "what")[1:])
+    details = dict(table(card, "Model details", "property")[1:])
     assert details["checkpoint"] == f"best.keras, SHA-256 {sha256(run.checkpoint)}"
     assert details["input"] == "a face of 32 × 32 pixels, RGB"
-    assert details["weights it started from"] == "none: trained from random weights"
+    assert details["initial weights"] == "none: random initialisation"
     assert details["run"] == report.name
     settings = dict(table(card, "Model details", "setting")[1:])
     assert (settings["batch_size"], settings["refit"]) == ("16", "false")
-    again = dict(table(card, "How to repeat it", "what")[1:])
+    again = dict(table(card, "How to reproduce it", "property")[1:])
     assert again["manifest.json, SHA-256"] == run.manifest_sha256
     assert again["test.csv, SHA-256"] == videos_manifest.info["files"]["test.csv"]
     assert "    classify train --config config.toml --out ../again\n" in card
     assert read_config(run.folder / "config.toml")[0] == run.settings
 
 
-def test_what_the_report_warns_of_is_in_it(report, card):
+def test_it_contains_the_reports_remarks(report, card):
     text = Rendered(card).text
     assert text.index(report.provenance) < text.index("Model details")
     assert report.remarks
     assert all(remark in text for remark in report.remarks)
     assert all(what in text for what in report.manifest.info["audit"]["not_known"])
-    assert f"{report.operating.frame_threshold:.3f} for a frame" in text
+    assert f"{report.operating_point.frame_threshold:.3f} for a frame" in text
     assert "ffpp-audit was not run" in text.replace("\n", " ")
     assert "the FaceForensics Terms of Use" in text
     assert "CelebA" not in text
 
 
-def test_shortcuts_and_unseen_manipulations_are_limits(report):
+def test_shortcuts_and_unseen_manipulations_are_known_limits(report):
     categories = {split: dict(n) for split, n in report.manifest.info["categories"].items()}
     del categories["train"]["FaceSwap"]
     info = {**report.manifest.info, "categories": categories}
@@ -156,8 +156,8 @@ def test_shortcuts_and_unseen_manipulations_are_limits(report):
     )
     text = Rendered(model_card(changed)).text.replace("\n", " ")
     assert "It was not trained on FaceSwap:" in text
-    assert "tell Youtube against FaceSwap with an AUC of 0.912, at 128 pixels 0.834;" in text
-    assert "was not looked at (ffpp-audit" not in text
+    assert "reach an AUC of 0.912 for Youtube against FaceSwap, and of 0.834 at 128 pixels;" in text
+    assert "is unknown (ffpp-audit" not in text
 
 
 def test_every_table_has_as_many_cells_in_each_row(card):
@@ -168,7 +168,7 @@ def test_every_table_has_as_many_cells_in_each_row(card):
         assert {len(row) for row in rows} == {len(header)}
 
 
-def test_names_are_shown_and_not_obeyed(report, card):
+def test_names_are_escaped_in_the_card(report, card):
     plain = Rendered(card)
     assert plain.text.startswith("Model card: a|b <i>`c`\n")
     info = {**report.manifest.info, "about": HOSTILE, "summary": HOSTILE}
@@ -183,7 +183,7 @@ def test_names_are_shown_and_not_obeyed(report, card):
     assert found.links == plain.links
     assert [len(rows) for _, rows in found.tables] == [len(rows) for _, rows in plain.tables]
     assert found.text.count(HOSTILE.replace("\n", " ")) == 5
-    assert dict(table(model_card(changed), "Model details", "what"))["run"] == HOSTILE.replace(
+    assert dict(table(model_card(changed), "Model details", "property"))["run"] == HOSTILE.replace(
         "\n", " "
     )
 
@@ -191,24 +191,26 @@ def test_names_are_shown_and_not_obeyed(report, card):
 @pytest.mark.parametrize(
     "text", ["1. x", "- x", "+ x", "=", "3) x", "0.001", "# x", "a_b_c", "~~x~~"]
 )
-def test_text_stays_text_at_the_start_of_a_line(text):
+def test_text_at_the_start_of_a_line_is_escaped(text):
     found = Rendered(escaped(text))
     assert found.text.strip() == text
     assert found.tags == {"p"}
 
 
-def test_it_holds_no_face_no_path_of_the_machine_and_nothing_half_filled(report, card):
+def test_it_has_no_faces_no_absolute_paths_and_no_placeholders(report, card):
     assert "![" not in card
     assert "data:" not in card
     assert str(report.run.folder.parent) not in card
     assert str(report.manifest.root) not in card
     assert "TODO" not in card
-    assert "not recorded" in dict(table(card, "Model details", "what"))["date"]
+    assert "not recorded" in dict(table(card, "Model details", "property"))["date"]
     asked = card[card.index("## To be filled in by the author") :].splitlines()
     assert len([line for line in asked if line.startswith("- ") and line.endswith(":")]) == 5
 
 
-def test_only_a_runs_own_test_split_makes_a_card(report, dataset, videos_manifest, tmp_path):
+def test_only_a_report_on_the_runs_own_test_split_has_a_card(
+    report, dataset, videos_manifest, tmp_path
+):
     assert FILE in json.loads((report.folder / "report.json").read_text())["files"]
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     theirs = tmp_path / "theirs.csv"
@@ -232,6 +234,6 @@ def test_a_card_needs_no_more_splits_than_the_report(report, tmp_path):
     for name in ("best.keras", "log.csv"):  # of an older version: without faces.json
         (run.folder / name).write_bytes((report.run.folder / name).read_bytes())
     card = model_card(dataclasses.replace(report, manifest=away, run=run))
-    assert dict(table(card, "Model details", "what"))["photographs"] == "not recorded"
+    assert dict(table(card, "Model details", "property"))["stills"] == "not recorded"
     assert {row[3] for row in table(card, "Data", "category")[1:]} == {"–"}
-    assert "Every manipulation it was tested on is one it was trained on" in card
+    assert "It was trained on every manipulation it was tested on" in card

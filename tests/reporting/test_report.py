@@ -51,11 +51,11 @@ def test_the_tables_on_disk_are_those_of_the_predictions(report):
     assert sum(r["samples"] for r in (*clip["manipulations"], *clip["reals"])) == len(clips)
 
 
-def test_the_first_line_says_what_kind_of_split_it_was(report):
+def test_the_first_line_describes_the_split(report):
     assert report.provenance.startswith(
         "Split: grouped. No identity group is known to be in two splits"
     )
-    assert "chosen by validation log loss" in report.provenance
+    assert "selected by validation log loss" in report.provenance
     html = (report.folder / "report.html").read_text()
     assert html.index(report.provenance) < html.index("<h1>")
 
@@ -63,27 +63,27 @@ def test_the_first_line_says_what_kind_of_split_it_was(report):
 def test_a_report_on_a_leaking_split_says_so_in_its_first_line(report, dataset, tmp_path):
     asked = SplitSettings("videos", "paper", shrink=True)
     leaking = make_manifest(dataset, tmp_path / "m", asked)
-    said = of_run(report.run, leaking, "test", report.operating)
+    said = of_run(report.run, leaking, "test", report.operating_point)
     assert said.startswith("Split: paper. PEOPLE APPEAR IN SEVERAL SPLITS")
     body = re.sub(r"<[^>]*>", "", (report.folder / "report.html").read_text().split("<body>")[1])
     assert body.strip().startswith(report.provenance)
 
 
-def test_of_a_refit_nothing_was_chosen_on_validation(report, videos_manifest):
+def test_nothing_is_selected_on_validation_for_a_refit(report, videos_manifest):
     refit = dataclasses.replace(
         report.run, settings=dataclasses.replace(report.run.settings, refit=True)
     )
     at = operating_point(refit)
-    assert at == OperatingPoint("the run was trained on val too")
+    assert at == OperatingPoint("the run was also trained on val")
     assert at.threshold("frame") == at.threshold("clip") == 0.5
     said = {split: of_run(refit, videos_manifest, split, at) for split in ("test", "val")}
-    assert "nothing was chosen" in said["test"]
-    assert "these figures say what it memorised" in said["val"]
+    assert "nothing was selected" in said["test"]
+    assert "these metrics include memorisation" in said["val"]
 
 
-def test_people_that_chose_the_checkpoint_are_known_to_a_run_too(report, videos_manifest):
+def test_identities_of_val_count_as_seen_by_a_run(report, videos_manifest):
     found = {s: identity_overlap(report.run, videos_manifest, s) for s in ("train", "val", "test")}
-    assert {s: (known.shared, known.asked) for s, known in found.items()} == {
+    assert {s: (known.shared, known.total) for s, known in found.items()} == {
         "train": (2, 2),
         "val": (1, 1),
         "test": (0, 1),
@@ -91,9 +91,9 @@ def test_people_that_chose_the_checkpoint_are_known_to_a_run_too(report, videos_
 
 
 @pytest.mark.parametrize(
-    ("split", "words"), [("val", "this very split: these figures flatter"), ("train", "memorised")]
+    ("split", "words"), [("val", "these metrics are optimistic"), ("train", "memorisation")]
 )
-def test_reports_on_other_splits_say_so_and_leave_the_first_alone(report, split, words):
+def test_reports_on_other_splits_say_so_and_do_not_change_the_first(report, split, words):
     before = hashes(report.folder)
     other = make_report(report.run, split)
     assert words in other.provenance
@@ -101,12 +101,12 @@ def test_reports_on_other_splits_say_so_and_leave_the_first_alone(report, split,
     assert hashes(report.folder) == before
 
 
-def test_an_unknown_split_is_refused(report):
+def test_an_unknown_split_is_rejected(report):
     with pytest.raises(ClassifyError, match="test, val, train"):
         make_report(report.run, "holdout")
 
 
-def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
+def test_the_page_is_self_contained_and_names_its_tables_and_figures(report):
     html = (report.folder / "report.html").read_text()
     page = Page()
     page.feed(html)
@@ -118,7 +118,7 @@ def test_the_page_stands_alone_and_names_its_tables_and_figures(report):
     assert html.count("<table>") == html.count("<caption>") == 12
 
 
-def test_a_report_for_others_holds_its_figures_and_no_other_picture(report):
+def test_a_report_without_faces_has_its_figures_and_no_other_image(report):
     figures = {p.read_bytes() for p in report.folder.glob("*.svg")}
     shown = pictures_in(report.folder / "report.html")
     faces = [picture for picture in shown if picture not in figures]
@@ -129,11 +129,11 @@ def test_a_report_for_others_holds_its_figures_and_no_other_picture(report):
         named = {f"{path.stem}.png" for path in report.folder.glob("*.svg")}
         assert files_with_pictures(report.folder) == named
         assert "data:image/jpeg" not in (report.folder / "report.html").read_text()
-        assert "Faces were left out" in (report.folder / "report.html").read_text()
+        assert "Faces are omitted" in (report.folder / "report.html").read_text()
     finally:
         make_report(report.run)
     assert pictures_in(report.folder / "report.html") == shown
-    assert "left out of this page" not in (report.folder / "report.html").read_text()
+    assert "omitted from this page" not in (report.folder / "report.html").read_text()
 
 
 def test_names_are_escaped(report):
@@ -142,7 +142,7 @@ def test_names_are_escaped(report):
     assert "r &amp; &lt;b&gt;d" in html
 
 
-def test_figures_are_pictures(report):
+def test_figures_are_image_files(report):
     names = ("confusion", "roc", "precision-recall", "calibration")
     every = [f"{name}-{unit}" for name in names for unit in ("frame", "clip")]
     for name in (*every, "clips-over-time", "learning"):
@@ -152,16 +152,16 @@ def test_figures_are_pictures(report):
 
 def test_percentages_in_the_page_are_the_tables(report):
     html = (report.folder / "report.html").read_text()
-    percent = report.judgements[0].in_paper_order
-    table = html[html.index("Confusion in per cent") :]
+    percent = report.evaluations[0].in_paper_order
+    table = html[html.index("Confusion matrix in per cent") :]
     for name, row in percent.iterrows():
         cells = re.search(rf'<th scope="row">{name}</th>\s*(.*?)</tr>', table, re.S)[1]
         shown = re.findall(r"<td[^>]*>([^<]*)</td>", cells)
         assert shown == [f"{v:.1f}" for v in row]
 
 
-def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(report):
-    at = report.operating
+def test_thresholds_and_temperature_are_fitted_once_on_validation(report):
+    at = report.operating_point
     val = Scores(pd.read_parquet(report.run.folder / "predictions-val.parquet"), report.run.classes)
     clips = val.clips()
     best = [best_threshold(scores.is_fake, scores.p_fake) for scores in (val, clips)]
@@ -171,7 +171,7 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
         best_temperature(val.actual, val.probabilities),
         tuple(u for u, value in zip(("frame", "clip"), best, strict=True) if value is None),
     )
-    assert [j.threshold for j in report.judgements] == [at.frame_threshold, at.clip_threshold]
+    assert [j.threshold for j in report.evaluations] == [at.frame_threshold, at.clip_threshold]
     written = (report.run.folder / FILE).stat().st_mtime_ns
     assert operating_point(report.run) == at
     assert (report.run.folder / FILE).stat().st_mtime_ns == written
@@ -185,10 +185,10 @@ def test_thresholds_and_temperature_come_from_validation_and_are_chosen_once(rep
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_manifest, tmp_path):
+def test_a_runs_own_predictions_as_csv_give_the_same_metrics(report, videos_manifest, tmp_path):
     given = report.folder / "predictions.csv"
     again = report_on_file(given, videos_manifest, folder=tmp_path / "again")
-    assert again.provenance.startswith("Predictions of predictions.csv: whom")
+    assert again.provenance.startswith("Predictions of predictions.csv; the training data")
     first, second = (
         json.loads((folder / "report.json").read_text())
         for folder in (report.folder, tmp_path / "again")
@@ -203,37 +203,35 @@ def test_a_runs_own_predictions_as_csv_give_the_same_figures(report, videos_mani
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_is_judged_on_another_manifest_at_its_own_threshold(report, dataset, tmp_path):
+def test_a_run_is_evaluated_on_another_manifest_at_its_own_threshold(report, dataset, tmp_path):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     found = make_report(report.run, "test", other)
     assert found.folder == report.run.folder / "report-on-m"
-    assert found.operating == report.operating
+    assert found.operating_point == report.operating_point
     # The paper's split draws frames, so that everybody is everywhere.
-    assert "PEOPLE OF ITS OWN TRAINING ARE IN THIS SPLIT: " in found.provenance
+    assert "IDENTITIES OF ITS TRAINING DATA ARE IN THIS SPLIT: " in found.provenance
     assert len(found.frames) == len(other.samples("test"))
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_people_that_a_run_was_not_trained_on_are_told_apart_from_those_it_was(
-    report, dataset, videos_manifest, tmp_path
-):
+def test_a_split_without_identity_overlap_is_recognised(report, dataset, videos_manifest, tmp_path):
     same_sides = make_manifest(
         dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25), per_class=8)
     )
     own = set(videos_manifest.samples("test")["group"])
     assert set(same_sides.samples("test")["group"]) == own
     found = make_report(report.run, "test", same_sides)
-    assert "None of its training's people are in this split" in found.provenance
+    assert "No identity overlap with its training data is known" in found.provenance
 
 
-def test_classes_that_the_network_does_not_know_are_refused(report, dataset, tmp_path):
+def test_classes_unknown_to_the_network_are_rejected(report, dataset, tmp_path):
     stills = make_manifest(dataset, tmp_path / "m", SplitSettings("multiclass", shrink=True))
-    with pytest.raises(ClassifyError, match=r"CelebA, CelebA-HQ is none of the detector's classes"):
+    with pytest.raises(ClassifyError, match=r"the detector has no class for CelebA, CelebA-HQ"):
         make_report(report.run, "test", stills)
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_binary_manifest_of_known_categories_is_judged_by_category(
+def test_a_binary_manifest_of_known_categories_is_evaluated_by_category(
     report, videos_manifest, tmp_path
 ):
     labels = ["fake", "real"]
@@ -251,22 +249,22 @@ def test_a_binary_manifest_of_known_categories_is_judged_by_category(
     info["files"] = {f"{s}.csv": sha256(tmp_path / "b" / f"{s}.csv") for s in info["counts"]}
     (tmp_path / "b/manifest.json").write_text(json.dumps(info))
     found = make_report(report.run, "test", Manifest.read(tmp_path / "b"))
-    assert found.judgements[0].confusion.equals(report.judgements[0].confusion)
+    assert found.evaluations[0].confusion.equals(report.evaluations[0].confusion)
 
 
-def test_the_runs_own_manifest_is_no_other_one(report, videos_manifest):
+def test_the_runs_own_manifest_is_recognised(report, videos_manifest):
     found = make_report(report.run, "test", videos_manifest)
     assert found.folder == report.folder
     assert found.provenance == report.provenance
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_faces_alone(
+def test_a_report_on_another_manifest_names_the_selection_and_has_only_its_own_faces(
     report, dataset, tmp_path
 ):
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "paper", shrink=True))
     found = make_report(report.run, "test", other)
-    assert "chosen by validation log loss on the run's own manifest" in found.provenance
+    assert "selected by validation log loss on the run's own manifest" in found.provenance
     exported = pd.read_csv(found.folder / "predictions.csv")
     assert exported["face_id"].tolist() == other.samples("test")["face_id"].tolist()
     another = make_manifest(
@@ -277,7 +275,7 @@ def test_a_report_elsewhere_says_what_chose_its_checkpoint_and_exports_its_own_f
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
+def test_differences_in_cropping_are_named(report, dataset, tmp_path):
     away = shutil.copytree(report.run.folder, tmp_path / "far" / "away")
     faces = json.loads((away / "faces.json").read_text())
     faces["crop"]["margin"] = 1.0
@@ -285,12 +283,13 @@ def test_faces_that_were_cropped_otherwise_are_told(report, dataset, tmp_path):
     (away / "faces.json").write_text(json.dumps(faces))
     other = make_manifest(dataset, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
     found = make_report(Run.read(away), "test", other)  # which needs none of the run's own data
-    assert "ITS FACES WERE CROPPED OTHERWISE" in found.provenance
-    assert "(margin 1.0 there, 1.3 here, search full there, fast here)" in found.provenance
-    assert "Whether its training's people are in this split is not known" in found.provenance
+    assert "FACES WERE DETECTED OR CROPPED DIFFERENTLY" in found.provenance
+    differences = "margin 1.0 in training, 1.3 here, search full in training, fast here"
+    assert f"({differences})" in found.provenance
+    assert "Identity overlap with its training data is unknown" in found.provenance
 
 
-def test_a_report_made_again_leaves_nothing_of_the_one_before(report):
+def test_a_new_report_deletes_the_files_of_the_previous_one(report):
     (report.folder / "robustness.csv").write_text("old")
     listed = json.loads((report.folder / "report.json").read_text())
     listed["files"] += ["robustness.csv", "../log.csv"]
@@ -302,7 +301,7 @@ def test_a_report_made_again_leaves_nothing_of_the_one_before(report):
     assert (report.run.folder / "log.csv").exists()
 
 
-def test_what_the_audit_did_not_look_at_is_said(report):
+def test_limitations_of_the_audit_are_in_a_remark(report):
     unknown = report.manifest.info["audit"]["not_known"]
     assert unknown
     assert any(unknown[0] in remark for remark in report.remarks)

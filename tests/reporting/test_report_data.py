@@ -1,4 +1,4 @@
-"""What a report says, before it is written."""
+"""Tests of the contents of a report, before it is written."""
 
 import dataclasses
 from pathlib import Path
@@ -12,28 +12,28 @@ from ffpp_tools.splits.manifest import Manifest
 from tests.helpers.scores import FIXED, SCORES, judged
 
 REPORT = Report(
-    *("theirs.csv", Path("theirs.csv-report"), "test", "what it may be trusted for", FIXED),
+    *("theirs.csv", Path("theirs.csv-report"), "test", "the provenance", FIXED),
     *(Manifest(Path("manifest"), {}), SCORES),
     validation=None,
     run=None,
 )
 
 
-def test_a_report_on_somebodys_predictions_needs_neither_run_nor_validation(monkeypatch, capsys):
+def test_a_report_on_external_predictions_needs_neither_run_nor_validation(monkeypatch, capsys):
     monkeypatch.setattr(console, "_file", None)
     monkeypatch.setattr(console, "quiet", False)
-    judgements = (judged(), judged(SCORES.clips(), unit="clip"))
+    evaluations = (judged(), judged(SCORES.clips(), unit="clip"))
     capsys.readouterr()
-    printing.report(dataclasses.replace(REPORT, judgements=judgements, remarks=("a remark",)))
+    printing.report(dataclasses.replace(REPORT, evaluations=evaluations, remarks=("a remark",)))
     said = [line for line in capsys.readouterr().out.splitlines() if line]
-    assert said[:2] == ["what it may be trusted for", "  a remark"]
+    assert said[:2] == ["the provenance", "  a remark"]
     assert said[-1] == "report: theirs.csv-report/report.html"
-    (frames, clips) = (line for line in said if line.startswith("per ") and "people" in line)
-    assert frames.startswith("per frame: 7 frames of ")
+    (frames, clips) = (x for x in said if x.startswith("per ") and "identity group" in x)
+    assert frames.startswith("per frame: 7 frames from ")
     assert clips.startswith("per clip: ")
 
 
-def test_what_was_said_once_is_not_changed():
-    assert (REPORT.leaks, REPORT.judgements, REPORT.robustness) == (False, (), None)
+def test_a_report_is_immutable():
+    assert (REPORT.leaks, REPORT.evaluations, REPORT.robustness) == (False, (), None)
     with pytest.raises(dataclasses.FrozenInstanceError):
         REPORT.provenance = "another"

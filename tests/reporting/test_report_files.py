@@ -1,4 +1,4 @@
-"""The tables of a report."""
+"""Tests of the tables of a report."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from classify.reporting.report_files import confident_errors, worst_clips
 from tests.helpers.scores import CLASSES, SCORES
 
 
-def test_four_fakes_of_one_name_are_four_clips():
+def test_four_fakes_of_the_same_name_are_four_clips():
     methods = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     rows = pd.concat(
         [
@@ -22,7 +22,7 @@ def test_four_fakes_of_one_name_are_four_clips():
     assert worst_clips(Scores(rows, CLASSES))["clip"].nunique() == 4
 
 
-def test_errors_are_the_surest_wrong_predictions_one_of_each_clip():
+def test_errors_are_the_most_confident_wrong_predictions_one_per_clip():
     wrong = confident_errors(
         Scores(
             pd.concat([SCORES.table, SCORES.table.assign(frame=9, p_Youtube=0.0)]).assign(
@@ -42,7 +42,7 @@ def test_errors_are_the_surest_wrong_predictions_one_of_each_clip():
     assert "CelebA" not in set(wrong["class"])  # never taken for anything else
 
 
-def test_the_clips_furthest_from_the_truth_come_first():
+def test_the_clips_with_the_largest_error_come_first():
     # Wrong by: c23 Deepfake .9, Youtube 003 .8, c40 Deepfake .4, Youtube 000 .4, FaceSwap .1
     order = list(dict.fromkeys(worst_clips(SCORES)["clip"]))
     assert order[:2] == ["Deepfakes, c23, 000_003", "Youtube, c40, 003"]

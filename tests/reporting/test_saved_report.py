@@ -1,4 +1,4 @@
-"""A report that lies in a folder."""
+"""Tests of reading and deleting a saved report."""
 
 import json
 
@@ -24,13 +24,13 @@ def test_a_report_deletes_what_it_lists_in_its_own_folder_and_nothing_else(tmp_p
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": "report.html"}'])
-def test_what_is_no_list_of_a_report_is_none(tmp_path, text):
+def test_an_invalid_list_of_files_counts_as_no_report(tmp_path, text):
     (tmp_path / "report.json").write_text(text)
     assert read_saved_report(tmp_path) == {}
     assert read_saved_report(tmp_path / "nowhere") == {}
 
 
-def test_a_report_of_a_newer_release_is_refused(tmp_path):
+def test_a_report_of_a_newer_release_is_rejected(tmp_path):
     later = format_versions.VERSIONS[format_versions.REPORT] + 1
     text = json.dumps({format_versions.KEY: later, "files": []})
     (tmp_path / "report.json").write_text(text)

@@ -13,7 +13,7 @@ from classify.training.runs import Run
 SMALL = dataclasses.replace(RECIPE, size=32, batch_size=32, epochs=2, fraction=0.5)
 
 
-def test_the_recipe_is_the_2022_studys():
+def test_the_recipe_is_that_of_the_2022_study():
     assert dataclasses.asdict(RECIPE) | {
         "head": "flatten-758-512-256",
         "freeze": "all",
@@ -51,8 +51,8 @@ def test_backbones_are_trained_once_and_compared(videos_manifest, tmp_path, monk
         "mobilenetv2": "mobilenet_v2_weights_notop.weights.h5",
     }
     assert any("mobilenet was not pretrained" in note for note in found.comparison.notes)
-    beside = pd.read_csv(tmp_path / "s/comparison/accuracy-recall.csv", index_col=0)
-    assert list(beside.index) == ["Accuracy", "Recall"]
+    comparison = pd.read_csv(tmp_path / "s/comparison/accuracy-recall.csv", index_col=0)
+    assert list(comparison.index) == ["Accuracy", "Recall"]
     trained = Run.read(tmp_path / "s/mobilenetv2").best_model().get_layer("backbone")
     for mine, published in zip(trained.get_weights(), known.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, published)  # frozen
@@ -63,7 +63,7 @@ def test_backbones_are_trained_once_and_compared(videos_manifest, tmp_path, monk
             ("mobilenet",),
             dataclasses.replace(SMALL, epochs=3),
         )
-    # One that cannot be trained leaves the others their turn.
+    # A backbone that cannot be trained does not stop the others.
     more = study("xception", "mobilenet")
     assert "71 pixels" in more.failed["xception"]
     assert [run.settings.arch for run in more.runs] == ["mobilenet"]
@@ -75,7 +75,7 @@ def _refused(arch):
     raise DownloadError(arch)
 
 
-def test_weights_files_are_known_by_the_names_keras_gives_them(tmp_path):
+def test_weights_files_are_recognised_by_their_keras_names(tmp_path):
     names = {
         "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "resnet50v2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -92,18 +92,18 @@ def test_weights_files_are_known_by_the_names_keras_gives_them(tmp_path):
         (tmp_path / name).touch()
     assert {arch: path.name for arch, path in weight_files(tmp_path).items()} == names
     (tmp_path / "resnet50.weights.h5").touch()
-    with pytest.raises(ClassifyError, match="is resnet50's too"):
+    with pytest.raises(ClassifyError, match="is also a file of resnet50"):
         weight_files(tmp_path)
 
 
 def test_a_network_without_a_backbone_is_refused(videos_manifest, tmp_path):
-    with pytest.raises(ClassifyError, match="sepconv is no backbone"):
+    with pytest.raises(ClassifyError, match="sepconv is not a backbone"):
         study_backbones(videos_manifest.folder, tmp_path / "s", ("mobilenet", "sepconv"))
     assert not (tmp_path / "s").exists()
     assert sum(a.pretrained for a in ARCHITECTURES.values()) == 28
 
 
-def test_a_share_is_of_every_class_and_has_an_array_of_its_own(videos_manifest):
+def test_a_share_is_drawn_from_every_class_and_has_its_own_array(videos_manifest):
     whole = pack(videos_manifest, "train", 32)
     part = pack(videos_manifest, "train", 32, share=Share(0.3, seed=1))
     counts, all_counts = (p.samples["class"].value_counts() for p in (part, whole))

@@ -28,11 +28,11 @@ THREE = Search(trials=3)
 
 @pytest.fixture(scope="module")
 def tuned(videos_manifest, tmp_path_factory):
-    """A short random search that nobody interrupts."""
+    """A short random search without interruption."""
     return tune(videos_manifest.folder, tmp_path_factory.mktemp("tuned") / "t", BASE, THREE)
 
 
-def test_every_trial_is_a_run_that_its_row_is_about(tuned):
+def test_every_row_of_the_trials_describes_a_run(tuned):
     assert len(tuned.trials) == 3
     losses = tuned.trials["val_log_loss"]
     assert losses.is_monotonic_increasing
@@ -41,8 +41,8 @@ def test_every_trial_is_a_run_that_its_row_is_about(tuned):
         assert run.settings.learning_rate == pytest.approx(row["learning_rate"])
         assert run.settings.augment == row["augment"]
         scores = score_split(run, "val")
-        said = scores.probabilities[np.arange(len(scores)), scores.actual]
-        assert row["val_log_loss"] == pytest.approx(-np.log(said).mean())
+        of_actual = scores.probabilities[np.arange(len(scores)), scores.actual]
+        assert row["val_log_loss"] == pytest.approx(-np.log(of_actual).mean())
         assert row["val_accuracy"] == pytest.approx((scores.predicted == scores.actual).mean())
     assert tuned.trials["learning_rate"].between(1e-4, 1e-2).all()
     assert tuned.trials["learning_rate"].nunique() == 3
@@ -51,13 +51,13 @@ def test_every_trial_is_a_run_that_its_row_is_about(tuned):
     assert table["val_log_loss"].tolist() == pytest.approx(losses.tolist())
 
 
-def test_the_test_split_has_no_part_in_it(tuned):
+def test_the_test_split_is_not_used(tuned):
     for folder in (tuned.folder / "trials").iterdir():
         assert not list(folder.glob("predictions-test*"))
 
 
 @pytest.mark.slow
-def test_the_best_settings_train_as_they_are(tuned, videos_manifest, tmp_path):
+def test_the_best_settings_reproduce_the_best_trial(tuned, videos_manifest, tmp_path):
     settings, manifest = read_config(tuned.folder / "best.toml")
     best = Run.read(tuned.folder / "trials" / tuned.trials["trial"][0])
     assert manifest.resolve() == videos_manifest.folder.resolve()
@@ -78,7 +78,7 @@ class Stopping(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_where_it_stopped(tuned, videos_manifest, tmp_path):
+def test_an_interrupted_search_resumes_where_it_stopped(tuned, videos_manifest, tmp_path):
     folder = tmp_path / "t"
     with pytest.raises(KeyboardInterrupt):
         tune(videos_manifest.folder, folder, BASE, THREE, lambda _: nullcontext(Stopping()))
@@ -90,12 +90,12 @@ def test_a_search_goes_on_where_it_stopped(tuned, videos_manifest, tmp_path):
     pd.testing.assert_frame_equal(again.trials[columns], tuned.trials[columns])
     losses = again.trials["val_log_loss"]
     np.testing.assert_allclose(losses, tuned.trials["val_log_loss"], rtol=1e-4)
-    # And where nothing is left to do.
+    # A finished search is read again.
     assert len(resume(folder).trials) == 3
 
 
 @pytest.mark.slow
-def test_hyperband_gives_the_best_of_few_epochs_more(videos_manifest, tmp_path):
+def test_hyperband_trains_the_best_trials_for_more_epochs(videos_manifest, tmp_path):
     base = dataclasses.replace(TINY, epochs=3)
     found = tune(videos_manifest.folder, tmp_path / "t", base, Search("hyperband")).trials
     assert sorted(found["epochs"].unique()) == [1, 3]
@@ -107,10 +107,10 @@ def test_hyperband_gives_the_best_of_few_epochs_more(videos_manifest, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_trial_that_blows_up_late_is_not_the_best(tuned):
+def test_a_trial_whose_loss_diverges_late_is_not_the_best(tuned):
     folder = shutil.copytree(tuned.folder, tuned.folder.with_name("late"))
     best = tuned.trials["trial"][0]
-    (folder / "trials" / best / "not-finite.txt").touch()  # as `train` leaves it
+    (folder / "trials" / best / "not-finite.txt").touch()  # as written by `train`
     again = resume(folder).trials.set_index("trial")
     assert again.index[-1] == best
     assert np.isnan(again.loc[best, "val_log_loss"])
@@ -118,30 +118,30 @@ def test_a_trial_that_blows_up_late_is_not_the_best(tuned):
 
 
 @pytest.mark.slow
-def test_a_trial_that_blows_up_is_told_of_and_the_search_goes_on(
+def test_a_trial_whose_loss_diverges_is_reported_and_the_search_continues(
     videos_manifest, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(tuning, "RATES", (1e29, 1e30))
     with pytest.raises(LossError, match="no trial had a finite loss"):
         tune(videos_manifest.folder, tmp_path / "t", BASE, Search(trials=4))
     table = pd.read_csv(tmp_path / "t/trials.csv")
-    assert len(table) == 4  # more than keras-tuner itself would bear
+    assert len(table) == 4  # more failures than keras-tuner itself would allow
     assert table["val_log_loss"].isna().all()
 
 
 def drawn(folder, search):
-    """The settings that a search would try, without training."""
+    """The settings that a search tries, without training."""
     tried = []
 
-    def measured(values, trial):
+    def objective(values, trial):
         tried.append(values)
         return 1.0
 
-    tuning._tuner(folder, BASE, search, measured).search()
+    tuning._tuner(folder, BASE, search, objective).search()
     return tried
 
 
-def test_what_is_tried_follows_from_the_seed(tmp_path):
+def test_the_settings_tried_depend_only_on_the_seed(tmp_path):
     searches = [Search(trials=4), Search(trials=4), Search(trials=4, seed=1), Search(trials=5)]
     first, again, other, more = (
         drawn(tmp_path / str(number), search) for number, search in enumerate(searches)
@@ -151,7 +151,7 @@ def test_what_is_tried_follows_from_the_seed(tmp_path):
     assert not {v["learning_rate"] for v in first} & {v["learning_rate"] for v in other}
 
 
-def test_what_is_wrong_with_the_data_ends_the_search(dataset, videos_manifest, tmp_path):
+def test_an_error_in_the_data_ends_the_search(dataset, videos_manifest, tmp_path):
     world = shutil.copytree(dataset.parent, tmp_path / "world")
     manifest = world / videos_manifest.folder.relative_to(dataset.parent)
     shutil.rmtree(manifest / "packed", ignore_errors=True)
@@ -160,13 +160,13 @@ def test_what_is_wrong_with_the_data_ends_the_search(dataset, videos_manifest, t
         tune(manifest, tmp_path / "t", BASE, THREE)
 
 
-def test_only_what_a_network_has_is_varied():
+def test_only_settings_of_the_network_are_varied():
     assert applicable_settings("sepconv", tuning.VARIED) == ["learning_rate", "augment"]
     assert applicable_settings("vgg16", tuning.VARIED) == list(tuning.VARIED)
 
 
 @pytest.mark.slow
-def test_the_smallest_backbone_can_be_what_is_searched():
+def test_all_choices_are_valid_for_the_smallest_backbone():
     for head in HEADS:
         network = build("vgg16", 2, 32, head=head, dropout=max(tuning.DROPOUTS))
         for frozen in tuning.FREEZES:
@@ -192,13 +192,13 @@ def test_heads_dropout_and_freezing_are_searched_too(videos_manifest, tmp_path):
         ({}, {"trials": 0}, "trials"),
         ({}, {"vary": ("head",)}, "nothing to search"),
         ({"refit": True}, {}, "no validation split"),
-        ({"head_epochs": 1}, {"method": "hyperband"}, "Hyperband begins"),
-        ({}, {"method": "hyperband", "vary": ("augment",)}, "few to draw"),
+        ({"head_epochs": 1}, {"method": "hyperband"}, "Hyperband starts"),
+        ({}, {"method": "hyperband", "vary": ("augment",)}, "without learning_rate there are few"),
         ({}, {"vary": ("augment", "augment")}, "each setting once"),
-        ({"size": 33, "arch": "xception", "weights": "none"}, {}, "needs an input of 71"),
+        ({"size": 33, "arch": "xception", "weights": "none"}, {}, "an input of at least 71"),
     ],
 )
-def test_a_search_that_cannot_be_is_refused(base, search, message, videos_manifest, tmp_path):
+def test_an_invalid_search_is_refused(base, search, message, videos_manifest, tmp_path):
     with pytest.raises(ClassifyError, match=message):
         tune(
             videos_manifest.folder,
@@ -209,15 +209,15 @@ def test_a_search_that_cannot_be_is_refused(base, search, message, videos_manife
     assert not (tmp_path / "t").exists()
 
 
-def test_a_search_is_not_gone_on_with_on_other_data(tuned, videos_manifest, tmp_path):
-    with pytest.raises(RunError, match="no search"):
+def test_a_search_is_not_resumed_on_other_data(tuned, videos_manifest, tmp_path):
+    with pytest.raises(RunError, match="not a search"):
         resume(tmp_path)
     folder = shutil.copytree(tuned.folder, tmp_path / "t")
     config = tomllib.loads((folder / "tune.toml").read_text())
     config["manifest"]["path"] = str(videos_manifest.folder)
     config["manifest"]["sha256"] = "0" * 64
     (folder / "tune.toml").write_text(tomli_w.dumps(config))
-    with pytest.raises(RunError, match="search anew"):
+    with pytest.raises(RunError, match="start another search"):
         resume(folder)
     config["manifest"]["path"] = "nowhere"
     (folder / "tune.toml").write_text(tomli_w.dumps(config))
@@ -225,7 +225,7 @@ def test_a_search_is_not_gone_on_with_on_other_data(tuned, videos_manifest, tmp_
         resume(folder)
 
 
-def test_a_run_of_other_settings_is_not_taken_for_this_one(tuned, videos_manifest):
+def test_a_run_with_other_settings_is_refused(tuned, videos_manifest):
     folder = tuned.folder / "trials" / tuned.trials["trial"][0]
     with pytest.raises(RunError, match="other settings"):
         train_or_resume(videos_manifest.folder, folder, dataclasses.replace(BASE, epochs=1))

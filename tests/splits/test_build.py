@@ -122,16 +122,18 @@ def test_per_class_is_met_to_the_unit(dataset, tmp_path):
 
 
 def test_a_request_that_cannot_be_filled_says_what_is_there(dataset, tmp_path):
-    with pytest.raises(SplitError, match=r"16800 of each class asked in train.*Deepfakes has \d+"):
+    with pytest.raises(
+        SplitError, match=r"16800 samples of each class .* in train.*Deepfakes has \d+"
+    ):
         make_manifest(dataset, tmp_path / "m", SplitSettings(mode="videos", per_class=20000))
     assert not (tmp_path / "m").exists()
 
 
 def test_a_missing_category_is_named_with_the_remedy(dataset, tmp_path):
     only_videos = without(dataset, tmp_path, "CelebA-HQ")
-    with pytest.raises(SplitError, match=r"no crop of CelebA-HQ.*ffpp-stills.*--mode videos\.$"):
+    with pytest.raises(SplitError, match=r"no crops of CelebA-HQ.*ffpp-stills.*--mode videos\.$"):
         make_manifest(only_videos, tmp_path / "m", SplitSettings(mode="multiclass"))
-    with pytest.raises(SplitError, match=r"no crop of FaceShifter.*for photographs\)\.$"):
+    with pytest.raises(SplitError, match=r"no crops of FaceShifter.*for photographs\)\.$"):
         make_manifest(
             only_videos, tmp_path / "m", SplitSettings(mode="videos", include=("FaceShifter",))
         )
@@ -149,7 +151,7 @@ def test_two_pairs_of_people_are_too_few(dataset, tmp_path):
     read_faces(dataset).to_parquet(small / "faces.parquet")
     faces = read_faces(small)
     faces[faces["frame_id"].isin(kept["frame_id"])].to_parquet(small / "faces.parquet")
-    with pytest.raises(SplitError, match=r"2 groups of people.*Extract more"):
+    with pytest.raises(SplitError, match=r"2 identity groups.*Extract more"):
         make_manifest(small, tmp_path / "m", SplitSettings(mode="videos"))
 
 
@@ -179,7 +181,7 @@ def test_a_category_recorded_both_as_real_and_as_fake_is_refused(dataset, tmp_pa
     frames.loc[frames["clip"] == "000001", "label"] = "fake"
     frames.to_parquet(tmp_path / "frames.parquet")
     read_faces(dataset).to_parquet(tmp_path / "faces.parquet")
-    with pytest.raises(SplitError, match="CelebA: recorded both"):
+    with pytest.raises(SplitError, match="CelebA: has samples labelled real and"):
         make_manifest(tmp_path, tmp_path / "m", SplitSettings(mode="binary"))
 
 
@@ -212,7 +214,7 @@ def test_settings_that_make_no_sense_are_refused(dataset, tmp_path, change):
 
 def test_a_folder_that_is_no_manifest_is_left_alone(dataset, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(TableError, match="no manifest"):
+    with pytest.raises(TableError, match="do not belong to a manifest"):
         make_manifest(dataset, tmp_path, SplitSettings(mode="videos"))
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 

@@ -107,7 +107,9 @@ def test_a_split_that_fails_for_what_was_left_out_says_so(tmp_path):
         return 4 * (category != "Youtube" or compression == "c40" or person < 2)
 
     dataset = constructed(tmp_path / "d", frames_of)
-    with pytest.raises(SplitError, match=r"Youtube: .*\(c40 was left out, since FaceSwap has none"):
+    with pytest.raises(
+        SplitError, match=r"Youtube: .*\(c40 was excluded, because FaceSwap has none"
+    ):
         make_manifest(dataset, tmp_path / "m", SplitSettings("videos"))
 
 
@@ -126,12 +128,12 @@ def test_a_compression_that_a_class_lacks_is_left_out_and_named(tmp_path):
         "raw": {"samples": 4 * 24 * 4, "lacking": ["FaceSwap"]},
     }
     page = draw_overview(manifest, faces=False).read_text()
-    assert "c23 (384 samples; nothing of Youtube); raw (384 samples; nothing of FaceSwap)" in page
+    assert "c23 (384 samples; missing for Youtube); raw (384 samples; missing for FaceSwap)" in page
     asked = SplitSettings("binary", compression=("c40",))
     same = make_manifest(dataset, tmp_path / "c40", asked)
     for split in SPLITS:
         assert same.samples(split).equals(manifest.samples(split))
-    with pytest.raises(SplitError, match=r"--compression c23: the dataset has nothing of Youtube"):
+    with pytest.raises(SplitError, match=r"--compression c23: the dataset has no Youtube at c23"):
         make_manifest(dataset, tmp_path / "n", SplitSettings("binary", compression=("c23", "c40")))
 
 
@@ -146,7 +148,7 @@ def test_classes_that_share_no_compression_are_named_in_the_first_line(tmp_path,
     manifest = make_manifest(dataset, tmp_path / "m", asked)
     assert (
         "CLASS AND COMPRESSION ARE CONFOUNDED: in train, 0% of the clip samples of Deepfakes and "
-        "100% of those of Youtube are at c23, so compression alone tells the two apart with 100% "
+        "100% of those of Youtube are at c23, so compression alone separates the two with 100% "
         "accuracy (chance: 50%)"
     ) in (tmp_path / "m/manifest.json").read_text().splitlines()[1]
     assert manifest.info["audit"]["confounded"] is True
@@ -200,7 +202,9 @@ def test_stills_have_no_compression_to_choose(tmp_path):
     (tmp_path / "r.toml").write_text(
         'rule = "grouped"\ncompression = ["c40"]\n[classes]\na = ["CelebA"]\nb = ["CelebA-HQ"]\n'
     )
-    with pytest.raises(SplitError, match="are none: stills have no video compression"):
+    with pytest.raises(
+        SplitError, match="no clips of these categories, and stills have no compression"
+    ):
         make_manifest(dataset, tmp_path / "m", SplitSettings(recipe=str(tmp_path / "r.toml")))
 
 
@@ -218,7 +222,9 @@ def test_a_recipe_names_compressions_and_the_command_line_others(both, tmp_path)
 
 
 def test_more_than_equal_compressions_allow_is_refused_naming_the_option(both, tmp_path):
-    with pytest.raises(SplitError, match=r"only as many of every compression.*--compression"):
+    with pytest.raises(
+        SplitError, match=r"with the same compressions in every class.*--compression"
+    ):
         make_manifest(both, tmp_path / "m", SplitSettings("videos", per_class=140))
     made = make_manifest(both, tmp_path / "m", SplitSettings("videos", per_class=140, shrink=True))
     assert same_in_each_class(counted(samples_of(made)))
@@ -280,7 +286,7 @@ def test_compressions_are_alike_wherever_every_category_has_all_of_them(
     try:
         found = select_samples(samples, space, recipe)
     except SplitError as error:
-        assert per_class or "4 of each class asked" in str(error)
+        assert per_class or "4 samples of each class were requested" in str(error)
         return
     drawn = pd.concat(found.splits)
     assert not drawn["face_id"].duplicated().any()

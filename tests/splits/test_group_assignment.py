@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffpp_tools.errors import SplitError
-from ffpp_tools.splits.group_assignment import _give_each_one, _give_the_rest, assign_groups
+from ffpp_tools.splits.group_assignment import (
+    _assign_first_groups,
+    _assign_remaining_groups,
+    assign_groups,
+)
 from ffpp_tools.store.schema import SPLITS
 
 sizes = st.lists(st.integers(1, 60), min_size=3, max_size=40)
@@ -62,14 +66,14 @@ def test_a_group_goes_where_its_categories_are_wanted_most_in_all():
     """The first part wants 0.4 more of A and has 0.3 too much of B; the second wants 0.35 of B."""
     table = np.array([[10, 80], [50, 15], [40, 5]])
     side = np.array([0, 1, -1])
-    _give_the_rest(side, table, np.array([0.5, 0.5]))
+    _assign_remaining_groups(side, table, np.array([0.5, 0.5]))
     assert side.tolist() == [0, 1, 1]
 
 
 def test_what_a_part_was_given_it_wants_no_more():
     """Two equal parts and four groups in a row: each is given two, whatever there was before."""
     side = np.array([0, -1, -1, -1])
-    _give_the_rest(side, np.full((4, 1), 5), np.array([0.5, 0.5]))
+    _assign_remaining_groups(side, np.full((4, 1), 5), np.array([0.5, 0.5]))
     assert side.tolist() == [0, 1, 0, 1]
 
 
@@ -78,7 +82,7 @@ def test_the_scarcest_category_is_given_out_first():
     held = ["AC", "BC", "C", "A", "A", "A", "B", "B", "B"]
     table = np.array([[name in categories for name in "ABC"] for categories in held]).astype(int)
     side = np.full(len(held), -1)
-    assert _give_each_one(side, table, np.array([0.8, 0.1, 0.1])) is None
+    assert _assign_first_groups(side, table, np.array([0.8, 0.1, 0.1])) is None
     assert sorted(side[:3]) == [0, 1, 2]
     for part in range(3):
         assert table[side == part].any(axis=0).all()
@@ -89,7 +93,7 @@ def test_too_few_groups_are_named_with_the_first_three_of_them():
     samples = pd.DataFrame(rows, columns=["group", "category"])
     shares = dict.fromkeys("abcde", 0.2)
     with pytest.raises(
-        SplitError, match=r"A: .*4 groups .*\(g0, g1, g2, …\), too few.*fewer --folds"
+        SplitError, match=r"A: .*4 identity groups \(g0, g1, g2, …\), too few.*fewer --folds"
     ):
         assign_groups(samples, shares, 0)
     assert set(assign_groups(samples, shares, 0, spread=["B"]).values()) == set("abcde")
@@ -101,7 +105,7 @@ def test_a_part_is_given_a_small_group_where_there_are_some():
     """Of groups of 40, 11 and 6 samples, a part that wants 5 takes none of more than 1.5 × 6."""
     side = np.full(4, -1)
     table = np.array([[40], [11], [40], [6]])
-    assert _give_each_one(side, table, np.array([0.9, 0.05, 0.05])) is None
+    assert _assign_first_groups(side, table, np.array([0.9, 0.05, 0.05])) is None
     assert side.tolist() == [0, 1, -1, 2]
 
 
@@ -109,5 +113,5 @@ def test_a_part_takes_the_first_group_that_is_at_most_half_too_large():
     """The last part wants 20 of 100 and takes 30; the one before wants 30 and takes 40."""
     side = np.full(4, -1)
     table = np.array([[30], [40], [6], [24]])
-    assert _give_each_one(side, table, np.array([0.5, 0.3, 0.2])) is None
+    assert _assign_first_groups(side, table, np.array([0.5, 0.3, 0.2])) is None
     assert side.tolist() == [2, 1, 0, -1]

@@ -111,7 +111,7 @@ def test_a_val_out_of_train_is_as_large_a_part_of_it_as_ffpps(tmp_path):
     names = [("train", f"{i:03d}") for i in range(86)] + [("test", f"{i}") for i in range(900, 910)]
     frames, tables = stills(tmp_path, *(("CelebA", name, side) for side, name in names))
     found = official.assign_official_splits(frames, tables, 0, clean=False)
-    assert found.side.value_counts().to_dict() == {"train": 72, "val": 14, "test": 10}
+    assert found.split.value_counts().to_dict() == {"train": 72, "val": 14, "test": 10}
 
 
 def test_who_is_in_train_and_val_stays_in_val(tmp_path):
@@ -125,7 +125,7 @@ def test_who_is_in_train_and_val_stays_in_val(tmp_path):
     frames = frames.assign(compression="native", target_id=frames["clip"].str[:3])
     tables = Dataset(tmp_path, frames, frames, None, None, None, None)
     found = official.assign_official_splits(frames, tables, 0, clean=True)
-    assert found.side.tolist() == ["", "val", "train", "test"]
+    assert found.split.tolist() == ["", "val", "train", "test"]
     (removed,) = found.removed
     assert (removed.side, removed.kept, removed.samples) == ("train", "val", 1)
 
@@ -136,7 +136,7 @@ def test_what_no_list_names_is_shared_out_by_the_seed(tmp_path):
     frames, tables = stills(tmp_path, *rows)
     free = frames["category"] == "Portraits"
     sides = [
-        official.assign_official_splits(frames, tables, seed, clean=False).side
+        official.assign_official_splits(frames, tables, seed, clean=False).split
         for seed in (0, 0, 1)
     ]
     assert sides[0].equals(sides[1])
@@ -203,9 +203,9 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
     frames.to_parquet(listed / "frames.parquet")
     make_manifest(listed, tmp_path / "m", SplitSettings("binary", "official"))
     tables = Dataset.read(listed)
-    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    samples = frames.assign(group=identity_groups(frames, tables.edges))
     found = official.assign_official_splits(samples, tables, 0, clean=False)
-    assert found.side[unlisted] == "test"  # where the same person's other photographs are
+    assert found.split[unlisted] == "test"  # where the same person's other photographs are
     assert found.unlisted == 0
 
 
@@ -227,13 +227,13 @@ def test_of_celeb_df_what_shows_somebody_of_test_leaves_train_and_nothing_else(t
     frames["group"] = "x"
     tables = Dataset(tmp_path, frames, frames, None, None, None, None)
     found = official.assign_official_splits(frames, tables, 0, clean=True)
-    left = set(frames["clip"][found.side == ""])
+    left = set(frames["clip"][found.split == ""])
     assert left == {"id0_0000", "id0_id1_0000"}
     assert {(r.who, r.reason) for r in found.removed} == {
         ("Celeb-real/id0_0000", "several"),
         ("Celeb-synthesis/id0_id1_0000", "pair"),
     }
-    assert dict(zip(frames["clip"], found.side, strict=True))["id4_0000"] == "train"
+    assert dict(zip(frames["clip"], found.split, strict=True))["id4_0000"] == "train"
 
 
 def test_ffpps_own_categories_never_get_a_val_of_their_own(listed, tmp_path):
@@ -243,7 +243,9 @@ def test_ffpps_own_categories_never_get_a_val_of_their_own(listed, tmp_path):
     lost = (frames["category"] == "FaceSwap") & frames["target_id"].isin(val)
     frames.loc[lost, "status"] = "no_face"
     frames.to_parquet(listed / "frames.parquet")
-    with pytest.raises(SplitError, match=r"FaceSwap into val \(FaceSwap: 16 in train, 0"):
+    with pytest.raises(
+        SplitError, match=r"val has no samples of FaceSwap \(FaceSwap: 16 in train, 0"
+    ):
         make_manifest(listed, tmp_path / "m", SplitSettings("videos", "official"))
 
 
@@ -281,14 +283,16 @@ def test_ffpp_without_its_lists_is_said_though_others_have_theirs(dataset, tmp_p
     frames = read_frames(folder)
     frames.loc[frames["category"] == "CelebA", "partition"] = "train"
     frames.to_parquet(folder / "frames.parquet")
-    with pytest.raises(SplitError, match=r"no lists that cover.*train\.json"):
+    with pytest.raises(SplitError, match=r"no official lists for these crops.*train\.json"):
         make_manifest(folder, tmp_path / "m", SplitSettings("multiclass", "official"))
 
 
 def test_without_any_list_there_is_no_official_split(dataset, tmp_path):
-    with pytest.raises(SplitError, match=r"no lists that cover.*train\.json.*list_eval_partition"):
+    with pytest.raises(
+        SplitError, match=r"no official lists for these crops.*train\.json.*list_eval_partition"
+    ):
         make_manifest(dataset, tmp_path / "m", SplitSettings("videos", "official"))
-    with pytest.raises(SettingsError, match="ratios of their own"):
+    with pytest.raises(SettingsError, match="official lists determine the ratios"):
         make_manifest(
             dataset, tmp_path / "m", SplitSettings("videos", "official", ratios=(1, 1, 1))
         )
@@ -300,17 +304,17 @@ def test_a_cleaned_split_leaks_nothing_and_loses_nothing_without_need(tmp_path, 
     try:
         found = official.assign_official_splits(samples, tables, seed, clean=True)
     except SplitError as error:
-        assert "of people who belong together" in str(error)  # too few of what no list names
+        assert "too few to put a different one" in str(error)  # of the categories without lists
         return
-    kept = samples.assign(split=found.side)[found.side != ""]
+    kept = samples.assign(split=found.split)[found.split != ""]
     assert not audited(kept, tables).leaks
     listed = official._listed(samples, tables)
     of_ffpp = samples["category"].isin(official.FFPP_YOUTUBE)
-    gone = (found.side == "") & ~(of_ffpp & (listed == ""))
+    gone = (found.split == "") & ~(of_ffpp & (listed == ""))
     assert not (gone & (listed == "test")).any()
     assert bool(found.removed) == bool(gone.any())
-    moved = (found.side != listed) & (listed != "") & ~gone
-    assert set(zip(listed[moved], found.side[moved], strict=True)) <= {("train", "val")}
+    moved = (found.split != listed) & (listed != "") & ~gone
+    assert set(zip(listed[moved], found.split[moved], strict=True)) <= {("train", "val")}
     for row in samples.index[gone][:2]:
         for split in (listed[row],) if listed[row] else SPLITS:
             back = samples.loc[[row]].assign(split=split)
@@ -353,15 +357,15 @@ def test_copies_of_clips_in_test_leave_the_other_lists(tmp_path, copies, gone, r
     )
     found_twice = pd.DataFrame(copies, columns=["item", "partner", "kind"]).assign(distance=0.0)
     tables = Dataset(tmp_path, frames, frames, found_twice, None, None, None)
-    samples = frames.assign(group=identity_groups(frames, tables.ties))
+    samples = frames.assign(group=identity_groups(frames, tables.edges))
     found = official.assign_official_splits(samples, tables, 0, clean=True)
-    left = found.side == ""
+    left = found.split == ""
     shown = frames["target_id"].isin(gone) | frames["source_id"].isin(gone)
     assert list(left) == list(shown)
     assert {r.kept for r in found.removed} == {"test"}
     assert {r.reason for r in found.removed} == {reason}
     assert {r.who for r in found.removed} == {f"Youtube/{person}" for person in gone}
-    assert not audited(samples.assign(split=found.side)[found.side != ""], tables).leaks
+    assert not audited(samples.assign(split=found.split)[found.split != ""], tables).leaks
 
 
 def write_lists(folder):

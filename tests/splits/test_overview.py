@@ -59,7 +59,7 @@ def test_an_overview_for_others_shows_no_face_and_looks_at_none(videos_manifest,
     assert {p.name for p in (folder / "overview").iterdir()} == {*figures, "notes.txt"}
     assert text.count("<img") == text.count("data:image/png") == len(figures)
     assert "data:image/jpeg" not in text
-    assert "Faces were left out" in text
+    assert "Faces are omitted" in text
 
 
 def test_a_missing_crop_is_named(videos_manifest, tmp_path):

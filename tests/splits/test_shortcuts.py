@@ -9,9 +9,9 @@ from ffpp_tools.splits.shortcuts import (
     PROPERTIES,
     SCALE_DEPENDENT,
     ProbeResult,
-    _answer,
-    _questions,
-    _tried,
+    _comparisons,
+    _cross_validated,
+    _probe,
     measure_shortcuts,
     properties,
     read,
@@ -87,7 +87,7 @@ def told(**values):
     for name, (own, others) in values.items():
         properties[:, PROPERTIES.index(name)] += np.where(one, own, others)
     rows = pd.DataFrame({"group": [f"{g:02d}" for g in group]})
-    return _answer("?", "real against real", rows, properties, pd.Series(one), pd.Series(~one))
+    return _probe("?", "real against real", rows, properties, pd.Series(one), pd.Series(~one))
 
 
 @pytest.mark.parametrize("values", [(1, 0), (0, 1)])
@@ -109,7 +109,7 @@ def test_people_that_a_model_has_seen_are_no_test_of_it():
     values[:, :12] += own
     rows = pd.DataFrame({"group": [f"{g:02d}" for g in group]})
     one = pd.Series(group % 2 == 0)
-    found = _answer("?", "real against real", rows, values.astype(np.float32), one, ~one)
+    found = _probe("?", "real against real", rows, values.astype(np.float32), one, ~one)
     assert found.auc < 0.9
 
 
@@ -120,7 +120,7 @@ def test_a_method_is_asked_about_beside_its_own_originals_alone():
             "label": ["fake", "real", "real", "real", "fake"],
         }
     )
-    asked = {q: (one.tolist(), other.tolist()) for q, _, one, other in _questions(rows)}
+    asked = {q: (one.tolist(), other.tolist()) for q, _, one, other in _comparisons(rows)}
     first, second, third, fourth, fifth = np.eye(5, dtype=bool).tolist()
     assert asked["FaceSwap against its originals"] == (fifth, third)
     assert asked["DeepFakeDetection against its originals"] == (first, second)
@@ -212,5 +212,7 @@ def test_the_scarcer_source_counts_as_much_as_the_other():
     many, few = rng.normal(0, 0.5, (960, 2)), rng.normal((2.2, 1), 1, (48, 2))
     many[:120, 0] += 4.5
     values, is_one = np.vstack([many, few]), np.repeat([False, True], [960, 48])
-    _, weights = _tried(values.astype(np.float32), is_one, np.arange(1008).astype(object), 0)
+    _, weights = _cross_validated(
+        values.astype(np.float32), is_one, np.arange(1008).astype(object), 0
+    )
     assert weights[0] > 1.3 * weights[1] > 0

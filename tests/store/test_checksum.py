@@ -5,7 +5,7 @@ from ffpp_tools.store.checksum import is_intact, with_digest
 VALUES = {"threshold": 0.1 + 0.2, "nothing": None, "units": ("frame", "clip"), "in": {"b": 1}}
 
 
-def test_values_that_were_written_and_read_are_intact():
+def test_values_are_intact_after_a_json_round_trip():
     import json
 
     assert is_intact(json.loads(json.dumps(with_digest(VALUES)))) is True
@@ -13,9 +13,9 @@ def test_values_that_were_written_and_read_are_intact():
 
 
 @pytest.mark.parametrize("change", [{"threshold": 0.3}, {"more": 1}, {"in": {"b": 2}}])
-def test_a_change_is_noticed(change):
+def test_a_change_is_detected(change):
     assert is_intact(with_digest(VALUES) | change) is False
 
 
-def test_without_a_digest_nothing_is_known():
+def test_the_result_is_none_without_a_digest():
     assert is_intact(VALUES) is None

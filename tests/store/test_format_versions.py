@@ -1,4 +1,4 @@
-"""Files of earlier releases are read; those of later ones are refused by name."""
+"""Files of earlier releases are read; files of later releases are rejected with a remedy."""
 
 import io
 import json
@@ -33,7 +33,7 @@ from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.extraction.settings_guard import record_settings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.grouping.dataset import Dataset
-from ffpp_tools.grouping.feature_cache import _read as read_measured
+from ffpp_tools.grouping.feature_cache import _read_shard
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.splits import manifest, shortcuts
 from ffpp_tools.splits.build import SplitSettings, make_manifest
@@ -46,38 +46,38 @@ from tests.store.formats.make import small
 
 ARCHIVES = sorted((Path(__file__).parent / "formats").glob("*.tar.xz"))
 CROPPED = CropSettings(size="16x16", format="jpg")
-AS_MADE = ClipSettings(FramePlan(every=20), CROPPED)
+AS_CREATED = ClipSettings(FramePlan(every=20), CROPPED)
 
 
 @pytest.fixture(params=ARCHIVES, ids=lambda path: path.name.removesuffix(".tar.xz"))
 def old(request, tmp_path):
-    """What an earlier release has written: a dataset, a manifest, runs, a search."""
+    """Files of an earlier release: a dataset, a manifest, runs, a search."""
     small()
     with tarfile.open(request.param) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path
 
 
-def test_an_old_dataset_is_extended_with_the_same_settings_and_no_others(old, ffpp):
+def test_an_old_dataset_can_be_extended_only_with_the_same_settings(old, ffpp):
     folder = old / "dataset"
     before = read_frames(folder), read_faces(folder)
     clips = families(ffpp, find_clips(ffpp, ["FaceSwap"], limit=1))
-    with pytest.raises(SettingsError, match=r"margin 1\.3; asked for now: margin 2\.0"):
-        extract_dataset(clips, folder, replace(AS_MADE, crop=replace(CROPPED, margin=2.0)))
-    made = extract_dataset(clips, folder, AS_MADE)
-    assert set(made.frames["category"]) - set(before[0]["category"]) == {"FaceSwap"}
-    for table, then in zip((made.frames, made.faces), before, strict=True):
-        kept = table[~table["frame_id"].str.startswith("FaceSwap")].reset_index(drop=True)
-        pd.testing.assert_frame_equal(kept, then)
+    with pytest.raises(SettingsError, match=r"margin 1\.3; requested: margin 2\.0"):
+        extract_dataset(clips, folder, replace(AS_CREATED, crop=replace(CROPPED, margin=2.0)))
+    extended = extract_dataset(clips, folder, AS_CREATED)
+    assert set(extended.frames["category"]) - set(before[0]["category"]) == {"FaceSwap"}
+    for table, old_table in zip((extended.frames, extended.faces), before, strict=True):
+        old_rows = table[~table["frame_id"].str.startswith("FaceSwap")].reset_index(drop=True)
+        pd.testing.assert_frame_equal(old_rows, old_table)
     assert json.loads((folder / "settings.json").read_text())[format_versions.KEY] == 1
 
 
-def test_an_old_dataset_gives_the_manifest_that_it_gave(old):
+def test_an_old_dataset_still_gives_the_same_manifest(old):
     before = Manifest.read(old / "manifest")
-    tables_now = Dataset.read(old / "dataset")
-    assert tables_now.changed_since(before.info["tables"]) == []
-    asked = SplitSettings(recipe=str(old / "two.toml"))
-    again = make_manifest(old / "dataset", old / "again", asked)
+    dataset = Dataset.read(old / "dataset")
+    assert dataset.changed_since(before.info["tables"]) == []
+    split_settings = SplitSettings(recipe=str(old / "two.toml"))
+    again = make_manifest(old / "dataset", old / "again", split_settings)
     assert again.info["files"] == before.info["files"]
     assert again.info["counts"] == before.info["counts"]
     assert len(shortcuts.read(before)) > 0
@@ -85,7 +85,7 @@ def test_an_old_dataset_gives_the_manifest_that_it_gave(old):
     assert read_duplicates(old / "dataset") is not None
 
 
-def test_an_old_run_is_judged_as_it_was(old, undrawn):
+def test_an_old_run_is_evaluated_as_before(old, undrawn):
     run = Run.read(old / "run")
     report = json.loads((old / "run/report/report.json").read_text())
     chosen = (old / "run/operating.json").read_bytes()
@@ -94,11 +94,11 @@ def test_an_old_run_is_judged_as_it_was(old, undrawn):
     assert made.provenance == report["provenance"]
     now = json.loads((old / "run/report/report.json").read_text())
     assert now["units"] == report["units"]
-    assert run.face_settings[0].plan == AS_MADE.plan
+    assert run.face_settings[0].plan == AS_CREATED.plan
 
 
 @pytest.mark.slow
-def test_old_trainings_go_on(old):
+def test_old_training_runs_resume(old):
     from classify.gan.train import resume as resume_gan
     from classify.training.train import resume
 
@@ -139,7 +139,7 @@ NEWER = {
     "dataset/faces.parquet": lambda root: read_faces(root / "dataset"),
     "dataset/duplicates.parquet": lambda root: read_duplicates(root / "dataset"),
     "dataset/identities.parquet": lambda root: read_identities(root / "dataset"),
-    "dataset/measured/hash/2e.npz": lambda root: read_measured(
+    "dataset/measured/hash/2e.npz": lambda root: _read_shard(
         root / "dataset/measured/hash/2e.npz", 64
     ),
     "manifest/manifest.json": lambda root: Manifest.read(root / "manifest"),
@@ -164,7 +164,7 @@ STAMPS = {
 }
 
 
-def test_files_of_a_newer_release_are_refused_with_what_to_do(tmp_path):
+def test_files_of_a_newer_release_are_rejected_with_a_remedy(tmp_path):
     small()
     with tarfile.open(ARCHIVES[0]) as archive:
         archive.extractall(tmp_path / "whole", filter="data")
@@ -172,40 +172,42 @@ def test_files_of_a_newer_release_are_refused_with_what_to_do(tmp_path):
     for name, read in NEWER.items():
         if name.endswith(".npz"):
             name = measured[0].relative_to(tmp_path / "whole").as_posix()
-            read = lambda root, name=name: read_measured(root / name, 64)  # noqa: E731
+            read = lambda root, name=name: _read_shard(root / name, 64)  # noqa: E731
         root = tmp_path / "whole"
         kept = (root / name).read_bytes()
         STAMPS[Path(name).suffix](root / name)
         with pytest.raises(FormatError) as refusal:
             read(root)
-        said = str(refusal.value)
-        assert said.startswith(str(root / name)), said
+        message = str(refusal.value)
+        assert message.startswith(str(root / name)), message
         for part in ("format 99", "up to 1", "pip install --upgrade ffpp-tools"):
-            assert part in said, (name, said)
+            assert part in message, (name, message)
         (root / name).write_bytes(kept)
 
 
 @pytest.mark.parametrize("found", [0, True, "2", 1.5, None])
-def test_a_format_that_is_no_number_is_named(found, tmp_path):
-    with pytest.raises(FormatError, match=r"a\.json: format is .*not a whole number"):
+def test_a_format_that_is_no_positive_integer_is_an_error(found, tmp_path):
+    with pytest.raises(FormatError, match=r"a\.json: format is .*not an integer"):
         format_versions.checked_format(
             format_versions.PART, tmp_path / "a.json", {format_versions.KEY: found}
         )
 
 
 @pytest.mark.parametrize("kind", format_versions.VERSIONS)
-def test_nothing_is_written_in_the_place_of_the_format(kind):
+def test_the_key_of_the_format_is_reserved(kind):
     assert format_versions.with_format(kind, {"a": 2}) == {"format": 1, "a": 2}
-    with pytest.raises(ValueError, match="the key 'format' is taken by 'litert'"):
+    with pytest.raises(
+        ValueError, match="the key 'format' is reserved, but has the value 'litert'"
+    ):
         format_versions.with_format(kind, {"format": "litert"})
 
 
 def later(row_type, *columns):
-    """The dataclass as a later release may have it."""
+    """The dataclass with further columns, as in a later release."""
     return make_dataclass(row_type.__name__, columns, bases=(row_type,), frozen=True)
 
 
-def test_a_setting_that_comes_later_refuses_no_dataset_that_exists(tmp_path, monkeypatch):
+def test_existing_datasets_accept_a_later_setting_at_its_default(tmp_path, monkeypatch):
     record_settings(tmp_path, ClipSettings(crop=CROPPED), None)
     record_settings(tmp_path, StillSettings(CROPPED), None)
     crops = later(CropSettings, ("sharpen", float, 0.0), ("bands", tuple, (1, 2)))
@@ -213,18 +215,20 @@ def test_a_setting_that_comes_later_refuses_no_dataset_that_exists(tmp_path, mon
     now = ClipSettings(crop=crops(size="16x16", format="jpg"))
     record_settings(tmp_path, now, None)
     assert recorded_settings(tmp_path)["crop"]["sharpen"] == 0
-    with pytest.raises(SettingsError, match=r"sharpen 0\.0; asked for now: sharpen 0\.5"):
+    with pytest.raises(SettingsError, match=r"sharpen 0\.0; requested: sharpen 0\.5"):
         record_settings(tmp_path, replace(now, crop=replace(now.crop, sharpen=0.5)), None)
-    monkeypatch.undo()  # the release before meets it
+    monkeypatch.undo()  # read by the earlier release
     with pytest.raises(FormatError, match=r"settings\.json: crop has bands, sharpen.*upgrade"):
         record_settings(tmp_path, ClipSettings(crop=CROPPED), None)
 
 
-def test_rules_of_extraction_that_come_later_are_named(tmp_path, monkeypatch):
+def test_later_extraction_rules_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(settings_guard, "CLIPS_VERSION", 3)
     record_settings(tmp_path, ClipSettings(), None)
     monkeypatch.undo()
-    with pytest.raises(FormatError, match=r"rules 3; this release has rules 2\. .*upgrade"):
+    with pytest.raises(
+        FormatError, match=r"version 3 of the.* rules; this release has version 2\. .*upgrade"
+    ):
         recorded_settings(tmp_path)
     path = tmp_path / "settings.json"
     values = json.loads(path.read_text())
@@ -233,7 +237,7 @@ def test_rules_of_extraction_that_come_later_are_named(tmp_path, monkeypatch):
     assert recorded_settings(tmp_path)["clips"]["version"] == 1
 
 
-def test_columns_that_come_later_refuse_nothing_that_exists(old, monkeypatch):
+def test_existing_tables_are_read_with_the_defaults_of_later_columns(old, monkeypatch):
     before = Manifest.read(old / "manifest")
     frame = later(FrameRow, ("blur", "float", math.nan), ("lens", "str", ""))
     for module in (schema, tables):
@@ -252,7 +256,7 @@ def test_columns_that_come_later_refuse_nothing_that_exists(old, monkeypatch):
     assert tables.content_hash(known) != before.info["tables"]["frames.parquet"]
 
 
-def test_a_setting_of_training_that_comes_later_is_as_it_was_before(old, monkeypatch):
+def test_a_later_training_setting_has_its_value_for_absence_in_old_runs(old, monkeypatch):
     trained = later(settings.TrainSettings, ("smoothing", "float", 0.1))
     monkeypatch.setattr(settings, "TrainSettings", trained)
     assert Run.read(old / "run").settings.smoothing == 0.1

@@ -8,7 +8,7 @@ from ffpp_tools.files import HOLDER, LOCK
 from ffpp_tools.store.incomplete import MARK, has_foreign_files, is_incomplete, writing_folder
 
 
-def test_what_one_command_has_begun_is_in_the_way_of_every_other(tmp_path):
+def test_a_folder_that_one_command_left_incomplete_is_foreign_to_all_others(tmp_path):
     folder = tmp_path / "r"
     with (
         pytest.raises(ZeroDivisionError),

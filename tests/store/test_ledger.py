@@ -9,10 +9,10 @@ from ffpp_tools.store.tables import read_faces, read_frames
 
 
 def frames(clips=10, **counts):
-    """A ledger with so many frames of each status, dealt in turn to clips of as many people.
+    """A ledger with given numbers of frames of each status, assigned to clips in turn.
 
     Args:
-        clips: how many of each category.
+        clips: number of clips of each category, each of another person.
         counts: category=(ok, no_face, unreadable).
     """
     rows = [
@@ -29,14 +29,14 @@ def frames(clips=10, **counts):
 
 
 def simulated(rng, people, rates, spread, twins=False):
-    """A ledger of clips of 15 frames whose misses are clustered: Beta-distributed clip by clip.
+    """A ledger of clips of 15 frames with clustered misses, Beta-distributed by clip.
 
     Args:
-        rng: of the draw.
-        people: how many each category has, the same ones in all.
-        rates: category → mean share of misses.
+        rng: random generator.
+        people: number of people of each category; the same people in all categories.
+        rates: category → mean miss rate.
         spread: correlation of the misses within a clip, from 0 to 1.
-        twins: whether a fake's misses are those of its original, as where boxes are shared.
+        twins: whether a fake has the misses of its original, as if boxes were shared.
     """
     parts = []
     uniform = rng.random((max(people.values()), 15))
@@ -53,14 +53,14 @@ def simulated(rng, people, rates, spread, twins=False):
     return table.assign(compression="c23", target_id=table["clip"])
 
 
-def test_the_account_adds_up_and_a_miss_is_a_face_not_found():
+def test_counts_add_up_and_only_undetected_faces_are_misses():
     table = status_counts(frames(Youtube=(8, 2, 0), FaceSwap=(6, 0, 4)))
     assert list(table.columns) == ["planned", "ok", "no_face", "unreadable", "miss_rate"]
     assert list(table.loc[("Youtube", "c23")]) == [10, 8, 2, 0, pytest.approx(0.2)]
     assert list(table.loc[("FaceSwap", "c23")]) == [10, 6, 0, 4, 0]
 
 
-def test_where_no_face_was_looked_for_there_is_no_rate():
+def test_the_miss_rate_is_nan_if_detection_was_never_run():
     assert status_counts(frames(Youtube=(0, 0, 5))).isna().loc[("Youtube", "c23"), "miss_rate"]
 
 
@@ -68,25 +68,28 @@ def test_where_no_face_was_looked_for_there_is_no_rate():
     ("counts", "warned"),
     [
         ({"Youtube": (900, 100, 0), "FaceSwap": (990, 10, 0)}, True),
-        ({"Youtube": (9, 1, 0), "FaceSwap": (10, 0, 0)}, False),  # may well be chance
+        ({"Youtube": (9, 1, 0), "FaceSwap": (10, 0, 0)}, False),  # not significant
         (
             {"Youtube": (99_900, 100, 0), "FaceSwap": (99_500, 500, 0)},
             False,
-        ),  # too little to matter
-        ({"Youtube": (900, 100, 0), "FaceSwap": (450, 50, 500)}, False),  # unreadable is no miss
+        ),  # too small
+        (
+            {"Youtube": (900, 100, 0), "FaceSwap": (450, 50, 500)},
+            False,
+        ),  # unreadable frames are no misses
         ({"Youtube": (900, 100, 0)}, False),
         ({"Youtube": (900, 0, 0), "FaceSwap": (990, 0, 0)}, False),
     ],
 )
-def test_unequal_misses_are_warned_of(counts, warned):
+def test_unequal_miss_rates_give_a_warning(counts, warned):
     warning = miss_rate_warning(frames(**counts))
     assert bool(warning) == warned
     if warned:
-        assert "1.0% (FaceSwap) to 10.0% (Youtube)" in warning
+        assert "from 1.0% (FaceSwap) to 10.0% (Youtube)" in warning
 
 
 def photographs(**missed):
-    """A ledger of stills: category=(n,) whether each is missed."""
+    """A ledger of stills: category=(n,) array of whether each still is missed."""
     parts = [
         pd.DataFrame({"category": category, "status": np.where(those, "no_face", "ok")})
         for category, those in missed.items()
@@ -109,8 +112,8 @@ FIVE = ("Youtube", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
     ],
     ids=["clustered", "whole clips missed", "unequal sizes", "twins"],
 )
-def test_misses_that_are_clustered_by_clip_are_no_difference(people, spread, twins):
-    """At a chance of 1 in 100; a test over frames warns of most of these."""
+def test_misses_that_are_clustered_by_clip_are_not_a_difference(people, spread, twins):
+    """At a significance level of 0.01. A test over frames would warn in most of these cases."""
     rng = np.random.default_rng(5)
     rates = dict.fromkeys(people, 0.05)
     warned = [
@@ -119,7 +122,7 @@ def test_misses_that_are_clustered_by_clip_are_no_difference(people, spread, twi
     assert sum(warned) <= 1
 
 
-def test_a_category_that_loses_a_tenth_more_of_its_frames_is_warned_of():
+def test_a_miss_rate_that_is_ten_points_higher_is_a_difference():
     rng = np.random.default_rng(6)
     people = dict.fromkeys(FIVE, 60)
     rates = dict.fromkeys(FIVE, 0.04) | {"FaceSwap": 0.14}
@@ -127,8 +130,8 @@ def test_a_category_that_loses_a_tenth_more_of_its_frames_is_warned_of():
     assert all(f.differ and f.rates.idxmax() == "FaceSwap" for f in found)
 
 
-def test_a_few_clips_missed_whole_are_no_difference_between_categories():
-    """Two of twenty clips of one category, none of the other: 10 % against 0 of 300 frames."""
+def test_a_few_clips_without_any_detection_are_not_a_difference():
+    """Two of twenty clips of one category, none of the other: 10 % versus 0 % of 300 frames."""
     people = dict.fromkeys(("Youtube", "FaceSwap"), 20)
     table = simulated(np.random.default_rng(0), people, dict.fromkeys(people, 0.0001), 0.5)
     missed = (table["category"] == "FaceSwap") & table["clip"].isin(["003", "011"])
@@ -138,8 +141,8 @@ def test_a_few_clips_missed_whole_are_no_difference_between_categories():
     assert not found.differ
 
 
-def test_clips_of_one_person_in_a_category_are_one_unit():
-    """The same misses in 40 clips: of 40 people a difference, of two people none."""
+def test_clips_of_one_person_in_a_category_are_one_cell():
+    """The same misses in 40 clips are a difference for 40 people, but not for two people."""
     rows = [
         (category, f"{clip:03d}", "no_face" if category == "Youtube" and clip % 2 else "ok")
         for category in ("Youtube", "FaceSwap")
@@ -151,14 +154,16 @@ def test_clips_of_one_person_in_a_category_are_one_unit():
     assert not compare_misses(table.assign(target_id=of_two)).differ
 
 
-def test_stills_are_units_of_their_own():
+def test_each_block_of_stills_is_a_cell():
     table = photographs(CelebA=np.arange(1000) < 50, HQ=np.zeros(1000, bool))
     assert compare_misses(table).differ
-    assert compare_misses(table).p_value == 1 / 1000  # the same every time, the least there is
+    assert (
+        compare_misses(table).p_value == 1 / 1000
+    )  # reproducible, and the smallest possible value
 
 
 @pytest.mark.slow
-def test_stills_beside_clips_whose_misses_are_clustered_are_no_difference():
+def test_stills_and_clips_with_clustered_misses_are_not_a_difference():
     rng = np.random.default_rng(8)
     people = dict.fromkeys(FIVE, 30)
     warned = 0
@@ -169,14 +174,14 @@ def test_stills_beside_clips_whose_misses_are_clustered_are_no_difference():
     assert warned <= 2
 
 
-def test_clips_that_lose_a_tenth_of_their_frames_differ_from_stills_that_lose_none():
+def test_clips_with_ten_percent_misses_differ_from_stills_without_misses():
     people = dict.fromkeys(FIVE, 40)
     clips = simulated(np.random.default_rng(9), people, dict.fromkeys(FIVE, 0.1), 0.1)
     stills = photographs(CelebA=np.zeros(2000, bool))
     assert compare_misses(pd.concat([clips, stills], ignore_index=True)).differ
 
 
-def test_a_category_of_one_cell_is_left_out():
+def test_a_category_with_one_cell_is_excluded():
     one = frames(clips=1, Deepfakes=(10, 990, 0))
     assert np.isnan(compare_misses(one).p_value)
     both = frames(Youtube=(900, 100, 0), FaceSwap=(990, 10, 0))
@@ -186,11 +191,11 @@ def test_a_category_of_one_cell_is_left_out():
     }
 
 
-def test_a_folder_as_it_was_made_has_nothing_to_complain_of(dataset):
+def test_an_unchanged_folder_has_no_problems(dataset):
     assert list(verify(dataset)) == []
 
 
-def test_everything_that_was_touched_is_named_with_a_remedy(dataset, tmp_path):
+def test_every_changed_file_is_reported_with_a_remedy(dataset, tmp_path):
     copy = tmp_path / "dataset"
     shutil.copytree(dataset, copy)
     faces, table = read_faces(copy), read_frames(copy)
@@ -204,9 +209,9 @@ def test_everything_that_was_touched_is_named_with_a_remedy(dataset, tmp_path):
     assert problems.count("\n") == 4
     assert f"{clip} is missing; delete parts/" in problems
     assert f"{still} was changed; delete parts/CelebA-HQ/still/" in problems
-    assert "faces/Youtube/mine.png is foreign" in problems
-    assert "x.json.77.tmp is foreign" in problems
-    assert "frames.parquet is not what parts/ says" in problems
+    assert "faces/Youtube/mine.png is unexpected" in problems
+    assert "x.json.77.tmp is unexpected" in problems
+    assert "frames.parquet does not match parts/" in problems
     for line in problems.splitlines():
         if "; delete " in line:
             assert (copy / line.split("; delete ")[1].split(" and ")[0]).is_file()

@@ -1,4 +1,4 @@
-"""One process at a time in a folder, wherever the folder lies and however a process ends."""
+"""Locks of folders and files, on file systems with and without locks."""
 
 import errno
 import os
@@ -24,8 +24,8 @@ def refuse(descriptor, how):
 
 if sys.argv[2:]:
     fcntl.flock = refuse
-from ffpp_tools.store.locks import alone_in
-with alone_in(Path(sys.argv[1]), "ffpp-extract"):
+from ffpp_tools.store.locks import folder_lock
+with folder_lock(Path(sys.argv[1]), "ffpp-extract"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -41,29 +41,29 @@ def without_locks(monkeypatch):
     monkeypatch.setattr("fcntl.flock", refuse)
 
 
-def test_the_second_is_told_who_the_first_is_and_leaves_nothing(tmp_path):
+def test_a_second_process_is_refused_with_the_name_of_the_first_and_leaves_nothing(tmp_path):
     folder = tmp_path / "out"
     with folder_lock(folder, "ffpp-extract"):
         (folder / "frames.parquet").touch()
         with pytest.raises(LockedError) as refusal, folder_lock(folder, "ffpp-stills"):
             pass
-        said = str(refusal.value)
-    who = f"ffpp-extract (process {os.getpid()} on {platform.node()}, since 20"
-    assert said.startswith(f"{folder}: {who}")
-    assert said.endswith("Wait until it has ended, or name another folder")
+        message = str(refusal.value)
+    writer = f"ffpp-extract (process {os.getpid()} on {platform.node()}, since 20"
+    assert message.startswith(f"{folder}: {writer}")
+    assert message.endswith("Wait until that process ends, or use another folder")
     assert [p.name for p in folder.iterdir()] == ["frames.parquet"]
     with folder_lock(folder, "ffpp-stills"):
         pass
 
 
-def test_a_folder_in_which_nothing_was_written_is_gone_again(tmp_path):
+def test_a_folder_in_which_nothing_was_written_is_removed(tmp_path):
     with folder_lock(tmp_path / "out", "ffpp-clean"):
         pass
     assert not (tmp_path / "out").exists()
 
 
 def killed(folder, *without_locks):
-    """Kill a process that holds a folder, which is told of while it lives."""
+    """Kill a process that holds a folder's lock, after checking that errors name it."""
     command = [sys.executable, "-c", HOLD, str(folder), *without_locks]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
@@ -75,16 +75,16 @@ def killed(folder, *without_locks):
         holder.send_signal(signal.SIGKILL)
 
 
-def test_a_lock_ends_with_its_process_and_what_is_left_of_it_is_nothing(few, tmp_path):
+def test_the_lock_of_a_killed_process_is_released_and_its_files_are_ignored(few, tmp_path):
     folder = tmp_path / "out"
     killed(folder)
     assert {p.name for p in folder.iterdir()} == {LOCK, HOLDER}
     assert not occupied(folder)
-    extract_dataset(few[:1], folder, SETTINGS)  # it is no foreign folder
+    extract_dataset(few[:1], folder, SETTINGS)  # the lock files do not make it a foreign folder
     assert not {LOCK, HOLDER} & {p.name for p in folder.iterdir()}
 
 
-def test_a_file_that_is_a_lock_ends_with_its_process_too(tmp_path, without_locks):
+def test_a_soft_lock_of_a_killed_process_is_released_too(tmp_path, without_locks):
     folder = tmp_path / "out"
     killed(folder, "without locks")
     assert (folder / (LOCK + SOFT)).exists()
@@ -94,13 +94,13 @@ def test_a_file_that_is_a_lock_ends_with_its_process_too(tmp_path, without_locks
     assert list(folder.iterdir()) == []
 
 
-def test_without_locks_of_the_file_system_a_file_is_the_lock(tmp_path, without_locks):
+def test_a_file_is_the_lock_on_a_file_system_without_locks(tmp_path, without_locks):
     folder = tmp_path / "out"
     with folder_lock(folder, "classify train"):
         (folder / "log.csv").touch()
         soft = folder / (LOCK + SOFT)
         with (
-            pytest.raises(LockedError, match="if that process no longer runs, delete") as said,
+            pytest.raises(LockedError, match="if the process is no longer running, delete") as said,
             folder_lock(folder, "classify train"),
         ):
             pass
@@ -110,7 +110,7 @@ def test_without_locks_of_the_file_system_a_file_is_the_lock(tmp_path, without_l
         pass
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_an_unwritable_folder_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(FfppError, match=r"file/out/\.lock: cannot be written \(Not a directory\)"),
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["ffpp-extract", "ffpp-clean", "ffpp-identify"])
-def test_commands_leave_a_dataset_alone_that_another_writes_to(
+def test_commands_do_not_touch_a_dataset_that_another_process_is_writing(
     command, dataset, ffpp, tmp_path, typed
 ):
     out = tmp_path / "fresh" if command == "ffpp-extract" else dataset
@@ -133,7 +133,7 @@ def test_commands_leave_a_dataset_alone_that_another_writes_to(
     assert "ffpp-stills (process" in " ".join(said.split())
 
 
-def test_temporary_names_say_nothing_of_a_process(tmp_path, monkeypatch):
+def test_temporary_file_names_do_not_contain_the_process_id(tmp_path, monkeypatch):
     seen = []
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (seen.append(a.name), replace(a, b)))

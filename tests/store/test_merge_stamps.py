@@ -1,4 +1,4 @@
-"""Tables that are brought up to date are, byte for byte, those of merging all parts."""
+"""Updated tables are byte-identical to those of a merge of all parts."""
 
 import json
 import random
@@ -16,18 +16,18 @@ from ffpp_tools.store.tables import merge_parts
 
 
 def unit(category, clip, frames=1, seed=0):
-    """A clip's or still's rows, some of them missed."""
+    """The rows of a clip or still, some of them misses."""
     rng = random.Random(f"{category}{clip}{seed}")
     compression = STILL if category.startswith("Celeb") else "c23"
     rows, faces = [], []
     for number in range(frames):
         name = f"{category}/{compression}/{clip}/{25 * number:06d}"
-        found = rng.random() < 0.8
+        detected = rng.random() < 0.8
         about = (category, "real", compression, clip, "", "", 25 * number)
-        seen = (number / 2, 64, 48) if found else (float("nan"), 0, 0)
-        status = ("ok", 1, "") if found else ("no_face", 0, rng.choice(["", "é\n'x'"]))
-        rows.append(FrameRow(name, *about, *seen, *status))
-        if found:
+        size = (number / 2, 64, 48) if detected else (float("nan"), 0, 0)
+        status = ("ok", 1, "") if detected else ("no_face", 0, rng.choice(["", "é\n'x'"]))
+        rows.append(FrameRow(name, *about, *size, *status))
+        if detected:
             score, difference = rng.random(), rng.choice([1.5, float("nan")])
             where = (0, 1, 2, 3, 4, 5, 6, 7, False, "detected", "hog", score)
             face = FaceRow(name, name, *where, f"faces/{name}.png", rng.randbytes(4).hex())
@@ -36,7 +36,7 @@ def unit(category, clip, frames=1, seed=0):
 
 
 def commit(dataset, *units):
-    """Write units to their part, which they share."""
+    """Write the rows of several units to the part that they share."""
     rows = [row for frames, _ in units for row in frames]
     faces = [face for _, own in units for face in own]
     path = dataset / part_path(rows[0].category, rows[0].compression, rows[0].clip)
@@ -48,8 +48,8 @@ def bytes_of(dataset):
     return [(dataset / name).read_bytes() for name in TABLES]
 
 
-def merged_anew(dataset, tmp_path):
-    folder = tmp_path / "anew"
+def merged_from_scratch(dataset, tmp_path):
+    folder = tmp_path / "scratch"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(dataset / "parts", folder / "parts")
     merge_parts(folder)
@@ -58,20 +58,20 @@ def merged_anew(dataset, tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The parts that were read since it was cleared."""
+    """Names of the parts that were read since the list was cleared."""
     names, plain = [], tables.read_rows
     monkeypatch.setattr(tables, "read_rows", lambda path: names.append(path.name) or plain(path))
     return names
 
 
 TWO_IN_A_PART = [n for n in map(str, range(900)) if part_path("x", STILL, n).endswith("/07.json")]
-# Names that share a part, and those that sort otherwise as paths than as ids.
+# Names that share a part, and names whose order differs between paths and ids.
 STILLS = ["a", "a/b", "a-b", *TWO_IN_A_PART]
 CLIPS = ["183", "183_253", "183-a", "9", "é"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_history_gives_the_bytes_of_merging_all_parts(tmp_path, seed):
+def test_any_sequence_of_updates_gives_the_bytes_of_a_full_merge(tmp_path, seed):
     rng, dataset = random.Random(seed), tmp_path / "dataset"
     stills = {}
     (dataset / "parts").mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_any_history_gives_the_bytes_of_merging_all_parts(tmp_path, seed):
             if what == "clip":
                 category = rng.choice(["Youtube", "You", "Deepfakes"])
                 commit(dataset, unit(category, rng.choice(CLIPS), rng.randint(1, 4), rng.random()))
-            elif what == "still":  # more of them in a part that may be there
+            elif what == "still":  # added to a part that may exist
                 names = rng.sample(STILLS, rng.randint(1, 3))
                 for name in names:
                     own = stills.setdefault(part_path("CelebA", STILL, name), {})
@@ -95,7 +95,7 @@ def test_any_history_gives_the_bytes_of_merging_all_parts(tmp_path, seed):
             elif paths:
                 rng.choice(paths).touch()
         frames, faces = merge_parts(dataset)
-        assert bytes_of(dataset) == merged_anew(dataset, tmp_path)
+        assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
         assert frames.equals(tables.read_frames(dataset))
         assert faces.equals(tables.read_faces(dataset))
 
@@ -110,7 +110,7 @@ def dataset(tmp_path, read):
     return folder
 
 
-def test_only_what_is_new_is_read_and_nothing_is_written_without_it(dataset, tmp_path, read):
+def test_only_new_parts_are_read_and_nothing_is_written_without_new_parts(dataset, tmp_path, read):
     written = [(dataset / name).stat().st_mtime_ns for name in (*TABLES, FILE)]
     merge_parts(dataset)
     assert (read, written) == (
@@ -120,12 +120,12 @@ def test_only_what_is_new_is_read_and_nothing_is_written_without_it(dataset, tmp
     commit(dataset, unit("FaceSwap", "000_001"))
     merge_parts(dataset)
     assert read == ["000_001.json"]
-    assert bytes_of(dataset) == merged_anew(dataset, tmp_path)
+    assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
 
 
 @pytest.mark.parametrize("table", [0, 1, 2])
-def test_a_run_that_is_killed_while_it_writes_is_made_good(dataset, tmp_path, monkeypatch, table):
-    """Before the first table, between both, and before merged.json."""
+def test_the_next_merge_repairs_the_tables_of_a_killed_run(dataset, tmp_path, monkeypatch, table):
+    """Killed before the first table, between the tables, and before merged.json."""
     commit(dataset, unit("FaceSwap", "000_001", 3))
     written, plain = [], tables.write_table
 
@@ -137,12 +137,12 @@ def test_a_run_that_is_killed_while_it_writes_is_made_good(dataset, tmp_path, mo
 
     monkeypatch.setattr(tables, "write_table", killed)
     if table == 2:
-        monkeypatch.setattr(tables.Merged, "write", lambda *_: killed(None, None))
+        monkeypatch.setattr(tables.MergeRecord, "write", lambda *_: killed(None, None))
     with pytest.raises(KeyboardInterrupt):
         merge_parts(dataset)
     monkeypatch.undo()
     merge_parts(dataset)
-    assert bytes_of(dataset) == merged_anew(dataset, tmp_path)
+    assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
 
 
 def _lose_a_row(dataset):
@@ -170,37 +170,37 @@ def _of_another_format(dataset):
         ),
     ],
 )
-def test_tables_and_a_record_that_were_changed_are_made_anew(dataset, tmp_path, change):
+def test_changed_tables_and_records_are_rebuilt(dataset, tmp_path, change):
     before = bytes_of(dataset)
     change(dataset)
     merge_parts(dataset)
-    assert bytes_of(dataset) == before == merged_anew(dataset, tmp_path)
+    assert bytes_of(dataset) == before == merged_from_scratch(dataset, tmp_path)
 
 
-def test_a_part_whose_rows_are_another_clips_is_found_whatever_came_first(dataset, tmp_path):
-    """Edited by hand: what a row is named no longer says which part it stands in."""
+def test_a_part_with_rows_of_another_clip_is_merged_correctly(dataset, tmp_path):
+    """After manual edits: the names of the rows do not match the part that contains them."""
     path = dataset / "parts/Youtube/c23/9.json"
     frames, faces = unit("Youtube", "moved", 2)
     Part(tuple(frames), tuple(faces)).write(path)
     merge_parts(dataset)
     assert "Youtube/c23/moved/000000" in set(tables.read_frames(dataset)["frame_id"])
-    assert bytes_of(dataset) == merged_anew(dataset, tmp_path)
+    assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
     path.unlink()
     merge_parts(dataset)
-    assert bytes_of(dataset) == merged_anew(dataset, tmp_path)
+    assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
 
 
-def test_rows_that_are_there_already_are_refused_as_a_whole_merge_refuses_them(dataset):
+def test_duplicate_rows_are_an_error_as_in_a_full_merge(dataset):
     """A copy of a part under another name: every frame twice."""
     shutil.copy(dataset / "parts/Youtube/c23/9.json", dataset / "parts/Youtube/c23/10.json")
     before = bytes_of(dataset)
-    with pytest.raises(TableError, match="do not add up"):
+    with pytest.raises(TableError, match="are inconsistent"):
         merge_parts(dataset)
     assert bytes_of(dataset) == before
 
 
 @pytest.mark.parametrize("row", [{}, {"who": 1}, 3, None])
-def test_a_part_with_a_damaged_row_is_named(dataset, row):
+def test_a_part_with_a_damaged_row_is_an_error(dataset, row):
     path = dataset / "parts/Youtube/c23/9.json"
     whole = json.loads(path.read_text())
     path.write_text(json.dumps(whole | {"frames": [whole["frames"][0], row]}))

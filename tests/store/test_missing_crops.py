@@ -1,4 +1,4 @@
-"""Crops that the tables list and that are gone."""
+"""Crops that the tables list but that are missing or empty."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from ffpp_tools.store.tables import read_faces, read_frames
 
 
 @pytest.mark.parametrize("what", ["missing", "empty"])
-def test_crops_that_are_gone_are_named_and_in_no_manifest(
+def test_missing_crops_are_reported_and_in_no_manifest(
     dataset, tmp_path, monkeypatch, capsys, what
 ):
     folder = tmp_path / "dataset"
@@ -30,7 +30,7 @@ def test_crops_that_are_gone_are_named_and_in_no_manifest(
     lost = find_missing_crops(folder, faces["path"])
     assert (lost.missing if what == "missing" else lost.empty) == tuple(sorted(gone))
     assert not (lost.empty if what == "missing" else lost.missing)
-    monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read to find that out
+    monkeypatch.setattr(Path, "read_bytes", None)  # no crop is read
     assert find_missing_crops(folder, faces["path"]) == lost
     monkeypatch.undo()
     found = find_duplicates(folder)
@@ -45,7 +45,7 @@ def test_crops_that_are_gone_are_named_and_in_no_manifest(
     assert not set(gone) & {p for s in SPLITS for p in manifest.samples(s)["path"]}
 
 
-def test_nothing_is_lost_of_a_whole_dataset(dataset, tmp_path):
+def test_a_complete_dataset_has_no_missing_crops(dataset, tmp_path):
     paths = read_faces(dataset)["path"]
     assert not find_missing_crops(dataset, paths)
     assert find_missing_crops(tmp_path, paths).missing == tuple(sorted(paths))

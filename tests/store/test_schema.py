@@ -1,4 +1,4 @@
-"""The columns of the tables."""
+"""Columns of the tables."""
 
 from dataclasses import fields
 
@@ -7,8 +7,8 @@ from ffpp_tools.store import schema, tables
 from ffpp_tools.store.schema import FrameRow
 
 
-def test_every_column_has_a_default_but_the_first_ones():
-    """A column without a default would refuse every table that there is."""
+def test_every_column_after_the_first_release_has_a_default():
+    """A new column without a default would make every existing table unreadable."""
     first = {
         FrameRow: 14,
         schema.FaceRow: 16,

@@ -35,7 +35,7 @@ from tests.helpers.worlds import SETTINGS
 LATER_COLUMNS = {**later_columns(FrameRow), **later_columns(FaceRow)}
 
 
-def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
+def test_inconsistent_rows_are_an_error(few, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     path = next((tmp_path / "parts").rglob("*.json"))
     part = Part.read(path)
@@ -46,7 +46,7 @@ def test_rows_that_do_not_add_up_are_refused(few, tmp_path):
         Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
     ):
         broken.write(path)
-        with pytest.raises(TableError, match="do not add up"):
+        with pytest.raises(TableError, match="are inconsistent"):
             merge_parts(tmp_path)
 
 
@@ -59,18 +59,28 @@ def doubled(table):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
-        ("frames", doubled, r"\S+ stands there twice; `ffpp-extract` or `ffpp-stills` writes it"),
-        ("faces", doubled, r"\S+ stands there twice; `ffpp-extract`"),
-        ("frames", emptied("category"), r"column category is damaged \(row 1 has none\)"),
-        ("frames", emptied("frame"), r"column frame is damaged \(row 1 has none\)"),
-        ("faces", emptied("path"), r"column path is damaged \(row 1 has none\)"),
-        ("frames", lambda t: t.assign(frame="1"), r"frame is damaged \(they are no whole numbers"),
+        (
+            "frames",
+            doubled,
+            r"\S+ appears twice; run `ffpp-extract` or `ffpp-stills` to rebuild it",
+        ),
+        ("faces", doubled, r"\S+ appears twice; run `ffpp-extract`"),
+        ("frames", emptied("category"), r"column category is damaged \(row 1 is empty\)"),
+        ("frames", emptied("frame"), r"column frame is damaged \(row 1 is empty\)"),
+        ("faces", emptied("path"), r"column path is damaged \(row 1 is empty\)"),
+        (
+            "frames",
+            lambda t: t.assign(frame="1"),
+            r"frame is damaged \(the values are not integers",
+        ),
         ("duplicates", emptied("partner"), "column partner is damaged .* run `ffpp-clean` again"),
     ],
 )
-def test_a_table_with_empty_cells_or_doubled_rows_is_refused(dataset, tmp_path, name, change, said):
+def test_a_table_with_empty_cells_or_duplicate_rows_is_an_error(
+    dataset, tmp_path, name, change, message
+):
     for table in ("frames", "faces"):
         shutil.copy(dataset / f"{table}.parquet", tmp_path)
     rows = [DuplicateRow(f"A/{i}", "near", f"A/{i + 1}", 0.1, "a.png") for i in range(3)]
@@ -78,24 +88,26 @@ def test_a_table_with_empty_cells_or_doubled_rows_is_refused(dataset, tmp_path, 
     Dataset.read(tmp_path)
     path = tmp_path / f"{name}.parquet"
     change(pd.read_parquet(path)).to_parquet(path)
-    with pytest.raises(TableError, match=rf"{name}\.parquet: .*{said}"):
+    with pytest.raises(TableError, match=rf"{name}\.parquet: .*{message}"):
         Dataset.read(tmp_path)
 
 
 @pytest.mark.parametrize("table", ["frames.parquet", "faces.parquet"])
-def test_tables_survive_a_round_trip_and_name_what_is_wrong(dataset, tmp_path, table):
+def test_unreadable_tables_are_errors_with_a_remedy(dataset, tmp_path, table):
     read = read_frames if table == "frames.parquet" else read_faces
     with pytest.raises(TableError, match="ffpp-extract"):
         read(tmp_path)
     (tmp_path / table).write_text("not parquet")
-    with pytest.raises(TableError, match=rf"{table}: not a readable .* writes it anew from parts/"):
+    with pytest.raises(TableError, match=rf"{table}: not a readable .* to rebuild it from parts/"):
         read(tmp_path)
     read(dataset).drop(columns=["frame_id"]).to_parquet(tmp_path / table)
-    with pytest.raises(TableError, match=r"frame_id is missing; `ffpp-extract`.* writes it anew"):
+    with pytest.raises(
+        TableError, match=r"frame_id is missing; run `ffpp-extract`.* to rebuild it"
+    ):
         read(tmp_path)
 
 
-def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_empty(few, tmp_path):
+def test_a_dataset_of_an_earlier_version_is_read_with_unknown_values_left_empty(few, tmp_path):
     folder = tmp_path / "dataset"
     extract_dataset(few, folder, SETTINGS)
     for path in (folder / "parts").rglob("*.json"):
@@ -115,14 +127,14 @@ def test_a_dataset_of_an_earlier_version_is_read_with_what_is_not_known_left_emp
     assert (frames[["source_sha256", "frame_hash"]] == "").all(axis=None)
     assert list(verify(folder)) == []
     read = Dataset.read(folder)
-    assert read.fingerprints == as_written  # manifests of that version are not outdated
+    assert read.table_hashes == as_written  # so that manifests of that version are not outdated
     assert read.changed_since(as_written) == []
     assert find_duplicates(folder).empty
-    said = not_known(Dataset.read(folder))
-    assert any("their frames were not compared" in text for text in said)
+    limitations = not_known(Dataset.read(folder))
+    assert any("their frames were not compared" in text for text in limitations)
 
 
-def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
+def test_coverage_counts_clips_and_stills_with_slashes_in_their_names(dataset):
     faces = read_faces(dataset).head(3)
     ids = ["CelebA/still/img/a/000000", "CelebA/still/img/b/000000", "Youtube/c23/000/000025"]
     faces = faces.assign(frame_id=ids, face_id=[*ids[:2], f"{ids[2]}/1"])
@@ -136,7 +148,7 @@ def test_coverage_counts_clips_and_stills_whatever_their_names(dataset):
 
 
 def drawn_frames(n, rng):
-    """A ledger of repeated and of different text, of none, and of numbers that are not there."""
+    """A ledger with repeated, unique and empty text, and with missing numbers."""
     names = [f"{rng.choice(['A', 'A-b', 'é'])}/c23/{i % 7}/{i:06d}" for i in range(n)]
     table = pd.DataFrame({"frame_id": pd.Series(sorted(names), dtype="str")})
     for field in fields(FrameRow)[1:]:
@@ -153,7 +165,7 @@ def drawn_frames(n, rng):
 
 @pytest.mark.parametrize("rows", [0, 1, 50])
 @pytest.mark.parametrize("without", [(), ("source_sha256",), ("unchanged_by", "frame_hash")])
-def test_columns_that_are_read_part_by_part_are_those_of_the_whole_table(
+def test_columns_read_in_batches_equal_those_of_the_full_table(
     tmp_path, monkeypatch, rows, without
 ):
     rng = random.Random(rows)
@@ -166,8 +178,8 @@ def test_columns_that_are_read_part_by_part_are_those_of_the_whole_table(
     assert as_text(read).equals(expected[list(columns)])
     assert read["clip"].dtype == "category"
     assert list(read["clip"].cat.categories) == sorted(expected["clip"].unique())
-    said = [c for c in expected if c not in LATER_COLUMNS or (expected[c] != "").any()]
-    plain = pd.util.hash_pandas_object(expected[said], index=False)
+    hashed = [c for c in expected if c not in LATER_COLUMNS or (expected[c] != "").any()]
+    plain = pd.util.hash_pandas_object(expected[hashed], index=False)
     digest = hashlib.sha256(np.sort(plain.to_numpy()).tobytes()).hexdigest()
     assert hashes == {"frames.parquet": digest}
     assert content_hash(expected) == digest

@@ -1,8 +1,8 @@
-"""Kill a command at every rename, run it again, and compare with what nobody disturbed.
+"""Kill a command at every rename, run it again, and compare with an undisturbed run.
 
-`python -m tests.system.killed CASE FOLDER ...` does that in forks of one process, in which no
-thread runs yet: a fork that is ended by `os._exit` leaves what SIGKILL would leave. It prints a
-line for every difference, and how many kills there were.
+`python -m tests.system.killed CASE DATA FOLDER KILLS` runs the command in forks of one process that
+has not started any threads. A fork that ends by `os._exit` leaves the same files as after SIGKILL.
+Prints one line per difference, and at the end the number of kills and of renames.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ from ffpp_tools.store.schema import Part
 from tests.helpers.worlds import SETTINGS
 
 KILLED, REFUSED = 77, 78
-Act = Callable[[Path], object]
+Action = Callable[[Path], object]
 
 
-def forked(act: Callable[[], object], at: int | None = None, count: Path | None = None) -> int:
-    """The exit status of a function in a fork, killed at its renaming number `at`.
+def forked(
+    action: Callable[[], object], kill_at: int | None = None, count: Path | None = None
+) -> int:
+    """Run a function in a fork, kill it at one of its renames, and return the exit status.
 
     Args:
-        act: the function.
-        at: from 0; None to let it end. Killed before the renaming, when the file lies there under
-            its temporary name.
-        count: a file for the number of renamings, if it ends.
+        action: the function.
+        kill_at: index of the rename, from 0; None to let the function finish. The fork is killed
+            before the rename, when the file still has its temporary name.
+        count: file that receives the number of renames if the function finishes.
     """
     sys.stdout.flush()
     if child := os.fork():
@@ -48,14 +50,14 @@ def forked(act: Callable[[], object], at: int | None = None, count: Path | None 
 
     def counting(source: object, target: object) -> None:
         nonlocal renamed
-        if at == renamed:
+        if kill_at == renamed:
             os._exit(KILLED)
         renamed += 1
         real(source, target)  # type: ignore[arg-type]
 
     os.replace = counting  # type: ignore[assignment]
     try:
-        act()
+        action()
         if count:
             count.write_text(str(renamed))
         os._exit(0)
@@ -66,8 +68,8 @@ def forked(act: Callable[[], object], at: int | None = None, count: Path | None 
         os._exit(1)
 
 
-def tree(root: Path) -> dict[str, str]:
-    """Every file and what it holds, but for logs and merged.json, which hold times."""
+def checksums(root: Path) -> dict[str, str]:
+    """Path → SHA-256 of every file except logs and merged.json, which contain times."""
     return {
         path.relative_to(root).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
@@ -75,17 +77,21 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def every(
-    act: Act, place: Path, most: int, check: Act | None = None, start: Path | None = None
+def kill_everywhere(
+    action: Action,
+    place: Path,
+    max_kills: int,
+    check: Action | None = None,
+    start: Path | None = None,
 ) -> None:
-    """Kill `act` wherever it can be killed.
+    """Kill an action at its renames, repeat it, and compare the files with an undisturbed run.
 
     Args:
-        act: given a folder, writes below it.
-        place: for the folders.
-        most: at so many of its renamings, evenly spread.
-        check: looks at a folder after a kill.
-        start: what a folder holds before; None for nothing.
+        action: writes to the folder that it is given.
+        place: parent of the folders.
+        max_kills: maximum number of kills, spread evenly over the renames.
+        check: checks the folder after a kill.
+        start: initial content of the folders; None for empty ones.
     """
 
     def fresh(name: str) -> Path:
@@ -97,113 +103,115 @@ def every(
             folder.mkdir(parents=True)
         return folder
 
-    whole, count = fresh("whole"), place / "count"
-    assert forked(partial(act, whole), count=count) == 0
-    expected, renamings = tree(whole), int(count.read_text())
-    most = min(most, renamings)
-    kills = sorted({int((i + 0.5) / most * renamings) for i in range(most)})
+    undisturbed, count = fresh("undisturbed"), place / "count"
+    assert forked(partial(action, undisturbed), count=count) == 0
+    expected, renames = checksums(undisturbed), int(count.read_text())
+    n_kills = min(max_kills, renames)
+    kills = sorted({int((i + 0.5) / n_kills * renames) for i in range(n_kills)})
     for kill in kills:
         root = fresh("killed")
-        if (status := forked(partial(act, root), kill)) != KILLED:
+        if (status := forked(partial(action, root), kill)) != KILLED:
             print(f"kill {kill}: status {status}")
         if check:
             check(root)
-        if status := forked(partial(act, root)):
-            print(f"kill {kill}: run again, it ended with {status}")
-        found = tree(root)
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
+        if status := forked(partial(action, root)):
+            print(f"kill {kill}: repeated, it ended with status {status}")
+        files = checksums(root)
+        for name in sorted(expected.keys() | files.keys()):
+            if expected.get(name) != files.get(name):
                 print(f"kill {kill}: {name} differs")
-    print(f"{len(kills)} kills of {renamings}")
+    print(f"{len(kills)} kills of {renames}")
 
 
-def split(dataset: Path, folds: int | None) -> Act:
-    """`ffpp-split`, into a folder that an earlier manifest may lie in."""
-    asked = SplitSettings("videos", ratios=None if folds else (50, 25, 25), folds=folds)
-    return lambda root: make_manifests(dataset, root / "m", asked)
+def split(dataset: Path, folds: int | None) -> Action:
+    """`ffpp-split` into a folder that may contain an earlier manifest."""
+    settings = SplitSettings("videos", ratios=None if folds else (50, 25, 25), folds=folds)
+    return lambda root: make_manifests(dataset, root / "m", settings)
 
 
-def never_whole(root: Path) -> None:
-    """A manifest that can be read is all there."""
+def check_manifests(root: Path) -> None:
+    """Check that every manifest.json has its three CSV files."""
     for path in root.rglob("manifest.json"):
-        read = Manifest.read(path.parent)
+        manifest = Manifest.read(path.parent)
         for name in ("train", "val", "test"):
-            read.samples(name)
+            manifest.samples(name)
 
 
-def retry(ffpp: Path, place: Path) -> tuple[Act, Act, Path]:
-    """`ffpp-extract --retry failed` on a dataset of which one original could not be read."""
+def retry(ffpp: Path, place: Path) -> tuple[Action, Action, Path]:
+    """`ffpp-extract --retry failed` on a dataset with one original that could not be read."""
     clips = [find_clips(ffpp, [name], limit=1)[0] for name in ("FaceSwap", "Youtube")]
     source = place / "source"
     for clip in clips:
         copy = source / clip.path.relative_to(ffpp)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip.path, copy)
-    twin = next(c for c in find_clips(ffpp, ["Youtube"]) if c.name == clips[0].target_id)
-    copy = source / twin.path.relative_to(ffpp)
-    shutil.copy(twin.path, copy)
-    whole = copy.read_bytes()
-    copy.write_bytes(whole[: len(whole) * 2 // 3])  # some frames come out, others do not
+    original = next(c for c in find_clips(ffpp, ["Youtube"]) if c.name == clips[0].target_id)
+    copy = source / original.path.relative_to(ffpp)
+    shutil.copy(original.path, copy)
+    content = copy.read_bytes()
+    copy.write_bytes(content[: len(content) * 2 // 3])  # only some frames can be decoded
 
-    def run(root: Path, again: bool) -> None:
-        found = families(source, find_clips(source))
-        extract_dataset(found, root / "out", SETTINGS, retry=again)
+    def run(root: Path, retry: bool) -> None:
+        clip_families = families(source, find_clips(source))
+        extract_dataset(clip_families, root / "out", SETTINGS, retry=retry)
 
     start = place / "start"
     assert forked(lambda: run(start, False)) == 0
     before = sorted((start / "out/parts").rglob("*.json"))
     names = [path.relative_to(start) for path in before]
-    copy.write_bytes(whole)
+    copy.write_bytes(content)
 
     def check(root: Path) -> None:
-        for name in names:  # every clip is there, as it was or as it is now, with its crops
+        for name in names:  # every clip is recorded, old or new, with its crops
             for face in Part.read(root / name).faces:
-                found = root / "out" / face.path
+                crop = root / "out" / face.path
                 staged = root / "out/retried" / face.path
-                assert found.is_file() or staged.is_file()
+                assert crop.is_file() or staged.is_file()
 
     return lambda root: run(root, True), check, start
 
 
-def predictions(manifest: Path, place: Path) -> Act:
-    """`classify report --predictions`, without pictures."""
+def predictions(manifest: Path, place: Path) -> Action:
+    """`classify report --predictions`, without figures."""
     import pandas as pd
 
     from classify.reporting.report import report_on_file
     from classify.training import curves
 
-    read = Manifest.read(manifest)
-    table = pd.concat([read.samples(split) for split in ("val", "test")])
+    loaded = Manifest.read(manifest)
+    table = pd.concat([loaded.samples(split) for split in ("val", "test")])
     table = table.assign(p_fake=(table["class_index"] * 0.37 + table["frame"] * 0.11) % 1)
-    file = place / "theirs.csv"
+    file = place / "external.csv"
     table[["face_id", "p_fake"]].to_csv(file, index=False)
     curves.image = lambda figure, kind: b"<svg></svg>"
-    return lambda root: report_on_file(file, read, folder=root / "r", faces=False)
+    return lambda root: report_on_file(file, loaded, folder=root / "r", faces=False)
 
 
-def main(case: str, data: Path, place: Path, most: int) -> None:
-    """Try one case.
+def main(case: str, data: Path, place: Path, max_kills: int) -> None:
+    """Run one case.
 
     Args:
-        case: which.
-        data: a dataset, a copy of FF++, or a manifest, as the case needs.
+        case: "split", "folds", "split again", "retry" or "predictions".
+        data: the dataset, copy of FF++ or manifest that the case needs.
         place: an empty folder.
-        most: how many kills.
+        max_kills: maximum number of kills.
     """
     if case in ("split", "folds"):
-        every(split(data, 4 if case == "folds" else None), place, most, never_whole)
+        kill_everywhere(
+            split(data, 4 if case == "folds" else None), place, max_kills, check_manifests
+        )
     elif case == "split again":
         first = place / "first"
         other = SplitSettings("videos", ratios=(50, 25, 25), seed=1)
         assert forked(lambda: make_manifests(data, first / "m", other)) == 0
-        every(split(data, None), place, most, start=first)
+        kill_everywhere(split(data, None), place, max_kills, start=first)
     elif case == "retry":
-        act, check, start = retry(data, place)
-        every(act, place, most, check, start)
+        action, check, start = retry(data, place)
+        kill_everywhere(action, place, max_kills, check, start)
     else:
-        every(predictions(data, place), place, most)
+        kill_everywhere(predictions(data, place), place, max_kills)
 
 
 if __name__ == "__main__":
-    words: Sequence[str] = sys.argv[1:]
-    main(words[0], Path(words[1]), Path(words[2]), int(words[3]))
+    arguments: Sequence[str] = sys.argv[1:]
+    main(arguments[0], Path(arguments[1]), Path(arguments[2]), int(arguments[3]))

@@ -1,7 +1,7 @@
-"""The same training under every Keras backend, and over several devices.
+"""Training and prediction agree across Keras backends and numbers of devices.
 
 A backend is chosen when Keras is first imported, so each runs in a process of its own. TensorFlow
-comes with the project; the others are tried where they are installed.
+is a dependency of the project; the other backends are tested if they are installed.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ import numpy as np, keras
 from pathlib import Path
 from classify.evaluation.metrics import log_loss
 from classify.training.runs import Run, load_model
-from classify.evaluation.predict import predict, score_split
+from classify.evaluation.predict import predict_probabilities, score_split
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 manifest, folder = map(Path, sys.argv[1:])
@@ -32,7 +32,8 @@ images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 val = score_split(run, "val")
 losses = [run.kept_row["val_log_loss"],
     float(log_loss(val.actual, val.probabilities, np.ones((1, len(val))))[0])]
-print(json.dumps([keras.backend.backend(), predict(run.best_model(), images).tolist(), losses]))
+probabilities = predict_probabilities(run.best_model(), images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, losses]))
 """
 
 PREDICT = """
@@ -40,40 +41,41 @@ import sys, json
 import numpy as np, keras
 from pathlib import Path
 from classify.inference.gradcam import cams
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.training.runs import load_model
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 model = load_model(Path(sys.argv[1]))
 maps, _ = cams(model, images)
-print(json.dumps([keras.backend.backend(), predict(model, images).tolist(), maps.tolist()]))
+probabilities = predict_probabilities(model, images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, maps.tolist()]))
 """
 
-# From the same weights, with plain gradient descent: Adam would enlarge what is nearly nothing.
+# From the same weights, with plain gradient descent: Adam would amplify rounding errors.
 DCGAN = """
 import sys, json
 from pathlib import Path
 import numpy as np, keras
-from classify.gan.dcgan import built, compile_for_here
+from classify.gan.dcgan import build_dcgan, compile_for_here
 from classify.gan.settings import GanSettings
 from classify.training.runs import load_model
 settings, start = GanSettings(size=16, latent=8, filters=4), Path(sys.argv[1])
 if not start.exists():
-    built(settings).save(start)
+    build_dcgan(settings).save(start)
 model = load_model(start)
 compile_for_here(model, settings, keras.optimizers.SGD(0.1))
 rng, real = np.random.default_rng(0), np.ones((8, 1), np.float32)
-said = {"real": real, "generated": 0 * real, "generator": real}
+targets = {"real": real, "generated": 0 * real, "generator": real}
 for _ in range(3):
-    pictures = rng.integers(0, 256, (8, 16, 16, 3), np.uint8)
+    images = rng.integers(0, 256, (8, 16, 16, 3), np.uint8)
     noise = rng.standard_normal((8, 8), np.float32)
-    logs = model.train_on_batch((pictures, noise), said, return_dict=True)
+    logs = model.train_on_batch((images, noise), targets, return_dict=True)
 weights = [w.ravel().tolist() for w in model.get_weights()]
 print(json.dumps([keras.backend.backend(), weights, {k: float(v) for k, v in logs.items()}]))
 """
 
-# Plain gradient descent, which a wrongly scaled gradient would lead elsewhere as Adam would not. No
-# batch norm and no dropout, whose statistics and masks differ by their nature where a batch is
-# shared; the last batch is odd, and so is the validation split.
+# Plain gradient descent, which reveals a wrongly scaled gradient; Adam would hide it. No batch norm
+# and no dropout, since their statistics and masks differ when a batch is split between devices. The
+# last batch and the validation split have odd sizes.
 DEVICES = """
 import sys, json
 from pathlib import Path
@@ -101,7 +103,7 @@ print(json.dumps([*weights, run.log[["val_loss", "val_log_loss", "val_accuracy"]
 
 
 def python(code, *arguments, backend, **environment):
-    """What a process prints on its last line, as JSON."""
+    """Run code under a backend in a new process; return the JSON on its last line of output."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     result = subprocess.run(
@@ -122,32 +124,32 @@ def test_a_network_trained_under_one_backend_predicts_the_same_under_the_others(
     used, trained, losses = python(TRAIN, videos_manifest.folder, tmp_path / "r", backend=backend)
     assert used == backend
     np.testing.assert_allclose(np.sum(trained, axis=1), 1, atol=1e-5)
-    assert losses[0] == pytest.approx(losses[1], abs=1e-5)  # logged, and of the saved predictions
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)  # as logged, and recomputed
     maps = []
     for other in BACKENDS:
         if importlib.util.find_spec(other) is not None:
-            used, found, seen = python(PREDICT, tmp_path / "r/best.keras", backend=other)
+            used, probabilities, cam = python(PREDICT, tmp_path / "r/best.keras", backend=other)
             assert used == other
-            np.testing.assert_allclose(found, trained, atol=1e-4)
-            maps.append(seen)  # of Grad-CAM, which takes each backend's own gradient
-    for seen in maps:
-        np.testing.assert_allclose(seen, maps[0], atol=1e-2)
+            np.testing.assert_allclose(probabilities, trained, atol=1e-4)
+            maps.append(cam)  # Grad-CAM uses the gradient of each backend
+    for cam in maps:
+        np.testing.assert_allclose(cam, maps[0], atol=1e-2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_dcgans_step_is_the_same_under_every_backend(backend, tmp_path):
-    _, wanted, logs = python(DCGAN, tmp_path / "start.keras", backend="tensorflow")
-    used, found, other_logs = python(DCGAN, tmp_path / "start.keras", backend=backend)
+def test_a_dcgan_training_step_is_the_same_under_every_backend(backend, tmp_path):
+    _, expected, logs = python(DCGAN, tmp_path / "start.keras", backend="tensorflow")
+    used, weights, other_logs = python(DCGAN, tmp_path / "start.keras", backend=backend)
     assert used == backend
     assert logs == pytest.approx(other_logs, abs=1e-3)
-    for mine, other in zip(wanted, found, strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-4)
+    for ours, other in zip(expected, weights, strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_two_devices_train_the_network_of_one(backend, videos_manifest, tmp_path):
+def test_two_devices_train_the_same_network_as_one(backend, videos_manifest, tmp_path):
     results = []
     for devices in (1, 2):
         flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
@@ -155,10 +157,11 @@ def test_two_devices_train_the_network_of_one(backend, videos_manifest, tmp_path
         arguments = (videos_manifest.folder, folder, backend, devices)
         results.append(python(DEVICES, *arguments, backend=backend, **flags))
     (before, one, one_log), (_, two, two_log) = results
-    for mine, other in zip(one, two, strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-6)
+    for ours, other in zip(one, two, strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-6)
     assert any(
-        not np.allclose(mine, start, atol=1e-4) for mine, start in zip(one, before, strict=True)
+        not np.allclose(trained, start, atol=1e-4)
+        for trained, start in zip(one, before, strict=True)
     )
     for name in ("val_loss", "val_log_loss"):
         np.testing.assert_allclose(one_log[name], two_log[name], rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Bad input: one line with a remedy, status 1, and nothing that lay there is changed."""
+"""Bad input gives one error line with a remedy and status 1, and changes no existing file."""
 
 import hashlib
 import json
@@ -27,8 +27,8 @@ from tests.helpers.pages import OBEYED
 
 
 @pytest.fixture(scope="module")
-def made(dataset, videos_manifest, tmp_path_factory):
-    """A dataset, a manifest and a trained run side by side."""
+def originals(dataset, videos_manifest, tmp_path_factory):
+    """A folder with a dataset, a manifest and a trained run."""
     folder = tmp_path_factory.mktemp("made") / "whole"
     shutil.copytree(dataset, folder / "dataset")
     shutil.copytree(videos_manifest.folder, folder / "manifests/videos")
@@ -38,10 +38,10 @@ def made(dataset, videos_manifest, tmp_path_factory):
 
 
 @pytest.fixture
-def place(made, tmp_path, monkeypatch):
-    """A copy of it, in a folder whose name asks for trouble, and that one is in."""
+def place(originals, tmp_path, monkeypatch):
+    """A copy of these files in the current folder, whose name has characters that need quoting."""
     folder = tmp_path / 'Gesichter äöü 顔 "it\'s" $HOME & <b>'
-    shutil.copytree(made, folder)
+    shutil.copytree(originals, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("FFPP_DATA", raising=False)
     return folder
@@ -51,23 +51,25 @@ def cut(path, length=0):
     Path(path).write_bytes(Path(path).read_bytes()[:length])
 
 
-def edited(path, change):
-    """Change a file in which JSON stands."""
+def edit_json(path, change):
+    """Change the values of a JSON file."""
     values = json.loads(Path(path).read_text())
     change(values)
     Path(path).write_text(json.dumps(values))
 
 
-def recorded(folder, name):
-    """Make a manifest say that a file of it is as it should be."""
+def record_checksum(folder, name):
+    """Update the checksum of a file in its manifest."""
     content = hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest()
-    edited(Path(folder) / "manifest.json", lambda values: values["files"].update({name: content}))
+    edit_json(
+        Path(folder) / "manifest.json", lambda values: values["files"].update({name: content})
+    )
 
 
 def without_column(name):
     path = Path("manifests/videos/test.csv")
     pd.read_csv(path, dtype=str, na_filter=False).drop(columns=name).to_csv(path, index=False)
-    recorded(path.parent, path.name)
+    record_checksum(path.parent, path.name)
 
 
 def leading_out():
@@ -75,17 +77,17 @@ def leading_out():
     table = pd.read_csv(path, dtype=str, na_filter=False)
     table.loc[0, "path"] = "../../../etc/passwd"
     table.to_csv(path, index=False)
-    recorded(path.parent, path.name)
+    record_checksum(path.parent, path.name)
 
 
-def predicted(change=lambda table: table):
-    """Write predictions of somebody's detector for the test split."""
+def write_predictions(change=lambda table: table):
+    """Write external predictions for the test split."""
     table = pd.read_csv("manifests/videos/test.csv", dtype=str, na_filter=False)[["face_id"]]
     change(table.assign(p_fake=0.5)).to_csv("theirs.csv", index=False)
 
 
-def bomb(path, side=20_000):
-    """A PNG of 48 kB that is a picture of 400 megapixels."""
+def write_bomb(path, side=20_000):
+    """Write a PNG file of 48 kB that decodes to 400 megapixels."""
 
     def chunk(kind, data):
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -104,7 +106,7 @@ THEIRS = ("classify", "report", "--predictions", "theirs.csv", "--manifest", "ma
 SPLIT = ("ffpp-split", "dataset", "--mode", "videos")
 
 CASES = {
-    # where nothing is, or something else
+    # missing or unexpected files
     "wrong folder": (None, ("ffpp-extract", "run"), ["run", "original_sequences"]),
     "no folder": (None, ("ffpp-extract", "nowhere"), ["nowhere"]),
     "empty folder": (lambda: Path("empty").mkdir(), ("ffpp-extract", "empty"), ["empty"]),
@@ -118,13 +120,13 @@ CASES = {
     "no manifest": (None, ("ffpp-audit", "run"), ["run", "ffpp-split"]),
     "no run": (None, ("classify", "report", "dataset"), ["dataset", "classify train"]),
     "no video": (None, ("classify", "predict", "run", "gone.mp4"), ["gone.mp4"]),
-    "a folder of something else": (
+    "folder with other files": (
         lambda: Path("mine").mkdir() or Path("mine/thesis.tmp").touch(),
         ("ffpp-stills", "dataset/faces/CelebA", "--category", "CelebA", "--out", "mine"),
         ["mine", "thesis.tmp", "--out"],
     ),
     # options and recipes
-    "options no TOML": (
+    "options not TOML": (
         lambda: Path("o.toml").write_text("every = ["),
         ("ffpp-extract", "x", "--config", "o.toml"),
         ["o.toml", "TOML"],
@@ -134,7 +136,7 @@ CASES = {
         ("ffpp-extract", "x", "--config", "o.toml"),
         ["o.toml", "evry", "every"],
     ),
-    "recipe no TOML": (
+    "recipe not TOML": (
         lambda: Path("mine.toml").write_text("mode = "),
         (*SPLIT, "--recipe", "mine.toml"),
         ["mine.toml", "TOML"],
@@ -146,7 +148,7 @@ CASES = {
         ("ffpp-split", "dataset", "--recipe", "mine.toml"),
         ["Deepfake", "mine.toml"],
     ),
-    "training no TOML": (
+    "training not TOML": (
         lambda: Path("mine.toml").write_text("[training"),
         (*TRAIN, "--config", "mine.toml"),
         ["mine.toml", "TOML"],
@@ -185,7 +187,7 @@ CASES = {
         ["manifest.json", "ffpp-split"],
     ),
     "manifest with an unknown class": (
-        lambda: edited(
+        lambda: edit_json(
             "manifests/videos/manifest.json", lambda values: values["classes"].update(Youtube="?")
         ),
         TRAIN,
@@ -207,12 +209,12 @@ CASES = {
         TRAIN,
         ["dataset"],
     ),
-    "a crop gone": (
+    "crop missing": (
         lambda: next(Path("dataset/faces/Deepfakes").rglob("*.png")).unlink(),
         TRAIN,
         [".png"],
     ),
-    "a crop damaged": (
+    "crop damaged": (
         lambda: [cut(p, 100) for p in Path("dataset/faces/Deepfakes").rglob("*.png")],
         TRAIN,
         [".png"],
@@ -252,32 +254,32 @@ CASES = {
         (*TRAIN[:-1], "efficientnetb0", "--weights", "w.h5"),
         ["w.h5"],
     ),
-    "a run is there": (None, (*TRAIN, "--out", "run"), ["run", "--resume"]),
-    # predictions of others
+    "run exists": (None, (*TRAIN, "--out", "run"), ["run", "--resume"]),
+    # external predictions
     "predictions of 0 bytes": (lambda: Path("theirs.csv").touch(), THEIRS, ["theirs.csv"]),
     "predictions without a column": (
-        lambda: predicted(lambda table: table.drop(columns="p_fake")),
+        lambda: write_predictions(lambda table: table.drop(columns="p_fake")),
         THEIRS,
         ["theirs.csv", "p_fake"],
     ),
     "predictions that are nan": (
-        lambda: predicted(lambda table: table.assign(p_fake=np.nan)),
+        lambda: write_predictions(lambda table: table.assign(p_fake=np.nan)),
         THEIRS,
         ["theirs.csv", "p_fake"],
     ),
     "predictions above 1": (
-        lambda: predicted(lambda table: table.assign(p_fake=1.5)),
+        lambda: write_predictions(lambda table: table.assign(p_fake=1.5)),
         THEIRS,
         ["theirs.csv", "p_fake"],
     ),
-    "predictions of others' faces": (
-        lambda: predicted(lambda table: table.assign(face_id="x")),
+    "predictions of unknown faces": (
+        lambda: write_predictions(lambda table: table.assign(face_id="x")),
         THEIRS,
         ["theirs.csv"],
     ),
     "unknown split": (None, (*REPORT, "--split", "dev"), ["dev", "test"]),
-    # pictures to learn from
-    "no faces to learn": (
+    # training images of a GAN
+    "no training faces": (
         lambda: Path("empty").mkdir(),
         ("classify", "gan", "train", "--images", "empty"),
         ["empty"],
@@ -285,8 +287,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("damage", "words", "said"), CASES.values(), ids=CASES)
-def test_bad_input_is_named_and_nothing_is_changed(place, typed, damage, words, said):
+@pytest.mark.parametrize(("damage", "words", "expected"), CASES.values(), ids=CASES)
+def test_bad_input_is_named_in_one_error_line_and_no_file_is_changed(
+    place, typed, damage, words, expected
+):
     if damage:
         damage()
     before = hashes(place)
@@ -294,12 +298,12 @@ def test_bad_input_is_named_and_nothing_is_changed(place, typed, damage, words, 
     assert status == 1, out + err
     assert err.startswith("error: ")
     assert err.count("\n") == 1, "one line"
-    for part in said:
-        assert part in err
-    assert before.items() <= hashes(place).items(), "logs and caches may have come"
+    for text in expected:
+        assert text in err
+    assert before.items() <= hashes(place).items(), "only logs and caches may be added"
 
 
-def test_a_folder_of_any_name_is_worked_in(place, typed):
+def test_commands_work_in_a_folder_of_any_name(place, typed):
     assert typed("ffpp-split", "dataset", "--mode", "videos", "--out", "m", "--shrink")[0] == 0
     assert typed("ffpp-audit", "m")[0] == 0
     assert typed(*REPORT)[0] == 0
@@ -308,9 +312,9 @@ def test_a_folder_of_any_name_is_worked_in(place, typed):
     assert "HOME & <b>" not in (place / "run/report/report.html").read_text()
 
 
-def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed):
+def test_images_above_the_pixel_limit_are_recorded_as_unreadable(place, typed):
     """OpenCV's own limit is a gigapixel, 3 GB as an array."""
-    bomb("photographs/bomb.png")
+    write_bomb("photographs/bomb.png")
     shutil.copy(next(Path("dataset/faces/CelebA").rglob("*.png")), "photographs/face.png")
     words = ("ffpp-stills", "photographs", "--category", "CelebA", "--crop", "none", "--out", "new")
     status, _, err = typed(*words)
@@ -326,8 +330,8 @@ def test_pictures_that_would_fill_the_memory_are_rows_of_their_own(place, typed)
     assert (status, "more than the limit of 99" in err) == (1, True)
 
 
-def test_a_picture_is_never_a_program(place, typed, monkeypatch):
-    """Pillow hands PostScript to Ghostscript, whatever the file is called."""
+def test_postscript_named_as_an_image_is_never_executed(place, typed, monkeypatch):
+    """Pillow passes PostScript to Ghostscript, regardless of the file's suffix."""
     tools = place / "tools"
     tools.mkdir()
     (tools / "gs").write_text(f"#!/bin/sh\ntouch '{place.parent}/executed'\n")
@@ -342,7 +346,7 @@ def test_a_picture_is_never_a_program(place, typed, monkeypatch):
     assert not (place.parent / "executed").exists()
 
 
-def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
+def test_a_file_name_that_is_not_utf8_is_refused_before_any_work(place, typed):
     Path("photographs").mkdir()
     Path(os.fsdecode(b"photographs/caf\xe9.jpg")).touch()
     words = ("ffpp-stills", "photographs", "--category", "x", "--label", "real", "--out", "new")
@@ -354,8 +358,8 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_done(place, typed):
         assert not Path("new").exists()
 
 
-def test_names_that_a_terminal_would_obey_are_written_out(place, typed, monkeypatch):
-    monkeypatch.setattr(console, "width", 200)  # names in a table are not broken
+def test_control_characters_in_file_names_are_escaped_in_all_output(place, typed, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)  # names in a table are not wrapped
     face = next(Path("dataset/faces/CelebA").rglob("*.png"))
     Path("photographs").mkdir()
     shutil.copy(face, "photographs/a\x1b[31mred.png")
@@ -364,21 +368,21 @@ def test_names_that_a_terminal_would_obey_are_written_out(place, typed, monkeypa
     status, out, err = typed(*words, "--out", "new", "--crop", "none")
     assert status == 0, err
     shutil.copy(face, "=1+1.png")
-    status, *said = typed("classify", "predict", "run", "photographs", "=1+1.png", "--out", "p")
+    status, *printed = typed("classify", "predict", "run", "photographs", "=1+1.png", "--out", "p")
     assert status == 1
     paths = pd.read_csv("p/verdicts.csv")["path"]
-    assert paths.iloc[-1] == "=1+1.png"  # names are data, as they are
-    assert r"photographs/a\x1b[31mred.png" in said[0]
-    assert r"photographs/b\x9b\u202e.png: " in said[1]
+    assert paths.iloc[-1] == "=1+1.png"  # tables keep names unchanged
+    assert r"photographs/a\x1b[31mred.png" in printed[0]
+    assert r"photographs/b\x9b\u202e.png: " in printed[1]
     logs = (Path("p/log.txt").read_text(), Path("new/log.txt").read_text())
-    assert not OBEYED.search("".join([out, err, *said, *logs]))
+    assert not OBEYED.search("".join([out, err, *printed, *logs]))
 
 
-def test_a_network_with_flipped_bits_is_refused_or_whole(place):
-    whole = Path("run/best.keras").read_bytes()
+def test_a_model_file_with_a_flipped_bit_loads_or_is_refused_by_name(place):
+    original = Path("run/best.keras").read_bytes()
     refused = 0
     for seed in range(25):
-        data, draw = bytearray(whole), random.Random(seed)
+        data, draw = bytearray(original), random.Random(seed)
         data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
         Path("run/best.keras").write_bytes(data)
         try:
@@ -389,7 +393,7 @@ def test_a_network_with_flipped_bits_is_refused_or_whole(place):
     assert refused > 10
 
 
-def test_predictions_that_were_cut_short_are_made_again(place, typed):
+def test_truncated_predictions_are_recomputed(place, typed):
     assert typed(*REPORT)[0] == 0
     for name in ("predictions-test.parquet", "predictions-val.parquet", "operating.json"):
         cut(f"run/{name}", 50)
@@ -397,7 +401,7 @@ def test_predictions_that_were_cut_short_are_made_again(place, typed):
 
 
 @pytest.mark.parametrize(
-    ("words", "locked", "said"),
+    ("words", "locked", "named"),
     [
         (("ffpp-split", "dataset", "--mode", "videos", "--out", "new/m"), ".", "new"),
         (("ffpp-split", "dataset", "--mode", "videos"), "dataset/faces.parquet", "faces.parquet"),
@@ -408,7 +412,7 @@ def test_predictions_that_were_cut_short_are_made_again(place, typed):
         (("classify", "predict", "run", "dataset/faces/Youtube"), "run", "run"),
     ],
 )
-def test_what_may_not_be_read_or_written_is_named(place, words, locked, said):
+def test_the_error_for_a_missing_permission_names_the_file(place, words, locked, named):
     locked = place / locked
     mode = locked.stat().st_mode
     locked.chmod(0o555 if locked.is_dir() else 0)
@@ -423,26 +427,29 @@ def test_what_may_not_be_read_or_written_is_named(place, words, locked, said):
     locked.chmod(mode)
     assert done.returncode == 1
     assert "Permission denied" in done.stderr
-    assert said in done.stderr
+    assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert before.items() <= hashes(place).items()
 
 
 @pytest.mark.parametrize("named_by", ["variable", "keras.json"])
-def test_a_backend_that_is_not_there_is_an_error_in_a_line(
+def test_a_backend_that_is_not_installed_is_a_one_line_error(
     command, videos_manifest, tmp_path, named_by
 ):
     (tmp_path / "keras.json").write_text('{"backend": "theano"}')
-    named = {"variable": {"KERAS_BACKEND": "theano"}, "keras.json": {"KERAS_HOME": str(tmp_path)}}
+    environments = {
+        "variable": {"KERAS_BACKEND": "theano"},
+        "keras.json": {"KERAS_HOME": str(tmp_path)},
+    }
     words = ("--manifest", videos_manifest.folder, "--arch", "sepconv", "--size", 32)
-    done = command("classify", "train", *words, **named[named_by])
+    done = command("classify", "train", *words, **environments[named_by])
     assert done.returncode == 1
     assert done.stderr.startswith("error: Keras's backend theano is not installed; set KERAS_BACK")
     assert done.stderr.count("\n") == 1
 
 
-def test_half_precision_without_a_gpu_is_remarked_on_and_done(place, typed):
-    asked = ("--size", 32, "--epochs", 1, "--mixed-precision", "--out", "half")
-    status, out, err = typed(*TRAIN, *asked)
+def test_mixed_precision_without_a_gpu_trains_with_a_warning(place, typed):
+    options = ("--size", 32, "--epochs", 1, "--mixed-precision", "--out", "half")
+    status, out, err = typed(*TRAIN, *options)
     assert status == 0, err
     assert on_gpu() or "mixed precision on a CPU is slower" in out

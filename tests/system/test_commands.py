@@ -1,4 +1,4 @@
-"""The commands as a person types them."""
+"""Every command from the command line: help, the default workflow and errors."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.helpers.project import COMMANDS
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_help_is_help(command, words):
+def test_help_shows_usage_and_an_example(command, words):
     done = command(words[0], *words[1:], "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
@@ -17,8 +17,8 @@ def test_help_is_help(command, words):
         assert f"Example: {' '.join(words)}" in " ".join(done.stdout.split())
 
 
-def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
-    """The three commands as every newcomer types them, without a path."""
+def test_the_default_commands_lead_from_data_to_report(command, world, tmp_path):
+    """The commands as a new user types them, without output paths."""
     run = command(
         "ffpp-extract", "--every", 10, "--workers", 2, FFPP_DATA=str(world / "FaceForensics++")
     )
@@ -45,7 +45,7 @@ def test_the_bare_commands_work_from_data_to_report(command, world, tmp_path):
         )
         assert run.returncode == 0, run.stderr
         assert f"run: runs/{folder}" in run.stdout
-        assert "cuda" not in run.stderr.lower()  # TensorFlow's greeting is not an error of ours
+        assert "cuda" not in run.stderr.lower()  # TensorFlow's start-up messages are suppressed
     run = command("classify", "report", "runs/sepconv-multiclass")
     assert run.returncode == 0, run.stderr
     assert "Split: grouped. No identity group is known to be in two splits" in run.stdout
@@ -110,7 +110,7 @@ def test_errors_are_one_line_with_a_remedy_and_status_1(
     ],
     ids=" ".join,
 )
-def test_a_file_in_the_way_is_an_error_and_stays(command, tmp_path, words):
+def test_a_file_at_the_output_path_is_an_error_and_is_kept(command, tmp_path, words):
     (tmp_path / "file").write_text("mine")
     done = command(*words)
     assert done.returncode == 1

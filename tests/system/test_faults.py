@@ -1,4 +1,4 @@
-"""What happens to a run when something is killed, full, unreadable or gone; all of it for real."""
+"""Real faults during an extraction: killed processes, full disks, hangs, unreadable files."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.helpers.videos import audio_only
 
 
 def extract(root, out, *options, **kwargs):
-    """Start `ffpp-extract`; a person's terminal would send Ctrl-C to the whole group."""
+    """Start `ffpp-extract` in a process group, to which a terminal would send Ctrl-C."""
     script = Path(sys.executable).parent / "ffpp-extract"
     words = [root, "--out", out, "--every", 10, "--workers", 2, *options]
     return subprocess.Popen(
@@ -33,13 +33,13 @@ def extract(root, out, *options, **kwargs):
 
 
 def finished(process):
-    """What it printed, and its exit status."""
+    """Wait for a process; return its output (with single spaces) and its exit status."""
     printed, _ = process.communicate(timeout=300)
     return " ".join(printed.split()), process.returncode
 
 
-def when_some_are_committed(out):
-    """Wait until a run has work both behind and before it."""
+def wait_for_commits(out):
+    """Wait until a run has committed some clips; others remain."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if len(list((out / "parts").rglob("*.json"))) >= 2:
@@ -50,15 +50,15 @@ def when_some_are_committed(out):
 
 @pytest.fixture(scope="module")
 def undisturbed(ffpp, tmp_path_factory):
-    """What a run gives that nothing happens to."""
+    """The files of a run without faults."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     printed, status = finished(extract(ffpp, out))
     assert status == 0, printed
-    return written(out)
+    return output_files(out)
 
 
-def written(out):
-    """What a run leaves; its log, which holds times, apart."""
+def output_files(out):
+    """Path → SHA-256 of the files of a run, except its log, which contains times."""
     return {path: content for path, content in hashes(out).items() if path != LOG}
 
 
@@ -84,37 +84,37 @@ def kill_worker(process):
         (kill_worker, 1, "a worker process was killed"),
     ],
 )
-def test_the_same_command_finishes_what_was_killed(
+def test_the_same_command_finishes_a_killed_run(
     ffpp, tmp_path, undisturbed, fault, status, message
 ):
     out = tmp_path / "out"
     process = extract(ffpp, out)
-    when_some_are_committed(out)
+    wait_for_commits(out)
     workers = psutil.Process(process.pid).children(recursive=True)
     fault(process)
     _, alive = psutil.wait_procs(workers, timeout=60)
-    assert not alive, "workers end with their parent"
+    assert not alive, "workers must end with their parent"
     printed, returned = finished(process)
     assert returned == status, printed
     assert "Traceback" not in printed
     if message:
         assert message in printed
-    assert not (out / "frames.parquet").exists(), "it was too late to disturb anything"
+    assert not (out / "frames.parquet").exists(), "the run finished before the fault"
     printed, returned = finished(extract(ffpp, out))
     assert returned == 0, printed
-    assert written(out) == undisturbed
+    assert output_files(out) == undisturbed
 
 
-def test_a_killed_run_can_be_gone_on_with_at_once(ffpp, tmp_path, undisturbed):
-    """The killed run's workers may still be at their last clip."""
+def test_a_killed_run_can_be_resumed_at_once(ffpp, tmp_path, undisturbed):
+    """Workers of the killed run may still be processing their last clip."""
     out = tmp_path / "out"
     process = extract(ffpp, out)
-    when_some_are_committed(out)
+    wait_for_commits(out)
     process.kill()
     process.wait()
     printed, returned = finished(extract(ffpp, out))
     assert returned == 0, printed
-    assert written(out) == undisturbed
+    assert output_files(out) == undisturbed
 
 
 @pytest.fixture
@@ -128,12 +128,14 @@ def small_disk(tmp_path):
         check=False,
     )
     if mounted.returncode:
-        pytest.skip("mounting a file system takes root")
+        pytest.skip("mounting a file system requires root")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_said_and_with_room_the_same_command_finishes(ffpp, small_disk, undisturbed):
+def test_a_full_disk_is_reported_and_a_run_resumes_once_there_is_space(
+    ffpp, small_disk, undisturbed
+):
     out = small_disk / "out"
     printed, status = finished(extract(ffpp, out))
     assert status == 1
@@ -142,15 +144,15 @@ def test_a_full_disk_is_said_and_with_room_the_same_command_finishes(ffpp, small
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     printed, status = finished(extract(ffpp, out))
     assert status == 0, printed
-    assert written(out) == undisturbed
+    assert output_files(out) == undisturbed
 
 
-def test_a_hung_decoder_is_named_and_the_rest_goes_on(ffpp, tmp_path):
+def test_a_hung_decoder_is_reported_and_the_other_clips_are_extracted(ffpp, tmp_path):
     root = tmp_path / "ffpp"
     shutil.copytree(ffpp / "original_sequences", root / "original_sequences")
     folder = root / "original_sequences/youtube/c23/videos"
     os.mkfifo(folder / "999.mp4")
-    # It is not opened; if it were, it would never answer.
+    # A FIFO is normally refused unopened. Without that check, reading it blocks forever.
     patched = "import ffpp_tools.files as files\nfiles.irregular = lambda path: ''\n"
     (tmp_path / "sitecustomize.py").write_text(patched)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -168,14 +170,14 @@ def test_a_hung_decoder_is_named_and_the_rest_goes_on(ffpp, tmp_path):
     assert set(read_frames(tmp_path / "out")["status"]) == {"ok"}
 
 
-def test_every_kind_of_broken_file_is_a_row_and_the_others_are_extracted(ffpp, tmp_path):
+def test_broken_files_are_recorded_as_unreadable_and_the_others_are_extracted(ffpp, tmp_path):
     root = tmp_path / "Gesichter äöü 顔" / "FF++ kopiert"
     folder = root / "original_sequences/youtube/c40/videos"
     folder.mkdir(parents=True)
-    whole = find_clips(ffpp, ["Youtube"])[0].path.read_bytes()
-    (folder / "000.mp4").write_bytes(whole)
-    (folder / "001 ganz.mp4").write_bytes(whole)
-    (folder / "002.mp4").write_bytes(whole[: len(whole) // 2])
+    intact = find_clips(ffpp, ["Youtube"])[0].path.read_bytes()
+    (folder / "000.mp4").write_bytes(intact)
+    (folder / "001 ganz.mp4").write_bytes(intact)
+    (folder / "002.mp4").write_bytes(intact[: len(intact) // 2])
     (folder / "003.mp4").write_bytes(os.urandom(50_000))
     (folder / "004.mp4").write_text("not a video")
     audio_only(folder / "005.mp4")
@@ -190,14 +192,14 @@ def test_every_kind_of_broken_file_is_a_row_and_the_others_are_extracted(ffpp, t
     statuses = frames.groupby("clip")["status"].unique().map(list).to_dict()
     assert statuses.pop("000") == statuses.pop("001 ganz") == ["ok"]
     assert set(statuses) == {f"00{i}" for i in range(2, 10)}
-    assert all(found == ["unreadable"] for found in statuses.values()), statuses
+    assert all(values == ["unreadable"] for values in statuses.values()), statuses
     errors = frames.loc[frames["status"] == "unreadable", ["clip", "error"]]
     assert all(f"{clip}.mp4: " in error for clip, error in errors.itertuples(index=False))
     assert "8 frames could not be read" in printed
     assert "008.mp4: not a readable video (a FIFO, not a file)" in printed
 
 
-def test_what_may_not_be_read_or_written_is_named(ffpp, tmp_path):
+def test_missing_permissions_are_reported_with_the_file(ffpp, tmp_path):
     root = tmp_path / "ffpp"
     videos = root / "original_sequences/youtube/c23/videos"
     videos.mkdir(parents=True)

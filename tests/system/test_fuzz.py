@@ -1,4 +1,4 @@
-"""Whatever stands in a file: it is read, or refused in this project's words."""
+"""Files with arbitrary content are read, or refused with an error that names the file."""
 
 import copy
 import json
@@ -26,10 +26,10 @@ from ffpp_tools.splits import recipes
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import Part
 
-EXAMPLES = int(os.environ.get("FFPP_TEST_EXAMPLES", "0"))  # other ones each time; 0: 150 fixed ones
+EXAMPLES = int(os.environ.get("FFPP_TEST_EXAMPLES", "0"))  # random examples; 0: 150 fixed ones
 
-# One folder serves all examples of a test: each writes its file anew.
-often = settings(
+# All examples of a test share one folder: each overwrites the file.
+many_examples = settings(
     max_examples=EXAMPLES or 150,
     derandomize=not EXAMPLES,
     deadline=None,
@@ -71,48 +71,48 @@ LISTS = {
 
 
 def damaged(document):
-    """A document, and the same with something else in one place or without it."""
+    """Generate variants of a document with one part replaced or removed."""
 
-    def places(value, way=()):
-        yield way
+    def paths(value, path=()):
+        yield path
         inner = value.items() if isinstance(value, dict) else enumerate(value)
         for key, part in inner if isinstance(value, (dict, list)) else ():
             yield from (
-                places(part, (*way, key)) if isinstance(part, (dict, list)) else [(*way, key)]
+                paths(part, (*path, key)) if isinstance(part, (dict, list)) else [(*path, key)]
             )
 
-    def changed(way, value, gone):
-        if not way:
+    def changed(path, value, removed):
+        if not path:
             return value
-        made = copy.deepcopy(document)
-        inner = made
-        for key in way[:-1]:
+        variant = copy.deepcopy(document)
+        inner = variant
+        for key in path[:-1]:
             inner = inner[key]
-        if gone:
-            del inner[way[-1]]
+        if removed:
+            del inner[path[-1]]
         else:
-            inner[way[-1]] = value
-        return made
+            inner[path[-1]] = value
+        return variant
 
-    return st.builds(changed, st.sampled_from(list(places(document))), values, st.booleans())
+    return st.builds(changed, st.sampled_from(list(paths(document))), values, st.booleans())
 
 
 def as_json(document):
-    return damaged(document).map(lambda made: json.dumps(made).encode()) | texts
+    return damaged(document).map(lambda variant: json.dumps(variant).encode()) | texts
 
 
 def as_toml(document):
-    def written(made):
+    def written(variant):
         try:
-            return tomli_w.dumps(made).encode()
-        except (TypeError, AttributeError, ValueError):  # TOML has no null, and is a table
-            return str(made).encode()
+            return tomli_w.dumps(variant).encode()
+        except (TypeError, AttributeError, ValueError):  # TOML has no null, and its root is a table
+            return str(variant).encode()
 
     return damaged(document).map(written) | texts
 
 
 def read_or_refused(read, path, data):
-    """What the file gives, or None where it is refused by name."""
+    """Write a file and read it; return None if it is refused with an error that names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     try:
@@ -122,90 +122,92 @@ def read_or_refused(read, path, data):
         return None
 
 
-@often
+@many_examples
 @given(data=as_toml(RECIPE))
-def test_recipes(tmp_path, data):
+def test_any_recipe_is_read_or_refused(tmp_path, data):
     path = tmp_path / "mine.toml"
     read_or_refused(lambda: recipes.read(str(path)), path, data)
 
 
-@often
+@many_examples
 @given(data=as_toml(CONFIG))
-def test_configurations_and_runs(tmp_path, data):
+def test_any_configuration_is_read_or_refused(tmp_path, data):
     path = tmp_path / "config.toml"
     read_or_refused(lambda: read_config(path), path, data)
     read_or_refused(lambda: Run.read(tmp_path), path, data)
 
 
-@often
+@many_examples
 @given(data=as_toml({"every": 25, "faces": "all"}))
-def test_files_of_options(tmp_path, data):
+def test_any_option_file_is_read_or_refused(tmp_path, data):
     path = tmp_path / "options.toml"
-    found = read_or_refused(lambda: read_options(path, {"every": "every"}), path, data)
-    assert found is None or set(found) <= {"every"}
+    options = read_or_refused(lambda: read_options(path, {"every": "every"}), path, data)
+    assert options is None or set(options) <= {"every"}
 
 
-@often
+@many_examples
 @given(data=st.data())
-def test_manifests(videos_manifest, tmp_path, data):
+def test_any_manifest_is_read_or_refused(videos_manifest, tmp_path, data):
     path = tmp_path / "manifest.json"
     info = json.loads((videos_manifest.folder / "manifest.json").read_text())
-    made = read_or_refused(lambda: Manifest.read(tmp_path), path, data.draw(as_json(info)))
-    if made is not None:
-        assert set(made.classes.values()) <= {"real", "fake"}
-        assert made.root.is_absolute()
-        printing.manifest(made)
+    manifest = read_or_refused(lambda: Manifest.read(tmp_path), path, data.draw(as_json(info)))
+    if manifest is not None:
+        assert set(manifest.classes.values()) <= {"real", "fake"}
+        assert manifest.root.is_absolute()
+        printing.manifest(manifest)
 
 
-@often
+@many_examples
 @given(data=st.data())
-def test_predictions(videos_manifest, tmp_path, data):
+def test_any_predictions_are_read_or_refused(videos_manifest, tmp_path, data):
     path = tmp_path / "theirs.csv"
     table = videos_manifest.samples("test")[["face_id"]].assign(p_fake=0.5).to_csv(index=False)
-    at = data.draw(st.integers(0, len(table)))
+    position = data.draw(st.integers(0, len(table)))
     inserted = data.draw(st.text(max_size=20) | st.sampled_from(["nan", "-1", '"', ",,,", "\0"]))
     raw = data.draw(
-        st.just((table[:at] + inserted + table[at:]).encode("utf-8", "replace")) | texts
+        st.just((table[:position] + inserted + table[position:]).encode("utf-8", "replace")) | texts
     )
-    found = read_or_refused(lambda: read_predictions(path, videos_manifest, "test"), path, raw)
-    if found is not None:
-        assert ((found[0].p_fake >= 0) & (found[0].p_fake <= 1)).all()
+    predictions = read_or_refused(
+        lambda: read_predictions(path, videos_manifest, "test"), path, raw
+    )
+    if predictions is not None:
+        assert ((predictions[0].p_fake >= 0) & (predictions[0].p_fake <= 1)).all()
 
 
-@often
+@many_examples
 @given(data=st.data())
-def test_official_lists(tmp_path, data):
+def test_any_official_list_is_read_or_refused(tmp_path, data):
     name = data.draw(st.sampled_from(sorted(LISTS)))
     path = tmp_path / "lists" / name
-    drawn = data.draw(as_json(LISTS[name]))
-    read_or_refused(lambda: official_lists.READERS[name](path), path, drawn)
+    content = data.draw(as_json(LISTS[name]))
+    read_or_refused(lambda: official_lists.READERS[name](path), path, content)
 
 
-@often
+@many_examples
 @given(data=as_json(SETTINGS))
-def test_settings_of_datasets_and_runs(tmp_path, data):
+def test_any_settings_of_a_dataset_or_run_are_read_or_refused(tmp_path, data):
     path = tmp_path / "settings.json"
     read_or_refused(lambda: read_settings(path), path, data)
     read_or_refused(lambda: recorded_settings(tmp_path), path, data)
 
 
-@often
+@many_examples
 @given(data=as_json({"frames": [], "faces": []}))
-def test_parts(tmp_path, data):
+def test_any_part_is_read_or_refused(tmp_path, data):
     path = tmp_path / "000.json"
     read_or_refused(lambda: Part.read(path), path, data)
 
 
-@often
+@many_examples
 @given(data=texts)
-def test_the_environment_of_a_run_is_never_in_the_way(tmp_path, data):
+def test_any_environment_file_of_a_run_is_accepted(tmp_path, data):
     (tmp_path / "environment.json").write_bytes(data)
     assert isinstance(read_environment(tmp_path), dict)
 
 
-@often
+@many_examples
 @given(name=st.text(max_size=30), category=st.sampled_from(VIDEO_CATEGORIES))
-def test_names_of_clips(name, category):
+def test_any_clip_name_has_a_label_and_identities(name, category):
     clip = Clip(category, "c23", name, Path(name or "x"))
     assert clip.label in ("real", "fake")
     assert isinstance(clip.target_id, str)
@@ -213,7 +215,7 @@ def test_names_of_clips(name, category):
     assert clip.original_key[0] in VIDEO_CATEGORIES
 
 
-def test_what_is_nested_too_deeply_is_refused(tmp_path):
+def test_deeply_nested_files_are_refused(tmp_path):
     for name, read, opening in (
         ("manifest.json", lambda: Manifest.read(tmp_path), b'{"a":' * 100_000),
         ("mine.toml", lambda: recipes.read(str(tmp_path / "mine.toml")), b"a = " + b"[" * 100_000),

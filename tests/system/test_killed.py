@@ -1,4 +1,4 @@
-"""Commands that are killed at any rename can be run again, to the bytes of an undisturbed run."""
+"""A command killed at any rename can be repeated, with the files of an undisturbed run."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def tried(case, data, place, most):
-    """How many renames a command has, by `tests.system.killed`: in its own process, as it forks."""
+def renames_after_kills(case, data, place, max_kills):
+    """Run `tests.system.killed`, in its own process as it forks; return the number of renames."""
     place.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.system.killed", case, str(data), str(place), str(most)],
+        [sys.executable, "-m", "tests.system.killed", case, str(data), str(place), str(max_kills)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
@@ -31,7 +31,7 @@ ALL = 10**6
 
 
 @pytest.mark.parametrize(
-    ("case", "renamings", "most"),
+    ("case", "renames", "max_kills"),
     [
         ("split", 6, 3),
         ("folds", 26, 1),
@@ -40,16 +40,16 @@ ALL = 10**6
         pytest.param("folds", 26, ALL, marks=pytest.mark.slow),
     ],
 )
-def test_a_split_that_was_killed_is_made_again(case, renamings, most, dataset, tmp_path):
-    """At its lock, its mark, three CSV files and manifest.json."""
-    assert tried(case, dataset, tmp_path / "place", most) == renamings
+def test_a_killed_split_can_be_repeated(case, renames, max_kills, dataset, tmp_path):
+    """Its renames: the lock, the mark, three CSV files and manifest.json."""
+    assert renames_after_kills(case, dataset, tmp_path / "place", max_kills) == renames
 
 
-@pytest.mark.parametrize("most", [1, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_clips_that_are_tried_again_are_replaced_one_by_one(most, ffpp, tmp_path):
-    assert tried("retry", ffpp, tmp_path / "place", most) > 10
+@pytest.mark.parametrize("max_kills", [1, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_killed_retry_keeps_all_clips_and_can_be_repeated(max_kills, ffpp, tmp_path):
+    assert renames_after_kills("retry", ffpp, tmp_path / "place", max_kills) > 10
 
 
 @pytest.mark.slow
-def test_a_report_on_predictions_that_was_killed_is_made_again(videos_manifest, tmp_path):
-    assert tried("predictions", videos_manifest.folder, tmp_path / "place", ALL) > 20
+def test_a_killed_report_on_predictions_can_be_repeated(videos_manifest, tmp_path):
+    assert renames_after_kills("predictions", videos_manifest.folder, tmp_path / "place", ALL) > 20

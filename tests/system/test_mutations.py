@@ -1,7 +1,7 @@
-"""Thousands of damaged videos: no crash, no hang, and no frame that can be known to be wrong.
+"""Thousands of damaged videos: no crash, no hang, and no frame that FFmpeg reports as damaged.
 
-H.264 has no checksums: bits that were changed and still decode give wrong frames of which no
-decoder reports anything. What FFmpeg does report must not get through.
+H.264 has no checksums: changed bits that can still be decoded give wrong frames, which no decoder
+reports. Frames whose damage FFmpeg does report must not be returned.
 """
 
 import gc
@@ -27,30 +27,30 @@ LIMIT_S = 30
 
 
 def mutated(data, draw):
-    """The bytes of a file with one kind of damage somewhere."""
-    data, at = bytearray(data), draw.randrange(len(data))
-    end = min(at + draw.randrange(1, 500), len(data))
+    """A random kind of damage, and the bytes of a file with this damage at a random position."""
+    data, start = bytearray(data), draw.randrange(len(data))
+    end = min(start + draw.randrange(1, 500), len(data))
     kind = draw.choice(("bit", "bits", "zeros", "noise", "cut", "delete", "insert", "swap"))
     if kind == "bit":
-        data[at] ^= 1 << draw.randrange(8)
+        data[start] ^= 1 << draw.randrange(8)
     elif kind == "bits":
         for _ in range(8):
             data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
     elif kind == "zeros":
-        data[at:end] = bytes(end - at)
+        data[start:end] = bytes(end - start)
     elif kind == "noise":
-        data[at:end] = draw.randbytes(end - at)
+        data[start:end] = draw.randbytes(end - start)
     elif kind == "cut":
-        del data[at:]
+        del data[start:]
     elif kind == "delete":
-        del data[at:end]
+        del data[start:end]
     elif kind == "insert":
-        data[at:at] = draw.randbytes(end - at)
+        data[start:start] = draw.randbytes(end - start)
     else:
-        other = draw.randrange(len(data) - (end - at) + 1)
-        data[at:end], data[other : other + end - at] = (
-            data[other : other + end - at],
-            data[at:end],
+        other = draw.randrange(len(data) - (end - start) + 1)
+        data[start:end], data[other : other + end - start] = (
+            data[other : other + end - start],
+            data[start:end],
         )
     return kind, bytes(data)
 
@@ -60,14 +60,14 @@ def fingerprint(image):
 
 
 def unreported(path, disposable):
-    """Position of a packet → its frame, where FFmpeg reports nothing wrong that it may rest on.
+    """Position of a packet → hash of its frame, unless FFmpeg reports damage that may affect it.
 
-    None for a frame behind a refused packet that nothing is predicted from: FFmpeg then loses some,
-    and shows others at the wrong time.
+    The hash is None after a refused packet from which no frame is predicted: FFmpeg then drops some
+    frames and shows others at the wrong time.
 
     Args:
         path: a damaged file.
-        disposable: of each packet, whether nothing was predicted from it before the damage.
+        disposable: for each packet, whether no other frame was predicted from it before the damage.
     """
     frames, clean, sound, refused = {}, {}, True, False
     with container.open_container(path, MAX_PIXELS) as file:
@@ -76,41 +76,41 @@ def unreported(path, disposable):
             for number, packet in enumerate(file.demux(stream)):
                 sound |= packet.is_keyframe
                 refused &= not packet.is_keyframe
-                packet.pts, clean[number] = number, sound  # damaged timestamps may come twice
+                packet.pts, clean[number] = number, sound  # damaged timestamps may repeat
                 try:
-                    came = stream.decode(packet)
+                    decoded = stream.decode(packet)
                 except av.FFmpegError:
-                    came, clean[number], refused = [], False, True
+                    decoded, clean[number], refused = [], False, True
                     sound &= number < len(disposable) and disposable[number]
-                for frame in came:
+                for frame in decoded:
                     pixels = frame.to_ndarray(format="rgb24")
                     frames[frame.pts] = None if refused else fingerprint(pixels)
                     clean[frame.pts] = clean.get(frame.pts) and not frame.is_corrupt
         except av.FFmpegError:
             pass
-    return {number: frames.get(number) for number, sure in clean.items() if sure}
+    return {number: frames.get(number) for number, undamaged in clean.items() if undamaged}
 
 
 @pytest.fixture
-def unburdened():
-    """The decoder collects garbage at every video; what is loaded already is left out."""
+def gc_frozen():
+    """Exclude loaded objects from the garbage collection that the decoder runs for every video."""
     gc.freeze()
     yield
     gc.unfreeze()
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("unburdened")
+@pytest.mark.usefixtures("gc_frozen")
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
-    whole = tmp_path / "whole.mp4"
-    encode(whole, drawn(60), 25, 23)
+def test_frames_that_ffmpeg_reports_as_damaged_are_never_returned(name, tmp_path):
+    intact = tmp_path / "whole.mp4"
+    encode(intact, drawn(60), 25, 23)
     source = tmp_path / f"source.{name}"
-    remux(whole, source, **CONTAINERS[name])
+    remux(intact, source, **CONTAINERS[name])
     data = source.read_bytes()
-    right = [fingerprint(image) for image in full_decode(source)]
+    expected = [fingerprint(image) for image in full_decode(source)]
     disposable = [packet.disposable for packet in demux.read_video(source).packets]
-    path, seen, threads = tmp_path / f"x.{name}", Counter(), threading.active_count()
+    path, counts, threads = tmp_path / f"x.{name}", Counter(), threading.active_count()
     for seed in range(MUTATIONS_OF_EACH):
         kind, damaged = mutated(data, random.Random(seed))
         path.write_bytes(damaged)
@@ -121,20 +121,21 @@ def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
             yield from decode.frames(video, range(0, video.n_frames, WANTED_EVERY))
 
         try:
-            video, *found = with_timeout(
+            video, *frames = with_timeout(
                 read, LIMIT_S, path
             )  # anything but a DecodeError is a failure
         except DecodeError as error:
             assert "timed out" not in str(error), (seed, kind)
-            seen["refused"] += 1
+            counts["refused"] += 1
             continue
         wrong = [
             frame
-            for frame in found
-            if frame.index >= len(right) or fingerprint(frame.picture.image) != right[frame.index]
+            for frame in frames
+            if frame.index >= len(expected)
+            or fingerprint(frame.picture.image) != expected[frame.index]
         ]
-        seen["passed"] += len(found)
-        seen["silently wrong"] += len(wrong)
+        counts["passed"] += len(frames)
+        counts["silently wrong"] += len(wrong)
         if wrong:
             silent = unreported(path, disposable)
             for frame in wrong:
@@ -142,6 +143,6 @@ def test_damage_that_ffmpeg_reports_is_never_passed_on(name, tmp_path):
                 assert position in silent, (seed, kind, frame.index)
                 assert silent[position] in (None, fingerprint(frame.picture.image)), (seed, kind)
     assert threading.active_count() <= threads + 1
-    print(name, dict(seen))
-    assert seen["refused"] > MUTATIONS_OF_EACH / 20
-    assert seen["passed"] > 2 * MUTATIONS_OF_EACH
+    print(name, dict(counts))
+    assert counts["refused"] > MUTATIONS_OF_EACH / 20
+    assert counts["passed"] > 2 * MUTATIONS_OF_EACH

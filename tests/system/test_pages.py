@@ -1,4 +1,4 @@
-"""The pages in a real browser: they open from disk and may fetch nothing."""
+"""The HTML pages in a real browser: they open from disk and load no other resource."""
 
 import shutil
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from classify.evaluation.compare import compare, compare_across_manifests
-from classify.gan.report import make_report as generators
+from classify.gan.report import make_report as make_gan_report
 from classify.gan.settings import GanSettings
 from classify.gan.train import train as train_gan
 from classify.inference.gradcam import explain
@@ -35,7 +35,7 @@ QUIET = (
 
 @pytest.fixture(scope="module")
 def pages(videos_manifest, world, ffpp, tmp_path_factory):
-    """Every kind of page, of two short trainings on the drawn world."""
+    """Every kind of page, from two short training runs on the demo data."""
     folder = tmp_path_factory.mktemp("pages")
     runs = [train_tiny(videos_manifest.folder, folder / name, epochs=1) for name in ("a", "b")]
     make_report(runs[0], robust=True)
@@ -46,7 +46,7 @@ def pages(videos_manifest, world, ffpp, tmp_path_factory):
     write_comparison(folder / "c", compare(runs))
     write_matrix(folder / "m", compare_across_manifests(runs, [videos_manifest]))
     gan = GanSettings(size=16, latent=8, filters=4, batch_size=8, epochs=1)
-    generators(train_gan(world / "CelebA", folder / "g", gan), "imagenet")
+    make_gan_report(train_gan(world / "CelebA", folder / "g", gan), "imagenet")
     return {
         "report": folder / "a/report/report.html",
         "explain": folder / "e/explain.html",
@@ -58,7 +58,7 @@ def pages(videos_manifest, world, ffpp, tmp_path_factory):
 
 
 def browse(path, folder):
-    """What the browser makes of a page: its document, and what it complains of."""
+    """Open a page in the browser; return its document and console messages."""
     run = subprocess.run(
         [
             str(CHROMIUM),
@@ -76,35 +76,35 @@ def browse(path, folder):
     return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 
 
-browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @browser
 @pytest.mark.parametrize("name", ["report", "explain", "verdict", "comparison", "matrix", "gan"])
-def test_a_page_opens_from_disk_and_the_browser_complains_of_nothing(name, pages, tmp_path):
-    document, complaints = browse(pages[name], tmp_path)
-    assert complaints == []
-    there, written = Page(), Page()
-    there.feed(document)
+def test_a_page_opens_from_disk_without_console_messages(name, pages, tmp_path):
+    document, messages = browse(pages[name], tmp_path)
+    assert messages == []
+    rendered, written = Page(), Page()
+    rendered.feed(document)
     written.feed(pages[name].read_text())
-    assert there.alts == written.alts
-    assert there.headers == written.headers
+    assert rendered.alts == written.alts
+    assert rendered.headers == written.headers
 
 
 @browser
-def test_a_page_may_fetch_nothing_whatever_is_smuggled_into_it(pages, tmp_path):
+def test_content_injected_into_a_page_loads_and_runs_nothing(pages, tmp_path):
     html = pages["report"].read_text()
-    smuggled = '<img src="http://localhost:9/x.png"><script>document.title = "run"</script></body>'
-    path = tmp_path / "smuggled.html"
-    path.write_text(html.replace("</body>", smuggled))
-    document, complaints = browse(path, tmp_path)
-    said = " ".join(complaints)
-    assert "http://localhost:9/x.png" in said
-    assert "Content Security Policy" in said
+    injected = '<img src="http://localhost:9/x.png"><script>document.title = "run"</script></body>'
+    path = tmp_path / "injected.html"
+    path.write_text(html.replace("</body>", injected))
+    document, messages = browse(path, tmp_path)
+    console = " ".join(messages)
+    assert "http://localhost:9/x.png" in console
+    assert "Content Security Policy" in console
     assert "<title>run</title>" not in document
 
 
-def test_every_table_has_headers_and_every_picture_a_text(pages):
+def test_every_table_has_headers_and_every_image_has_an_alt_text(pages):
     for path in pages.values():
         page, html = Page(), path.read_text()
         page.feed(html)

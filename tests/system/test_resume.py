@@ -1,4 +1,4 @@
-"""Trainings that are cut short go on as if nothing had been."""
+"""Interrupted training runs resume with the result of an undisturbed run."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from classify.training.train import COMMAND, resume, train
 from ffpp_tools.errors import LockedError
 from tests.helpers.runs import TINY, train_tiny
 
-# Dropout, batch norm, shuffling and every kind of augmentation take part.
+# With dropout, batch norm, shuffling and every kind of augmentation.
 SETTINGS = {
     "arch": "sepconv",
     "size": 48,
@@ -54,12 +54,12 @@ def weights_of(folder, name="last.keras"):
 
 
 def measured(folder):
-    """The log without what the clock says."""
+    """The log without its measured times."""
     return pd.read_csv(folder / "log.csv").drop(columns=["images_per_second", "seconds"])
 
 
 def killed_after(epochs, manifest, settings, folder):
-    """Start a training in a process of its own and kill it in the epoch after so many."""
+    """Start a training run in its own process, and kill it after a number of saved epochs."""
     config = folder.parent / "settings.toml"
     config.write_text(tomli_w.dumps({"training": settings}))
     command = [sys.executable, "-c", "from classify.cli import app; app()", "train"]
@@ -69,7 +69,7 @@ def killed_after(epochs, manifest, settings, folder):
     )
     deadline = time.monotonic() + 240
     while saved_epochs(folder) < epochs:
-        assert process.poll() is None, "the training ended before it could be killed"
+        assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -77,7 +77,7 @@ def killed_after(epochs, manifest, settings, folder):
 
 
 def saved_epochs(folder):
-    """How many epochs the checkpoint, renamed into its place, has seen."""
+    """The number of epochs of the checkpoint that was last renamed to its final name."""
     try:
         with zipfile.ZipFile(folder / "last.keras") as archive:
             return len(archive.read("log.csv").splitlines()) - 1
@@ -95,86 +95,86 @@ def saved_epochs(folder):
         pytest.param(TWO_PHASES, 4, marks=pytest.mark.slow),
     ],
 )
-def test_a_killed_training_goes_on_to_the_same_weights(
+def test_a_killed_run_resumes_to_the_same_weights(
     settings, epochs, videos_manifest, tmp_path, undisturbed
 ):
-    whole = undisturbed(settings)
+    expected = undisturbed(settings)
     cut = tmp_path / "cut"
     killed_after(epochs, videos_manifest, settings, cut)
     run = resume(cut)
-    (again,) = json.loads((cut / "environment.json").read_text())["resumed"]
-    assert again["after_epochs"] == epochs
-    assert again["backend"] == keras.backend.backend()
+    (resumption,) = json.loads((cut / "environment.json").read_text())["resumed"]
+    assert resumption["after_epochs"] == epochs
+    assert resumption["backend"] == keras.backend.backend()
     assert len(run.log) == settings["epochs"]
-    pd.testing.assert_frame_equal(measured(cut), measured(whole))
+    pd.testing.assert_frame_equal(measured(cut), measured(expected))
     for name in ("last.keras", "best.keras"):
-        for mine, kept in zip(weights_of(cut, name), weights_of(whole, name), strict=True):
-            np.testing.assert_array_equal(mine, kept)
+        for ours, theirs in zip(weights_of(cut, name), weights_of(expected, name), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(videos_manifest, tmp_path_factory):
-    """The run folder of a training that nobody interrupts, made once for each setting."""
-    made = {}
+    """The run folder of an uninterrupted training run, trained once for each setting."""
+    folders = {}
 
     def run(settings):
         key = f"{settings['arch']}-{settings.get('mixed_precision', False)}"
-        if key not in made:
+        if key not in folders:
             folder = tmp_path_factory.mktemp("whole") / key
-            made[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
-        return made[key]
+            folders[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
+        return folders[key]
 
     return run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gone", [(), ("config.toml",), ("config.toml", "environment.json")])
-@pytest.mark.parametrize("again", ["train", "resume"])
-def test_a_training_killed_in_its_first_epoch_starts_again(again, gone, videos_manifest, tmp_path):
-    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+@pytest.mark.parametrize("missing", [(), ("config.toml",), ("config.toml", "environment.json")])
+@pytest.mark.parametrize("command", ["train", "resume"])
+def test_a_run_killed_in_its_first_epoch_starts_over(command, missing, videos_manifest, tmp_path):
+    complete = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, cut, TINY, [StopAfter(0)])
-    for name in gone:  # it was killed before it was there
+    for name in missing:  # as if killed before these files were written
         (cut / name).unlink()
     (cut / "saving-0123456789abcdef-last.keras").touch()
-    if again == "train":
+    if command == "train":
         train(videos_manifest.folder, cut, TINY)
-    elif gone:
-        with pytest.raises(RunError, match="`classify train` makes one"):
+    elif missing:
+        with pytest.raises(RunError, match="`classify train` creates one"):
             resume(cut)
         return
     else:
         resume(cut)
-    pd.testing.assert_frame_equal(measured(cut), measured(whole.folder))
-    assert {p.name for p in cut.iterdir()} == {p.name for p in whole.folder.iterdir()}
+    pd.testing.assert_frame_equal(measured(cut), measured(complete.folder))
+    assert {p.name for p in cut.iterdir()} == {p.name for p in complete.folder.iterdir()}
 
 
-def test_a_crash_between_last_and_best_is_made_good(videos_manifest, tmp_path):
-    whole = train_tiny(videos_manifest.folder, tmp_path / "whole")
+def test_a_crash_between_saving_last_and_best_is_repaired(videos_manifest, tmp_path):
+    complete = train_tiny(videos_manifest.folder, tmp_path / "whole")
     cut = tmp_path / "cut"
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, cut, TINY, [StopAfter(1)])
     (cut / "best.keras").write_bytes(b"of an epoch that no log knows")
     resume(cut)
-    for mine, kept in zip(
-        weights_of(cut, "best.keras"), weights_of(whole.folder, "best.keras"), strict=True
+    for ours, expected in zip(
+        weights_of(cut, "best.keras"), weights_of(complete.folder, "best.keras"), strict=True
     ):
-        np.testing.assert_array_equal(mine, kept)
+        np.testing.assert_array_equal(ours, expected)
 
 
-def test_two_processes_do_not_train_in_one_folder(videos_manifest, tmp_path):
+def test_two_processes_cannot_train_in_one_folder(videos_manifest, tmp_path):
     folder = tmp_path / "r"
 
     class Second(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            with pytest.raises(LockedError, match=r"classify train \(process .* is writing there"):
+            with pytest.raises(LockedError, match=r"classify train \(process .* is writing to it"):
                 resume(folder)
 
     train(videos_manifest.folder, folder, dataclasses.replace(TINY, epochs=2), [Second()])
 
 
-def test_other_weights_than_those_it_was_made_with_are_refused(videos_manifest, tmp_path):
+def test_resuming_with_changed_initial_weights_is_refused(videos_manifest, tmp_path):
     donor = keras.applications.MobileNetV2(include_top=False, weights=None)
     donor.save_weights(tmp_path / "w.weights.h5")
     settings = TrainSettings(
@@ -183,15 +183,15 @@ def test_other_weights_than_those_it_was_made_with_are_refused(videos_manifest, 
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, tmp_path / "r", settings, [StopAfter(0)])
     (tmp_path / "w.weights.h5").write_bytes(b"other")
-    with pytest.raises(RunError, match="is not what it was when"):
+    with pytest.raises(RunError, match="has changed since"):
         resume(tmp_path / "r")
 
 
-def test_a_training_that_has_ended_is_left_alone(undisturbed):
+def test_resuming_a_finished_run_changes_only_a_missing_log(undisturbed):
     folder = undisturbed(SETTINGS)
     before = (folder / "last.keras").stat().st_mtime_ns
     log = (folder / "log.csv").read_bytes()
-    (folder / "log.csv").unlink()  # as if the machine had died before it was written
+    (folder / "log.csv").unlink()  # as if the machine had crashed before it was written
     with pytest.raises(RunError, match="has ended after 4 epochs"):
         resume(folder)
     assert (folder / "log.csv").read_bytes() == log
@@ -199,20 +199,20 @@ def test_a_training_that_has_ended_is_left_alone(undisturbed):
 
 
 @pytest.mark.slow
-def test_two_phases_train_the_head_first(undisturbed):
+def test_the_learning_rate_drops_after_the_head_epochs(undisturbed):
     log = Run.read(undisturbed(TWO_PHASES)).log
     assert log["learning_rate"].iloc[:2].tolist() == pytest.approx([1e-3, 1e-3], rel=1e-5)
     assert log["learning_rate"].iloc[2] == pytest.approx(1e-4, rel=1e-5)
 
 
 @pytest.mark.slow
-def test_the_backbone_rests_while_the_head_is_trained(videos_manifest, tmp_path, monkeypatch):
-    seen = {}
+def test_the_backbone_is_frozen_while_the_head_is_trained(videos_manifest, tmp_path, monkeypatch):
+    weights = {}
     original = network.build
 
     def build(*args, **kwargs):
         model = original(*args, **kwargs)
-        seen["start"] = [layer.get_weights() for layer in model.layers]
+        weights["start"] = [layer.get_weights() for layer in model.layers]
         return model
 
     monkeypatch.setattr(network, "build", build)
@@ -221,17 +221,17 @@ def test_the_backbone_rests_while_the_head_is_trained(videos_manifest, tmp_path,
     with pytest.raises(CtrlCError):
         train(videos_manifest.folder, tmp_path / "r", settings, [stop])
 
-    def moved(name):
+    def changed(name):
         layers = load_model(tmp_path / "r" / name).layers
         return [
             any(not np.array_equal(a, b) for a, b in zip(layer.get_weights(), old, strict=True))
-            for layer, old in zip(layers, seen["start"], strict=True)
+            for layer, old in zip(layers, weights["start"], strict=True)
             if old
         ]
 
-    assert moved("last.keras") == [False, True]  # the backbone, the probabilities
+    assert changed("last.keras") == [False, True]  # the backbone, the probabilities
     resume(tmp_path / "r")
-    assert moved("last.keras") == [True, True]
+    assert changed("last.keras") == [True, True]
 
 
 class CtrlCError(Exception):
@@ -239,7 +239,7 @@ class CtrlCError(Exception):
 
 
 class StopAfter(keras.callbacks.Callback):
-    """Ctrl-C in the epoch after so many."""
+    """Raise CtrlCError at the start of the epoch after `epochs`."""
 
     def __init__(self, epochs):
         super().__init__()
@@ -250,7 +250,7 @@ class StopAfter(keras.callbacks.Callback):
             raise CtrlCError
 
 
-def test_a_refit_trains_on_validation_too_and_keeps_the_last_epoch(videos_manifest, tmp_path):
+def test_a_refit_also_trains_on_validation_and_keeps_the_last_epoch(videos_manifest, tmp_path):
     run = train_tiny(videos_manifest.folder, tmp_path / "r", refit=True, patience=0)
     assert len(run.log) == 3
     assert "val_loss" not in run.log
@@ -258,21 +258,22 @@ def test_a_refit_trains_on_validation_too_and_keeps_the_last_epoch(videos_manife
         weights_of(run.folder, "best.keras"), weights_of(run.folder), strict=True
     ):
         np.testing.assert_array_equal(best, last)
-    alone = train_tiny(videos_manifest.folder, tmp_path / "alone")
-    assert not np.allclose(run.log["loss"], alone.log["loss"])
+    without_refit = train_tiny(videos_manifest.folder, tmp_path / "without-refit")
+    assert not np.allclose(run.log["loss"], without_refit.log["loss"])
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_names_of_its_crops(videos_manifest, tmp_path):
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_crops(videos_manifest, tmp_path):
     folder = tmp_path / "r"
     settings = dataclasses.replace(TINY, learning_rate=1e38, augment="none")
-    with pytest.raises(ClassifyError, match=r"after batch \d+ of epoch 1, whose crops are") as said:
+    message = r"after batch \d+ of epoch 1, whose crops are"
+    with pytest.raises(ClassifyError, match=message) as error:
         train(videos_manifest.folder, folder, settings)
     names = (folder / "not-finite.txt").read_text().split()
     assert len(names) == TINY.batch_size
     assert set(names) <= set(videos_manifest.samples("train")["face_id"])
-    assert names[0] in str(said.value)
+    assert names[0] in str(error.value)
     assert not (folder / "best.keras").exists()
-    check_free(folder, COMMAND)  # no epoch was finished: it may be begun anew
+    check_free(folder, COMMAND)  # no epoch was finished: the run may be started over
 
 
 def test_epochs_before_a_loss_that_is_not_finite_are_kept(videos_manifest, tmp_path):
@@ -286,7 +287,7 @@ def test_epochs_before_a_loss_that_is_not_finite_are_kept(videos_manifest, tmp_p
     with pytest.raises(ClassifyError, match="after batch 1 of epoch 3"):
         train(videos_manifest.folder, folder, TINY, [Spoil()])
     assert len(pd.read_csv(folder / "log.csv")) == 2
-    with pytest.raises(RunError, match="go on with what lies there by --resume"):
+    with pytest.raises(RunError, match="resume that run with --resume"):
         check_free(folder, COMMAND)
     assert all(np.isfinite(w).all() for w in weights_of(folder))
     assert len(resume(folder).log) == 3

@@ -1,4 +1,4 @@
-"""The whole way, as `make demo` goes it."""
+"""The complete workflow of `make demo`, and reproducible demo data."""
 
 import json
 import os
@@ -15,7 +15,7 @@ VIDEOS = {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "Youtube"}
 
 
 @pytest.mark.slow
-def test_the_demo_ends_in_a_report_that_tells_the_manipulations_apart(tmp_path):
+def test_the_demo_ends_with_a_report_that_distinguishes_the_manipulations(tmp_path):
     demo = tmp_path / "demo"
     done = subprocess.run(
         ["make", "--no-print-directory", "demo", f"DEMO={demo}"],
@@ -29,13 +29,13 @@ def test_the_demo_ends_in_a_report_that_tells_the_manipulations_apart(tmp_path):
     report = json.loads((demo / "runs/sepconv/report/report.json").read_text())
     clips = report["units"]["clip"]
     assert set(clips["confusion"]) == VIDEOS
-    assert clips["samples"] == 20  # two held-out pairs of people
+    assert clips["samples"] == 20  # two pairs of people in the test split
     assert clips["accuracy"]["value"] >= 0.6  # chance is 0.2
 
 
 @pytest.mark.slow
-def test_videos_do_not_depend_on_what_memory_held_before(tmp_path):
-    # glibc fills fresh memory with what MALLOC_PERTURB_ says: x264's macroblock tree reads it.
+def test_demo_videos_do_not_depend_on_uninitialised_memory(tmp_path):
+    # glibc fills new memory with the byte MALLOC_PERTURB_; x264's macroblock tree reads it.
     for perturb in ("0", "1"):
         code = (
             "from pathlib import Path; from ffpp_tools.demo import draw_world;"

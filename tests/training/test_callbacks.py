@@ -18,9 +18,9 @@ def test_a_plateau_halves_the_rate(tmp_path):
     settings = TrainSettings(arch="sepconv", schedule="plateau", learning_rate=0.5, epochs=20)
     epochs = [logged(i, loss) for i, loss in enumerate([2, 1, 1, 1])]
     for finished, rate in ((0, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)):
-        keeper = Checkpointer(tmp_path, settings, model, epochs[:finished])
-        keeper.set_model(model)
-        keeper.on_epoch_begin(finished)
+        checkpointer = Checkpointer(tmp_path, settings, model, epochs[:finished])
+        checkpointer.set_model(model)
+        checkpointer.on_epoch_begin(finished)
         assert float(model.optimizer.learning_rate) == pytest.approx(rate)
 
 
@@ -29,38 +29,38 @@ TWO_PHASES = TrainSettings(
 )
 
 
-def test_what_the_head_reached_neither_ends_the_fine_tuning_nor_lowers_its_rate(tmp_path):
+def test_losses_of_the_head_phase_neither_stop_fine_tuning_nor_lower_its_rate(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    keeper = Checkpointer(tmp_path, TWO_PHASES, model, epochs(1.0, 2.0, 2.0, 2.0))
-    keeper.set_model(model)
-    assert not keeper.has_ended()
-    keeper.on_epoch_begin(4)
+    checkpointer = Checkpointer(tmp_path, TWO_PHASES, model, epochs(1.0, 2.0, 2.0, 2.0))
+    checkpointer.set_model(model)
+    assert not checkpointer.has_ended()
+    checkpointer.on_epoch_begin(4)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
-    keeper.epochs += [logged(4, 1.9), logged(5, 1.8)]
-    assert not keeper.has_ended()
-    keeper.epochs += [logged(6, 1.9), logged(7, 1.9)]
-    assert keeper.has_ended()
+    checkpointer.epochs += [logged(4, 1.9), logged(5, 1.8)]
+    assert not checkpointer.has_ended()
+    checkpointer.epochs += [logged(6, 1.9), logged(7, 1.9)]
+    assert checkpointer.has_ended()
 
 
-def test_dropout_follows_from_seed_and_epoch(tmp_path):
+def test_dropout_depends_only_on_seed_and_epoch(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5, seed=1)])
     model.compile("adam", "mse")
 
     def state(seed, epoch):
         settings = dataclasses.replace(TINY, seed=seed)
-        keeper = Checkpointer(tmp_path, settings, model, [])
-        keeper.set_model(model)
-        keeper.on_epoch_begin(epoch)
-        (found,) = (v for v in model.variables if v.path.endswith("seed_generator_state"))
-        return tuple(keras.ops.convert_to_numpy(found).tolist())
+        checkpointer = Checkpointer(tmp_path, settings, model, [])
+        checkpointer.set_model(model)
+        checkpointer.on_epoch_begin(epoch)
+        (variable,) = (v for v in model.variables if v.path.endswith("seed_generator_state"))
+        return tuple(keras.ops.convert_to_numpy(variable).tolist())
 
     assert state(0, 3) == state(0, 3)
     assert len({state(0, 3), state(0, 4), state(1, 3)}) == 3
 
 
 def test_of_several_batches_whose_loss_is_not_finite_the_first_is_named(tmp_path):
-    """Where a step is told of later than it was made, their order is not sure."""
+    """Asynchronous callbacks may receive the batches out of order."""
     batches = Batches(DATA, targets(DATA), 4, 0)
     guard = FiniteLossGuard(batches, tmp_path)
     guard.set_model(keras.Sequential([keras.Input((2,))]))

@@ -28,22 +28,22 @@ def test_the_best_epoch_has_the_lowest_validation_loss_so_far():
     assert bests(3.0, 1.0, 2.0, 0.5, 0.5) == [True, True, False, True, False]
 
 
-def test_a_loss_that_is_not_finite_is_never_the_best_and_does_not_stand_in_the_way():
+def test_a_loss_that_is_not_finite_is_never_the_best_and_does_not_block_later_epochs():
     assert bests(math.nan, 2.0, math.inf, 1.0) == [False, True, False, True]
 
 
-def test_the_monitor_decides_whose_fall_counts():
-    """The loss falls with its penalties while the log loss rises."""
+def test_the_monitor_selects_the_loss_that_must_fall():
+    """The loss falls because of its penalties, while the log loss rises."""
     rows = [logged(0, 14.0, 1.5), logged(1, 13.0, 1.7), logged(2, 12.0, 1.9)]
-    kept = {m: [is_best(rows[: i + 1], m) for i in range(3)] for m in ("val_loss", "val_log_loss")}
-    assert kept == {"val_loss": [True, True, True], "val_log_loss": [True, False, False]}
+    best = {m: [is_best(rows[: i + 1], m) for i in range(3)] for m in ("val_loss", "val_log_loss")}
+    assert best == {"val_loss": [True, True, True], "val_log_loss": [True, False, False]}
     assert not stalled(rows, 0, 2, "val_loss")
     assert stalled(rows, 0, 2, "val_log_loss")
     assert plateau_drops(rows, 2, "val_loss") == 0
     assert plateau_drops(rows, 2, "val_log_loss") == 1
 
 
-def test_without_validation_the_last_epoch_is_kept():
+def test_without_validation_the_last_epoch_is_the_best():
     assert bests(None, None, None) == [True, True, True]
     assert not stalled(epochs(None, None, None, None), 0, 1, "val_loss")
 
@@ -53,29 +53,29 @@ def test_without_validation_the_last_epoch_is_kept():
     [
         ((3.0, 2.0, 2.1, 2.2), 2, True),
         ((3.0, 2.0, 2.1), 2, False),
-        ((3.0, 2.0, 2.0, 2.0), 2, True),  # as low is not lower
+        ((3.0, 2.0, 2.0, 2.0), 2, True),  # equal is not lower
         ((1.0, math.nan, math.nan), 2, True),
         ((1.0, 2.0), 0, True),
         ((2.0, 1.0), 0, False),
     ],
 )
-def test_a_training_stands_still_when_its_loss_has_not_fallen_for_so_long(
+def test_training_stalls_when_the_loss_has_not_fallen_for_patience_epochs(
     losses, patience, expected
 ):
     assert stalled(epochs(*losses), 0, patience, "val_loss") is expected
 
 
-def test_what_the_head_reached_does_not_stop_the_fine_tuning():
+def test_losses_of_the_head_phase_do_not_stop_fine_tuning():
     assert stalled(epochs(1.0, 5.0, 5.1, 5.2), 0, 2, "val_loss")
     assert not stalled(epochs(1.0, 5.0, 4.9, 4.8), 1, 2, "val_loss")
 
 
-def test_a_plateau_is_counted_anew_after_every_drop():
+def test_the_count_of_a_plateau_restarts_after_every_drop():
     assert plateau_drops(epochs(1.0, 1.1, 1.2), 2, "val_loss") == 1
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3), 2, "val_loss") == 1
     assert plateau_drops(epochs(1.0, 1.1, 1.2, 1.3, 1.4), 2, "val_loss") == 2
     assert plateau_drops(epochs(1.0, 1.1, 0.9, 1.0), 2, "val_loss") == 0
-    assert plateau_drops(epochs(1.0, 1.0, 1.0), 2, "val_loss") == 1  # as low is not lower
+    assert plateau_drops(epochs(1.0, 1.0, 1.0), 2, "val_loss") == 1  # equal is not lower
     assert plateau_drops(epochs(math.nan, 3.0, 2.0, 1.0, 0.9, 0.8), 2, "val_loss") == 0
     assert plateau_drops(epochs(3.0, math.nan, 2.0, 1.0, 0.9), 2, "val_loss") == 0
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_holds_network_optimizer_and_log(trained, tmp_path, val_los
     assert {p.name for p in tmp_path.iterdir()} == {"log.csv", "last.keras"}
 
 
-def test_a_validation_loss_that_was_not_finite_stays_so(trained, tmp_path):
+def test_a_non_finite_validation_loss_survives_saving(trained, tmp_path):
     save_last(tmp_path, trained, epochs(2.0, math.nan, 1.0))
     _, rows = read_last(tmp_path, Epoch)
     assert math.isnan(rows[1].val_loss)
@@ -113,7 +113,7 @@ def test_a_validation_loss_that_was_not_finite_stays_so(trained, tmp_path):
     assert not is_best(rows, "val_loss")
 
 
-def test_an_optimizer_that_cannot_go_on_is_refused(trained, tmp_path):
+def test_an_optimizer_state_that_does_not_fit_is_refused(trained, tmp_path):
     save_last(tmp_path, trained, epochs(1.0))
     trained.optimizer = keras.optimizers.SGD()
     other = tmp_path / "other"
@@ -130,7 +130,7 @@ def test_an_optimizer_that_cannot_go_on_is_refused(trained, tmp_path):
         read_last(tmp_path, Epoch)
 
 
-def test_the_best_is_kept_without_the_optimizer(trained, tmp_path):
+def test_the_best_checkpoint_is_saved_without_the_optimizer(trained, tmp_path):
     network = keras.Model(trained.inputs, trained.outputs)
     save(tmp_path / "best.keras", network)
     save_last(tmp_path, trained, epochs(1.0))
@@ -139,7 +139,7 @@ def test_the_best_is_kept_without_the_optimizer(trained, tmp_path):
     assert sizes[0] < sizes[1]
 
 
-def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, monkeypatch):
+def test_a_crash_while_saving_leaves_the_previous_checkpoint(trained, tmp_path, monkeypatch):
     save_last(tmp_path, trained, epochs(1.0))
     monkeypatch.setattr("zipfile.ZipFile.writestr", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -148,7 +148,7 @@ def test_a_crash_while_saving_leaves_the_checkpoint_before(trained, tmp_path, mo
     assert read_last(tmp_path, Epoch)[1] == epochs(1.0)
 
 
-def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_before(
+def test_a_full_disk_is_reported_with_the_file_and_leaves_the_previous_checkpoint(
     trained, tmp_path, monkeypatch
 ):
     def full(*_):
@@ -159,10 +159,10 @@ def test_a_full_disk_is_told_with_the_file_and_leaves_the_checkpoint_before(
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as broken:
         broken.setattr("zipfile.ZipFile.writestr", full)
-        said = r"/last\.keras: cannot be written \(No space left on device\)"
-        with pytest.raises(FfppError, match=said):
+        message = r"/last\.keras: cannot be written \(No space left on device\)"
+        with pytest.raises(FfppError, match=message):
             save_last(tmp_path, trained, epochs(1.0, 2.0))
-        with pytest.raises(FfppError, match=said.replace("last", "best")):
+        with pytest.raises(FfppError, match=message.replace("last", "best")):
             save(tmp_path / "best.keras", trained)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

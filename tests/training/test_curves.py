@@ -1,4 +1,4 @@
-"""Figures of a training or a search."""
+"""Figures of a training run or a search."""
 
 import pandas as pd
 import pytest
@@ -8,9 +8,9 @@ from classify.training.curves import image, learning, trials
 LOG = pd.DataFrame({"epoch": [0, 1, 2], "loss": [3.0, 2.0, 1.0], "accuracy": [0.2, 0.5, 0.9]})
 
 
-def test_epochs_count_from_one_and_the_kept_one_is_marked():
+def test_epochs_count_from_one_and_the_selected_epoch_is_marked():
     both = LOG.assign(val_loss=[3.0, 2.5, 2.7], val_accuracy=0.4)
-    panels = learning(both, kept=2).axes
+    panels = learning(both, selected=2).axes
     assert [axes.get_ylabel() for axes in panels] == ["loss", "accuracy"]
     train, validation, kept = panels[0].lines
     assert list(train.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3]
@@ -18,12 +18,12 @@ def test_epochs_count_from_one_and_the_kept_one_is_marked():
     assert list(kept.get_xdata()) == [2, 2]
 
 
-def test_a_refit_has_no_validation_to_show():
-    for axes in learning(LOG, kept=3).axes:
+def test_a_refit_has_no_validation_curve():
+    for axes in learning(LOG, selected=3).axes:
         assert [line.get_label() for line in axes.lines] == ["train", "kept"]
 
 
-def test_trials_are_drawn_over_each_setting_that_was_varied():
+def test_trials_are_plotted_over_each_varied_setting():
     table = pd.DataFrame(
         {"learning_rate": [1e-4, 1e-2], "freeze": [10, "backbone"], "val_log_loss": [0.5, 0.3]}
     )

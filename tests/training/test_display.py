@@ -1,4 +1,4 @@
-"""How far a training is."""
+"""Display of training progress."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def printed(monkeypatch, capsys):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes only as it is told to."""
+    """A clock that a test advances."""
     now = [100.0]
     monkeypatch.setattr("classify.training.display.time.perf_counter", lambda: now[0])
 
@@ -27,7 +27,7 @@ def clock(monkeypatch):
     return passes
 
 
-def test_an_epoch_leaves_a_line_with_its_measures_and_the_time_that_others_may_take(printed, clock):
+def test_an_epoch_prints_a_line_with_its_metrics_and_the_remaining_time(printed, clock):
     with Display(epochs=3, batch_size=16) as display:
         display.set_params({"steps": 4})
         for epoch, seconds in enumerate((10, 20, 30)):
@@ -42,16 +42,16 @@ def test_an_epoch_leaves_a_line_with_its_measures_and_the_time_that_others_may_t
     ]
 
 
-def test_without_a_terminal_a_long_epoch_leaves_a_line_now_and_then(printed, clock):
+def test_without_a_terminal_a_long_epoch_prints_a_line_from_time_to_time(printed, clock):
     with Display(epochs=1, batch_size=16, measures=("loss",)) as display:
         display.set_params({"steps": 8})
         display.on_epoch_begin(0)
         for batch in range(4):
             clock(4)
             display.on_train_batch_end(batch, {"loss": 0.25})
-    assert printed() == ["  step 3/8  4 images/s  loss 0.250  0:20 left of the epoch"]
+    assert printed() == ["  step 3/8  4 images/s  loss 0.250  0:20 left in this epoch"]
 
 
-def test_one_of_several_trainings_is_named_by_what_differs_from_the_defaults(printed):
+def test_the_display_of_a_run_prints_the_settings_that_differ_from_the_defaults(printed):
     assert isinstance(training_display(TrainSettings(arch="sepconv", epochs=5)), Display)
     assert printed() == ["arch sepconv, epochs 5"]

@@ -1,4 +1,4 @@
-"""A run folder, read back."""
+"""Run folders are written and read."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.helpers.runs import TINY
 
 @pytest.fixture
 def made(videos_manifest, tmp_path):
-    """A run before its first epoch, on a manifest beside it."""
+    """A run before its first epoch, with its manifest next to it."""
     shutil.copytree(videos_manifest.folder, tmp_path / "manifest")
     manifest = Manifest.read(tmp_path / "manifest")
     (tmp_path / "r").mkdir()
@@ -32,7 +32,7 @@ def test_a_run_is_read_as_it_was_written_and_finds_its_manifest(made):
     assert found.environment == environment_here()
 
 
-def test_a_configuration_for_another_folder_leads_to_the_same_manifest(made, tmp_path):
+def test_a_configuration_for_another_folder_refers_to_the_same_manifest(made, tmp_path):
     config = tomllib.loads(made.config_for(tmp_path / "elsewhere/deep", epochs=9))
     assert config["manifest"]["path"] == "../../manifest"
     assert (config["training"]["epochs"], config["training"]["arch"]) == (9, "sepconv")
@@ -45,23 +45,23 @@ def test_a_manifest_that_changed_is_refused(made):
         Run.read(made.folder).manifest  # noqa: B018
 
 
-def test_what_is_no_run_is_refused_with_what_to_do(made, tmp_path):
+def test_a_folder_without_a_run_or_epoch_is_refused_with_a_remedy(made, tmp_path):
     with pytest.raises(RunError, match=r"no config\.toml.*classify train"):
         Run.read(tmp_path)
-    with pytest.raises(RunError, match="no epoch of this run was finished"):
+    with pytest.raises(RunError, match="no epoch of this run has finished"):
         made.checkpoint  # noqa: B018
     with pytest.raises(RunError, match=OLDER):
         made.faces  # noqa: B018
 
 
-def test_reports_on_other_splits_lie_in_folders_of_their_own(made):
+def test_each_split_has_its_own_report_folder(made):
     assert made.report_folder("test") == made.folder / "report"
     assert made.report_folder("val", "explain") == made.folder / "explain-val"
     with pytest.raises(ClassifyError, match="choose from test, val, train"):
         made.report_folder("holdout")
 
 
-def test_the_faces_of_a_manifest_are_kept_for_videos_away_from_the_data(made, videos_manifest):
+def test_crop_settings_are_saved_for_videos_without_the_dataset(made, videos_manifest):
     faces = faces_of(videos_manifest)
     assert "stills" not in faces  # the manifest has none
     made.keep_faces(faces)

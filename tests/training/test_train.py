@@ -23,11 +23,11 @@ from tests.helpers.runs import TINY, train_tiny
 
 @pytest.fixture(scope="module")
 def run(videos_manifest, tmp_path_factory):
-    """A short training on the drawn world."""
+    """A short training run on the synthetic dataset."""
     return train_tiny(videos_manifest.folder, tmp_path_factory.mktemp("runs") / "r")
 
 
-def test_the_run_folder_holds_all_it_takes_to_repeat_it(run, videos_manifest):
+def test_the_run_folder_holds_everything_needed_to_repeat_the_run(run, videos_manifest):
     names = {p.name for p in run.folder.iterdir()}
     assert {"config.toml", "environment.json", "log.csv", "best.keras", "last.keras"} <= names
     config = tomllib.loads((run.folder / "config.toml").read_text())
@@ -38,7 +38,7 @@ def test_the_run_folder_holds_all_it_takes_to_repeat_it(run, videos_manifest):
     environment = json.loads((run.folder / "environment.json").read_text())
     assert environment["packages"]["keras"] == keras.__version__
     assert Run.read(run.folder) == run
-    # Nothing goes on from the end: the optimizer's state, twice the weights, is left out.
+    # A finished run is saved without the optimizer's state, twice the size of the weights.
     last, best = ((run.folder / f"{name}.keras").stat().st_size for name in ("last", "best"))
     assert last < 1.2 * best
 
@@ -69,7 +69,7 @@ def test_the_test_split_is_not_touched_by_training(dataset, tmp_path):
     assert (trained.folder / "best.keras").is_file()
 
 
-def test_training_learns_what_it_is_shown(videos_manifest, tmp_path):
+def test_training_learns_the_training_data(videos_manifest, tmp_path):
     learnt = train_tiny(
         videos_manifest.folder, tmp_path / "r", epochs=12, augment="none", patience=12
     )
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_training(videos_manifest, tmp_path, run):
 
 @pytest.mark.slow
 def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_path):
-    # Nothing is learnt at this rate, so that the first epoch's noise stays unbeaten for long.
+    # At this rate nothing is learnt, so the first epoch stays the best for a long time.
     stopped = train_tiny(
         videos_manifest.folder,
         tmp_path / "r",
@@ -99,7 +99,7 @@ def test_training_stops_when_validation_no_longer_falls(videos_manifest, tmp_pat
     assert len(stopped.log) == best + 2
 
 
-def test_predictions_are_the_best_checkpoints_and_written_once(run, videos_manifest):
+def test_predictions_come_from_the_best_checkpoint_and_are_written_once(run, videos_manifest):
     table = score_split(run, "test").table
     classes = list(videos_manifest.classes)
     probabilities = table[[f"p_{c}" for c in classes]].to_numpy()
@@ -126,7 +126,7 @@ def test_predictions_follow_a_checkpoint_that_changes(run, videos_manifest, tmp_
     assert not np.allclose(after, before, atol=1e-3)
 
 
-def test_a_run_behind_a_link_finds_its_manifest(run, videos_manifest, tmp_path):
+def test_a_run_opened_through_a_link_finds_its_manifest(run, videos_manifest, tmp_path):
     (tmp_path / "elsewhere").symlink_to(run.folder.parent, target_is_directory=True)
     linked = Run.read(tmp_path / "elsewhere" / run.folder.name)
     assert linked.manifest.folder == videos_manifest.folder.resolve()
@@ -156,7 +156,7 @@ def test_an_earlier_run_is_never_overwritten(run, videos_manifest):
     assert hashes(run.folder) == before
 
 
-def test_a_manifest_made_anew_is_noticed(dataset, tmp_path):
+def test_a_manifest_that_was_created_again_is_noticed(dataset, tmp_path):
     folder = tmp_path / "m"
     make_manifest(dataset, folder, SplitSettings(mode="videos"))
     trained = train_tiny(folder, tmp_path / "r", epochs=1)
