@@ -62,7 +62,7 @@ def test_the_default_commands_lead_from_data_to_report(command, world, tmp_path)
         (["ffpp-extract"], "data/FaceForensics++"),
         (["ffpp-extract", "nowhere"], "ffpp-demo"),
         (["ffpp-extract", "--category", "Deepfake"], "Deepfakes"),
-        (["ffpp-extract", "--every", 25, "--frames-per-clip", 10], "not both"),
+        (["ffpp-extract", "--every", 25, "--frames-per-clip", 10], "exactly one of"),
         (["ffpp-stills", "nowhere", "--category", "CelebA"], "nowhere does not exist"),
         (["ffpp-split"], "ffpp-extract"),
         (["ffpp-split", "--mode", "seven"], "multiclass"),
