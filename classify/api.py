@@ -129,7 +129,7 @@ def evaluate_predictions(
         predictions: a CSV file; docs/reports.md has its columns.
         manifest: the manifest that its rows are of.
         split: the split to evaluate on.
-        out: the folder for the report; by default beside the file, and named after it.
+        out: the folder for the report; by default next to the file, and named after it.
         faces: show the most confident errors in `report.html`.
 
     Returns:

@@ -158,10 +158,10 @@ def with_options(
 
 
 def restart_in_utf8() -> None:
-    """Start again in Python's UTF-8 mode where the locale is of another encoding.
+    """Restart in Python's UTF-8 mode if the locale has another encoding.
 
-    Else names of files and of categories could be neither printed nor written to a table. Whoever
-    has chosen by `-X utf8` keeps that choice; without the option, an interpreter that ignores
+    Otherwise names of files and categories could not be printed or written to a table. A choice
+    made by `-X utf8` is kept; without the option, an interpreter that ignores
     environment variables (`-I`) would start itself again for ever.
     """
     if sys.getfilesystemencoding() != "utf-8" and "utf8" not in sys._xoptions:
@@ -182,8 +182,8 @@ class Script:
 
         Args:
             app: the command line.
-            errors: what is told in one line, as what the system refuses is (a file, memory);
-                anything else is a bug and shows its traceback.
+            errors: exceptions that are reported in one line, as are errors of the system (a
+                file, memory); anything else is a bug and shows its traceback.
             interrupted: what to say after Ctrl-C, by the words of the command line.
         """
         self.app = app

@@ -47,7 +47,7 @@ def report(
         option(
             panels.OUTPUT,
             about="Folder to write to; only with --predictions.",
-            default="<file>-report, beside the file",
+            default="<file>-report, next to the file",
         ),
     ] = None,
     robustness: Annotated[

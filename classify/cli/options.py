@@ -1,6 +1,6 @@
-"""Options and completions that several `classify` commands declare alike.
+"""Options and completions shared by several `classify` commands.
 
-An option that is None where it is not given is told from one that was given: a configuration, or
+An option that is None was not given on the command line: a configuration, or
 what `--resume` reads, goes between. Its default is described, not set.
 """
 

@@ -29,22 +29,22 @@ def report(made: Report) -> None:
         print_line(f"  {remark}", style="yellow")
     for a in made.shortcuts:
         alone = f"{number(a.auc)} ({number(a.auc_scaled)} at 128 pixels)"
-        print_line(f"  cheap properties alone: AUC {alone}, {a.question}")
+        print_line(f"  shortcut features alone: AUC {alone}, {a.question}")
     for j in made.evaluations:
-        _judgement(j)
+        _evaluation(j)
         shares = j.in_paper_order.map(rounded)
         _print("confusion matrix, in percent of each row", "actual ╲ predicted", shares)
         if len(j.confusion) == 2:
             shares = (f"{percent(v)} % of {name}" for name, v in j.per_class["recall"].items())
             print_line(f"correct: {', '.join(shares)}")
-        _print("counts at the decision threshold", "actual ╲ predicted", j.binary_confusion)
+        _print("counts at the decision threshold", "actual ╲ classified", j.binary_confusion)
         per_class = j.per_class.astype(object)
         for name in ("precision", "recall", "f1", "auc"):
             per_class[name] = j.per_class[name].map(number)
         _print("per class; AUC of each class against the rest", "class", per_class)
     if made.robustness:
         losses = made.robustness.losses.map(number)
-        _print("loss of AUC against originals", "damage", losses)
+        _print("loss of AUC against originals", "corruption", losses)
     print_line(f"report: {made.folder / 'report.html'}")
 
 
@@ -115,7 +115,7 @@ def matrix(found: CrossManifestMatrix) -> None:
 
     for note in found.notes:
         print_line(note, style="yellow")
-    title = "AUC per frame, fakes against their originals (all reals where there are none)"
+    title = "AUC per frame, fakes against their originals (all reals if there are none)"
     _print(title, "trained ╲ tested on", cells(found))
     values = found.leaks.to_numpy()
     if (values == "yes").any():
@@ -128,7 +128,7 @@ def matrix(found: CrossManifestMatrix) -> None:
         )
 
 
-def _judgement(j: Evaluation) -> None:
+def _evaluation(j: Evaluation) -> None:
     from classify.reporting.formatting import percent, title, with_interval
 
     behind = counted(j.groups, "identity group")
@@ -137,16 +137,31 @@ def _judgement(j: Evaluation) -> None:
     for name in ("accuracy", "auc_against_originals", "auc"):
         print_line(f"  {title(name)}: {with_interval(j.measures[name])}")
     if j.manipulations:
-        columns = ("manipulation", "", f"{j.unit}s", "called fake", "AUC", "EER", "AUC, all reals")
+        columns = (
+            "manipulation",
+            "",
+            f"{j.unit}s",
+            "classified as fake",
+            "AUC",
+            "EER",
+            "AUC, all reals",
+        )
         name = "each manipulation against its originals of the same compression"
-        table = _table(name, *columns, "missed, %")
+        table = _table(name, *columns, "no usable face, %")
         for m in j.manipulations:
             estimates = (m.detected, m.auc, m.eer, m.auc_against_all)
             shown = (m.category, m.compression, m.samples, *map(with_interval, estimates))
             _row(table, *shown, percent(m.missed))
         print_table(table)
     if j.reals:
-        table = _table("each kind of real", "source", "", f"{j.unit}s", "called real", "missed, %")
+        table = _table(
+            "each kind of real",
+            "source",
+            "",
+            f"{j.unit}s",
+            "classified as real",
+            "no usable face, %",
+        )
         for r in j.reals:
             shown = (r.category, r.compression, r.samples, with_interval(r.called_real))
             _row(table, *shown, percent(r.missed))

@@ -148,7 +148,7 @@ def tune(
     folder = resume or out or new_folder(Path("runs"), f"tune-{base.arch}")
     source = manifest or named or Path("data_manifests/multiclass")
     if not resume:
-        Manifest.read(source)  # what is wrong is told before Keras starts
+        Manifest.read(source)  # errors are reported before Keras starts
     start_keras()
     from classify.search import tune as tuning
     from classify.training.display import training_display
@@ -232,7 +232,7 @@ def backbones(
 
     from ffpp_tools.splits.manifest import Manifest
 
-    Manifest.read(manifest)  # what is wrong is told before Keras starts
+    Manifest.read(manifest)  # errors are reported before Keras starts
     start_keras()
     from classify.search.study import RECIPE, study_backbones
     from classify.training.display import training_display

@@ -17,7 +17,7 @@ def values_of(constant: str) -> Completer:
     """Completion by a constant, or by what a function without arguments returns.
 
     Args:
-        constant: where it is found, such as "ffpp_tools.store.schema:SPLITS". Its module must be
+        constant: its location, such as "ffpp_tools.store.schema:SPLITS". Its module must be
             quick to import.
     """
 

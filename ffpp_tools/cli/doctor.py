@@ -22,7 +22,7 @@ def doctor(
             panels.DATA,
             about="Folder of photographs. Can be repeated.",
             metavar="PATH",
-            default="CelebA and CelebA-HQ beside DATA, if they exist",
+            default="CelebA and CelebA-HQ next to DATA, if they exist",
         ),
     ] = None,
     out: Annotated[Path, option(panels.DATA, about="Dataset folder, existing or new.")] = Path(
@@ -71,8 +71,8 @@ def doctor(
         findings += looking.of_remarks(remarks(root, clips))
         findings += looking.of_lists(root, out)
         findings.append(looking.of_space(sources, out))
-    beside = [root.parent / name for name in looking.STILLS]
-    folders = stills or [folder for folder in beside if folder.is_dir()]
+    siblings = [root.parent / name for name in looking.STILLS]
+    folders = stills or [folder for folder in siblings if folder.is_dir()]
     findings += [looking.of_stills(folder) for folder in folders]
     findings.append(looking.of_weights())
     printing.findings(findings)

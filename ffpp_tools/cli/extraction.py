@@ -203,7 +203,7 @@ def stills(
         str | None,
         option(
             panels.EXTRACT,
-            about="Category to record the images as, such as CelebA. The 140k set needs none.",
+            about="Category to record the images as, such as CelebA. The 140k set has its own.",
             complete=CATEGORIES,
             metavar="NAME",
         ),
@@ -272,8 +272,8 @@ def stills(
     # A cluster's workers run in other folders.
     surveyed = survey(data.absolute() if scheduler else data, category, label, limit)
     found = surveyed.stills
-    anew = overwrite and not other_stills(out, {still.category for still in found})
-    like = reference_faces(out, {} if anew else recorded_settings(out)) if harmonise else None
+    replaced = overwrite and not other_stills(out, {still.category for still in found})
+    like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
         CropSettings(margin, shape, min_face, align, size, format_),
         FindSettings(detector, search),

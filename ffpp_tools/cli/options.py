@@ -1,4 +1,4 @@
-"""Options that several ffpp-* commands declare alike."""
+"""Options shared by several ffpp-* commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def option(
 
     Args:
         panel: a name from `panels`.
-        names: where they are not the parameter's.
+        names: if they differ from the parameter's.
         about: what the value is, and its unit.
         default: a description of the default; True shows the value itself.
         complete: the values that a shell offers.
@@ -181,7 +181,7 @@ Retry = Annotated[
 Overwrite = Annotated[
     bool,
     option(
-        panels.OUTPUT, "--overwrite", about="Delete what this command wrote before and start anew."
+        panels.OUTPUT, "--overwrite", about="Delete what this command wrote before and start over."
     ),
 ]
 Verify = Annotated[

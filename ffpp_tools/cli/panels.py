@@ -1,4 +1,4 @@
-"""The panels of `--help`, named alike in all commands."""
+"""The panels of `--help`, with the same names in all commands."""
 
 from ffpp_tools.script import MACHINE as MACHINE
 from ffpp_tools.script import OUTPUT as OUTPUT

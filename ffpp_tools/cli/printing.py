@@ -67,20 +67,20 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
 
 
 def identities(found: Identities, dataset: Path) -> None:
-    """Who matches whom, and how often a match is wrong."""
+    """Identity matches, and their error rates."""
     from ffpp_tools.grouping.match_rates import (
         expected_false_matches_text,
         false_match_rate_text,
         miss_rate_text,
     )
 
-    tied = found.table[found.table["partner"] != ""].sort_values("distance")
+    matches = found.table[found.table["partner"] != ""].sort_values("distance")
     table = Table("found", "looks like", "distance")
-    for row in tied.head(SHOWN).itertuples():
+    for row in matches.head(SHOWN).itertuples():
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
-    if len(tied):
+    if len(matches):
         print_table(table)
-    print_line(f"{len(tied)} of {len(found.table)} clips, people and stills match another one")
+    print_line(f"{len(matches)} of {len(found.table)} clips, people and stills match another one")
     for said in (miss_rate_text, false_match_rate_text, expected_false_matches_text):
         print_line(f"  {said(found.matching)}")
     print_line(f"full table: {dataset}/identities.parquet")
@@ -204,18 +204,18 @@ def audit(found: Audit, lost: MissingCrops) -> None:
 
 
 def shortcut_table(answers: list[ProbeResult]) -> None:
-    """How well cheap properties alone predict the class."""
-    headings = ("cheap properties alone tell", "AUC", "AUC at 128 px", "groups", "samples")
+    """How well low-level features alone predict the class."""
+    headings = ("low-level features alone predict", "AUC", "AUC at 128 px", "groups", "samples")
     table = Table(*headings, "most by")
     for a in answers:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
         _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     print_table(table)
-    print_line("a network's result means something only if it is well above these")
+    print_line("a network is better than a shortcut only if its AUC is well above these")
 
 
 def identity_path(
-    tables: Dataset, tied: pd.DataFrame, a: str, b: str
+    tables: Dataset, edges: pd.DataFrame, a: str, b: str
 ) -> list[tuple[str, str, str, str]]:
     """The chain of edges between two samples, clips or stills, by a manifest's own edges.
 
@@ -226,7 +226,7 @@ def identity_path(
     from ffpp_tools.grouping.groups import shortest_path as found_by
 
     one, other = (resolve_node(tables.frames, name) for name in (a, b))
-    chain = found_by(tied, one, other)
+    chain = found_by(edges, one, other)
     outside = [] if chain else found_by(tables.edges, one, other)
     if one == other:
         print_line(f"{a} and {b} both belong to {one}")

@@ -64,8 +64,8 @@ def identify(
     found = match_identities(dataset, distance=chosen, workers=workers)
     log.keep(dataset)
     printing.identities(found, dataset)
-    tied = int((found.table["partner"] != "").sum())
-    counts = {"looked_at": len(found.table), "look_like_another": tied}
+    matched = int((found.table["partner"] != "").sum())
+    counts = {"looked_at": len(found.table), "look_like_another": matched}
     rates = {"matching": dataclasses.asdict(found.matching)}
     print_json({"folder": dataset, **counts, **rates, "table": dataset / "identities.parquet"})
 
@@ -76,7 +76,7 @@ def split(
         str | None,
         option(
             panels.SPLITS,
-            about="Classes to tell apart: multiclass (7), videos (5) or binary.",
+            about="Label space: multiclass (7), videos (5) or binary.",
             default="multiclass",
             complete=MODES,
             metavar="NAME",
@@ -247,8 +247,8 @@ def audit(
     tables = Dataset.read(read.root)
     samples = pd.concat([read.samples(s).assign(split=s) for s in SPLITS])
     if why:
-        ties = printing.identity_path(tables, audits.edges_within(samples, tables.edges), *why)
-        print_json({"folder": manifest, "ties": ties})
+        path = printing.identity_path(tables, audits.edges_within(samples, tables.edges), *why)
+        print_json({"folder": manifest, "ties": path})
         return
     found = audits.audited(samples, tables)
     info = audits.with_audit(read.info, found)
