@@ -1,0 +1,70 @@
+"""Words that the project does not use, in code and documents, with the ones it uses instead."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.helpers.project import ROOT
+
+WORDS = {
+    r"\bknots?\b": "node",
+    r"\bgroups? of people\b": "identity group",
+    r"\b(another|other|one|each|which|several) sides?\b": "split",
+    r"\bwhoever\b|\bwhom ": "name the person or process",
+    r"\bsomebody('s)?\b|\banybody('s)?\b|\beverybody('s)?\b": "another process, any person, all people",
+    r"\banew\b": "again",
+    r"\bof (no )?account\b": "ignoring",
+    r"\b(take|at most|every|after|with) so (many|much)\b": "N, or the number of",
+    r"\bis told\b|\bare told\b": "is reported, is passed",
+    r"\bcalled like\b": "named like",
+    r"\bdraws? the line\b": "decision threshold",
+    r"\bgo(es)? on (with|where|from)\b|\bgone on with\b": "resume, continue",
+    r"\bin hand\b": "being processed",
+    r"\bpassed over\b(?! =)": "skipped",
+    r"\btaken for\b": "treated as",
+    r"\bas (many as )?can be\b": "as possible",
+    r"\bflatters?\b": "is too optimistic",
+    r"\bcannot be had\b": "is unavailable",
+    r"\bis not there\b|\bthat (is|are) there\b": "is missing, existing",
+    r"\bby heart\b": "memorise",
+    r"\bround (a|an|the|it|its)\b": "around",
+    r"\bas it is\b(?!\")|\bas they are\b": "unchanged",
+    r"\bcost the clip\b|\bno more of it\b": "at most the clip being processed is lost",
+    r"\btells? .{1,30} apart\b|\btold apart\b": "distinguish",
+    r"\bmodels? is worth\b|\bdetector is worth\b": "performance",
+    r"\bwhat lies where\b": "directory layout",
+}
+# Files of this rule itself; a changelog and the recipes of files that older releases wrote.
+EXEMPT = ("tests/project/test_words.py", "CHANGELOG.md", "tests/store/formats/")
+
+
+def texts():
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md", "*.html", "*.toml", "*.yml", "Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return [
+        (name, (ROOT / name).read_text("utf-8")) for name in listed if not name.startswith(EXEMPT)
+    ]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_no_file_uses_the_word(word):
+    hits = [
+        f"{name}:{number}: {line.strip()}"
+        for name, text in texts()
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(word, line, re.IGNORECASE)
+    ]
+    assert not hits, f"write {WORDS[word]!r}:\n" + "\n".join(hits)
+
+
+def test_the_rule_sees_what_it_forbids():
+    assert len(texts()) > 300
+    assert all(
+        re.search(word, text) for word, text in zip(WORDS, ("two knots", "a group of people"))
+    )
