@@ -105,7 +105,7 @@ def test_every_command_is_documented_with_its_options(site):
     assert set(scripts) | {"classify-train", "classify-gan-train", "classify-study-backbones"} <= (
         headings
     )
-    assert "Take every Nth frame from frame 0." in text
+    assert "Take every Nth frame of a clip, from frame 0." in text
     assert "<code>--twins / --no-twins</code>" in text
 
 
@@ -124,7 +124,7 @@ def test_the_search_index_covers_docs_commands_and_reference(site):
     for entry in index["docs"]:
         text[entry["location"].partition("#")[0]] += entry["text"]
     assert "commit mark" in text["docs/architecture.html"]
-    assert "spread evenly" in text["commands.html"]
+    assert "evenly spaced" in text["commands.html"]
     assert "Intersection over union" in text["reference/ffpp_tools.html"]
 
 
