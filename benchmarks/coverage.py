@@ -194,9 +194,9 @@ def truth(world: World, unit: str) -> dict[str, float]:
     rng = np.random.default_rng(1)
     values = defaultdict(list)
     with (
-        patch.object(judging, "estimates", _values),
-        patch.object(compare, "estimates", _values),
-        patch.object(judging, "resolved", lambda *_: True),
+        patch.object(judging, "jackknife_estimates", _values),
+        patch.object(compare, "jackknife_estimates", _values),
+        patch.object(judging, "enough_reals_for_fpr", lambda *_: True),
     ):
         for _ in range(TRUE_PARTS):
             for name, e in measured(*two_runs(world, TRUE_GROUPS, unit, rng), unit):
@@ -242,8 +242,8 @@ def coverage(
         for method, function in methods.items():
             start = time.perf_counter()
             with (
-                patch.object(judging, "estimates", function),
-                patch.object(compare, "estimates", function),
+                patch.object(judging, "jackknife_estimates", function),
+                patch.object(compare, "jackknife_estimates", function),
             ):
                 estimates = list(measured(scores, other, unit))
             took[method] += (time.perf_counter() - start) / tests

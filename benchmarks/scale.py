@@ -254,7 +254,7 @@ def draw_properties(manifest: str) -> None:
     import numpy as np
     import pandas as pd
 
-    from ffpp_tools.grouping.feature_cache import FILES
+    from ffpp_tools.grouping.feature_cache import SHARDS
     from ffpp_tools.splits.manifest import Manifest
     from ffpp_tools.splits.shortcuts import MAX_SAMPLES, PROPERTIES
     from ffpp_tools.store.schema import SPLITS
@@ -265,7 +265,7 @@ def draw_properties(manifest: str) -> None:
     samples = samples.sample(frac=1, random_state=0).groupby("category").head(MAX_SAMPLES)
     faces = read_faces(read.root).set_index("face_id")["sha256"]
     names = samples["face_id"] + " " + faces.loc[samples["face_id"]].to_numpy()
-    bucket = samples["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES)
+    bucket = samples["face_id"].map(lambda name: zlib.crc32(name.encode()) % SHARDS)
     rng = np.random.default_rng(0)
     (read.root / "measured" / "properties").mkdir(parents=True, exist_ok=True)
     for number, in_bucket in names.groupby(bucket):

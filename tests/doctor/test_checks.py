@@ -15,7 +15,7 @@ def by_what(findings):
     return {(f.what, f.state): f for f in findings}
 
 
-def test_clips_beyond_the_limit_of_size_are_no_damaged_ones(ffpp):
+def test_clips_above_the_size_limit_are_not_reported_as_damaged(ffpp):
     sources = check_clips(ffpp, PLAN, max_pixels=1000)
     assert all(len(s.too_large) == len(s.clips) and not s.damaged for s in sources)
     findings = [f for f in checks.of_clips(sources) if f.state == PROBLEM]
@@ -39,7 +39,7 @@ def test_every_finding_that_is_not_ok_has_a_remedy(copy, tmp_path):
     assert ("official lists", OK) not in found
 
 
-def test_of_clips_that_are_few_the_missing_ones_are_named_as_some_of_them():
+def test_missing_clips_are_listed_completely_only_if_all_names_are_known():
     few = ClipSet("Deepfakes", "c40", (), 1000, ("481_469",), ())
     assert next(checks.of_clips([few])).found.endswith("; missing clips include: 481_469")
     one = ClipSet("Deepfakes", "c40", (), 1, ("481_469",), ())
@@ -55,7 +55,7 @@ def test_too_little_space_is_a_problem(copy, tmp_path, monkeypatch):
     assert "--every" in found.remedy
 
 
-def test_stills_without_the_lists_that_tell_people_apart_are_noted(world, tmp_path):
+def test_stills_without_an_identity_file_are_noted(world, tmp_path):
     assert checks.of_stills(world / "CelebA").state == OK
     bare = tmp_path / "CelebA"
     shutil.copytree(world / "CelebA/Img", bare / "Img")
@@ -67,7 +67,7 @@ def test_stills_without_the_lists_that_tell_people_apart_are_noted(world, tmp_pa
     assert checks.of_stills(tmp_path / "empty").state == PROBLEM
 
 
-def test_what_lies_among_stills_is_named(tmp_path):
+def test_skipped_files_among_stills_are_named(tmp_path):
     folder = tmp_path / "CelebAMask-HQ"
     for name in ("CelebA-HQ-img/0.jpg", "CelebAMask-HQ-mask-anno/0/00000_hair.png"):
         (folder / name).parent.mkdir(parents=True)

@@ -16,7 +16,7 @@ def page(dataset, tmp_path_factory):
     return manifest, draw_overview(manifest).read_text()
 
 
-def test_one_page_holds_everything_and_asks_nobody_for_more(page):
+def test_the_page_is_self_contained(page):
     manifest, text = page
     assert text.count("<img") == 3 + len(manifest.classes)
     assert len(re.findall(r'<img src="data:image/(png|jpeg);base64,', text)) == text.count("<img")
@@ -24,7 +24,7 @@ def test_one_page_holds_everything_and_asks_nobody_for_more(page):
     assert all(re.search(r'alt="\w', tag) for tag in re.findall(r"<img[^>]*>", text))
 
 
-def test_the_first_thing_it_says_is_what_kind_of_split_it_is(page):
+def test_the_page_starts_with_the_summary(page):
     manifest, text = page
     body = re.sub(r"<[^>]*>", " ", text[text.index("<body>") :])
     assert body.index(manifest.info["summary"]) < body.index("Samples")
@@ -33,12 +33,12 @@ def test_the_first_thing_it_says_is_what_kind_of_split_it_is(page):
         assert re.search(rf"{name}</th><td>\w+</td><td class=\"number\">{count}</td>", text)
 
 
-def test_names_are_shown_and_not_obeyed(page):
+def test_names_are_escaped(page):
     assert "<b>seven" not in page[1]
     assert "&lt;b&gt;seven" in page[1]
 
 
-def test_the_pictures_lie_beside_the_page(page):
+def test_the_images_are_also_written_as_files(page):
     names = {p.name for p in (page[0].folder / "overview").iterdir()}
     assert names == {
         "samples.png",
@@ -48,7 +48,7 @@ def test_the_pictures_lie_beside_the_page(page):
     }
 
 
-def test_an_overview_for_others_shows_no_face_and_looks_at_none(videos_manifest, tmp_path):
+def test_an_overview_without_faces_reads_no_crops(videos_manifest, tmp_path):
     folder = shutil.copytree(videos_manifest.folder, tmp_path / "m")
     away = Manifest(folder, {**videos_manifest.info, "root": str(tmp_path)})
     (folder / "overview").mkdir(exist_ok=True)

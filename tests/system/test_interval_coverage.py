@@ -37,7 +37,7 @@ def test_recall_is_given_only_with_enough_groups_of_reals():
     assert enough_reals_for_fpr(clips, 0.05)
     assert not enough_reals_for_fpr(clips, 0.01)
     assert not enough_reals_for_fpr(split(CLIPS_OF_FEW_FRAMES, 190, rng).clips(), 0.05)
-    measures = judging.evaluate_scores(clips, "clip", judging.Operating("a test"), {}).measures
+    measures = judging.evaluate_scores(clips, "clip", judging.OperatingPoint("a test"), {}).measures
     assert np.isnan(measures["recall_at_1_percent"].value)
     assert measures["recall_at_5_percent"].low < measures["recall_at_5_percent"].value
 
