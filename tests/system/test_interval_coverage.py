@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.coverage import WORLDS, World, coverage, percentile, split
-from classify.evaluation import evaluate as judging
 from classify.evaluation.confidence_intervals import jackknife_estimates
-from classify.evaluation.evaluate import enough_reals_for_fpr
+from classify.evaluation.evaluate import enough_reals_for_fpr, evaluate_scores
+from classify.evaluation.thresholds import OperatingPoint
 
 CLIPS_OF_FEW_FRAMES = World(frames=(2, 4))
 
@@ -37,7 +37,7 @@ def test_recall_is_given_only_with_enough_groups_of_reals():
     assert enough_reals_for_fpr(clips, 0.05)
     assert not enough_reals_for_fpr(clips, 0.01)
     assert not enough_reals_for_fpr(split(CLIPS_OF_FEW_FRAMES, 190, rng).clips(), 0.05)
-    measures = judging.evaluate_scores(clips, "clip", judging.OperatingPoint("a test"), {}).measures
+    measures = evaluate_scores(clips, "clip", OperatingPoint("a test"), {}).measures
     assert np.isnan(measures["recall_at_1_percent"].value)
     assert measures["recall_at_5_percent"].low < measures["recall_at_5_percent"].value
 
