@@ -1,18 +1,18 @@
-"""What extraction costs, beside the scripts it replaces, on the same clips in one run.
+"""Cost of extraction compared with the scripts it replaces, on the same clips.
 
-    python benchmarks/extract.py FF++_FOLDER --out FOLDER          costs, and faces found by both
-    python benchmarks/extract.py FF++_FOLDER --out FOLDER --scaling    crops a second at 1 and 2
+    python benchmarks/extract.py FF++_FOLDER --out FOLDER              cost, and faces found by both
+    python benchmarks/extract.py FF++_FOLDER --out FOLDER --scaling    crops/s with 1 and 2 workers
 
 Contestants, each in a process of its own on one core:
 
     paper     the paper's script: OpenCV `read` of every frame, `face_recognition.face_locations`
-              on every 25th, the box cut out and written as PNG
-    plain     a better one: `grab`, decoding only what is kept, and no doubling of the image
+              on every 25th frame, the face box cropped and written as PNG
+    plain     a faster script: `grab`, decoding only selected frames, without upsampling
     alone     ffpp-extract --no-twins
     twins     ffpp-extract
-    decode    nothing but PyAV decoding every frame, in one thread: the floor
+    decode    PyAV decoding every frame in one thread, as a lower bound
 
-CPU seconds are those of the whole process, start-up and tables included; where a contestant runs
+CPU seconds are of the whole process, including start-up and tables; for a contestant that runs
 several times, the median. Writes results.json and results.md.
 """
 
@@ -45,7 +45,7 @@ PACKAGES = ("av", "opencv-python-headless", "dlib-bin", "face-recognition", "num
 
 
 def run_paper(clips: list[Clip], out: Path) -> int:
-    """The paper's own way (section 3): read everything, detect with the package's defaults."""
+    """Run the paper's method (section 3): read all frames, detect with the package's defaults."""
     import cv2
     import face_recognition
 
@@ -54,8 +54,8 @@ def run_paper(clips: list[Clip], out: Path) -> int:
         capture = cv2.VideoCapture(str(clip.path))
         index = 0
         while True:
-            found, image = capture.read()
-            if not found:
+            success, image = capture.read()
+            if not success:
                 break
             if index % EVERY == 0:
                 locations = face_recognition.face_locations(image[..., ::-1].copy())
@@ -67,7 +67,7 @@ def run_paper(clips: list[Clip], out: Path) -> int:
 
 
 def run_plain(clips: list[Clip], out: Path) -> int:
-    """The same with `grab`, and without doubling the image before the search."""
+    """As `run_paper`, but with `grab`, and without upsampling before the detection."""
     import cv2
     import face_recognition
 
@@ -85,7 +85,7 @@ def run_plain(clips: list[Clip], out: Path) -> int:
 
 
 def run_decode(clips: list[Clip], out: Path) -> int:
-    """Every frame decoded, none looked at."""
+    """Decode every frame, without detection."""
     import av
 
     for clip in clips:
@@ -109,7 +109,7 @@ def _write_first(image: Any, locations: list[Any], out: Path, clip: Clip, index:
 
 
 def measured(command: list[str]) -> dict[str, float]:
-    """Wall and CPU seconds and the largest process of a command and its children."""
+    """Measure wall and CPU seconds of a command and its children, and the largest process."""
     start = time.perf_counter()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
@@ -124,7 +124,7 @@ def measured(command: list[str]) -> dict[str, float]:
 
 
 def worker_peak(data: Path, out: Path) -> int:
-    """The largest worker of a run with two, in MB: what each further --workers takes."""
+    """Return the peak memory of the larger of two workers in MB: the cost of another worker."""
     shutil.rmtree(out / "peak", ignore_errors=True)
     process = subprocess.Popen(command("twins", data, out / "peak", workers=2))
     largest = 0
@@ -139,7 +139,7 @@ def worker_peak(data: Path, out: Path) -> int:
 
 
 def command(name: str, data: Path, out: Path, workers: int = 1) -> list[str]:
-    """How to start a contestant."""
+    """Return the command line of a contestant."""
     if name in ("alone", "twins"):
         script = Path(sys.executable).parent / "ffpp-extract"
         twins = "--twins" if name == "twins" else "--no-twins"
@@ -149,7 +149,7 @@ def command(name: str, data: Path, out: Path, workers: int = 1) -> list[str]:
 
 
 def disagreements(boxes: Path, dataset: Path) -> dict[str, int]:
-    """Frames in which the paper's script finds a face and ours has none near it."""
+    """Count the frames in which the paper's script finds a face and ours finds none near it."""
     from ffpp_tools.store.tables import read_faces
 
     ours = defaultdict(list)
@@ -169,7 +169,7 @@ def disagreements(boxes: Path, dataset: Path) -> dict[str, int]:
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """Describe the machine."""
     model = platform.processor()
     cpu = Path("/proc/cpuinfo")
     if cpu.exists():
@@ -180,7 +180,7 @@ def machine() -> dict[str, Any]:
 
 
 def compare(data: Path, out: Path, repeat: int, skip: list[str]) -> dict[str, Any]:
-    """Every contestant's figures; the quick ones run several times, by turns."""
+    """Measure every contestant; the fast ones run several times, in turns."""
     runs = defaultdict(list)
     for turn in range(repeat):
         for name in CONTESTANTS:
@@ -188,15 +188,15 @@ def compare(data: Path, out: Path, repeat: int, skip: list[str]) -> dict[str, An
                 continue
             shutil.rmtree(out / name, ignore_errors=True)
             (out / name).mkdir(parents=True)
-            figures = measured(command(name, data, out / name))
-            figures["crops"] = sum(1 for _ in (out / name).rglob("*.png"))
-            runs[name].append(figures)
-            typer.echo(f"{name}: {figures['cpu_s']:.1f} CPU s", err=True)
+            measurements = measured(command(name, data, out / name))
+            measurements["crops"] = sum(1 for _ in (out / name).rglob("*.png"))
+            runs[name].append(measurements)
+            typer.echo(f"{name}: {measurements['cpu_s']:.1f} CPU s", err=True)
     table = {
-        name: {key: statistics.median(run[key] for run in them) for key in them[0]}
-        for name, them in runs.items()
+        name: {key: statistics.median(run[key] for run in results) for key in results[0]}
+        for name, results in runs.items()
     }
-    cpu = {name: figures["cpu_s"] for name, figures in table.items()}
+    cpu = {name: measurements["cpu_s"] for name, measurements in table.items()}
     pairs = [("paper", "alone"), ("paper", "twins"), ("twins", "decode")]
     ratios = {f"{a} ÷ {b}": cpu[a] / cpu[b] for a, b in pairs if a in cpu and b in cpu}
     result = {"contestants": table, "ratios": ratios, "peak MB": worker_peak(data, out)}
@@ -207,7 +207,7 @@ def compare(data: Path, out: Path, repeat: int, skip: list[str]) -> dict[str, An
 
 
 def scaling(data: Path, out: Path, repeat: int) -> dict[str, Any]:
-    """Crops a second at 1 and 2 workers, without what a run of a single clip takes."""
+    """Measure crops/s with 1 and 2 workers, excluding the time of a run on a single clip."""
     rates: dict[int, list[float]] = defaultdict(list)
     for _ in range(repeat):
         for workers in (1, 2):
@@ -220,12 +220,12 @@ def scaling(data: Path, out: Path, repeat: int) -> dict[str, Any]:
                 if not limit:
                     crops = sum(1 for _ in (out / "scaling").rglob("*.png"))
             rates[workers].append(crops / (walls[0] - walls[1]))
-    medians = {str(workers): statistics.median(them) for workers, them in rates.items()}
+    medians = {str(workers): statistics.median(values) for workers, values in rates.items()}
     return {"crops/s": medians, "2 workers ÷ 1": medians["2"] / medians["1"]}
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The same for people."""
+    """Format the results as Markdown."""
     lines = []
     if "contestants" in result:
         lines += ["| | CPU s | wall s | peak MB | crops |", "|---|---|---|---|---|"]
@@ -246,11 +246,11 @@ def markdown(result: dict[str, Any]) -> str:
 
 def main(
     data: Annotated[Path, typer.Argument(help="FF++ folder.")],
-    out: Annotated[Path, typer.Option(help="Where crops and results go.")],
-    repeat: Annotated[int, typer.Option(help="How often the quick contestants run.")] = 3,
-    skip: Annotated[list[str] | None, typer.Option(help="Leave out a contestant.")] = None,
-    only_scaling: Annotated[bool, typer.Option("--scaling", help="1 worker against 2.")] = False,
-    run: Annotated[str | None, typer.Option(help="Be one of the contestants.")] = None,
+    out: Annotated[Path, typer.Option(help="Output folder for crops and results.")],
+    repeat: Annotated[int, typer.Option(help="Number of runs of the fast contestants.")] = 3,
+    skip: Annotated[list[str] | None, typer.Option(help="Skip a contestant.")] = None,
+    only_scaling: Annotated[bool, typer.Option("--scaling", help="Compare 1, 2 workers.")] = False,
+    run: Annotated[str | None, typer.Option(help="Run as one of the contestants.")] = None,
 ) -> None:
     """Compare extraction with the scripts it replaces."""
     if run:

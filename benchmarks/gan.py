@@ -1,9 +1,9 @@
-"""A DCGAN's training step: one backward pass for both networks, beside the usual two.
+"""Speed of a DCGAN training step with one backward pass for both networks instead of two.
 
     python benchmarks/gan.py [--size 64] [--filters 64] [--turns 8]
 
-The alternative is what tutorials do under TensorFlow: one tape for each network and an Adam each,
-in one compiled function. Both train the same networks on the same batch, in turns.
+The alternative is the usual TensorFlow code: a gradient tape and an Adam optimizer for each
+network, in one compiled function. Both train the same networks on the same batch, in turns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH = 64
 
 
 def two_passes(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None]:
-    """A step with a tape and an optimizer for each network."""
+    """Return a training step with a tape and an optimizer for each network."""
     model = build_dcgan(settings)
     adams = [keras.optimizers.Adam(settings.learning_rate, settings.beta_1) for _ in range(2)]
     networks = (model.generator, model.discriminator)
@@ -36,16 +36,17 @@ def two_passes(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
     @tf.function
-    def step(pictures: tf.Tensor, noise: tf.Tensor) -> None:
-        pictures = tf.cast(pictures, tf.float32) / 127.5 - 1
-        with tf.GradientTape() as of_generator, tf.GradientTape() as of_critic:
-            made = model.generator(noise, training=True)
-            on_made = model.discriminator(made, training=True)
-            on_real = model.discriminator(pictures, training=True)
-            generator_loss = entropy(tf.ones_like(on_made), on_made)
-            critic_loss = entropy(tf.ones_like(on_real), on_real)
-            critic_loss += entropy(tf.zeros_like(on_made), on_made)
-        losses, tapes = (generator_loss, critic_loss), (of_generator, of_critic)
+    def step(images: tf.Tensor, noise: tf.Tensor) -> None:
+        images = tf.cast(images, tf.float32) / 127.5 - 1
+        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
+            generated = model.generator(noise, training=True)
+            generated_logits = model.discriminator(generated, training=True)
+            real_logits = model.discriminator(images, training=True)
+            generator_loss = entropy(tf.ones_like(generated_logits), generated_logits)
+            discriminator_loss = entropy(tf.ones_like(real_logits), real_logits)
+            discriminator_loss += entropy(tf.zeros_like(generated_logits), generated_logits)
+        losses = (generator_loss, discriminator_loss)
+        tapes = (generator_tape, discriminator_tape)
         for adam, network, loss, tape in zip(adams, networks, losses, tapes, strict=True):
             weights = network.trainable_variables
             adam.apply(tape.gradient(loss, weights), weights)
@@ -54,15 +55,15 @@ def two_passes(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None
 
 
 def one_pass(settings: GanSettings) -> Callable[[np.ndarray, np.ndarray], None]:
-    """This project's step."""
+    """Return this project's training step."""
     model = build_dcgan(settings)
-    real = np.ones((BATCH, 1), np.float32)
-    said = {REAL: real, GENERATED: 0 * real, GENERATOR: real}
-    return lambda pictures, noise: model.train_on_batch((pictures, noise), said)
+    ones = np.ones((BATCH, 1), np.float32)
+    targets = {REAL: ones, GENERATED: 0 * ones, GENERATOR: ones}
+    return lambda images, noise: model.train_on_batch((images, noise), targets)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure both steps and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--filters", type=int, default=64)
@@ -71,19 +72,19 @@ def main() -> None:
     settings = GanSettings(size=options.size, filters=options.filters)
     rng = np.random.default_rng(0)
     shape = (BATCH, options.size, options.size, 3)
-    pictures = rng.integers(0, 256, shape, np.uint8)
+    images = rng.integers(0, 256, shape, np.uint8)
     noise = rng.standard_normal((BATCH, settings.latent), np.float32)
     steps = {"one pass": one_pass(settings), "two passes": two_passes(settings)}
     took: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(options.turns + 1):
         for name, step in steps.items():
             start = time.perf_counter()
-            step(pictures, noise)
-            if turn:  # the first one compiles
+            step(images, noise)
+            if turn:  # the first turn includes compilation
                 took[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in took.items()}
     for name, median in medians.items():
-        print(f"{name}: {BATCH / median:.1f} pictures/s")
+        print(f"{name}: {BATCH / median:.1f} images/s")
     print(f"one pass / two passes: {medians['two passes'] / medians['one pass']:.2f}")
 
 

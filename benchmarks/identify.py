@@ -1,14 +1,15 @@
-"""How many same-person pairs `ffpp-identify` finds, beside dlib's distance, at equal false matches.
+"""Miss rates of `ffpp-identify` and of dlib's distance at equal false match rates.
 
     python benchmarks/identify.py data/CelebA --dataset celeba --workers 2
 
-The folder is CelebA with `Anno/identity_CelebA.txt`; without it, the one in `$FFPP_TEST_DATA/data`.
+The folder is CelebA with `Anno/identity_CelebA.txt`; the default is `$FFPP_TEST_DATA/data/CelebA`.
 Its faces are cropped into --dataset, where crops and embeddings are kept for the next run.
 
-The limit of every method is chosen on the photographs of one random half of the people, as the
-largest with the given share of false matches, and judged on the other half; mean over --halves
-divisions. `photographs`: pairs of single ones. `means`: a person's photographs in two halves, and
-the mean of each. A table of the distances of `ffpp-identify` follows, on everybody.
+The threshold of each method is the largest one with the given false match rate on a random half of
+the people, and is evaluated on the other half; the results are means over --halves divisions.
+`photographs` compares single photographs. `means` divides a person's photographs into two halves
+and compares their mean embeddings. A table of the distances of `ffpp-identify` on all people
+follows.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ Scores = Callable[[np.ndarray], np.ndarray]
 
 
 def main() -> None:
-    """Crop, embed, compare and print."""
+    """Crop and embed the faces, compare the methods and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, nargs="?", help="folder of CelebA")
     parser.add_argument(
-        "--dataset", type=Path, help="where crops are kept; else a temporary folder"
+        "--dataset", type=Path, help="folder for the crops; default: a temporary folder"
     )
     parser.add_argument("--halves", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
@@ -65,7 +66,7 @@ def main() -> None:
         "SFace, cosine": (sface, cosine),
         "SFace, normalised": (sface, normal),
     }
-    print("misses (false matches per million on the judged half)")
+    print("miss rate ± standard deviation (false matches per million on the evaluated half)")
     print(f"{'':32}" + "".join(f"{rate:>20g}" for rate in FALSE_MATCHES))
     for what in ("photographs", "means"):
         for name, (vectors, scores) in methods.items():
@@ -75,27 +76,27 @@ def main() -> None:
 
 
 def euclidean(vectors: np.ndarray) -> np.ndarray:
-    """All distances as they were before."""
+    """Compute all Euclidean distances, as dlib does."""
     squares = (vectors**2).sum(axis=1)
     return np.sqrt(np.maximum(squares[:, None] + squares - 2 * vectors @ vectors.T, 0))
 
 
 def cosine(vectors: np.ndarray) -> np.ndarray:
-    """All cosine distances."""
+    """Compute all cosine distances."""
     return 1 - unit_vectors(vectors) @ unit_vectors(vectors).T
 
 
 def normal(vectors: np.ndarray) -> np.ndarray:
-    """All distances of `ffpp-identify`, where nobody is known."""
-    vectors, own = unit_vectors(vectors), np.arange(len(vectors))
+    """Compute all distances of `ffpp-identify` without identity labels."""
+    vectors, indices = unit_vectors(vectors), np.arange(len(vectors))
     table = np.zeros((len(vectors), len(vectors)), np.float32)
-    for start, block in normalised(vectors, vectors, own).distances():
+    for start, block in normalised(vectors, vectors, indices).distances():
         table[start : start + len(block), start:] = block
     return np.maximum(table, table.T)
 
 
 def means(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """The mean of each code's vectors."""
+    """Compute the mean of each code's vectors."""
     sums = np.zeros((codes.max() + 1, vectors.shape[1]))
     np.add.at(sums, codes, vectors)
     return sums / np.bincount(codes)[:, None]
@@ -104,21 +105,22 @@ def means(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def curve(
     vectors: np.ndarray, people: np.ndarray, scores: Scores, halved: bool, times: int
 ) -> list[str]:
-    """The share of missed pairs for each share of false matches, on people not chosen on."""
+    """Compute the miss rate at each false match rate, on people not used for the threshold."""
     missed = np.zeros((times, len(FALSE_MATCHES)))
     false = np.zeros_like(missed)
     for seed in range(times):
         rng = np.random.default_rng(seed)
-        chosen = rng.permutation(people.max() + 1) < (people.max() + 1) // 2
-        (_, far), (same, different) = (
-            pairs(vectors[chosen[people] == half], people[chosen[people] == half], scores, halved)
+        first_half = rng.permutation(people.max() + 1) < (people.max() + 1) // 2
+        in_first = first_half[people]
+        (_, calibration), (same, different) = (
+            pairs(vectors[in_first == half], people[in_first == half], scores, halved)
             for half in (True, False)
         )
-        far = np.sort(far)
+        calibration = np.sort(calibration)
         for column, rate in enumerate(FALSE_MATCHES):
-            limit = far[int(rate * len(far))]
-            missed[seed, column] = (same >= limit).mean()
-            false[seed, column] = (different < limit).mean()
+            threshold = calibration[int(rate * len(calibration))]
+            missed[seed, column] = (same >= threshold).mean()
+            false[seed, column] = (different < threshold).mean()
     cells = zip(missed.mean(axis=0), missed.std(axis=0), 1e6 * false.mean(axis=0), strict=True)
     return [f"{m:.3f} ±{s:.3f} ({f:.0f})" for m, s, f in cells]
 
@@ -126,29 +128,29 @@ def curve(
 def pairs(
     vectors: np.ndarray, people: np.ndarray, scores: Scores, halved: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The distances of pairs of one person, and of two."""
+    """Return the distances of pairs of the same person, and of different people."""
     people = pd.factorize(people)[0]
     if halved:
         place = pd.Series(people).groupby(people).cumcount().to_numpy()
-        codes, first = np.unique(2 * people + place % 2, return_inverse=True)
-        vectors, people = means(vectors, first), codes // 2
+        codes, halves = np.unique(2 * people + place % 2, return_inverse=True)
+        vectors, people = means(vectors, halves), codes // 2
     table = scores(vectors)
     i, j = np.triu_indices(len(people), 1)
-    one = people[i] == people[j]
-    return table[i, j][one], table[i, j][~one]
+    same = people[i] == people[j]
+    return table[i, j][same], table[i, j][~same]
 
 
 def table(names: pd.Series, people: np.ndarray, vectors: np.ndarray) -> None:
-    """Errors by distance, on everybody."""
-    few = names.groupby(names).cumcount().to_numpy() < STILLS_OF_PERSON
-    vectors, people = vectors[few], people[few]
+    """Print the error rates by distance, on all people."""
+    selected = names.groupby(names).cumcount().to_numpy() < STILLS_OF_PERSON
+    vectors, people = vectors[selected], people[selected]
     cohort = unit_vectors(means(vectors, people))
     units = normalised(cohort, cohort, np.arange(len(cohort)))
     singles = normalised(vectors, cohort, people)
     known = names.drop_duplicates().reset_index(drop=True)
-    print("\ndistance   pairs of people matched   pairs of one person's photographs missed")
+    print("\ndistance   different people matched   missed pairs of one person's photographs")
     for distance in DISTANCES:
-        r = rates(known, units, names[few], singles, distance)
+        r = rates(known, units, names[selected], singles, distance)
         low, high = r.split_interval or (0, 1)
         print(
             f"{distance:8.2f}   {r.merged:6} of {r.different}   {r.split:14} of {r.same} "

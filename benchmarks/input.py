@@ -1,10 +1,10 @@
-"""How fast crops reach the network: the paper's ImageDataGenerator, and ours.
+"""Throughput of the input pipeline, compared with the paper's ImageDataGenerator.
 
     python benchmarks/input.py data_manifests/videos
 
-Both feed the same `fit` of a network that does next to nothing, with the paper's zoom, shear and
-flip on the CPU. Then what our input costs the host alone: packed crops as they are, augmented on
-the CPU, and with the warp left to the accelerator.
+Both feed `fit` of the same minimal network, with the paper's zoom, shear and flip on the CPU. Then
+the cost of our pipeline on the host alone: packed crops without augmentation, augmented on the
+CPU, and with the warp left to the accelerator.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAPER = PRESETS["paper"]
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure all variants and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--size", type=int, default=128)
@@ -49,19 +49,19 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         flow = generator(manifest, data, Path(folder), options)
-        ways = {
+        variants = {
             "fit on ImageDataGenerator": fitted(flow, classes, options.size),
             "fit on our batches": fitted(batches(), classes, options.size),
-            "host: packed crops as they are": lambda: consume(batches(None)),
+            "host: packed crops, no augmentation": lambda: consume(batches(None)),
             "host: augmented on the CPU": lambda: consume(batches()),
-            "host: matrices only, warp elsewhere": lambda: prepare(data, options.batch_size),
-            "device: the warp of a batch": lambda: warp(data, options.batch_size),
+            "host: matrices only, warp on device": lambda: prepare(data, options.batch_size),
+            "device: warp of a batch": lambda: warp(data, options.batch_size),
         }
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        rates: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(options.repeat):
-            for name, way in ways.items():
+            for name, variant in variants.items():
                 start = time.perf_counter()
-                images = way()
+                images = variant()
                 rates[name].append(images / (time.perf_counter() - start))
     print(f"{len(targets)} crops at {options.size} pixels, batches of {options.batch_size}")
     print(f"{'':36} {'images/s':>9} {'ratio':>7}")
@@ -74,22 +74,22 @@ def main() -> None:
 def generator(
     manifest: Manifest, data: Packed, folder: Path, options: argparse.Namespace
 ) -> keras.utils.PyDataset:
-    """The paper's pipeline on the same crops, which it wants in a folder per class."""
+    """Return the paper's pipeline on the same crops, linked into a folder per class."""
     for row in data.samples.rename(columns={"class": "class_name"}).itertuples():
         path = folder / row.class_name / row.face_id.replace("/", "-")
         path.parent.mkdir(exist_ok=True)
         path.with_suffix(".png").symlink_to(manifest.root / row.path)
-    changed = ImageDataGenerator(
+    augmented = ImageDataGenerator(
         rescale=1 / 255, zoom_range=0.2, shear_range=0.2, horizontal_flip=True
     )
     size = (options.size, options.size)
-    return changed.flow_from_directory(
+    return augmented.flow_from_directory(
         str(folder), target_size=size, batch_size=options.batch_size, class_mode="categorical"
     )
 
 
 def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[[], int]:
-    """A function that fits an epoch, compiled already; it returns how many images it showed."""
+    """Return a function that trains a compiled model for an epoch and returns its image count."""
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(classes, "softmax")]
     model = keras.Sequential([keras.Input((size, size, 3)), *layers])
     model.compile("adam", "categorical_crossentropy", jit_compile=False)
@@ -106,12 +106,12 @@ def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[
 
 
 def consume(batches: Batches) -> int:
-    """Take an epoch's batches."""
+    """Read the batches of an epoch, and return the number of images."""
     return sum(len(batches[i][0]) for i in range(len(batches)))
 
 
 def prepare(data: Packed, batch_size: int) -> int:
-    """What the host does where the accelerator warps: pick crops, draw matrices."""
+    """Do the host's part if the accelerator warps: select crops and draw matrices."""
     rng = np.random.default_rng(0)
     order = rng.permutation(len(data.images))
     for start in range(0, len(order), batch_size):
@@ -121,7 +121,7 @@ def prepare(data: Packed, batch_size: int) -> int:
 
 
 def warp(data: Packed, batch_size: int) -> int:
-    """Warp batches as one operation of the backend each."""
+    """Warp batches on the device, one backend operation per batch."""
     rng = np.random.default_rng(0)
     images = np.array(data.images[:batch_size])
     for _ in range(5):

@@ -1,14 +1,14 @@
-"""The best recipe on a handful of FF++ clips, found and tested without touching the test people.
+"""Selection and test of a training recipe on a few FF++ clips, by nested leave-one-pair-out.
 
     ffpp-split dataset --mode videos --out all
     python benchmarks/leave_one_pair_out.py all --out study --weights b0_notop.weights.h5
 
-Nested leave-one-pair-out. For every test pair, each recipe of `RECIPES` is trained on two of the
-other pairs and judged on the third, in turn; the recipe with the highest mean accuracy is trained
-once more, on all three, and tested on the pair that took no part in any of this. The number of
-epochs is the recipe's: no checkpoint is selected. Last, `ffpp-split`'s grouping is ignored and a
-fifth of the frames drawn at random, with the recipe that was chosen most often: what leakage makes
-of the same network. Interrupted, it goes on where it was; one training is lost.
+For every test pair of people, each recipe of `RECIPES` is trained on two of the other pairs and
+validated on the third, in turn. The recipe with the highest mean accuracy is trained again on all
+three, and tested on the pair that was not used for the selection. The number of epochs is fixed by
+the recipe; no checkpoint is selected. Finally, the recipe that was selected most often is tested
+on a random fifth of the frames, ignoring identity groups, which shows the effect of leakage on the
+same network. An interrupted study resumes; at most one training run is lost.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ RECIPES = {
 
 
 def main() -> None:
-    """Choose and test for every pair, and print a line for each."""
+    """Select and test a recipe for every pair, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifest", type=Path, help="of mode videos, with all the clips")
+    parser.add_argument("manifest", type=Path, help="manifest of mode videos with all clips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", required=True, help="EfficientNetB0 without top")
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     options = parser.parse_args()
     study = Study(Manifest.read(options.manifest), options.out, options.weights)
-    tested, chosen = [], []
+    tested, selected = [], []
     for test in study.pairs:
         others = [pair for pair in study.pairs if pair != test]
         inner = {
@@ -71,16 +71,16 @@ def main() -> None:
         accuracy, auc = study.score(best, others, test)
         print(f"{test}: {best} accuracy {accuracy:.3f}, AUC {auc:.3f}", flush=True)
         tested.append((accuracy, auc))
-        chosen.append(best)
+        selected.append(best)
     accuracy, auc = np.mean(tested, axis=0)
-    print(f"people held out, mean: accuracy {accuracy:.3f}, AUC {auc:.3f}")
-    (favourite, _), *_ = Counter(chosen).most_common(1)
-    accuracy, auc = study.random_frames(favourite)
-    print(f"frames at random, {favourite}: accuracy {accuracy:.3f}, AUC {auc:.3f}")
+    print(f"held-out people, mean: accuracy {accuracy:.3f}, AUC {auc:.3f}")
+    (most_selected, _), *_ = Counter(selected).most_common(1)
+    accuracy, auc = study.random_frames(most_selected)
+    print(f"random frames, {most_selected}: accuracy {accuracy:.3f}, AUC {auc:.3f}")
 
 
 class Study:
-    """Trainings on some pairs of people, judged on others."""
+    """Training runs on some pairs of people, evaluated on others."""
 
     def __init__(self, manifest: Manifest, folder: Path, weights: str) -> None:
         splits = ("train", "val", "test")
@@ -94,14 +94,14 @@ class Study:
         self.pairs = sorted(self.rows["group"].unique())
 
     def score(self, recipe: str, pairs: list[str], test: str) -> tuple[float, float]:
-        """Accuracy over the classes and AUC of fake against real on `test`, per frame."""
+        """Return accuracy over the classes and AUC of fake vs real on `test`, per frame."""
         name = "+".join(str(self.pairs.index(pair) + 1) for pair in pairs)
         split = self.rows["group"].map(dict.fromkeys(pairs, "train") | {pairs[-1]: "val"})
         predictions = self._predictions(recipe, name, split.fillna("test"))
         return judge(predictions[predictions["group"] == test])
 
     def random_frames(self, recipe: str) -> tuple[float, float]:
-        """The same where frames of one clip stand on both sides."""
+        """Return the same if frames of a clip are in both train and test."""
         draw = np.random.default_rng(0).random(len(self.rows))
         split = pd.Series(np.select([draw < 0.2, draw < 0.4], ["test", "val"], "train"))
         return judge(self._predictions(recipe, "random", split))
@@ -122,7 +122,7 @@ class Study:
 
 
 def judge(predictions: pd.DataFrame) -> tuple[float, float]:
-    """Accuracy over the classes, and AUC of fake against real."""
+    """Return accuracy over the classes, and AUC of fake vs real."""
     names = [column for column in predictions if column.startswith("p_")]
     probabilities = predictions[names].to_numpy()
     accuracy = metrics.accuracy(predictions["class_index"].to_numpy(), probabilities.argmax(axis=1))

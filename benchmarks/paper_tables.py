@@ -1,4 +1,4 @@
-"""Tables of the paper's size, without the images: what a manifest is made from."""
+"""Tables of the paper's size, without images, as input for manifests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-# The paper's counts of crops, and the full sizes of the two sets of photographs.
+# The paper's numbers of crops, and the full sizes of the two sets of photographs.
 CLIPS = {
     "Deepfakes": 20_675,
     "Face2Face": 20_883,
@@ -20,7 +20,7 @@ CELEBA, IDENTITIES, CELEBA_HQ = 202_599, 10_177, 30_000
 
 
 def write_tables(dataset: Path, seed: int = 0) -> None:
-    """Write frames.parquet and faces.parquet of the paper's size to a folder."""
+    """Write frames.parquet and faces.parquet of the paper's size to a dataset folder."""
     rng = np.random.default_rng(seed)
     partner = partners(rng, N_CLIPS)
     identity = rng.integers(1, IDENTITIES + 1, CELEBA + 1)
@@ -42,7 +42,7 @@ def write_tables(dataset: Path, seed: int = 0) -> None:
 
 
 def partners(rng: np.random.Generator, count: int) -> np.ndarray:
-    """The clip that each of an even number of clips is paired with at random, (count,)."""
+    """Pair an even number of clips at random: the partner of each clip, (count,)."""
     order = rng.permutation(count)
     partner = np.empty(count, int)
     partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
@@ -52,13 +52,13 @@ def partners(rng: np.random.Generator, count: int) -> np.ndarray:
 def clip_rows(
     category: str, clip: np.ndarray, frame: np.ndarray, partner: np.ndarray
 ) -> pd.DataFrame:
-    """Rows of frames of FF++.
+    """Return rows of FF++ frames.
 
     Args:
         category: Youtube, or a manipulation.
-        clip: (n,) the target of each row, a number.
-        frame: (n,) its display index.
-        partner: of every clip, the source of its fakes.
+        clip: (n,) the number of each row's target clip.
+        frame: (n,) the display index of each row's frame.
+        partner: (clips,) the source of each clip's fakes.
     """
     target = np.char.zfill(clip.astype(str), 3)
     source = np.char.zfill(partner[clip].astype(str), 3)
@@ -76,12 +76,12 @@ def clip_rows(
 
 
 def still_rows(category: str, photos: np.ndarray, people: np.ndarray | str = "") -> pd.DataFrame:
-    """Rows of photographs.
+    """Return rows of photographs.
 
     Args:
         category: CelebA or CelebA-HQ.
-        photos: (n,) their numbers in CelebA.
-        people: (n,) who is on them; empty where that is not known.
+        photos: (n,) the photographs' numbers in CelebA.
+        people: (n,) the identity on each photograph; empty if unknown.
     """
     names = np.char.zfill(photos.astype(str), 6)
     return frame_rows(
@@ -97,7 +97,7 @@ def still_rows(category: str, photos: np.ndarray, people: np.ndarray | str = "")
 
 
 def frame_rows(**columns: object) -> pd.DataFrame:
-    """Rows of the ledger, all `ok`: what is not given is the same for all."""
+    """Return ledger rows with status `ok` and the same values in all columns not given."""
     table = pd.DataFrame(columns)
     number = table["frame"].astype(str).str.zfill(6)
     table.insert(
@@ -117,7 +117,7 @@ def frame_rows(**columns: object) -> pd.DataFrame:
 
 
 def face_rows(frames: pd.DataFrame) -> pd.DataFrame:
-    """A crop for every row of a ledger."""
+    """Return one crop for every row of a ledger."""
     n = len(frames)
     return pd.DataFrame(
         {

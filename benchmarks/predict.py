@@ -1,9 +1,9 @@
-"""What `classify predict` costs beside watching: seconds of video for each second of work.
+"""Speed of `classify predict` in seconds of video per second of processing.
 
     python benchmarks/predict.py RUN VIDEO...
 
-The network is loaded and has judged one video before the clock starts; what starting costs is
-printed apart.
+Loading the network and classifying a first video are not included; their time is printed
+separately.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ffpp_tools.video.demux import read_video
 
 
 def main() -> None:
-    """Judge every video once and print how much faster that was than playing it."""
+    """Classify every video once and print the speed relative to its duration."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("videos", type=Path, nargs="+")
@@ -26,18 +26,18 @@ def main() -> None:
     start = time.perf_counter()
     classifier = classifier_of(Run.read(arguments.run))
     classify_file(arguments.videos[0], classifier)
-    print(f"loading, and the first video: {time.perf_counter() - start:.1f} s")
-    played = took = 0.0
+    print(f"loading and first video: {time.perf_counter() - start:.1f} s")
+    total_duration = total_time = 0.0
     for path in arguments.videos:
         video = read_video(path)
-        seconds = video.time_s(len(video.pts) - 1)
+        duration = video.time_s(len(video.pts) - 1)
         start = time.perf_counter()
-        found = classify_file(path, classifier)
-        needed = time.perf_counter() - start
-        played, took = played + seconds, took + needed
-        people = len(found.people)
-        print(f"{path.name}: {seconds:.1f} s of video, {people} people, {needed:.2f} s")
-    print(f"playing ÷ predicting: {played / took:.1f}")
+        verdict = classify_file(path, classifier)
+        elapsed = time.perf_counter() - start
+        total_duration, total_time = total_duration + duration, total_time + elapsed
+        people = len(verdict.people)
+        print(f"{path.name}: {duration:.1f} s of video, {people} people, {elapsed:.2f} s")
+    print(f"video duration ÷ processing time: {total_duration / total_time:.1f}")
 
 
 if __name__ == "__main__":

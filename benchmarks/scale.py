@@ -1,14 +1,15 @@
-"""What tables of full size cost: manifests, merging, judging and reports, each in its own process.
+"""Cost of manifests, merging, evaluation and reports with large tables, each in its own process.
 
     python benchmarks/scale.py
     python benchmarks/scale.py --only split,judge --scale 0.1 --json results.json
 
-Draws 1,230,000 frames of 5,000 clips (1,000 originals, four kinds of fakes of each in pairs, 977
-YouTube videos) and 230,000 stills, without pictures, and the same at a quarter and a sixteenth of
-it. Every stage is measured at the three sizes: wall-clock and CPU seconds, peak memory, CPU seconds
-in units of a plain alternative on as many rows (`PLAIN`), and how CPU seconds grow: the exponent k
-of a + b·nᵏ through the three sizes, where n log n is about 1.1. Parts to be merged are drawn for a
-quarter of the frames: as JSON, all of them would take over a gigabyte.
+Generates 1,230,000 frames of 5,000 clips (1,000 originals from 977 YouTube videos, and fakes of
+each by four methods) and 230,000 stills, without images, and the same at a quarter and a sixteenth
+of that size. Every stage is measured at the three sizes: wall-clock and CPU seconds, peak memory,
+CPU seconds relative to a plain alternative with the same number of rows (`PLAIN`), and the growth
+of CPU seconds: the exponent k of a + b·nᵏ fitted to the three sizes (n log n is about 1.1). Parts
+to be merged are generated for a quarter of the frames, because all of them as JSON would take more
+than a gigabyte.
 """
 
 from __future__ import annotations
@@ -31,37 +32,38 @@ if TYPE_CHECKING:
 
     from classify.evaluation.scores import Scores
 
-# This process imports nothing large: a child's peak memory is never less than its parent's.
+# This process imports no large packages, because a child's reported peak memory is at least that
+# of its parent.
 FRAMES_OF_CLIP, STILLS, HQ = 246, 200_000, 30_000
 PAIRS, VIDEOS, PEOPLE = 500, 977, 10_177
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 SIZES = (1 / 16, 1 / 4, 1)
-PARTS = 1 / 4  # the share of the frames whose parts are merged
-PREDICTED = 200_000  # of the test split of a report, at scale 1
-# What a stage's CPU seconds are divided by.
+PARTS = 1 / 4  # share of the frames whose parts are merged
+PREDICTED = 200_000  # samples in the test split of a report, at scale 1
+# Stage → the plain alternative whose CPU seconds it is compared with.
 PLAIN = {
-    "split, folds, audit": "pandas reads both tables, joins them, and writes as many rows as CSV",
-    "report": "pandas reads the file, scikit-learn gives AUC, AP and log loss, pandas writes",
-    "judge": "scikit-learn's AUC, average precision and log loss of the same scores, once",
+    "split, folds, audit": "pandas reads both tables, joins them, writes as many rows as CSV",
+    "report": "pandas reads the file, scikit-learn computes AUC, AP and log loss, pandas writes",
+    "judge": "scikit-learn computes AUC, average precision and log loss of the same scores, once",
     "merge": "pandas reads both tables and writes them again",
 }
 Result = dict[str, float]
 
 
 def run(*command: object, statuses: Sequence[int] = (0,)) -> tuple[Result, str]:
-    """What a process takes, and the last line that it prints."""
-    with tempfile.TemporaryFile("w+") as said:
+    """Run a command; return its time and memory, and the last line of its output."""
+    with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         pid = os.posix_spawn(
             str(command[0]),
             [str(part) for part in command],
             os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, said.fileno(), 1)],
+            file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
         )
         _, status, usage = os.wait4(pid, 0)
         wall = time.perf_counter() - start
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     if os.waitstatus_to_exitcode(status) not in statuses:
         sys.exit(f"{text}\n{' '.join(map(str, command))} failed")
     unit = 1 if sys.platform == "darwin" else 1024
@@ -71,14 +73,14 @@ def run(*command: object, statuses: Sequence[int] = (0,)) -> tuple[Result, str]:
 
 
 def stage(name: str, *arguments: object) -> Result:
-    """What a function of `STAGES` takes: the part of it that it says to be measured, if any."""
-    took, said = run(sys.executable, Path(__file__), "--stage", name, *arguments)
-    return took | (json.loads(said) if said.startswith("{") else {})
+    """Run a function of `STAGES`; return its cost, or that of the part inside `measured`."""
+    cost, line = run(sys.executable, Path(__file__), "--stage", name, *arguments)
+    return cost | (json.loads(line) if line.startswith("{") else {})
 
 
 @contextmanager
 def measured() -> Iterator[None]:
-    """Say what the statements inside take, imports and preparations left out."""
+    """Print the time of the statements inside, which excludes imports and preparation."""
     wall, cpu = time.perf_counter(), time.process_time()
     yield
     print(
@@ -87,18 +89,18 @@ def measured() -> Iterator[None]:
     )
 
 
-# --- What is measured; each returns rows of (stage, rows, result, plain result) ---
+# --- Measurements; each yields (stage, rows, result, plain result) ---
 
 Row = tuple[str, int, Result, Result]
 
 
 def command(name: str) -> Path:
-    """A console script of this environment."""
+    """Return the path of a console script of this environment."""
     return Path(sys.executable).parent / name
 
 
 def splits(folder: Path, scale: float) -> Iterator[Row]:
-    """Manifests of the default recipe, their audit and its probe, and folds."""
+    """Measure manifests of the default recipe, folds, and the audit with its shortcut probe."""
     dataset = folder / "dataset"
     stage("draw_dataset", dataset, scale)
     for name, options in {
@@ -113,7 +115,7 @@ def splits(folder: Path, scale: float) -> Iterator[Row]:
         yield name, rows, took, stage("plain_split", dataset, rows, out / "plain.csv")
     out = folder / "split-videos"
     plain = stage("plain_split", dataset, samples_of(out), out / "plain.csv")
-    missing_crops = (0, 1)  # no pictures are there, and the audit says so
+    missing_crops = (0, 1)  # the audit reports that the crops are missing
     took, _ = run(command("ffpp-audit"), out, "--no-probe", statuses=missing_crops)
     yield "audit, videos", samples_of(out), took, plain
     stage("draw_properties", out)
@@ -121,13 +123,13 @@ def splits(folder: Path, scale: float) -> Iterator[Row]:
 
 
 def samples_of(manifest: Path) -> int:
-    """How many samples a manifest has."""
+    """Return the number of samples of a manifest."""
     counts = json.loads((manifest / "manifest.json").read_text())["counts"]
-    return sum(sum(of_split.values()) for of_split in counts.values())
+    return sum(sum(classes.values()) for classes in counts.values())
 
 
 def reports(folder: Path, scale: float) -> Iterator[Row]:
-    """A report on predictions."""
+    """Measure a report on a file of predictions."""
     dataset, manifest = folder / "dataset", folder / "manifest"
     if not dataset.exists():
         stage("draw_dataset", dataset, scale)
@@ -137,13 +139,13 @@ def reports(folder: Path, scale: float) -> Iterator[Row]:
     file = folder / "predictions.csv"
     stage("draw_predictions", manifest, file)
     rows = sum(json.loads((manifest / "manifest.json").read_text())["counts"]["test"].values())
-    given = ("--predictions", file, "--manifest", manifest, "--no-faces")
-    took, _ = run(command("classify"), "report", *given)
+    arguments = ("--predictions", file, "--manifest", manifest, "--no-faces")
+    took, _ = run(command("classify"), "report", *arguments)
     yield "report, of a file", rows, took, stage("plain_report", manifest, file)
 
 
 def judges(folder: Path, scale: float) -> Iterator[Row]:
-    """Every measure of a test split, of clips alone and with stills of many people."""
+    """Measure the evaluation of a test split, of clips alone and with stills of many people."""
     del folder
     rows = round(PREDICTED * scale)
     for name, stills in (("judge, clips", 0), ("judge, clips and stills", 2 / 7)):
@@ -151,7 +153,7 @@ def judges(folder: Path, scale: float) -> Iterator[Row]:
 
 
 def merges(folder: Path, scale: float) -> Iterator[Row]:
-    """Tables from parts: of all, of nothing new, of five clips more, of stills more."""
+    """Measure merging: all parts, no new parts, five more clips, and a tenth more clips."""
     dataset = folder / "parts-of"
     stage("draw_parts", dataset, scale * PARTS)
     plain: Result = {}
@@ -169,7 +171,7 @@ def merges(folder: Path, scale: float) -> Iterator[Row]:
         yield name, rows, took, plain
 
 
-# --- Stages: functions that are run in a process of their own ---
+# --- Stages: functions that run in a process of their own ---
 
 
 def draw_dataset(dataset: str, scale: str) -> None:
@@ -185,7 +187,7 @@ def draw_dataset(dataset: str, scale: str) -> None:
 
 
 def tables(scale: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """The ledger, the crops, and the YouTube video of every original."""
+    """Generate the ledger, the crops, and the YouTube video of every original."""
     import numpy as np
     import pandas as pd
     from paper_tables import clip_rows, face_rows, partners, still_rows
@@ -218,15 +220,15 @@ def tables(scale: float) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
             frames["label"][~missed] == "fake", rng.gamma(5, 1, len(faces)), np.nan
         ),
     )
-    # So many clips come from one video with another: pairs of clips that follow on each other.
-    twice = rng.choice(PAIRS, 2 * PAIRS - VIDEOS, replace=False)
+    # Some pairs of consecutive clips are from the same video.
+    shared = rng.choice(PAIRS, 2 * PAIRS - VIDEOS, replace=False)
     videos = {f"{i:03d}": f"video{i} 0" for i in range(2 * PAIRS)}
-    videos |= {f"{2 * i + 1:03d}": f"video{2 * i} 1" for i in twice.tolist()}
+    videos |= {f"{2 * i + 1:03d}": f"video{2 * i} 1" for i in shared.tolist()}
     return frames, faces, videos
 
 
 def hexadecimal(rng: np.random.Generator, count: int, digits: int) -> np.ndarray:
-    """Random digits, (count,) str."""
+    """Return random hexadecimal numbers, (count,) str."""
     import numpy as np
 
     text = rng.bytes(count * digits // 2).hex()
@@ -239,14 +241,14 @@ def plain_split(dataset: str, rows: str, out: str) -> None:
 
     frames, faces = (pd.read_parquet(Path(dataset) / f"{n}.parquet") for n in ("frames", "faces"))
     joined = faces[["face_id", "frame_id", "path"]].merge(frames, on="frame_id")
-    many = int(rows)
-    while many:
-        joined.head(many).to_csv(out, index=False)
-        many -= min(len(joined), many)
+    remaining = int(rows)
+    while remaining:
+        joined.head(remaining).to_csv(out, index=False)
+        remaining -= min(len(joined), remaining)
 
 
 def draw_properties(manifest: str) -> None:
-    """Write what `probe` would measure on pictures."""
+    """Write random values to the cache of the features that `probe` measures on crops."""
     import zlib
 
     import numpy as np
@@ -266,16 +268,16 @@ def draw_properties(manifest: str) -> None:
     bucket = samples["face_id"].map(lambda name: zlib.crc32(name.encode()) % FILES)
     rng = np.random.default_rng(0)
     (read.root / "measured" / "properties").mkdir(parents=True, exist_ok=True)
-    for number, own in names.groupby(bucket):
+    for number, in_bucket in names.groupby(bucket):
         np.savez(
             read.root / "measured" / "properties" / f"{number:02x}.npz",
-            names=own.to_numpy(str),
-            values=rng.normal(size=(len(own), len(PROPERTIES))).astype(np.float32),
+            names=in_bucket.to_numpy(str),
+            values=rng.normal(size=(len(in_bucket), len(PROPERTIES))).astype(np.float32),
         )
 
 
 def probe(manifest: str) -> None:
-    """The shortcut probe of a manifest whose crops were measured before."""
+    """Run the shortcut probe of a manifest with cached features."""
     import pandas as pd
 
     from ffpp_tools.splits import shortcuts
@@ -289,7 +291,7 @@ def probe(manifest: str) -> None:
 
 
 def draw_predictions(manifest: str, file: str) -> None:
-    """Write predictions of val and test, all digits of single precision."""
+    """Write predictions of val and test with all digits of single precision."""
     import numpy as np
     import pandas as pd
 
@@ -307,7 +309,7 @@ def draw_predictions(manifest: str, file: str) -> None:
 
 
 def draw_probabilities(actual: np.ndarray, classes: int, samples: pd.DataFrame) -> np.ndarray:
-    """Probabilities of classes, alike within a clip and within a group: (n, classes)."""
+    """Draw class probabilities that are correlated within clips and groups: (n, classes)."""
     import numpy as np
     import pandas as pd
 
@@ -322,7 +324,7 @@ def draw_probabilities(actual: np.ndarray, classes: int, samples: pd.DataFrame) 
 
 
 def plain_report(manifest: str, file: str) -> None:
-    """Read, judge by the usual three measures, write."""
+    """Read predictions, compute three common metrics, write a table."""
     import pandas as pd
     from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
@@ -336,7 +338,7 @@ def plain_report(manifest: str, file: str) -> None:
 
 
 def draw_scores(rows: int, share: float) -> Scores:
-    """A test split: 70 pairs of people with 140 clips of each category; stills of a share."""
+    """Draw a test split: 70 pairs of people with 140 clips per category; `share` are stills."""
     import numpy as np
     import pandas as pd
 
@@ -346,7 +348,8 @@ def draw_scores(rows: int, share: float) -> Scores:
     clips = np.arange(round(rows * (1 - share)))
     of_category, clip = clips % len(names), clips // len(names) % 140
     photo = np.arange(rows - len(clips))
-    person = np.where(photo % 2, photo, photo // 40)  # half of them of people who are there often
+    # Half of the photographs are of people with many photographs.
+    person = np.where(photo % 2, photo, photo // 40)
     category = np.append(names[of_category], np.where(photo % 2, "CelebA-HQ", "CelebA"))
     table = pd.DataFrame(
         {
@@ -366,24 +369,24 @@ def draw_scores(rows: int, share: float) -> Scores:
     table["class_index"] = table["class"].map({c: i for i, c in enumerate(classes)})
     table["face_id"] = table["category"] + "/" + table["clip"] + "/" + table["frame"].astype("str")
     table["path"] = "faces/" + table["face_id"] + ".png"
-    found = draw_probabilities(table["class_index"].to_numpy(), len(classes), table)
-    columns = {f"p_{name}": found[:, i] for i, name in enumerate(classes)}
+    probabilities = draw_probabilities(table["class_index"].to_numpy(), len(classes), table)
+    columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
     return Scores(table.assign(**columns), classes)
 
 
 def judge(rows: str, share: str) -> None:
-    """Judge per frame, then per clip."""
-    from classify.evaluation.evaluate import evaluate_scores as judged
+    """Evaluate scores per frame, then per clip."""
+    from classify.evaluation.evaluate import evaluate_scores
     from classify.evaluation.thresholds import OperatingPoint
 
     scores = draw_scores(int(rows), float(share))
     with measured():
-        judged(scores, "frame", OperatingPoint("a benchmark"), {})
-        judged(scores.clips(), "clip", OperatingPoint("a benchmark"), {})
+        evaluate_scores(scores, "frame", OperatingPoint("a benchmark"), {})
+        evaluate_scores(scores.clips(), "clip", OperatingPoint("a benchmark"), {})
 
 
 def plain_judge(rows: str, share: str) -> None:
-    """The three usual measures, once each, without intervals."""
+    """Compute three common metrics once, without intervals."""
     from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
     scores = draw_scores(int(rows), float(share))
@@ -400,47 +403,47 @@ def draw_parts(dataset: str, scale: str) -> None:
 
 
 def draw_new_parts(dataset: str, clips: str) -> None:
-    """Commit so many clips more, copies of clips that are there, under another compression."""
+    """Write parts of additional clips: copies of existing ones, under another compression."""
     from dataclasses import replace
 
     from ffpp_tools.store.schema import Part, part_path
 
     folder = Path(dataset)
-    found = sorted((folder / "parts").glob("*/c23/*.json"))
-    of_categories = [found[i] for i in range(0, len(found), len(found) // int(clips))]
+    paths = sorted((folder / "parts").glob("*/c23/*.json"))
+    spaced = [paths[i] for i in range(0, len(paths), len(paths) // int(clips))]
     compression = f"c{clips}"
-    for path in of_categories[: int(clips)]:
+    for path in spaced[: int(clips)]:
         part = Part.read(path)
 
-        def other(row: Any, names: Sequence[str]) -> Any:
-            moved = {n: getattr(row, n).replace("/c23/", f"/{compression}/") for n in names}
-            return replace(row, **moved)
+        def renamed(row: Any, columns: Sequence[str]) -> Any:
+            values = {c: getattr(row, c).replace("/c23/", f"/{compression}/") for c in columns}
+            return replace(row, **values)
 
-        frames = [replace(other(r, ["frame_id"]), compression=compression) for r in part.frames]
-        faces = [other(r, ["face_id", "frame_id", "path"]) for r in part.faces]
+        frames = [replace(renamed(r, ["frame_id"]), compression=compression) for r in part.frames]
+        faces = [renamed(r, ["face_id", "frame_id", "path"]) for r in part.faces]
         first = frames[0]
         name = part_path(first.category, compression, first.clip)
         Part(tuple(frames), tuple(faces)).write(folder / name)
 
 
 def write_parts(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
-    """Write the part of every clip, and those of the stills."""
+    """Write the part files of all clips and stills."""
     from ffpp_tools.store.schema import part_path
 
     keys = frames[["category", "compression", "clip"]].itertuples(index=False)
     frames = frames.assign(part=[part_path(*key) for key in keys])
-    parts = dict(zip(frames["frame_id"], frames["part"], strict=True))
-    of_faces = faces["frame_id"].map(parts)
-    crops = {name: own.to_dict("records") for name, own in faces.groupby(of_faces)}
-    for name, own in frames.drop(columns="part").groupby(frames["part"]):
+    part_of_frame = dict(zip(frames["frame_id"], frames["part"], strict=True))
+    part_of_face = faces["frame_id"].map(part_of_frame)
+    crops = {name: rows.to_dict("records") for name, rows in faces.groupby(part_of_face)}
+    for name, part_frames in frames.drop(columns="part").groupby(frames["part"]):
         path = dataset / str(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = {"frames": own.to_dict("records"), "faces": crops.get(name, [])}
+        rows = {"frames": part_frames.to_dict("records"), "faces": crops.get(name, [])}
         path.write_text(json.dumps(rows))
 
 
 def merge(dataset: str) -> None:
-    """Bring the tables up to date."""
+    """Update the tables from the parts."""
     from ffpp_tools.store.tables import merge_parts
 
     with measured():
@@ -478,7 +481,7 @@ PARTS_OF_ALL = {"split": splits, "report": reports, "judge": judges, "merge": me
 
 
 def exponent(values: Sequence[float]) -> float:
-    """The k of a + b·nᵏ through values at 1/16, 1/4 and all of n; nan where none fits.
+    """Return k of a + b·nᵏ through values at 1/16, 1/4 and all of n; nan if none fits.
 
     >>> exponent([10 + 1, 10 + 4, 10 + 16])
     1.0
@@ -488,43 +491,44 @@ def exponent(values: Sequence[float]) -> float:
 
 
 def main() -> None:
-    """Measure, and print a table in Markdown."""
+    """Measure the stages and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1.0, help="of the largest size")
-    parser.add_argument("--only", default=",".join(PARTS_OF_ALL), help="which stages")
-    parser.add_argument("--sizes", type=int, default=len(SIZES), help="so many, smallest first")
-    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for all sizes")
+    parser.add_argument("--only", default=",".join(PARTS_OF_ALL), help="stages, comma-separated")
+    parser.add_argument("--sizes", type=int, default=len(SIZES), help="number, smallest first")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.add_argument("--stage", nargs="+", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.stage:
-        STAGES[given.stage[0]](*given.stage[1:])
+    options = parser.parse_args()
+    if options.stage:
+        STAGES[options.stage[0]](*options.stage[1:])
         return
-    found: dict[str, list[dict[str, Any]]] = {}
-    for size in SIZES[: given.sizes]:
+    measurements: dict[str, list[dict[str, Any]]] = {}
+    for size in SIZES[: options.sizes]:
         with tempfile.TemporaryDirectory() as name:
-            for part in given.only.split(","):
-                for what, rows, took, plain in PARTS_OF_ALL[part](Path(name), size * given.scale):
+            for part in options.only.split(","):
+                stages = PARTS_OF_ALL[part](Path(name), size * options.scale)
+                for what, rows, took, plain in stages:
                     ratio = took["cpu_s"] / plain["cpu_s"]
-                    found.setdefault(what, []).append({"rows": rows, **took, "ratio": ratio})
+                    measurements.setdefault(what, []).append({"rows": rows, **took, "ratio": ratio})
                     print(
                         f"{what}, {rows:,} rows: {took}, {ratio:.2f}", file=sys.stderr, flush=True
                     )
-                    if given.json:
-                        given.json.write_text(json.dumps(found, indent=2) + "\n")
+                    if options.json:
+                        options.json.write_text(json.dumps(measurements, indent=2) + "\n")
     print(
         "| stage | rows | wall s | CPU s | peak MB | × plain | grows as nᵏ, k |\n|---" * 1, end=""
     )
     print("|---" * 6 + "|")
-    for what, results in found.items():
+    for what, results in measurements.items():
         last = results[-1]
-        grows = exponent([r["cpu_s"] for r in results]) if len(results) == len(SIZES) else math.nan
+        k = exponent([r["cpu_s"] for r in results]) if len(results) == len(SIZES) else math.nan
         print(
             f"| {what} | {last['rows']:,} | {last['wall_s']:.1f} | {last['cpu_s']:.1f} "
-            f"| {last['peak_mb']:,.0f} | {last['ratio']:.1f} | {grows:.2f} |"
+            f"| {last['peak_mb']:,.0f} | {last['ratio']:.1f} | {k:.2f} |"
         )
     print()
     for what, plain in PLAIN.items():
-        print(f"Plain of {what}: {plain}.")
+        print(f"Plain alternative of {what}: {plain}.")
 
 
 if __name__ == "__main__":

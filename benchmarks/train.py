@@ -1,11 +1,11 @@
-"""What feeding costs a training, what a training costs next to plain Keras, and its memory.
+"""Overhead of the input pipeline and of training compared with plain Keras, and memory use.
 
     python benchmarks/train.py data_manifests/videos --arch efficientnetb0
 
-Training with real, augmented input over training on one constant batch, which is the fastest that
-a plain `fit` of the same network can be; the same of inference against `predict_probabilities`.
-Each pair takes turns, so that a noisy machine disturbs both. Then the peak memory of a whole
-training process on ten times as many crops, without the pages of mapped files.
+Training with real, augmented input is compared with training on one constant batch, the fastest
+that a plain `fit` of the same network can be; `predict_probabilities` is compared with Keras's
+`predict`. The two alternate, so that noise of the machine affects both. Then the peak memory of a
+training process is compared with that on ten times as many crops, without pages of mapped files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from classify.models import build
 from classify.training.callbacks import FiniteLossGuard
 from ffpp_tools.splits.manifest import Manifest, write_manifest
 
-STEPS = 12  # of a measurement, at least: more than are made ahead
+STEPS = 12  # minimum number of steps of a measurement; more than are prefetched
 MEMORY = """
 import sys, threading, time
 from pathlib import Path
@@ -53,7 +53,7 @@ print(peak / 1000)
 
 
 class Constant(keras.utils.PyDataset):
-    """The same batch again and again."""
+    """A dataset that repeats a single batch."""
 
     def __init__(self, batch: tuple[np.ndarray, ...], count: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Constant(keras.utils.PyDataset):
 
 
 def main() -> None:
-    """Measure, and print what was measured."""
+    """Measure speed and memory, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--arch", default="efficientnetb0")
@@ -76,7 +76,9 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64])
     parser.add_argument("--mixed-precision", action="store_true")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--memory", type=int, help="crops of the smaller training", default=4000)
+    parser.add_argument(
+        "--memory", type=int, help="crops of the smaller training run", default=4000
+    )
     options = parser.parse_args()
     manifest = Manifest.read(options.manifest)
     data = pack(manifest, "train", options.size)
@@ -90,21 +92,21 @@ def main() -> None:
 
 
 class Advance(keras.callbacks.Callback):
-    """Draws anew for every epoch, as a training does."""
+    """Starts a new epoch of the batches, as a training run does."""
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()
         self._batches = batches
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """The next one."""
+        """Advance the batches to the next epoch."""
         self._batches.epoch += 1
 
 
 def training(data: Packed, classes: int, batch_size: int, options: argparse.Namespace) -> None:
-    """Print images/s of training and inference, ours and plain, and their ratios."""
-    whole = max(len(data.labels) // batch_size, 1) * batch_size  # a smaller last batch is slower
-    data = Packed(data.images[:whole], data.labels[:whole], data.samples.head(whole))
+    """Print images/s of training and inference, ours and plain Keras's, and their ratios."""
+    count = max(len(data.labels) // batch_size, 1) * batch_size  # a smaller last batch is slower
+    data = Packed(data.images[:count], data.labels[:count], data.samples.head(count))
     targets = np.eye(classes, dtype=np.float32)[data.labels]
     real = Batches(
         data, targets, batch_size, 0, PRESETS["paper"], on_device=warps_on_device(), devices=1
@@ -134,7 +136,7 @@ def training(data: Packed, classes: int, batch_size: int, options: argparse.Name
 def alternately(
     one: Callable[[], object], other: Callable[[], object], repeat: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds that each of two things takes, in turns, after once without the clock."""
+    """Time two functions in turns, after one untimed call of each; return their seconds."""
     seconds: tuple[list[float], list[float]] = ([], [])
     one()
     other()
@@ -147,18 +149,18 @@ def alternately(
 
 
 def print_pair(
-    what: str, beside: str, ours: list[float], plain: list[float], images: tuple[int, int]
+    what: str, baseline: str, ours: list[float], plain: list[float], images: tuple[int, int]
 ) -> None:
-    """A line: images/s of the fastest turn of both, since noise only adds, and their ratio."""
+    """Print images/s of both, and their ratio; the fastest turn counts, as noise only adds time."""
     one, other = (n / min(s) for n, s in zip(images, (ours, plain), strict=True))
     print(
-        f"{what:24} {one:8.1f} images/s, on {beside} {other:8.1f}: ratio {one / other:.3f}",
+        f"{what:24} {one:8.1f} images/s, {baseline} {other:8.1f}: ratio {one / other:.3f}",
         flush=True,
     )
 
 
 def memory(manifest: Manifest, count: int) -> None:
-    """Print the peak anonymous memory of a training, and of one on ten times as many crops."""
+    """Print the peak anonymous memory of a training run, and with ten times as many crops."""
     peaks = []
     with tempfile.TemporaryDirectory() as name:
         for crops in (count, 10 * count):
@@ -175,7 +177,7 @@ def memory(manifest: Manifest, count: int) -> None:
             peaks.append(float(output.splitlines()[-1]))
     small, large = peaks
     print(
-        f"peak memory of a training: {small:.0f} MB on {count} crops, {large:.0f} MB on "
+        f"peak memory of a training run: {small:.0f} MB on {count} crops, {large:.0f} MB on "
         f"{10 * count}: {100 * (large / small - 1):+.1f} %"
     )
 

@@ -1,15 +1,15 @@
-"""How far fakes differ from their originals, and unchanged frames from compression noise.
+"""Differences between fakes and their originals, and between unchanged frames after compression.
 
     python benchmarks/unchanged_fakes.py data/FaceForensics++
 
-Real fakes are compared with their originals at every fifth frame. Unchanged frames are made: runs
-of eight frames of a fake alternate with the same frames of its original (plus Gaussian noise, so
-that no encoder has seen them before), and both videos are encoded at the same CRF. The same is
-done with a third of the contrast, as in a dark room.
+Real fakes are compared with their originals at every fifth frame. Unchanged frames are simulated:
+runs of eight frames of a fake alternate with the same frames of its original (plus Gaussian noise,
+so that no encoder has processed them before), and both videos are encoded at the same CRF. This is
+repeated with a third of the contrast, as in a dark room.
 
-False alarms (changed faces called unchanged) and misses (unchanged faces not found) are counted
-leave-one-pair-out: the limits for a pair are half of the least that swaps of the other pairs were
-measured to change, and never above those of `ffpp_tools.faces.unchanged_fakes`.
+False alarms (changed faces classified as unchanged) and misses (undetected unchanged faces) are
+counted leave-one-pair-out: the limits for a pair are half of the smallest difference measured for
+swaps of the other pairs, and at most those of `ffpp_tools.faces.unchanged_fakes`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from ffpp_tools.video import decode, demux
 from ffpp_tools.video.image import Image, Picture
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-EVERY = 5  # frames, of real fakes
-RUN = 8  # frames that are changed, then as many that are not
-LENGTH = 128  # frames of a made clip
+EVERY = 5  # frame interval in real fakes
+RUN = 8  # length of the alternating runs of changed and unchanged frames
+LENGTH = 128  # frames of a simulated clip
 CRFS = {"raw": 0, "c23": 23, "c40": 40}
 CONTRASTS = (1.0, 0.33)
 COLUMNS = ("source", "compression", "method", "clip", "changed", "level", "relative")
 
 
 def main() -> None:
-    """Measure, and print both tables."""
+    """Measure the differences and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path, help="FF++'s folder")
+    parser.add_argument("root", type=Path, help="folder of FF++")
     parser.add_argument("--out", type=Path, help="write every measurement to this CSV file")
     options = parser.parse_args()
     originals = {clip.name: clip for clip in find_clips(options.root, ["Youtube"])}
@@ -52,7 +52,7 @@ def main() -> None:
         if original := originals.get(fake.target_id):
             rows += _real(original, fake)
             if fake.category in unchanged_fakes.SWAPS:
-                rows += _made(original, fake)
+                rows += _simulated(original, fake)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if options.out:
         table.to_csv(options.out, index=False)
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
-    """Every fifth frame of a real fake that shows the frame of its original."""
+    """Yield the differences of every fifth frame of a real fake that matches its original's."""
     follower, copies = FaceFinder(FindSettings()), {}
     for frame in _frames(original, EVERY):
         faces = follower.find(frame.picture, frame.time_s)
@@ -75,16 +75,16 @@ def _real(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
             yield ("real", fake.compression, *_about(fake), True, *difference)
 
 
-def _made(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
-    """Faces of a clip that was made of a fake and its original."""
-    own = [f.picture.image for f in _frames(original, 1, LENGTH)]
+def _simulated(original: Clip, fake: Clip) -> Iterator[tuple[object, ...]]:
+    """Yield the differences of a clip that alternates between a fake and its original."""
+    genuine = [f.picture.image for f in _frames(original, 1, LENGTH)]
     forged = [f.picture.image for f in _frames(fake, 1, LENGTH)]
-    if len(forged) < LENGTH or forged[0].shape != own[0].shape:
+    if len(forged) < LENGTH or forged[0].shape != genuine[0].shape:
         return
     changed = [i // RUN % 2 == 1 for i in range(LENGTH)]
     rng = np.random.default_rng(0)
     for contrast in CONTRASTS:
-        first = [_noisy(image, contrast, rng) for image in own]
+        first = [_noisy(image, contrast, rng) for image in genuine]
         mixed = [
             _noisy(forged[i], contrast, rng) if changed[i] else first[i] for i in range(LENGTH)
         ]
@@ -129,7 +129,7 @@ def _noisy(image: Image, contrast: float, rng: np.random.Generator) -> Image:
 
 
 def _encoded(path: Path, images: Sequence[Image], crf: int) -> list[Image]:
-    """The frames after x264; `no-mbtree`, since the tree reads memory that it never set."""
+    """Return the frames after x264 compression; `no-mbtree`, as mbtree reads unset memory."""
     height, width = (n // 2 * 2 for n in images[0].shape[:2])
     with av.open(path, "w") as container:
         options = {"crf": str(crf), "x264-params": "no-mbtree=1:threads=1"}
@@ -144,7 +144,7 @@ def _encoded(path: Path, images: Sequence[Image], crf: int) -> list[Image]:
 
 
 def _levels(table: pd.DataFrame) -> pd.DataFrame:
-    """Differences in grey levels, and relative to the face's own contrast."""
+    """Summarise the differences in grey levels, and relative to the face's contrast."""
     keys = ["source", "compression", "changed", "method"]
     quantiles = {"median": 0.5, "1 %": 0.01, "99 %": 0.99}
     rows = {}
@@ -155,27 +155,27 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
             row |= {f"{column} {q}": part[column].quantile(v) for q, v in quantiles.items()}
             row[f"{column} most"] = part[column].max()
         rows[key] = row
-    found = pd.DataFrame.from_dict(rows, orient="index")
-    found.index = pd.MultiIndex.from_tuples(found.index, names=keys)
-    return found
+    summary = pd.DataFrame.from_dict(rows, orient="index")
+    summary.index = pd.MultiIndex.from_tuples(summary.index, names=keys)
+    return summary
 
 
 def _left_out(table: pd.DataFrame) -> pd.DataFrame:
-    """False alarms and misses of swaps, each pair judged by limits from the others."""
+    """Count false alarms and misses of swaps, with limits for each pair from the others."""
     swaps = table[table["method"].isin(unchanged_fakes.SWAPS)].copy()
     swaps["pair"] = swaps["clip"].map(lambda name: "/".join(sorted(name.split("_"))))
     rows = []
     for pair in sorted(swaps["pair"].unique()):
-        others, own = swaps[swaps["pair"] != pair], swaps[swaps["pair"] == pair]
+        others, tested = swaps[swaps["pair"] != pair], swaps[swaps["pair"] == pair]
         changed = others[others["changed"] & (others["source"] != "made, dark")]
-        for (source, compression), part in own.groupby(["source", "compression"]):
-            known = changed[changed["compression"] == compression]
+        for (source, compression), part in tested.groupby(["source", "compression"]):
+            reference = changed[changed["compression"] == compression]
             level, relative = (
-                unchanged_fakes.MARGIN * known[c].min() for c in ("level", "relative")
+                unchanged_fakes.MARGIN * reference[c].min() for c in ("level", "relative")
             )
             level = min(level, unchanged_fakes.MAX_DIFFERENCE[str(compression)])
             relative = min(relative, unchanged_fakes.MAX_RELATIVE)
-            called = (part["level"] <= level) & (part["relative"] <= relative)
+            detected = (part["level"] <= level) & (part["relative"] <= relative)
             is_changed = part["changed"]
             rows.append(
                 {
@@ -185,9 +185,9 @@ def _left_out(table: pd.DataFrame) -> pd.DataFrame:
                     "limit": level,
                     "relative limit": relative,
                     "changed": is_changed.sum(),
-                    "false alarms": (called & is_changed).sum(),
+                    "false alarms": (detected & is_changed).sum(),
                     "unchanged": (~is_changed).sum(),
-                    "missed": (~called & ~is_changed).sum(),
+                    "missed": (~detected & ~is_changed).sum(),
                     "nearest": (part["level"] / level)[is_changed].min(),
                 }
             )

@@ -72,7 +72,7 @@ def test_progress_without_a_terminal_is_plain_lines(command, world):
     assert re.fullmatch(r"clips: 5/5, \d+ crops, 0 misses, \d+\.\d crops/s", lines[0])
     assert "\x1b" not in done.stdout
     done = command("ffpp-extract", world / "FaceForensics++", "--limit", 2)
-    assert done.stdout.startswith("clips: 5 of 10 were done before\nclips: 0/5\n")
+    assert done.stdout.startswith("clips: 5 of 10 were extracted before\nclips: 0/5\n")
 
 
 def test_after_ctrl_c_the_same_command_resumes_and_keeps_finished_clips(world, tmp_path):

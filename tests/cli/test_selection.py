@@ -19,8 +19,12 @@ def test_a_dataset_is_cleaned_identified_split_and_audited(command, dataset, tmp
     identified = command("ffpp-identify", folder, "--distance", 0.1)
     assert identified.returncode == 0, identified.stderr
     printed = " ".join(identified.stdout.split())
-    assert "at distance 0.1 cannot be measured here, where 20 people are known" in printed
-    assert "false matches cannot be measured here, where 20 people are known (190 pairs" in printed
+    assert (
+        "at distance 0.1 cannot be measured on this dataset, which has 20 labelled people"
+        in printed
+    )
+    assert "false match rate cannot be measured on this dataset, which has 20 labelled" in printed
+    assert "(190 pairs" in printed
     split = command("ffpp-split", folder, "--mode", "binary", "--ratios", "50/25/25")
     assert split.returncode == 0, split.stderr
     manifest = tmp_path / "data_manifests/binary"
@@ -63,7 +67,7 @@ def test_the_audit_exits_with_status_1_if_crops_were_deleted(typed, dataset, tmp
     assert status == 1
     assert lost_crops["missing"] > 0
     assert lost_crops["empty"] == 0
-    assert f"{lost_crops['missing']} crops named by faces.parquet but missing" in errors
+    assert f"{lost_crops['missing']} crops listed in faces.parquet but missing" in errors
     status, printed, _ = typed("ffpp-clean", folder, "--json")
     assert status == 0  # new manifests exclude them
     assert json.loads(printed)["found"]["unreadable"] >= lost_crops["missing"]

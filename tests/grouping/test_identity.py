@@ -73,7 +73,7 @@ def test_people_are_matched_across_blocks(n):
     assert len(set(people)) == max(n - 1, 1)
 
 
-def test_rates_count_pairs_of_one_and_of_two_matches():
+def test_rates_count_pairs_of_the_same_and_of_different_people():
     people = pd.Series(["A", "A", "", "B", "B", "C"])
     units = pd.Series(["A", "B", "C", ""])
     found = rates(units, at(0, 0.35, 1.5, 1.5), people, at(0, 0.3, 0.1, -0.5, 1, 1.9), 0.4)

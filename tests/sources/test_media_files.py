@@ -118,10 +118,10 @@ def test_images_are_rotated_as_their_exif_data_specifies(tmp_path, form):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (encoded("GIF", frames=3), "3 pictures in one file"),
-        (encoded("WEBP", frames=2), "2 pictures in one file"),
-        (encoded("PNG", frames=2), "2 pictures in one file"),
-        (encoded("TIFF", frames=2), "2 pictures in one file"),
+        (encoded("GIF", frames=3), "3 images in one file"),
+        (encoded("WEBP", frames=2), "2 images in one file"),
+        (encoded("PNG", frames=2), "2 images in one file"),
+        (encoded("TIFF", frames=2), "2 images in one file"),
         (boxed(b"heic"), "no readable image"),
         (b"", "the file has 0 bytes"),
     ],
@@ -137,7 +137,7 @@ def test_a_tiff_in_another_colour_space_is_an_error(tmp_path):
     Image.fromarray(DRAWN).convert("LAB").save(tmp_path / "a.tif")
     assert read_still(tmp_path / "a.tif")[1:] == (
         "unreadable",
-        "a TIFF of colours in LAB; save it as RGB or as PNG",
+        "unsupported TIFF mode LAB; save it as RGB or PNG",
     )
 
 

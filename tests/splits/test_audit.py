@@ -41,7 +41,7 @@ def test_nothing_is_found_where_nobody_crosses(clean):
     assert found.unequal == ()
     assert set(found.miss_rates) == set(clean[0]["category"])
     assert len(found.limitations) == 4
-    assert "who is on 16 of 16 photographs of CelebA-HQ" in found.limitations
+    assert "the identity of the person in 16 of 16 photographs of CelebA-HQ" in found.limitations
     videos = clean[0][clean[0]["compression"] != "still"]
     assert not any("photographs of" in text for text in audited(videos, clean[1]).limitations)
 

@@ -214,7 +214,7 @@ def test_settings_that_make_no_sense_are_refused(dataset, tmp_path, change):
 
 def test_a_folder_that_is_no_manifest_is_left_alone(dataset, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(TableError, match="no manifest"):
+    with pytest.raises(TableError, match="do not belong to a manifest"):
         make_manifest(dataset, tmp_path, SplitSettings(mode="videos"))
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 

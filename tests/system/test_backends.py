@@ -21,7 +21,7 @@ import numpy as np, keras
 from pathlib import Path
 from classify.evaluation.metrics import log_loss
 from classify.training.runs import Run, load_model
-from classify.evaluation.predict import predict, score_split
+from classify.evaluation.predict import predict_probabilities, score_split
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 manifest, folder = map(Path, sys.argv[1:])
@@ -32,7 +32,8 @@ images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 val = score_split(run, "val")
 losses = [run.kept_row["val_log_loss"],
     float(log_loss(val.actual, val.probabilities, np.ones((1, len(val))))[0])]
-print(json.dumps([keras.backend.backend(), predict(run.best_model(), images).tolist(), losses]))
+probabilities = predict_probabilities(run.best_model(), images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, losses]))
 """
 
 PREDICT = """
@@ -40,12 +41,13 @@ import sys, json
 import numpy as np, keras
 from pathlib import Path
 from classify.inference.gradcam import cams
-from classify.evaluation.predict import predict
+from classify.evaluation.predict import predict_probabilities
 from classify.training.runs import load_model
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 model = load_model(Path(sys.argv[1]))
 maps, _ = cams(model, images)
-print(json.dumps([keras.backend.backend(), predict(model, images).tolist(), maps.tolist()]))
+probabilities = predict_probabilities(model, images).tolist()
+print(json.dumps([keras.backend.backend(), probabilities, maps.tolist()]))
 """
 
 # From the same weights, with plain gradient descent: Adam would amplify rounding errors.
@@ -53,12 +55,12 @@ DCGAN = """
 import sys, json
 from pathlib import Path
 import numpy as np, keras
-from classify.gan.dcgan import built, compile_for_here
+from classify.gan.dcgan import build_dcgan, compile_for_here
 from classify.gan.settings import GanSettings
 from classify.training.runs import load_model
 settings, start = GanSettings(size=16, latent=8, filters=4), Path(sys.argv[1])
 if not start.exists():
-    built(settings).save(start)
+    build_dcgan(settings).save(start)
 model = load_model(start)
 compile_for_here(model, settings, keras.optimizers.SGD(0.1))
 rng, real = np.random.default_rng(0), np.ones((8, 1), np.float32)

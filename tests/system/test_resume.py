@@ -168,7 +168,7 @@ def test_two_processes_cannot_train_in_one_folder(videos_manifest, tmp_path):
 
     class Second(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            with pytest.raises(LockedError, match=r"classify train \(process .* is writing there"):
+            with pytest.raises(LockedError, match=r"classify train \(process .* is writing to it"):
                 resume(folder)
 
     train(videos_manifest.folder, folder, dataclasses.replace(TINY, epochs=2), [Second()])
