@@ -140,7 +140,7 @@ def test_at_most_200_blocks_are_left_out_of_each_stratum_and_25_for_quantiles():
     jackknife_estimates(groups, kinds, share)
     assert sum(map(len, seen)) == 1 + 200 + 30
     left_out = seen[1].blocks == np.arange(len(seen[1]))[:, None]
-    assert (left_out.sum(axis=0) == 1).all()  # everybody once
+    assert (left_out.sum(axis=0) == 1).all()  # each group once
     assert set(left_out[:, :3000].sum(axis=1)) == {0, 15}
     assert set(left_out[:, 3000:].sum(axis=1)) == {0, 1}
     seen.clear()

@@ -69,7 +69,7 @@ def test_intervals_are_over_people_and_not_clips():
     assert (deepfakes.groups, faceswap.groups, found.reals[0].groups) == (3, 5, 4)
     assert (deepfakes.auc.groups, faceswap.auc.groups) == (3, 4)  # the fewer of both sides
     assert (deepfakes.auc_against_all.groups, faceswap.auc_against_all.groups) == (3, 4)
-    # Everybody is half right; three people who agree do not tell that all others would.
+    # Each person is half right; agreement of three people says little about others.
     assert deepfakes.detected.low < 0.1
     assert deepfakes.detected.high > 0.9
 

@@ -98,7 +98,7 @@ def test_changed_predictions_are_computed_again_with_a_message(judged, run, chan
     pd.testing.assert_frame_equal(found.table, expected.table, atol=1e-6)
     assert "predictions-test.parquet was computed again: " in capsys.readouterr().out
     score_split(run, "test")
-    assert "made anew" not in capsys.readouterr().out
+    assert "again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [fewer, believed])
@@ -135,7 +135,7 @@ def test_predictions_of_an_older_version_are_computed_again_or_read_without_data
     expected = score_split(judged, "test").table
     pd.testing.assert_frame_equal(score_split(run, "test").table, expected)
     assert "is used unchecked: an older version wrote it" in capsys.readouterr().out
-    monkeypatch.undo()  # the network itself makes them anew
+    monkeypatch.undo()  # the network computes them again
     pd.testing.assert_frame_equal(score_split(run, "test").table, expected, atol=1e-6)
     assert "digest" in pd.read_parquet(path).attrs
 

@@ -81,7 +81,7 @@ def test_the_same_crops_are_evaluated_after_every_corruption(run, monkeypatch):
     assert (untouched.loc[manipulations, "auc_loss"] == 0).all()
     real = frame.binary_confusion.loc["real"]
     assert untouched.loc["reals", "detected"] == pytest.approx(real["real"] / real.sum())
-    # In the dark all cats are grey: nothing can be told apart.
+    # All crops are black: no class can be distinguished.
     black = table[table["damage"] == "black"].set_index("category")
     assert black.loc[[*manipulations, "all"], "auc"].tolist() == [0.5] * 5
     expected = untouched.loc["all", "auc"] - 0.5

@@ -125,7 +125,7 @@ def test_the_search_index_covers_docs_commands_and_reference(site):
         text[entry["location"].partition("#")[0]] += entry["text"]
     assert "commit mark" in text["docs/architecture.html"]
     assert "evenly spaced" in text["commands.html"]
-    assert "Intersection over union" in text["reference/ffpp_tools.html"]
+    assert "intersection over union" in text["reference/ffpp_tools.html"]
 
 
 def test_a_link_to_a_module_points_to_its_reference(site):

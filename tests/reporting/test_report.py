@@ -208,7 +208,7 @@ def test_a_run_is_evaluated_on_another_manifest_at_its_own_threshold(report, dat
     found = make_report(report.run, "test", other)
     assert found.folder == report.run.folder / "report-on-m"
     assert found.operating_point == report.operating_point
-    # The paper's split draws frames, so that everybody is everywhere.
+    # The paper's split draws frames, so that all people are in all splits.
     assert "IDENTITIES OF ITS TRAINING DATA ARE IN THIS SPLIT: " in found.provenance
     assert len(found.frames) == len(other.samples("test"))
 

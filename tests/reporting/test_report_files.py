@@ -39,7 +39,7 @@ def test_errors_are_the_most_confident_wrong_predictions_one_per_clip():
         "Youtube",
         0.9,
     )
-    assert "CelebA" not in set(wrong["class"])  # never taken for anything else
+    assert "CelebA" not in set(wrong["class"])  # always classified correctly
 
 
 def test_the_clips_with_the_largest_error_come_first():

@@ -30,7 +30,7 @@ def clean(dataset, tmp_path_factory):
 
 
 def moved(samples, which, to):
-    """The same samples with some of them on another side."""
+    """The same samples, some of them in another split."""
     return samples.assign(split=samples["split"].mask(which, to))
 
 
@@ -99,7 +99,7 @@ def test_a_photograph_on_another_side_is_a_leak_of_its_person(clean):
 
 
 def test_what_is_found_out_later_counts(clean):
-    """Two people of different sides turn out to look alike."""
+    """Two people in different splits turn out to be the same person."""
     samples, tables = clean
     youtube = samples[samples["category"] == "Youtube"]
     one, other = (
@@ -142,7 +142,7 @@ def test_a_fake_that_is_not_there_ties_its_people_if_a_copy_of_it_is(clean):
     frames = pd.concat([tables.frames, absent], ignore_index=True)
     copy = {"item": [f"Deepfakes/{person}_901"], "partner": [there], "distance": [0.0]}
     with_copy = dataclasses.replace(tables, frames=frames)
-    assert not audited(samples, with_copy).leaks  # a fake that nobody shows ties nobody
+    assert not audited(samples, with_copy).leaks  # a fake that is not in the manifest is no edge
     for kind in ("identical", "near"):
         duplicates = pd.DataFrame({**copy, "kind": [kind]})
         found = audited(samples, dataclasses.replace(with_copy, duplicates=duplicates))
@@ -163,7 +163,7 @@ def test_the_papers_counts_are_met_to_the_unit_at_its_own_size(tmp_path):
         "test": {"fake": 10049, "real": 10049},
     }
     categories = pd.DataFrame(binary.info["categories"]).sum(axis=1)
-    # All of Youtube, the rest of the 66,994 split evenly; fakes as equal as can be.
+    # All of Youtube, the rest of the 66,994 split evenly; fakes as equal as possible.
     assert categories[["Youtube", "CelebA", "CelebA-HQ"]].to_list() == [20885, 23055, 23054]
     fakes = categories[["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]]
     assert sorted(fakes) == [16748, 16748, 16749, 16749]
@@ -232,7 +232,7 @@ def constructed(world, folder):
 
 
 def reached(world):
-    """Person or photograph → everything tied to it, by a plain search."""
+    """Person or photograph → everything connected to it, by breadth-first search."""
     edges = [(f"Y{a}", f"Y{b}") for a, b in [*world["pairs"], *world["alike"]]]
     n = len(world["identities"])
     edges += [(f"P{i}", f"I{person}") for i, person in enumerate(world["identities"])]

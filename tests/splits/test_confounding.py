@@ -1,4 +1,4 @@
-"""What tells the classes apart besides the faces."""
+"""Properties other than faces that predict the class."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_one_compression_or_one_class_of_clips_confounds_nothing():
 
 
 def test_photographs_are_reals_is_measured():
-    """Two thirds of the reals are photographs: five of six samples are told apart by that."""
+    """Two thirds of the reals are photographs, which classifies five of six samples."""
     kinds = {
         ("fake", "fake", "c23"): 30,
         ("real", "real", "c23"): 10,

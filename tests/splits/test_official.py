@@ -100,7 +100,7 @@ def test_cleaning_takes_from_train_who_is_in_test_too_and_says_so(listed, tmp_pa
 
 
 def stills(folder, *rows):
-    """Photographs (category, name, side), each of somebody else, and their dataset."""
+    """Photographs (category, name, split) of different people, and their dataset."""
     frames = pd.DataFrame(rows, columns=["category", "clip", "partition"]).astype("str")
     frames = frames.assign(label="real", compression="still", photo="", target_id="", source_id="")
     frames["group"] = frames["category"] + "/" + frames["clip"]
@@ -210,7 +210,7 @@ def test_a_few_photographs_on_no_list_do_not_stop_the_rest(listed, tmp_path):
 
 
 def test_of_celeb_df_what_shows_somebody_of_test_leaves_train_and_nothing_else(tmp_path):
-    """id0 is in train and test; id1 was tied to him by a fake that goes."""
+    """id0 is in train and test; id1 was connected to id0 by a fake that is excluded."""
     rows = [
         ("Celeb-real", "real", f"id{i}_0000", f"id{i}", "", side)
         for i, side in enumerate(["train", "train", "val", "test", "train"])
@@ -347,7 +347,7 @@ def clip_rows(*clips):
     ],
 )
 def test_copies_of_clips_in_test_leave_the_other_lists(tmp_path, copies, gone, reason):
-    """With whoever is shown by one of their names, for nobody knows which one is right."""
+    """A duplicate belongs to the people of each of its names, as the right name is unknown."""
     write_lists(tmp_path)
     names = [f"{a}{b}" for pairs in PAIRS.values() for a, b in pairs]
     people = sorted({n[:3] for n in names} | {n[3:] for n in names})

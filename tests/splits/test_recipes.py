@@ -158,7 +158,7 @@ def test_at_random_every_category_is_in_every_split_as_often_as_in_all(tmp_path)
 
 
 def test_a_manifests_groups_are_those_of_its_own_samples(dataset, tmp_path):
-    """Without the fakes nobody is tied to anybody by them, though none is separated."""
+    """Fakes that are left out connect no people."""
     (tmp_path / "r.toml").write_text(
         'rule = "grouped"\nratios = [2, 1, 1]\n[classes]\na = ["Youtube"]\nb = ["CelebA"]\n'
     )

@@ -78,7 +78,7 @@ def test_blocks_of_four_are_told_from_blocks_of_eight():
 def told(**values):
     """What is answered of two categories that differ in these properties: (one's, other's).
 
-    Twelve groups of people with five crops each, every second group's of the one category.
+    Twelve identity groups of five crops, every second group in one category.
     """
     group = np.repeat(np.arange(12), 5)
     one = group % 2 == 0
@@ -206,7 +206,7 @@ def test_the_answers_are_kept_for_reports_on_this_manifest_alone(videos_manifest
 def test_the_scarcer_source_counts_as_much_as_the_other():
     """Twenty crops of the one for each of the other, an eighth of them at the far end of the first.
 
-    To tell most of all crops apart the second property does best; to tell both sources, the first.
+    The second property separates most crops; the first separates both sources.
     """
     rng = np.random.default_rng(3)
     many, few = rng.normal(0, 0.5, (960, 2)), rng.normal((2.2, 1), 1, (48, 2))
