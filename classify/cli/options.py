@@ -18,7 +18,7 @@ from ffpp_tools.cli.options import option
 ARCHS = values_of("classify.models:ARCHITECTURES")
 BACKBONES = values_of("classify.models.backbones:BACKBONES")
 AUGMENTATIONS = values_of("classify.data.augment:PRESETS")
-JIT = values_of("classify.training.settings:JIT")
+JIT = values_of("classify.training.settings:Jit")
 WEIGHTS = values("imagenet", "noisy-student", "none")
 
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]

@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             batch_size: crops per batch; the last batch may be smaller.
             seed: of order and augmentation.
             augment: augmentation of the crops; None for unmodified crops.
-            sampling: one of `settings.SAMPLINGS`, or `IN_ORDER`. "all" yields each crop once per
+            sampling: one of `settings.Sampling`, or `IN_ORDER`. "all" yields each crop once per
                 epoch; "balanced" draws the same number of crops, each by drawing a class, then one
                 of its clips (a still counts as a clip), then one of its crops; `IN_ORDER` yields
                 each crop once, always in the manifest's order, for evaluation.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
-from classify.training.settings import JIT, check_fields
+from classify.training.settings import Jit, check_fields
 
 SIZES = (16, 32, 64, 128, 256)  # of images, in pixels
 
@@ -31,13 +31,13 @@ class GanSettings:
     augment: str = "flip"  # of the real images: a name from `augment.PRESETS`
     every: int = 10  # epochs between saved generators
     mixed_precision: bool = False  # compute in half precision, for GPUs
-    jit: str = "auto"  # "on" or "off": compile the training step
+    jit: Jit = "auto"  # "on" or "off": compile the training step
     seed: int = 0  # of weights, order, noise and flips
 
     def __post_init__(self) -> None:
         """Validate the fields."""
         least = {"latent": 1, "filters": 1, "epochs": 1, "batch_size": 2, "every": 1}
-        check_fields(self, least, {"augment": tuple(PRESETS), "jit": JIT})
+        check_fields(self, least, {"augment": tuple(PRESETS), "jit": get_args(Jit)})
         if self.size not in SIZES:
             raise ClassifyError(f"size ({self.size}) must be one of {', '.join(map(str, SIZES))}")
         if not self.learning_rate > 0:

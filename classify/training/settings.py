@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 TABLES = ("manifest", "training", "search")  # of a config.toml written by a run or a search
-SCHEDULES = ("constant", "cosine", "plateau")
-SAMPLINGS = ("all", "balanced")
-JIT = ("auto", "on", "off")
-MONITORS = ("val_log_loss", "val_loss")
+Schedule = Literal["constant", "cosine", "plateau"]
+Sampling = Literal["all", "balanced"]
+Jit = Literal["auto", "on", "off"]
+Monitor = Literal["val_log_loss", "val_loss"]
 # Setting → its value in a run's or a search's config.toml that is older than the setting. Any other
 # missing setting has its default.
 ABSENT = {"monitor": "val_loss"}
@@ -50,23 +50,28 @@ class TrainSettings:
     epochs: int = 10  # maximum, including head_epochs
     batch_size: int = 64
     learning_rate: float = 0.001  # of Adam
-    schedule: str = "constant"  # of the rate: constant, cosine or plateau
+    schedule: Schedule = "constant"  # of the rate: constant, cosine or plateau
     warmup_epochs: float = 0.0  # of a cosine schedule: the rate rises from zero
     patience: int = 5  # epochs without a lower value of `monitor` before stopping
-    monitor: str = "val_log_loss"  # selects the epoch; "val_loss" includes the penalties
+    monitor: Monitor = "val_log_loss"  # selects the epoch; "val_loss" includes the penalties
     augment: str = "paper"  # a name from `augment.PRESETS`
     class_weights: bool = False  # give all classes the same total weight in the loss
     fraction: float = 1.0  # of the crops of every class, in training and validation
-    sampling: str = "all"  # or "balanced": by class, clip and crop
+    sampling: Sampling = "all"  # or "balanced": by class, clip and crop
     refit: bool = False  # train on val too and keep the last epoch, without selection
     mixed_precision: bool = False  # compute in half precision, for GPUs
-    jit: str = "auto"  # "on" or "off": compile the training step
+    jit: Jit = "auto"  # "on" or "off": compile the training step
     seed: int = 0  # of weights, order, dropout and augmentation
 
     def __post_init__(self) -> None:
         """Validate the fields."""
         least = {"size": 32, "epochs": 1, "batch_size": 1, "patience": 0}
-        choices = {"schedule": SCHEDULES, "sampling": SAMPLINGS, "jit": JIT, "monitor": MONITORS}
+        choices = {
+            "schedule": get_args(Schedule),
+            "sampling": get_args(Sampling),
+            "jit": get_args(Jit),
+            "monitor": get_args(Monitor),
+        }
         check_fields(
             self,
             least | {"head_epochs": 0, "warmup_epochs": 0},
@@ -223,9 +228,13 @@ def check_fields(
         raise ClassifyError(f"seed ({settings.seed}) must be below 2**32")  # type: ignore[attr-defined]
 
 
+_TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+
+
 def _check_type(name: str, annotation: str, value: object) -> None:
     kind, _, none = annotation.partition(" | ")
-    fits = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[kind]
+    kind = kind if kind in _TYPES else "str"  # a Literal, whose choices are checked by name
+    fits = _TYPES[kind]
     if value is None and none:
         return
     if not isinstance(value, fits) or (isinstance(value, bool) and kind != "bool"):

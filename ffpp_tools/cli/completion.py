@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import get_args
 
 Completer = Callable[[], list[str]]
 
@@ -14,7 +15,7 @@ def values(*words: object) -> Completer:
 
 
 def values_of(constant: str) -> Completer:
-    """Completion by a constant, or by what a function without arguments returns.
+    """Completion by a constant, a Literal, or what a function without arguments returns.
 
     Args:
         constant: its location, such as "ffpp_tools.store.schema:SPLITS". Its module must be
@@ -24,7 +25,8 @@ def values_of(constant: str) -> Completer:
     def complete() -> list[str]:
         module, _, name = constant.partition(":")
         found = getattr(import_module(module), name)
-        return [str(word) for word in (found() if callable(found) else found)]
+        words = get_args(found) or (found() if callable(found) else found)
+        return [str(word) for word in words]
 
     return complete
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -44,7 +44,10 @@ from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary
+    from ffpp_tools.extraction.settings import Faces
     from ffpp_tools.extraction.workers import Workers
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.video.decode_limits import Limits
 
 
@@ -97,7 +100,7 @@ def extract(
             panels.FACES,
             about="Faces to crop in each frame: largest (in a fake with a mask, the manipulated "
             "face), tracked, or all.",
-            complete=values_of("ffpp_tools.extraction.settings:FACES"),
+            complete=values_of("ffpp_tools.extraction.settings:Faces"),
             metavar="WHICH",
         ),
     ] = "largest",
@@ -162,8 +165,6 @@ def extract(
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
-    from ffpp_tools.faces.crop import CropSettings
-    from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.sources.faceforensics import default_ffpp_root, find_clips, remarks
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
@@ -172,9 +173,8 @@ def extract(
         every = 25
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        CropSettings(margin, shape, min_face, align, size, format_),
-        FindSettings(detector, search),
-        faces,
+        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
+        cast("Faces", faces),
         twins,
         keep_unchanged,
         smooth,
@@ -262,8 +262,6 @@ def stills(
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
-    from ffpp_tools.faces.crop import CropSettings
-    from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.sources.official_lists import celeba_identities
     from ffpp_tools.sources.stills import survey
 
@@ -275,8 +273,7 @@ def stills(
     replaced = overwrite and not other_stills(out, {still.category for still in found})
     like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        CropSettings(margin, shape, min_face, align, size, format_),
-        FindSettings(detector, search),
+        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
         crop == "none",
         like,
     )
@@ -314,6 +311,24 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
         raise FfppError(
             f"not a single crop was made; {summary.dataset}/frames.parquet lists the reasons"
         )
+
+
+def _face_settings(
+    margin: float,
+    shape: Any,
+    min_face: int,
+    align: bool,
+    size: str,
+    format_: Any,
+    detector: Any,
+    search: Any,
+) -> tuple[CropSettings, FindSettings]:
+    """The settings of crops and of detection, which refuse words that are not choices."""
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
+
+    crop = CropSettings(margin, shape, min_face, align, size, format_)
+    return crop, FindSettings(detector, search)
 
 
 def _team(

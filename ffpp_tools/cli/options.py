@@ -73,7 +73,7 @@ Shape = Annotated[
     option(
         panels.FACES,
         about="Shape of the crop: square, or box. box with --margin 1.0 is the bare face box.",
-        complete=values_of("ffpp_tools.faces.crop:SHAPES"),
+        complete=values_of("ffpp_tools.faces.crop:Shape"),
         metavar="SHAPE",
     ),
 ]
@@ -110,7 +110,7 @@ Format = Annotated[
         panels.FACES,
         "--format",
         about="Image format of the crops: png or jpg.",
-        complete=values_of("ffpp_tools.faces.crop:FORMATS"),
+        complete=values_of("ffpp_tools.faces.crop:Format"),
         metavar="FORMAT",
     ),
 ]
@@ -129,7 +129,7 @@ Search = Annotated[
         panels.FACES,
         about="How the detector searches a frame: fast, or full. full gives exactly the boxes of "
         "face_recognition and is 20 times slower.",
-        complete=values_of("ffpp_tools.faces.detect:SEARCHES"),
+        complete=values_of("ffpp_tools.faces.detect:Search"),
         metavar="NAME",
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from ffpp_tools.errors import SettingsError, check_choice
 from ffpp_tools.extraction.match_quality import ReferenceFaces
@@ -10,7 +11,7 @@ from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
 from ffpp_tools.video.sampling import FramePlan
 
-FACES = ("largest", "tracked", "all")
+Faces = Literal["largest", "tracked", "all"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class ClipSettings:
     plan: FramePlan = field(default_factory=FramePlan)
     crop: CropSettings = field(default_factory=CropSettings)
     find: FindSettings = field(default_factory=FindSettings)
-    faces: str = "largest"
+    faces: Faces = "largest"
     twins: bool = True  # compare with the original, and reuse its boxes in frames that match
     keep_unchanged: bool = False  # keep the crops of unchanged faces in fakes
     smooth: int = 1  # number of planned frames over which boxes are averaged
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        check_choice("faces", self.faces, FACES)
+        check_choice("faces", self.faces, get_args(Faces))
         if self.smooth < 1 or self.smooth % 2 == 0:
             raise SettingsError(f"smooth ({self.smooth}) must be an odd number of frames")

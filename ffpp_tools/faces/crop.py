@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -20,8 +21,8 @@ from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.faces.detect import Box, landmark_model
 from ffpp_tools.video.image import Image, Picture, through_jpeg
 
-SHAPES = ("square", "box")
-FORMATS = ("png", "jpg")
+Shape = Literal["square", "box"]
+Format = Literal["png", "jpg"]
 JPEG_QUALITY = 95
 
 # Aligned crops: side in pixels, and the centres of the eyes at margin 1 as fractions of the side.
@@ -41,24 +42,24 @@ class CropSettings:
     """
 
     margin: float = 1.3
-    shape: str = "square"
+    shape: Shape = "square"
     min_face: int = 0  # boxes with a longer side below this, in pixels, are `too_small`
     align: bool = False  # rotate and scale squares so that the eyes are at fixed positions
     size: str = ""  # resize every crop to this, such as "480x320"; empty: keep its size
-    format: str = "png"  # "png", or "jpg" at quality 95
+    format: Format = "png"  # "png", or "jpg" at quality 95
 
     def __post_init__(self) -> None:
         """Validate the fields."""
         if not 0.5 <= self.margin <= 5:
             raise SettingsError(f"margin ({self.margin}) must be between 0.5 and 5")
-        check_choice("shape", self.shape, SHAPES)
+        check_choice("shape", self.shape, get_args(Shape))
         if self.min_face < 0:
             raise SettingsError(f"min_face ({self.min_face}) must not be negative")
         if self.align and self.shape != "square":
             raise SettingsError("aligned crops are square: omit either `align` or `shape`")
         if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
             raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
-        check_choice("format", self.format, FORMATS)
+        check_choice("format", self.format, get_args(Format))
 
 
 @dataclass(frozen=True)

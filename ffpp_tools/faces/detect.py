@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -142,7 +142,7 @@ DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {
     "hog": HogDetector,
     "cnn": CnnDetector,
 }
-SEARCHES = ("fast", "full")
+Search = Literal["fast", "full"]
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,13 @@ class FindSettings:
     boxes of `face_recognition.face_locations`, at about twenty times the cost.
     """
 
-    detector: str = "hog"
-    search: str = "fast"
+    detector: Literal["hog", "cnn"] = "hog"
+    search: Search = "fast"
 
     def __post_init__(self) -> None:
         """Validate the fields."""
         check_choice("detector", self.detector, tuple(DETECTORS))
-        check_choice("search", self.search, SEARCHES)
+        check_choice("search", self.search, get_args(Search))
 
 
 @cache
