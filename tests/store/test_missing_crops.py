@@ -49,5 +49,5 @@ def test_a_complete_dataset_has_no_missing_crops(dataset, tmp_path):
     paths = read_faces(dataset)["path"]
     assert not find_missing_crops(dataset, paths)
     assert find_missing_crops(tmp_path, paths).missing == tuple(sorted(paths))
-    with pytest.raises(FfppError, match="leads out"):
+    with pytest.raises(FfppError, match="points outside"):
         find_missing_crops(dataset, ["../elsewhere.png"])

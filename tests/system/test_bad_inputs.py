@@ -203,7 +203,7 @@ CASES = {
         ("ffpp-audit", "manifests/videos"),
         ["test.csv", "class_index"],
     ),
-    "manifest that leads out": (leading_out, TRAIN, ["train.csv", "leads out"]),
+    "manifest that leads out": (leading_out, TRAIN, ["train.csv", "points outside"]),
     "crops moved": (
         lambda: Path("dataset").rename("elsewhere"),
         TRAIN,
@@ -225,7 +225,7 @@ CASES = {
             Path("run/config.toml").read_text().replace("epochs =", "rounds =")
         ),
         REPORT,
-        ["run/config.toml", "rounds", "knows"],
+        ["run/config.toml", "rounds", "unknown"],
     ),
     "config.toml of 0 bytes": (lambda: cut("run/config.toml"), REPORT, ["run/config.toml"]),
     "model of 0 bytes": (lambda: cut("run/best.keras"), REPORT, ["run/best.keras"]),

@@ -75,7 +75,7 @@ def test_the_default_commands_lead_from_data_to_report(command, world, tmp_path)
         (["classify", "compare", "runs/none", "runs/one"], "classify train"),
         (["classify", "export", "runs/none"], "classify train"),
         (["classify", "tune"], "ffpp-split"),
-        (["classify", "tune", "--resume", "nowhere"], "no search"),
+        (["classify", "tune", "--resume", "nowhere"], "not a search"),
         (["classify", "tune", "--resume", "t", "--arch", "vgg16"], "takes no other options"),
         (["classify", "tune", "--vary", "epochs"], "learning_rate"),
         (["classify", "gan", "train"], "--images"),

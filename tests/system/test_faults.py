@@ -153,7 +153,7 @@ def test_a_hung_decoder_is_reported_and_the_other_clips_are_extracted(ffpp, tmp_
     folder = root / "original_sequences/youtube/c23/videos"
     os.mkfifo(folder / "999.mp4")
     # A FIFO is normally refused unopened. Without that check, reading it blocks forever.
-    patched = "import ffpp_tools.files as files\nfiles.irregular = lambda path: ''\n"
+    patched = "import ffpp_tools.files as files\nfiles.special_file_kind = lambda path: ''\n"
     (tmp_path / "sitecustomize.py").write_text(patched)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path}
