@@ -1,7 +1,7 @@
 """Train classifiers of face manipulation on the manifests of `ffpp_tools`, and evaluate them.
 
-Each command is a function: `train`, `resume`, `evaluate`, `evaluate_predictions`, `predict` and
-`compare`. They are imported when first used, so that `import classify` does not load Keras.
+The main commands are functions: `train`, `resume`, `evaluate`, `evaluate_predictions`, `predict`
+and `compare`. They are imported when first used, so that `import classify` does not load Keras.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Python interface: one function for each command. Use it as `import classify`."""
+"""The Python interface: the main commands as functions. Use it as `import classify`."""
 
 from __future__ import annotations
 

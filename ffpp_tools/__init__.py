@@ -1,7 +1,8 @@
 """Build face datasets from FaceForensics++ videos and stills; no known identity is in two splits.
 
-Each command is a function: `extract`, `extract_stills`, `clean`, `identify`, `split`, `split_folds`
-and `audit`. Their modules are imported on first use, so that `import ffpp_tools` is fast.
+The main commands are functions: `extract`, `extract_stills`, `clean`, `identify`, `split`,
+`split_folds` and `audit`. Their modules are imported on first use, so that `import ffpp_tools` is
+fast.
 """
 
 from __future__ import annotations

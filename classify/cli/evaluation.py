@@ -279,6 +279,7 @@ def export(
     difference = exported(found, kind, folder)
     log.keep(folder)
     print_line(
-        f"exported: {folder} (its probabilities are within {difference:.1e} of the network's)"
+        f"exported: {folder} (largest difference from the network's probabilities: "
+        f"{difference:.1e})"
     )
     print_json({"folder": folder, "format": kind, "largest_difference": difference})

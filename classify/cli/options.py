@@ -34,7 +34,7 @@ Split = Annotated[
     str,
     option(
         panels.DATA,
-        about="Split to evaluate on: test, val or train.",
+        about="Split of the manifest: test, val or train.",
         complete=SPLITS,
         metavar="SPLIT",
     ),

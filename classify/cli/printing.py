@@ -54,7 +54,7 @@ def verdicts(made: Sequence[Verdict], said: str) -> None:
 
     print_line(said, style="bold")
     above = sorted({f"{number(v.threshold)} ({v.kind}s)" for v in made})
-    title = f"predicted fake above {', '.join(above)}"
+    title = f"classified as fake above {', '.join(above)}"
     columns = ("P(fake)", "80 % of frames", "frames above, %", "frames")
     table = _table(title, "file", "person", "verdict", *columns)
     for v in made:
@@ -89,7 +89,8 @@ def comparison(found: Comparison) -> None:
             f"{name.replace('auc', 'AUC')} {with_interval(gain)}"
             for name, gain in found.differences.items()
         )
-        print_line(f"on test, first minus second run by {found.ordered_by} (same people): {gains}")
+        first, second = found.table["run"][:2]
+        print_line(f"{first} minus {second} on test, on the same people: {gains}")
 
 
 def tuned(found: SearchResult) -> None:

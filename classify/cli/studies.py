@@ -46,7 +46,7 @@ def tune(
         option(
             panels.NETWORK,
             about="Initial weights: imagenet, noisy-student, none (random) or a file.",
-            default="imagenet if available",
+            default="imagenet, if the network has them",
             complete=WEIGHTS,
             metavar="NAME",
         ),

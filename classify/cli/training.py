@@ -87,7 +87,7 @@ def train(
         option(
             panels.NETWORK,
             about="Initial weights: imagenet, noisy-student, none (random) or a file.",
-            default="imagenet if available",
+            default="imagenet, if the network has them",
             complete=WEIGHTS,
             metavar="NAME",
         ),
@@ -260,7 +260,8 @@ def train(
         bool | None,
         option(
             panels.TRAINING,
-            about="Class balancing: weight the loss so that every class counts the same.",
+            about="Weight the loss so that every class counts the same. Manifests are balanced "
+            "already.",
         ),
     ] = None,
     fraction: Annotated[

@@ -137,7 +137,7 @@ Limit = Annotated[
     int | None,
     option(
         panels.EXTRACT,
-        about="Maximum number of files per category and compression.",
+        about="Maximum number of files of each category (and compression).",
         default="no limit",
         metavar="N",
         min=1,

@@ -80,7 +80,8 @@ def identities(found: Identities, dataset: Path) -> None:
         _add(table, row.item, row.partner, f"{row.distance:.3f}")
     if len(matches):
         print_table(table)
-    print_line(f"{len(matches)} of {len(found.table)} clips, people and stills match another one")
+    total = f"{len(found.table)} items (clips, labelled people, stills)"
+    print_line(f"{len(matches)} of {total} match another item")
     for said in (miss_rate_text, false_match_rate_text, expected_false_matches_text):
         print_line(f"  {said(found.matching)}")
     print_line(f"full table: {dataset}/identities.parquet")
@@ -206,12 +207,12 @@ def audit(found: Audit, lost: MissingCrops) -> None:
 def shortcut_table(answers: list[ProbeResult]) -> None:
     """How well low-level features alone predict the class."""
     headings = ("low-level features alone predict", "AUC", "AUC at 128 px", "groups", "samples")
-    table = Table(*headings, "most by")
+    table = Table(*headings, "strongest feature")
     for a in answers:
         aucs = [f"{v:.2f}" if v == v else "too few groups" for v in (a.auc, a.auc_scaled)]
         _add(table, a.question, *aucs, str(a.groups), str(a.samples), a.telling)
     print_table(table)
-    print_line("a network is better than a shortcut only if its AUC is well above these")
+    print_line("a network whose AUC is not well above these may use only these features")
 
 
 def identity_path(

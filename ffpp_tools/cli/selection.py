@@ -133,7 +133,7 @@ def split(
         option(
             panels.DATA,
             about="Compression of clips to use, such as c40. Can be repeated.",
-            default="all that every class has",
+            default="every compression that all classes have",
             complete=COMPRESSIONS,
             metavar="NAME",
         ),
@@ -161,14 +161,14 @@ def split(
         option(
             panels.SPLITS,
             "--shrink",
-            about="Reduce all classes to the size that the data can fill.",
+            about="Reduce all classes to a size that the data can fill, instead of failing.",
         ),
     ] = False,
     seed: Annotated[
         int,
         option(
             panels.SPLITS,
-            about="Random seed of which people are in val and test.",
+            about="Random seed for choosing the people in val and test.",
             metavar="N",
             min=0,
         ),

@@ -19,6 +19,7 @@ from ffpp_tools.store import format_versions
 from ffpp_tools.store.schema import STILL
 
 # What a folder may contain before the first extraction.
+SHARED = ("crop", "find")  # sections that clips and stills of a folder have in common
 BEFORE = (official_lists.FOLDER, LOG)
 
 
@@ -67,7 +68,9 @@ def record_settings(
             sections.pop("stills", None)
     for section, settings in _sections(wanted).items():
         if sections.setdefault(section, settings) != settings:
-            remedy = "" if overwrite else ", or start over with --overwrite"
+            remedy = ""
+            if not overwrite and not (section in SHARED and _holds_the_other_kind(dataset, wanted)):
+                remedy = ", or start over with --overwrite"
             raise SettingsError(
                 f"{dataset} was created with different settings ({section}): "
                 f"{_difference(sections[section], settings)}. All crops of a dataset, of clips and "
@@ -113,8 +116,14 @@ def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     if section == "clips":
         values["version"] = CLIPS_VERSION
-    shared = {name: values.pop(name) for name in ("crop", "find")}
+    shared = {name: values.pop(name) for name in SHARED}
     return {**shared, section: values}
+
+
+def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:
+    """Return whether a folder has stills if clips are wanted, or clips if stills are."""
+    clips_wanted = isinstance(wanted, ClipSettings)
+    return any((f.name == STILL) == clips_wanted for f in dataset.glob("parts/*/*"))
 
 
 def _brief(value: Any) -> str:

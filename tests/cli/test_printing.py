@@ -66,7 +66,7 @@ def test_verdicts_have_a_row_per_person_or_one_if_no_face_is_found(printed):
     )
     heading, *lines = printed().splitlines()
     assert heading == "Split: grouped."
-    assert "predicted fake above 0.550 (videos)" in lines[0]
+    assert "classified as fake above 0.550 (videos)" in lines[0]
     (a,) = (line for line in lines if "[red]a.mp4" in line)
     (b,) = (line for line in lines if "b.mp4" in line)
     for cell in ("fake (incomplete)", "0.710", "0.600 to 0.800", "90.0"):

@@ -60,8 +60,10 @@ def test_only_temporary_files_of_killed_runs_are_deleted(few, tmp_path):
 def test_stills_must_use_the_crop_settings_of_the_clips(few, world, tmp_path):
     extract_dataset(few[:1], tmp_path, SETTINGS)
     stills = find_stills(world / "CelebA", "CelebA", limit=2)
-    with pytest.raises(SettingsError, match=r"1\.3.*2\.0"):
+    with pytest.raises(SettingsError, match=r"1\.3.*2\.0") as refusal:
         extract_still_dataset(stills, tmp_path, StillSettings(CropSettings(margin=2.0)))
+    assert "--out" in str(refusal.value)
+    assert "--overwrite" not in str(refusal.value)  # which would refuse as well
 
 
 def test_overwrite_deletes_the_crops_of_clips_and_keeps_those_of_stills(few, world, tmp_path):
