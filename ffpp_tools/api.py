@@ -214,7 +214,7 @@ def split(
     out: str | Path,
     *,
     mode: Mode | None = None,
-    recipe: str = "grouped",
+    recipe: str | Path = "grouped",
     ratios: Ratios | None = None,
     per_class: int | None = None,
     include: Sequence[str] = (),
@@ -257,7 +257,7 @@ def split(
     """
     settings = SplitSettings(
         mode,
-        recipe,
+        str(recipe),
         ratios,
         per_class,
         tuple(include),

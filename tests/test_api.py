@@ -5,6 +5,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,11 @@ def test_the_docstring_examples_of_all_functions_run_in_order(world, tmp_path, m
         assert example.examples
         runner.run(example, out=report.append)
     assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize("recipe", ["own.toml", Path("own.toml")])
+def test_the_file_of_a_recipe_is_a_string_or_a_path(recipe, monkeypatch):
+    made = []
+    monkeypatch.setattr(ffpp_api, "make_manifest", lambda *args: made.append(args[2]))
+    ffpp_tools.split("dataset", "manifest", recipe=recipe)
+    assert made[0].recipe == "own.toml"

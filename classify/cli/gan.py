@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -258,7 +258,7 @@ def report(
     print_table(table)
     log.keep(run / "report")
     print_line(f"report: {run / 'report/report.html'}")
-    print_json({"folder": run / "report", "generators": [asdict(kept) for kept in made.kept]})
+    print_json({"folder": run / "report", "generators": made.table.to_dict("records")})
 
 
 for _command in (train, generate, report):

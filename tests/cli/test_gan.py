@@ -1,8 +1,12 @@
 """classify gan on the command line."""
 
 import dataclasses
+import json
+import math
+from types import SimpleNamespace
 from typing import get_type_hints
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,3 +43,25 @@ def test_the_help_of_gan_train_shows_the_actual_defaults():
     for name, default in dataclasses.asdict(GanSettings()).items():
         if default is not False:
             assert hints[name].__metadata__[0].show_default == str(default)
+
+
+def test_the_json_of_gan_report_has_the_rows_of_its_table(monkeypatch, capsys, tmp_path):
+    from classify.cli import gan as commands
+    from classify.gan import report as reporting
+    from classify.gan.run import GanRun
+    from ffpp_tools import console
+
+    run = SimpleNamespace(remarks=lambda: [])
+    faces = np.zeros((6, 16, 16, 3), np.uint8)
+    kept = tuple(reporting.GeneratorResult(n, faces, n / 4, math.nan) for n in (1, 2))
+    made = reporting.GanReport(run, kept, 10, math.nan)
+    monkeypatch.setattr(GanRun, "read", lambda folder: run)
+    monkeypatch.setattr(reporting, "make_report", lambda *args, **given: made)
+    monkeypatch.setattr(commands, "start_keras", lambda: None)
+    monkeypatch.setattr(console.console, "quiet", True)
+    monkeypatch.setattr(console._json_output, "requested", True)
+    commands.report(tmp_path)
+    assert json.loads(capsys.readouterr().out)["generators"] == [
+        {"epochs": 1, "diversity": 0.25, "distance": None},
+        {"epochs": 2, "diversity": 0.5, "distance": None},
+    ]

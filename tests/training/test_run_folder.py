@@ -1,4 +1,7 @@
-from classify.training.run_folder import new_folder
+import pytest
+
+from classify.errors import RunError
+from classify.training.run_folder import new_folder, read_log
 
 
 def test_new_folders_count_up(tmp_path):
@@ -8,3 +11,10 @@ def test_new_folders_count_up(tmp_path):
         folder.mkdir()
         names.append(folder.name)
     assert names == ["b0-videos", "b0-videos-2", "b0-videos-3"]
+
+
+@pytest.mark.parametrize("text", ["", "epoch,loss\n"])
+def test_a_log_without_rows_is_damaged(tmp_path, text):
+    (tmp_path / "log.csv").write_text(text)
+    with pytest.raises(RunError, match="damaged"):
+        read_log(tmp_path)
