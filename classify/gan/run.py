@@ -108,7 +108,14 @@ class GanRun:
         return read_log(self.folder)
 
     def remarks(self, epochs: int | None = None) -> list[str]:
-        """Return warnings about the run after `epochs`, or after its last epoch, as sentences."""
+        """Return warnings about the run after `epochs`, or after its last epoch, as sentences.
+
+        Raises:
+            RunError: the run has fewer epochs, or no epoch has finished.
+        """
         log = self.log
+        if epochs is not None and epochs > len(log):
+            saved = ", ".join(map(str, self.kept_epochs)) or "none"
+            raise RunError(f"{self.folder}: generators are saved for the epochs {saved}")
         row: dict[str, Any] = log.iloc[len(log) - 1 if epochs is None else epochs - 1].to_dict()
         return remarks(GanEpoch(**row))

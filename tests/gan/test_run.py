@@ -28,3 +28,8 @@ def test_a_folder_without_a_dcgan_is_refused(tmp_path):
     (tmp_path / "config.toml").write_text("[training]\narch = 'sepconv'\n")
     with pytest.raises(RunError, match="not of a DCGAN"):
         GanRun.read(tmp_path)
+
+
+def test_there_are_no_remarks_on_an_epoch_without_a_generator(run):
+    with pytest.raises(RunError, match="saved for the epochs"):
+        run.remarks(99)
