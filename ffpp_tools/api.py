@@ -66,7 +66,7 @@ def extract(
         limit: only the first N clips of each category and compression.
         settings: how faces are found and cropped; `every` and `frames_per_clip` replace its plan.
         workers: the number of processes, or `Workers` with a Dask scheduler and decoder limits.
-        retry: extract clips again that have unreadable frames.
+        retry: extract clips with unreadable frames again.
         overwrite: delete the crops of clips first.
         progress: show a progress line.
 
@@ -123,7 +123,7 @@ def extract_stills(
         limit: only the first N images.
         settings: how faces are found and cropped.
         workers: the number of processes, or `Workers`.
-        retry: try again images that could not be read.
+        retry: try images that could not be read again.
         overwrite: delete the crops of this category first.
         progress: show a progress line.
 
@@ -237,7 +237,7 @@ def split(
         compressions: only clips of these; by default those that every class has.
         leave_out: train on the other methods and test on this one.
         shrink: scale all classes down if the dataset cannot fill them.
-        seed: of the assignment of identity groups to splits.
+        seed: random seed for the assignment of identity groups to splits.
 
     Returns:
         The manifest; its `samples("train")` is a DataFrame.
@@ -287,10 +287,10 @@ def split_folds(
         dataset: the dataset folder.
         out: the folder to write `fold-1`, `fold-2`, … to.
         folds: the number of folds, at least 3.
-        mode: the label space, as of `split`.
+        mode: the label space, as for `split`.
         compressions: only clips of these; by default those that every class has.
         shrink: scale all classes down if the dataset cannot fill them.
-        seed: of the assignment of identity groups to folds.
+        seed: random seed for the assignment of identity groups to folds.
 
     Returns:
         The manifests, in order.
@@ -315,7 +315,7 @@ def split_folds(
 
 
 def audit(manifest: str | Path | Manifest) -> Audit:
-    """Look for identity groups in several splits, by what the dataset holds now (`ffpp-audit`).
+    """Look for identity groups in several splits, by the current dataset (`ffpp-audit`).
 
     Args:
         manifest: a manifest, or its folder.

@@ -178,7 +178,7 @@ class Script:
         errors: tuple[type[Exception], ...],
         interrupted: Callable[[list[str]], str],
     ) -> None:
-        """Not run yet.
+        """Prepare the script without running it.
 
         Args:
             app: the command line.
@@ -215,7 +215,7 @@ class Script:
             log.line(f"ended after {time.monotonic() - started:.1f} s with status {status}")
 
     def _told(self, error: Exception) -> str:
-        """An error in a line; a mistake of ours with its traceback."""
+        """Describe an error in one line; a bug of this package with its traceback."""
         if isinstance(error, self._errors):
             return in_a_line(f"error: {error}")
         if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""Values that a shell completes. Nothing is imported for them until it asks."""
+"""Values that a shell completes. Their modules are imported only when the shell asks."""
 
 from __future__ import annotations
 

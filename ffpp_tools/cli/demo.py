@@ -40,7 +40,7 @@ def demo(
     ] = None,
     seed: Annotated[
         int,
-        option(panels.DATA, about="Random seed of what is drawn.", metavar="N", min=0),
+        option(panels.DATA, about="Random seed of the people drawn.", metavar="N", min=0),
     ] = 0,
     workers: Processes = CPUS,
 ) -> None:

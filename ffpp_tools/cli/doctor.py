@@ -42,8 +42,8 @@ def doctor(
 ) -> None:
     """Check the machine and the data, and say how to fix problems; exit status 1 if there are any.
 
-    Reads the packets of every clip and decodes clips whose packets do not give the frames. Writes
-    nothing.
+    Reads the packets of every clip, and decodes a clip if its packets alone do not show which
+    frames it has. Writes nothing.
 
     Example: ffpp-doctor
 

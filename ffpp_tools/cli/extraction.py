@@ -296,7 +296,7 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
 
     Args:
         summary: of the run.
-        remarks: what was said of the data.
+        remarks: sentences about the data that was read.
 
     Raises:
         FfppError: not a single crop.
@@ -323,7 +323,7 @@ def _face_settings(
     detector: Any,
     search: Any,
 ) -> tuple[CropSettings, FindSettings]:
-    """The settings of crops and of detection, which refuse words that are not choices."""
+    """The settings of crops and of detection; they refuse values that are not choices."""
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
 

@@ -49,7 +49,7 @@ def duplicates(found: pd.DataFrame, dataset: Path) -> None:
     if more := found.attrs.get("not_listed"):
         print_line(
             f"  {more:,} more pairs of near-identical stills are not listed: the table has the "
-            f"{MOST_LISTED} nearest of each still, and the pairs that connect its group"
+            f"{MOST_LISTED} nearest to each still, and the pairs needed to connect its group"
         )
     wrong = mislabelled_pairs(found, read_frames(dataset))
     for row in wrong.head(SHOWN).itertuples():
@@ -106,8 +106,9 @@ def manifest(made: Manifest) -> None:
     if (untested := info.get("untested")) and untested["groups"]:
         some = ", ".join((untested["with_clips"] + untested["of_stills"])[:3])
         print_line(
-            f"  {untested['groups']} identity groups are in no fold's test split, where the "
-            f"smallest class limits the size of all: {some}{', …' * (untested['groups'] > 3)}",
+            f"  {untested['groups']} identity groups are in no fold's test split, because "
+            f"the smallest class limits the size of every class: {some}"
+            f"{', …' * (untested['groups'] > 3)}",
             "yellow",
         )
         if only_others := untested["without_test_samples"]:
@@ -252,7 +253,7 @@ def findings(found: Sequence[Finding]) -> None:
 
 
 def extraction(summary: Summary) -> None:
-    """What the folder holds: planned frames by what became of them, and every failure."""
+    """What the folder holds: planned frames by outcome, and every failure."""
     from ffpp_tools.grouping.groups import nodes
     from ffpp_tools.store.ledger import miss_rate_warning, status_counts
 

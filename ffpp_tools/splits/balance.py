@@ -97,7 +97,7 @@ def strata_capacity(
     """Return, for each compression, how many samples each class of clips can provide.
 
     A class that also has stills keeps the proportion of clips that it has among `count` samples;
-    it limits a compression if it has too few clips of it for that proportion.
+    it limits every compression of which it has too few clips for that proportion.
 
     Args:
         rows: the available samples, as for `capacity`, with column compression.
@@ -137,9 +137,10 @@ def strata_counts(maximum: Mapping[str, int], count: int, step: int = 1) -> dict
 
 
 def count_multiple(rows: pd.DataFrame, classes: Sequence[str]) -> int:
-    """Return the number that samples per class must be a multiple of for equally many fakes.
+    """Return the number of which samples per class must be a multiple.
 
-    It is the least common multiple of the number of methods of each fake class.
+    Only then can all methods have equally many fakes. It is the least common multiple of the
+    number of methods of each fake class.
     """
     fakes = rows[rows["label"] == "fake"].groupby("class")["category"].nunique()
     return int(np.lcm.reduce([int(fakes.get(name, 1)) for name in classes]))

@@ -81,7 +81,7 @@ def by_timestamps(
 def _have_one_picture_each(packets: Sequence[Packet]) -> bool:
     """Whether every packet shows exactly one picture, starting with the first packet.
 
-    A packet of unknown structure is damaged and counts as the one picture that it used to be.
+    A packet of unknown structure is damaged; it counts as the one picture that it once held.
     """
     return (
         _may_start(packets[0])
