@@ -126,8 +126,8 @@ def evaluate_predictions(
     """Evaluate the predictions of another detector (`classify report --predictions`).
 
     Args:
-        predictions: a CSV file; docs/reports.md has its columns.
-        manifest: the manifest that its rows are of.
+        predictions: a CSV file; docs/reports.md describes its columns.
+        manifest: the manifest that its rows belong to.
         split: the split to evaluate on.
         out: the folder for the report; by default next to the file, and named after it.
         faces: show the most confident errors in `report.html`.

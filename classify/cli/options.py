@@ -1,7 +1,7 @@
 """Options and completions shared by several `classify` commands.
 
-An option that is None was not given on the command line: a configuration, or
-what `--resume` reads, goes between. Its default is described, not set.
+An option that is None was not given on the command line, so that the value in a configuration
+file, or in the run that `--resume` names, applies. The help only describes its default.
 """
 
 from __future__ import annotations

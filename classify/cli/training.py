@@ -171,7 +171,7 @@ def train(
         int | None,
         option(
             panels.FINE_TUNING,
-            about="Number of first epochs that train the head only. --freeze applies after them.",
+            about="Number of initial epochs that train only the head. --freeze applies after them.",
             default="0",
             metavar="N",
         ),

@@ -365,7 +365,7 @@ def _check_p_fake(given: pd.Series, total: Floats, path: Path) -> None:
         row = int(np.argmax(wrong))
         raise ClassifyError(
             f"{path}, line {given.index[row] + 2}: p_fake is {given.iloc[row]:.3g}, but the fake "
-            f"classes sum to {total[row]:.3g} ({wrong.sum()} rows differ): remove what is wrong"
+            f"classes sum to {total[row]:.3g} ({wrong.sum()} rows differ): remove the wrong columns"
         )
 
 

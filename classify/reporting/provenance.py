@@ -313,5 +313,5 @@ def _threshold(
     if operating_point.why_fixed:
         return f"The threshold is 0.5, because none could be fitted: {operating_point.why_fixed}."
     units = " and per ".join(operating_point.no_better)
-    chance = f" Per {units}, NO THRESHOLD WAS BETTER THAN CHANCE: it is 0.5." if units else ""
+    chance = f" Per {units}, NO THRESHOLD WAS BETTER THAN CHANCE, so it is 0.5." if units else ""
     return f"The {subject} fitted on validation.{chance}"
