@@ -66,7 +66,7 @@ def extract(
         limit: only the first N clips of each category and compression.
         settings: how faces are found and cropped; `every` and `frames_per_clip` replace its plan.
         workers: the number of processes, or `Workers` with a Dask scheduler and decoder limits.
-        retry: extract clips with unreadable frames again.
+        retry: extract clips that have unreadable frames again.
         overwrite: delete the crops of clips first.
         progress: show a progress line.
 
@@ -123,7 +123,7 @@ def extract_stills(
         limit: only the first N images.
         settings: how faces are found and cropped.
         workers: the number of processes, or `Workers`.
-        retry: try images that could not be read again.
+        retry: retry images that could not be read.
         overwrite: delete the crops of this category first.
         progress: show a progress line.
 
