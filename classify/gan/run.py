@@ -105,7 +105,10 @@ class GanRun:
         Raises:
             RunError: no epoch has finished.
         """
-        return read_log(self.folder)
+        log = read_log(self.folder)
+        if log.empty:
+            raise RunError(f"{self.folder}: no epoch of this run has finished; train again")
+        return log
 
     def remarks(self, epochs: int | None = None) -> list[str]:
         """Return warnings about the run after `epochs`, or after its last epoch, as sentences.

@@ -54,12 +54,9 @@ def read_log(folder: Path) -> pd.DataFrame:
     if not path.exists():
         raise RunError(f"{path} is missing: no epoch of this run has finished; train again")
     try:
-        log = pd.read_csv(regular_file(path))
+        return pd.read_csv(regular_file(path))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); train again") from error
-    if log.empty:
-        raise RunError(f"{path}: damaged (it has no rows); train again")
-    return log
 
 
 def restore_log(folder: Path) -> None:

@@ -33,3 +33,9 @@ def test_a_folder_without_a_dcgan_is_refused(tmp_path):
 def test_there_are_no_remarks_on_an_epoch_without_a_generator(run):
     with pytest.raises(RunError, match="saved for the epochs"):
         run.remarks(99)
+
+
+def test_a_log_without_rows_has_no_finished_epoch(tmp_path):
+    (tmp_path / "log.csv").write_text("epoch,generator_loss\n")
+    with pytest.raises(RunError, match="no epoch of this run has finished"):
+        GanRun(tmp_path, TINY_GAN, "faces", 60).log  # noqa: B018

@@ -13,8 +13,7 @@ def test_new_folders_count_up(tmp_path):
     assert names == ["b0-videos", "b0-videos-2", "b0-videos-3"]
 
 
-@pytest.mark.parametrize("text", ["", "epoch,loss\n"])
-def test_a_log_without_rows_is_damaged(tmp_path, text):
-    (tmp_path / "log.csv").write_text(text)
+def test_an_empty_log_is_damaged(tmp_path):
+    (tmp_path / "log.csv").touch()
     with pytest.raises(RunError, match="damaged"):
         read_log(tmp_path)
