@@ -26,7 +26,7 @@ def test_runs_are_evaluated_explained_compared_and_exported_with_default_options
         (["explain", "a"], "explained", "a/explain/explain.html"),
         (["compare", "a", "b"], "ordered by AUC on validation", "comparison/comparison.html"),
         (["compare", "a", "--matrix", manifest], "AUC", "comparison-2/matrix.csv"),
-        (["export", "a"], "within", "a/saved-model/about.json"),
+        (["export", "a"], "largest difference", "a/saved-model/about.json"),
     ):
         done = command("classify", *words)
         assert done.returncode == 0, done.stderr
