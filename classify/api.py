@@ -109,9 +109,7 @@ def evaluate(
         ['frame', 'clip']
     """
     require_backend()
-    other = None
-    if manifest is not None:
-        other = manifest if isinstance(manifest, Manifest) else Manifest.read(Path(manifest))
+    other = None if manifest is None else _read(manifest)
     return make_report(_loaded(run), split, other, robustness, faces=faces)
 
 
@@ -149,9 +147,8 @@ def evaluate_predictions(
         >>> report.evaluations[0].measures["auc"].value
         1.0
     """
-    found = manifest if isinstance(manifest, Manifest) else Manifest.read(Path(manifest))
     folder = None if out is None else Path(out)
-    return report_on_file(Path(predictions), found, split, folder, faces=faces)
+    return report_on_file(Path(predictions), _read(manifest), split, folder, faces=faces)
 
 
 def predict(
@@ -203,12 +200,16 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
         ['seed-1', 'sepconv']
     """
     require_backend()
-    return compare_runs([r if isinstance(r, Run) else Run.read(Path(r)) for r in runs])
+    return compare_runs([r if isinstance(r, Run) else Run.read(r) for r in runs])
 
 
 def _folder(manifest: str | Path | Manifest) -> Path:
     return manifest.folder if isinstance(manifest, Manifest) else Path(manifest)
 
 
+def _read(manifest: str | Path | Manifest) -> Manifest:
+    return manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
+
+
 def _loaded(run: str | Path | Run) -> LoadedRun:
-    return LoadedRun.read(run.folder if isinstance(run, Run) else Path(run))
+    return LoadedRun.read(run.folder if isinstance(run, Run) else run)

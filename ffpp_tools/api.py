@@ -333,7 +333,7 @@ def audit(manifest: str | Path | Manifest) -> Audit:
     """
     import pandas as pd
 
-    found = manifest if isinstance(manifest, Manifest) else Manifest.read(Path(manifest))
+    found = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
     samples = pd.concat([found.samples(name).assign(split=name) for name in SPLITS])
     return audited(samples, Dataset.read(found.root))
 
