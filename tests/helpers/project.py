@@ -1,6 +1,7 @@
 """The repository: its root, modules, commands and Keras backends."""
 
 import pkgutil
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import classify
 import ffpp_tools
 
 ROOT = Path(__file__).parents[2]
+IGNORED = re.compile(r"\.venv|__pycache__|\..*_cache")  # in a tree without git
 MODULES = sorted(
     module.name
     for package in (ffpp_tools, classify)
@@ -16,17 +18,23 @@ MODULES = sorted(
 )
 
 
-def copied_tree(folder: Path) -> Path:
-    """Copy the files that git tracks or would add; in an unpacked sdist, all files."""
+def tree_files() -> list[Path]:
+    """Files that git tracks or would add, relative to ROOT; in an unpacked sdist, all files."""
     ls_files = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listing = subprocess.run(ls_files, cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode:
-        ignored = shutil.ignore_patterns(".venv", "__pycache__", ".*_cache")
-        return Path(shutil.copytree(ROOT, folder, ignore=ignored))
-    for name in filter(None, listing.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*"))
+        paths = [path for path in found if not any(IGNORED.fullmatch(part) for part in path.parts)]
+    else:
+        paths = [Path(name) for name in listing.stdout.split("\0") if name]
+    return [path for path in paths if (ROOT / path).is_file()]
+
+
+def copied_tree(folder: Path) -> Path:
+    """Copy the files of the tree to a folder."""
+    for path in tree_files():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, folder / path)
     return folder
 
 

@@ -1,11 +1,10 @@
 """Words that the project does not use, in code and documents, with the ones it uses instead."""
 
 import re
-import subprocess
 
 import pytest
 
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, tree_files
 
 WORDS = {
     r"\bknots?\b": "node",
@@ -39,30 +38,27 @@ WORDS = {
 EXEMPT = ("tests/project/test_words.py", "CHANGELOG.md", "tests/store/formats/")
 
 
+PROSE = (".py", ".md", ".html", ".toml", ".yml")
+
+
+@pytest.fixture(scope="module")
 def texts():
-    listed = subprocess.run(
-        ["git", "ls-files", "*.py", "*.md", "*.html", "*.toml", "*.yml", "Makefile"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    return [
-        (name, (ROOT / name).read_text("utf-8")) for name in listed if not name.startswith(EXEMPT)
-    ]
+    names = [path.as_posix() for path in tree_files()]
+    checked = (name for name in names if name.endswith(PROSE) or name == "Makefile")
+    return {n: (ROOT / n).read_text("utf-8") for n in checked if not n.startswith(EXEMPT)}
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_no_file_uses_the_word(word):
+def test_no_file_uses_the_word(word, texts):
     hits = [
         f"{name}:{number}: {line.strip()}"
-        for name, text in texts()
+        for name, text in texts.items()
         for number, line in enumerate(text.splitlines(), 1)
         if re.search(word, line, re.IGNORECASE)
     ]
     assert not hits, f"write {WORDS[word]!r}:\n" + "\n".join(hits)
 
 
-def test_the_rule_sees_what_it_forbids():
-    assert len(texts()) > 300
+def test_the_rule_sees_what_it_forbids(texts):
+    assert len(texts) > 300
     assert re.search(next(iter(WORDS)), "two knots")
