@@ -136,6 +136,17 @@ class TrainSettings:
         settings = settings_of({**recipe.for_arch(arch), "recipe": recipe.name}, recipe.source)
         return settings.changed(**changes)
 
+    @property
+    def differing_from_recipe(self) -> list[str]:
+        """The settings with other values than this release's recipe of that name fixes.
+
+        Empty if the recipe is not part of this release, but a file.
+        """
+        if self.recipe not in recipes.names():
+            return []
+        fixed = recipes.read(self.recipe).for_arch(self.arch)
+        return [name for name, value in fixed.items() if getattr(self, name) != value]
+
     def table(self) -> dict[str, Any]:
         """Return the settings as a TOML table, without those that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
