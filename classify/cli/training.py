@@ -185,6 +185,16 @@ def train(
             metavar="N",
         ),
     ] = None,
+    stride: Annotated[
+        int | None,
+        option(
+            panels.NETWORK,
+            about="End the backbone before its features get coarser than one per N pixels: 4, 8 "
+            "or 16.",
+            default="the whole backbone",
+            metavar="N",
+        ),
+    ] = None,
     freeze: Annotated[
         str | None,
         option(
@@ -312,10 +322,20 @@ def train(
         str | None,
         option(
             panels.DATA,
-            about="Crops per epoch: all, or balanced (sampled by class, then clip, then crop).",
+            about="Crops per epoch: all, balanced (sampled by class, then clip, then crop), or "
+            "pairs (every original with its fakes of the same frame).",
             default="all",
             complete=values_of("classify.training.settings:Sampling"),
             metavar="HOW",
+        ),
+    ] = None,
+    unpaired: Annotated[
+        float | None,
+        option(
+            panels.DATA,
+            about="With --sampling pairs, the share of crops without a partner, from 0 to below 1.",
+            default="their share of the real crops",
+            metavar="X",
         ),
     ] = None,
     ema: Annotated[
