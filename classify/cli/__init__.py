@@ -10,7 +10,7 @@ import typer
 from classify.cli.evaluation import compare, explain, export, predict, report
 from classify.cli.gan import gan_app
 from classify.cli.studies import study_app, tune
-from classify.cli.training import archs, train
+from classify.cli.training import archs, recipes, train
 from classify.errors import ClassifyError
 from ffpp_tools.console import log
 from ffpp_tools.errors import FfppError
@@ -27,7 +27,7 @@ class _Group(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order of the help; Typer puts groups last."""
         names = super().list_commands(ctx)
-        return sorted(names, key=lambda name: name == "archs")
+        return sorted(names, key=lambda name: name in ("archs", "recipes"))
 
 
 typer_app = typer.Typer(
@@ -48,7 +48,7 @@ for _panel, _commands in (
     (START_HERE, (train, report)),
     (TRAINED, (predict, explain, export)),
     (SEARCH, (compare, tune)),
-    (REFERENCE, (archs,)),
+    (REFERENCE, (archs, recipes)),
 ):
     for _command in _commands:
         typer_app.command(cls=Command, rich_help_panel=_panel)(with_options(_command))

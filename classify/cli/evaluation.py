@@ -16,6 +16,7 @@ from ffpp_tools.cli import panels
 from ffpp_tools.cli.completion import values
 from ffpp_tools.cli.options import ShowFaces, option
 from ffpp_tools.console import counted, log, print_json, print_line, progress
+from ffpp_tools.files import read_json
 from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
 
 
@@ -282,4 +283,6 @@ def export(
         f"exported: {folder} (largest difference from the network's probabilities: "
         f"{difference:.1e})"
     )
+    if read_json(folder / "about.json")["tta"] != "none":
+        print_line("test-time flips are not part of the exported network", style="yellow")
     print_json({"folder": folder, "format": kind, "largest_difference": difference})

@@ -19,6 +19,7 @@ from classify.cli.options import (
 )
 from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
+from classify.training import recipes as training_recipes
 from ffpp_tools.cli import panels
 from ffpp_tools.cli.completion import values, values_of
 from ffpp_tools.cli.options import option
@@ -52,6 +53,25 @@ def archs() -> None:
     print_json({"networks": networks, "heads": HEADS})
 
 
+def recipes() -> None:
+    """List the recipes of `classify train`, and the settings that each fixes.
+
+    Example: classify recipes
+    """
+    listed = [training_recipes.read(name) for name in training_recipes.names()]
+    table = Table("--recipe", "about", "settings", title="recipes for training")
+    for recipe in listed:
+        settings = [f"{name} {_in_toml(value)}" for name, value in recipe.settings.items()]
+        table.add_row(recipe.name, recipe.about, ", ".join(settings))
+    print_table(table)
+    shown = [{"name": r.name, "about": r.about, "settings": dict(r.settings)} for r in listed]
+    print_json({"recipes": shown})
+
+
+def _in_toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def train(
     manifest: ManifestFolder = None,
     config: Annotated[
@@ -59,6 +79,17 @@ def train(
         option(
             panels.DATA,
             about="TOML file with settings, such as a run's config.toml. Options override it.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        option(
+            panels.TRAINING,
+            about="Settings by name, or a TOML file: paper, generalise or blended; `classify "
+            "recipes` lists what each sets. Options override it.",
+            default=training_recipes.DEFAULT,
+            complete=values_of("classify.training.recipes:names"),
+            metavar="NAME",
         ),
     ] = None,
     out: Annotated[
@@ -283,6 +314,27 @@ def train(
             metavar="HOW",
         ),
     ] = None,
+    ema: Annotated[
+        float | None,
+        option(
+            panels.TRAINING,
+            about="Momentum of a moving average of the weights, such as 0.99, which validation and "
+            "the checkpoint use.",
+            default="no averaging",
+            metavar="X",
+        ),
+    ] = None,
+    tta: Annotated[
+        str | None,
+        option(
+            panels.STOPPING,
+            about="Predictions: none (of the crop), flip (mean of the crop and its mirror image), "
+            "or auto (chosen on the validation split).",
+            default="none",
+            complete=values_of("classify.training.settings:Tta"),
+            metavar="HOW",
+        ),
+    ] = None,
     refit: Annotated[
         bool | None,
         option(
@@ -328,8 +380,11 @@ def train(
             raise ClassifyError("--resume keeps the run's own settings and takes no other options")
         settings, folder, manifest = Run.read(resume).settings, resume, None
     else:
-        settings, named = read_config(config) if config else (TrainSettings(), None)
-        settings = settings.changed(**given)
+        if config:
+            settings, named = read_config(config, given)
+        else:
+            name = given.pop("recipe", training_recipes.DEFAULT)
+            settings, named = TrainSettings.of_recipe(name, **given), None
         manifest = manifest or named or Path("data_manifests/multiclass")
         mode = Manifest.read(manifest).info["mode"]
         folder = out or new_folder(Path("runs"), f"{settings.arch}-{mode}")

@@ -112,10 +112,13 @@ def compare(runs: Sequence[Run], progress: ProgressFactory | None = None) -> Com
     }
     rows, splits = [], []
     for name, run in run_of.items():
-        on_test = _test_metrics(scores[name], unit, operating_point(run, progress))
+        point = operating_point(run, progress)
+        on_test = _test_metrics(scores[name], unit, point)
         network = {"arch": run.settings.arch, "weights": Path(run.settings.weights or "").name}
         val_auc = _validation_auc(validation[name], unit)
-        rows.append({"run": name, **network, "val_auc": val_auc, **on_test, **_cost(run)})
+        rows.append(
+            {"run": name, **network, "val_auc": val_auc, **on_test, **_cost(run, point.tta)}
+        )
         splits.append({"run": name, **_metrics_by_split(run, frames[name])})
     table = pd.DataFrame(rows)
     ordered_by = "test" if table["val_auc"].isna().all() else "validation"
@@ -304,7 +307,7 @@ def _auc(scores: Scores, weights: Weights) -> Floats:
     return auc(threshold_curve(scores.is_fake, scores.p_fake, weights))
 
 
-def _cost(run: Run) -> dict[str, float]:
+def _cost(run: Run, tta: str) -> dict[str, float]:
     """Measure parameters, images per second on this machine, and checkpoint size."""
     model = run.best_model()
     side = model.input_shape[1]
@@ -313,7 +316,7 @@ def _cost(run: Run) -> dict[str, float]:
     seconds = []
     for _ in range(TURNS):
         start = time.perf_counter()
-        predict_probabilities(model, images)
+        predict_probabilities(model, images, tta=tta)
         seconds.append(time.perf_counter() - start)
     return {
         "parameters": model.count_params(),

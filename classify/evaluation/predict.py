@@ -15,17 +15,20 @@ import pandas as pd
 from classify.backend import jit_compile
 from classify.data.pack import ProgressFactory, pack
 from classify.errors import ChangedError, ClassifyError, ModelError
+from classify.evaluation.metrics import log_loss
 from classify.evaluation.scores import PREFIX, Scores, classes_of, make_scores
 from classify.training.runs import Run
 from ffpp_tools.console import print_line
-from ffpp_tools.errors import FfppError
-from ffpp_tools.files import regular_file, write_atomically
+from ffpp_tools.errors import FfppError, FormatError
+from ffpp_tools.files import read_json, regular_file, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
+from ffpp_tools.store.checksum import is_intact
 
 if TYPE_CHECKING:
     import keras
 
+OPERATING = "operating.json"  # written by `thresholds.operating_point`
 Images = npt.NDArray[np.uint8]
 ProgressWrapper = Callable[[Iterable[int], int], Iterable[int]]
 
@@ -54,15 +57,15 @@ def score_split(
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes
         classes_of(samples, classes)  # rejects unknown classes before the expensive part
-        return make_scores(samples, _probabilities(run, manifest, split, progress), classes)
-    manifest = run.manifest
-    path = run.folder / f"predictions-{split}.parquet"
-    source = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
+        tta = chosen_tta_or_none(run, progress)
+        return make_scores(samples, _probabilities(run, manifest, split, tta, progress), classes)
+    manifest, tta = run.manifest, chosen_tta(run, progress)
+    path, source = _predictions_file(run, split), _source(run, split, tta)
     saved = _read_saved(path, manifest, source)
     if saved.scores and not saved.problem:
         return saved.scores
     try:
-        probabilities = _probabilities(run, manifest, split, progress)
+        probabilities = _probabilities(run, manifest, split, tta, progress)
     except (ClassifyError, FfppError) as error:
         if saved.scores:  # from an older version; its rows match the manifest
             print_line(f"{path} is used unchecked: {saved.problem}, and {error}", style="yellow")
@@ -77,10 +80,100 @@ def score_split(
     if saved.problem:
         print_line(f"{path} was computed again: {saved.problem}", style="yellow")
     scores = make_scores(manifest.samples(split), probabilities, manifest.classes)
+    _save(path, scores, source)
+    return scores
+
+
+def chosen_tta(run: Run, progress: ProgressFactory | None = None) -> str:
+    """Return the run's test-time augmentation, "none" or "flip".
+
+    With the setting "auto", it is the one with the lower log loss on the validation split, "none"
+    if they are equal or there is no validation split. It is chosen once for a checkpoint:
+    operating.json and the predictions of the validation split record it.
+
+    Raises:
+        ClassifyError, FfppError: the choice is not recorded, and the validation split cannot be
+            evaluated.
+    """
+    if run.settings.tta != "auto":
+        return run.settings.tta
+    if run.settings.refit:
+        return "none"
+    if recorded := _recorded_tta(run):
+        return recorded
+    manifest, path = run.manifest, _predictions_file(run, "val")
+    for tta in ("none", "flip"):
+        saved = _read_saved(path, manifest, _source(run, "val", tta))
+        if saved.scores and not saved.problem:
+            return tta
+    model = run.best_model()
+    images = pack(manifest, "val", model.input_shape[1], progress).images
+    plain, mirrored = (
+        predict_probabilities(
+            model,
+            view,
+            run.settings.batch_size,
+            progress(f"evaluating val, {name}") if progress else None,
+        )
+        for name, view in (("as it is", images), ("mirrored", images[:, :, ::-1]))
+    )
+    candidates = {
+        tta: make_scores(manifest.samples("val"), probabilities, manifest.classes)
+        for tta, probabilities in (("none", plain), ("flip", _mean(plain, mirrored)))
+    }
+    best = min(candidates, key=lambda tta: _log_loss(candidates[tta]))  # the first of equal ones
+    _save(path, candidates[best], _source(run, "val", best))
+    return best
+
+
+def chosen_tta_or_none(run: Run, progress: ProgressFactory | None = None) -> str:
+    """Return `chosen_tta`, or "none" if it cannot be chosen because the data are elsewhere."""
+    try:
+        return chosen_tta(run, progress)
+    except FormatError:
+        raise
+    except (ClassifyError, FfppError):
+        return "none"
+
+
+def _recorded_tta(run: Run) -> str:
+    """Return the choice that operating.json records for this checkpoint, or ""."""
+    path = run.folder / OPERATING
+    try:
+        saved = dict(read_json(path))
+    except (OSError, ValueError, TypeError):
+        return ""  # missing or damaged
+    format_versions.checked_format(format_versions.OPERATING, path, saved)
+    same = saved.get("checkpoint") == run.checkpoint_sha256
+    same_manifest = saved.get("manifest") == run.manifest_sha256
+    known = saved.get("tta") in ("none", "flip")
+    return str(saved["tta"]) if is_intact(saved) and same and same_manifest and known else ""
+
+
+def _predictions_file(run: Run, split: str) -> Path:
+    return run.folder / f"predictions-{split}.parquet"
+
+
+def _source(run: Run, split: str, tta: str) -> dict[str, str]:
+    """Return what a predictions file was computed from; without `tta`, from crops as they are."""
+    source = {"checkpoint": run.checkpoint_sha256, "manifest": run.manifest_sha256, "split": split}
+    return source if tta == "none" else source | {"tta": tta}
+
+
+def _save(path: Path, scores: Scores, source: dict[str, str]) -> None:
     digest = {"digest": _digest(scores, source)}
     scores.table.attrs = format_versions.with_format(format_versions.PREDICTIONS, source | digest)
     write_atomically(path, scores.table.to_parquet(index=False))
-    return scores
+
+
+def _log_loss(scores: Scores) -> float:
+    return float(log_loss(scores.actual, scores.probabilities, np.ones((1, len(scores))))[0])
+
+
+def _mean(
+    plain: npt.NDArray[np.float32], mirrored: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    return (plain + mirrored) / np.float32(2)
 
 
 @dataclass(frozen=True)
@@ -103,8 +196,8 @@ def _read_saved(path: Path, manifest: Manifest, source: dict[str, str]) -> _Save
     except (OSError, ValueError, KeyError) as error:
         return _SavedPredictions(problem=f"it is damaged ({error})")
     attributes = {k: v for k, v in table.attrs.items() if k != format_versions.KEY}
-    if attributes.get("checkpoint") != source["checkpoint"]:
-        return _SavedPredictions()  # best.keras is from a later epoch
+    if any(attributes.get(name) != source.get(name) for name in ("checkpoint", "tta")):
+        return _SavedPredictions()  # best.keras is from a later epoch, or with or without flips
     if len(table) != len(samples):
         return _SavedPredictions(problem=f"it has {len(table)} rows, the manifest {len(samples)}")
     if differing := [
@@ -120,7 +213,7 @@ def _read_saved(path: Path, manifest: Manifest, source: dict[str, str]) -> _Save
 
 
 def _digest(scores: Scores, source: dict[str, str]) -> str:
-    """Hash the probabilities, face ids and classes, and the checkpoint, manifest and split."""
+    """Hash the probabilities, face ids and classes, and what they were computed from."""
     digest = hashlib.sha256("\n".join([*source.values(), *scores.classes]).encode())
     digest.update("\n".join(scores.table["face_id"]).encode())
     digest.update(np.ascontiguousarray(scores.probabilities, "<f4").tobytes())
@@ -128,12 +221,12 @@ def _digest(scores: Scores, source: dict[str, str]) -> str:
 
 
 def _probabilities(
-    run: Run, manifest: Manifest, split: str, progress: ProgressFactory | None
+    run: Run, manifest: Manifest, split: str, tta: str, progress: ProgressFactory | None
 ) -> npt.NDArray[np.float32]:
     model = run.best_model()
     data = pack(manifest, split, model.input_shape[1], progress)
     with_progress = progress(f"evaluating {split}") if progress else None
-    return predict_probabilities(model, data.images, run.settings.batch_size, with_progress)
+    return predict_probabilities(model, data.images, run.settings.batch_size, with_progress, tta)
 
 
 def predict_probabilities(
@@ -141,6 +234,7 @@ def predict_probabilities(
     images: Images,
     batch_size: int = 64,
     with_progress: ProgressWrapper | None = None,
+    tta: str = "none",
 ) -> npt.NDArray[np.float32]:
     """Compute a network's class probabilities for packed crops.
 
@@ -149,6 +243,7 @@ def predict_probabilities(
         images: (n, size, size, 3) uint8 RGB.
         batch_size: images per batch.
         with_progress: wraps the iterable of batches to show progress.
+        tta: "none", or "flip" for the mean of the probabilities of a crop and its mirror image.
 
     Returns:
         (n, classes) probabilities; a single sigmoid becomes two columns.
@@ -164,7 +259,11 @@ def predict_probabilities(
     for start in with_progress(starts, len(starts)) if with_progress else starts:
         count = min(batch_size, len(images) - start)
         batch[:count] = images[start : start + count]
-        outputs[start : start + count] = np.asarray(model.predict_on_batch(batch))[:count]
+        predicted = np.asarray(model.predict_on_batch(batch))
+        if tta == "flip":
+            mirrored = np.ascontiguousarray(batch[:, :, ::-1])
+            predicted = _mean(predicted, np.asarray(model.predict_on_batch(mirrored)))
+        outputs[start : start + count] = predicted[:count]
     if not np.isfinite(outputs).all():
         first = int(np.argmin(np.isfinite(outputs).all(axis=1)))
         raise ModelError(

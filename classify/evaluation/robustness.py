@@ -105,7 +105,7 @@ def evaluate_robustness(
         run: the run.
         scores: scores of the uncorrupted crops.
         manifest: the manifest of the crops.
-        operating_point: the run's threshold and temperature.
+        operating_point: the run's threshold, temperature and test-time augmentation.
         progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
@@ -115,7 +115,9 @@ def evaluate_robustness(
     before = _metrics(scores, operating_point.frame_threshold)
     tables = [before.assign(damage=UNTOUCHED)]
     paths = samples["path"].to_list()
-    for name, probabilities in _corrupted(run, manifest, paths, progress).items():
+    for name, probabilities in _corrupted(
+        run, manifest, paths, operating_point.tta, progress
+    ).items():
         after = make_scores(samples, probabilities, scores.classes)
         tables.append(_metrics(after, operating_point.frame_threshold).assign(damage=name))
     table = pd.concat(tables, ignore_index=True)
@@ -127,7 +129,7 @@ def evaluate_robustness(
 
 
 def _corrupted(
-    run: Run, manifest: Manifest, paths: list[str], progress: ProgressFactory | None
+    run: Run, manifest: Manifest, paths: list[str], tta: str, progress: ProgressFactory | None
 ) -> dict[str, Floats]:
     """Compute the probabilities, (n, classes), after each corruption, `BATCH` crops at a time."""
     model = run.best_model()
@@ -147,7 +149,8 @@ def _corrupted(
             faces = list(threads.map(read, paths[start : start + BATCH]))
             for name, corrupt in DAMAGES.items():
                 images = threads.map(lambda face, f=corrupt: scaled(f(face), side), faces)
-                batches[name].append(predict_probabilities(model, np.stack(list(images))))
+                predicted = predict_probabilities(model, np.stack(list(images)), tta=tta)
+                batches[name].append(predicted)
     return {name: np.concatenate(parts) for name, parts in batches.items()}
 
 

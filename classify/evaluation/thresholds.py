@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from classify.data.pack import ProgressFactory
 from classify.errors import ChangedError, ClassifyError, RunError
 from classify.evaluation.metrics import best_temperature, best_threshold
-from classify.evaluation.predict import score_split
+from classify.evaluation.predict import OPERATING as FILE
+from classify.evaluation.predict import chosen_tta, chosen_tta_or_none, score_split
 from classify.evaluation.scores import Scores
 from classify.training.runs import Run
 from ffpp_tools.console import print_line
@@ -19,8 +20,6 @@ from ffpp_tools.errors import FfppError, FormatError
 from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import KEY, is_intact, with_digest
-
-FILE = "operating.json"
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class OperatingPoint:
     clip_threshold: float = 0.5  # the same for a clip, by the mean over its frames
     temperature: float = 1.0  # divides the logits
     no_better: tuple[str, ...] = ()  # "frame", "clip": no threshold was better than chance
+    tta: str = "none"  # of the probabilities, or "flip": the mean of a crop and its mirror image
 
     def threshold(self, unit: str) -> float:
         """Return the threshold for a unit, "frame" or "clip"."""
@@ -59,7 +59,8 @@ def operating_point(run: Run, progress: ProgressFactory | None = None) -> Operat
 
     It is fitted again on every call, which is quick, as long as predictions of the validation split
     exist or can be computed. The file, checked by its digest, is used only if the run was moved
-    away from its data. A refit was trained on its validation split, so it gets the defaults.
+    away from its data. A refit was trained on its validation split, so it gets the defaults. The
+    test-time augmentation of the setting "auto" is recorded in the file and chosen only once.
 
     Args:
         run: the run.
@@ -71,11 +72,12 @@ def operating_point(run: Run, progress: ProgressFactory | None = None) -> Operat
         ClassifyError, FfppError: fitting is impossible, and there is no file for this checkpoint.
     """
     if run.settings.refit:
-        return OperatingPoint(why_fixed="the run was also trained on val")
+        return OperatingPoint("the run was also trained on val", tta=chosen_tta(run))
     path, checkpoint = run.folder / FILE, run.checkpoint_sha256
     saved = _read_saved(run, checkpoint)
     try:
         fitted = fit_operating_point(score_split(run, "val", progress=progress))
+        fitted = replace(fitted, tta=chosen_tta(run, progress))
     except FormatError:
         raise
     except (ClassifyError, FfppError) as error:
@@ -123,6 +125,7 @@ def _read_saved(run: Run, checkpoint: str) -> dict[str, Any]:
 
 def _agree(saved: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Return whether two operating points agree up to rounding differences between machines."""
+    saved = {"tta": "none", **saved}  # in older files
     return all(
         math.isclose(saved[name], value, rel_tol=1e-4)
         if isinstance(value, float)
@@ -133,11 +136,14 @@ def _agree(saved: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 
 
 def _parse(saved: Mapping[str, Any]) -> OperatingPoint:
-    """Return the operating point of a file; files without a digest have no `no_better`."""
+    """Return the operating point of a file; older files have no `no_better` or `tta`."""
     names = ("frame_threshold", "clip_threshold", "temperature")
     values = {name: float(saved[name]) for name in names}
     return OperatingPoint(
-        str(saved["why_fixed"]), **values, no_better=tuple(map(str, saved.get("no_better", ())))
+        str(saved["why_fixed"]),
+        **values,
+        no_better=tuple(map(str, saved.get("no_better", ()))),
+        tta=str(saved.get("tta", "none")),
     )
 
 
@@ -155,4 +161,7 @@ def operating_point_or_default(run: Run, progress: ProgressFactory | None = None
     except (ChangedError, FormatError):
         raise
     except (ClassifyError, FfppError) as error:
-        return OperatingPoint(why_fixed=f"its validation split cannot be evaluated here ({error})")
+        return OperatingPoint(
+            f"its validation split cannot be evaluated here ({error})",
+            tta=chosen_tta_or_none(run, progress),
+        )

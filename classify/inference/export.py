@@ -28,6 +28,12 @@ Images = npt.NDArray[np.float32]
 COMMAND = "classify export"
 WRITTEN = ("model", "model.tflite", "about.json")
 BOUND = 1e-4  # largest allowed difference from the network's probabilities
+# Test-time augmentation → what about.json says of it.
+TTA = {
+    "none": "none",
+    "flip": "flip: the thresholds are for the mean of the probabilities of a face and its mirror "
+    "image. The exported network does not flip; pass it both",
+}
 CHECKED = 8  # test images of each kind
 
 
@@ -124,6 +130,7 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
         "frame_threshold": operating_point.frame_threshold,
         "clip_threshold": operating_point.clip_threshold,
         "why_fixed": operating_point.why_fixed,
+        "tta": TTA[operating_point.tta],
         "faces": run.faces,
     }
 

@@ -142,7 +142,9 @@ def classify_file(path: Path, classifier: Classifier) -> Verdict:
     frames_searched, error = 0, ""
 
     def predict_waiting() -> None:
-        predicted = predict_probabilities(classifier.model, np.stack(waiting), batch)
+        predicted = predict_probabilities(
+            classifier.model, np.stack(waiting), batch, tta=classifier.operating.tta
+        )
         probabilities.append(predicted.astype(float))
         waiting.clear()
 

@@ -109,7 +109,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     if run:
         values |= {"arch": run.settings.arch, "epochs": len(run.log)}
         values |= {"best_epoch": run.kept_epoch, "checkpoint": run.checkpoint_sha256}
-        values |= {"monitor": run.settings.monitor}
+        values |= {"monitor": run.settings.monitor, "recipe": run.settings.recipe}
         values |= {"val_log_loss": run.kept_row.get("val_log_loss", math.nan)}
     if report.robustness:
         values["robustness"] = report.robustness.table.to_dict("records")

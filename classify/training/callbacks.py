@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from classify.data.batches import Batches
 from classify.errors import LossError
 from classify.training import checkpoints
 from classify.training.checkpoints import Epoch
+from classify.training.network import averaged_weights, use_averaged_weights
 from classify.training.settings import TrainSettings, phases
 from ffpp_tools.files import write_atomically
 from ffpp_tools.store.incomplete import unmark
@@ -27,6 +29,10 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
 
     All its decisions follow from the finished epochs and the settings, and dropout is reseeded in
     every epoch. An interrupted training run therefore resumes as if it had never stopped.
+
+    With `TrainSettings.ema`, validation and best.keras use the moving averages of the weights.
+    last.keras holds the weights and, in the optimizer, their averages. After the last epoch of a
+    phase the averages become the weights: the next phase starts from them.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
         self._folder = folder
         self._settings = settings
         self._started = self._trained = 0.0
+        self._validating = ExitStack()
 
     def has_ended(self) -> bool:
         """Return whether nothing is left to train."""
@@ -66,8 +73,17 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
     def follow_last(self) -> None:
         """Update best.keras and log.csv from last.keras, which is written first."""
         if checkpoints.is_best(self.epochs, self._settings.monitor):
-            checkpoints.save(self._folder / "best.keras", self.network)
+            with self._averaged():
+                checkpoints.save(self._folder / "best.keras", self.network)
         checkpoints.write_log(self._folder, self.epochs)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Return a context in which the network has its averaged weights, if there are any.
+
+        The last.keras of a run that has ended has no optimizer; its weights are the averages.
+        """
+        averages = self._settings.ema is not None and getattr(self.trainer, "optimizer", None)
+        return averaged_weights(self.trainer) if averages else nullcontext()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Set everything that would otherwise depend on the epochs run by this process."""
@@ -85,8 +101,13 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.optimizer.learning_rate = phase.rate * PLATEAU_FACTOR**drops
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Note when the training part of the epoch ended."""
+        """Note when the training part of the epoch ended, and validate the averaged weights."""
         self._trained = time.perf_counter()
+        self._validating.enter_context(self._averaged())
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Continue with the weights as trained."""
+        self._validating.close()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Log the epoch and save it, under temporary names first."""
@@ -105,6 +126,10 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
             seconds=round(now - self._started, 3),
         )
         self.epochs.append(row)
+        if self._settings.ema is not None and (
+            self.has_ended() or epoch + 1 in [phase.end for phase in self.phases]
+        ):
+            use_averaged_weights(self.model)
         # A finished run is never resumed: it is saved without the optimizer's state, which is twice
         # the size of the weights.
         model = self.network if self.has_ended() else self.model

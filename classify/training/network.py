@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from classify.backend import LEAST_PROBABILITY, dtype_policy, jit_compile
 from classify.models import build, chosen_arch, freeze
@@ -82,8 +85,31 @@ def compiled_trainer(
     freeze(network, phase.freeze, phase.freeze_batch_norm)
     with dtype_policy(settings.mixed_precision):
         trainer = keras.Model(network.inputs, network.outputs, name=network.name)
-        compile_for_here(trainer, keras.optimizers.Adam(_rate(phase, settings, steps)), settings)
+        average = {} if settings.ema is None else {"use_ema": True, "ema_momentum": settings.ema}
+        adam = keras.optimizers.Adam(_rate(phase, settings, steps), **average)
+        compile_for_here(trainer, adam, settings)
     return trainer
+
+
+@contextmanager
+def averaged_weights(trainer: keras.Model) -> Iterator[None]:
+    """Replace the trained weights by the optimizer's moving averages within this block.
+
+    They are restored exactly afterwards. Statistics of batch normalisation are not averaged.
+    """
+    weights = trainer.trainable_weights
+    values = [np.array(keras.ops.convert_to_numpy(weight)) for weight in weights]
+    use_averaged_weights(trainer)
+    try:
+        yield
+    finally:
+        for weight, value in zip(weights, values, strict=True):
+            weight.assign(value)
+
+
+def use_averaged_weights(trainer: keras.Model) -> None:
+    """Replace the trained weights by the optimizer's moving averages, as `fit` does at its end."""
+    trainer.optimizer.finalize_variable_values(trainer.trainable_weights)
 
 
 def compile_for_here(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
+from classify.training import recipes
 from ffpp_tools.files import read_toml
 from ffpp_tools.store import format_versions
 
@@ -20,6 +22,7 @@ Schedule = Literal["constant", "cosine", "plateau"]
 Sampling = Literal["all", "balanced"]
 Jit = Literal["auto", "on", "off"]
 Monitor = Literal["val_log_loss", "val_loss"]
+Tta = Literal["none", "flip", "auto"]
 # Setting → its value in a run's or a search's config.toml that is older than the setting. Any other
 # missing setting has its default.
 ABSENT = {"monitor": "val_loss"}
@@ -58,10 +61,13 @@ class TrainSettings:
     class_weights: bool = False  # give all classes the same total weight in the loss
     fraction: float = 1.0  # of the crops of every class, in training and validation
     sampling: Sampling = "all"  # or "balanced": by class, clip and crop
+    ema: float | None = None  # momentum of the weights' moving average; None: no averaging
+    tta: Tta = "none"  # or "flip": predict the mean of a crop and its mirror image; "auto": on val
     refit: bool = False  # train on val too and keep the last epoch, without selection
     mixed_precision: bool = False  # compute in half precision, for GPUs
     jit: Jit = "auto"  # "on" or "off": compile the training step
     seed: int = 0  # of weights, order, dropout and augmentation
+    recipe: str = recipes.DEFAULT  # a record; `of_recipe` applies a recipe
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -71,6 +77,7 @@ class TrainSettings:
             "sampling": get_args(Sampling),
             "jit": get_args(Jit),
             "monitor": get_args(Monitor),
+            "tta": get_args(Tta),
         }
         check_fields(
             self,
@@ -83,6 +90,8 @@ class TrainSettings:
                 raise ClassifyError(f"{name} ({value}) must be above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ClassifyError(f"dropout ({self.dropout}) must be from 0 to below 1")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ClassifyError(f"ema ({self.ema}) must be above 0 and below 1")
         if not 0 < self.fraction <= 1:
             raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
         if self.head_epochs >= self.epochs:
@@ -107,6 +116,36 @@ class TrainSettings:
             )
         if self.refit and self.schedule == "plateau":
             raise ClassifyError("a refit has no validation loss, which schedule plateau requires")
+
+    @classmethod
+    def of_recipe(cls, name: str, **changes: Any) -> TrainSettings:
+        """Return the settings of a recipe, with changes.
+
+        Settings of a backbone that the recipe fixes are ignored for a network without one.
+
+        Args:
+            name: a name from `recipes.names`, or the path of a .toml file.
+            changes: settings that differ from the recipe's.
+
+        Raises:
+            ClassifyError: there is no such recipe, or a setting is invalid; the message names the
+                file if it is the recipe's.
+        """
+        recipe = recipes.read(name)
+        arch = changes.get("arch") or recipe.settings.get("arch", cls.arch)
+        settings = settings_of({**recipe.for_arch(arch), "recipe": recipe.name}, recipe.source)
+        return settings.changed(**changes)
+
+    @property
+    def differing_from_recipe(self) -> list[str]:
+        """The settings with other values than this release's recipe of that name fixes.
+
+        Empty if the recipe is not part of this release, but a file.
+        """
+        if self.recipe not in recipes.names():
+            return []
+        fixed = recipes.read(self.recipe).for_arch(self.arch)
+        return [name for name, value in fixed.items() if getattr(self, name) != value]
 
     def table(self) -> dict[str, Any]:
         """Return the settings as a TOML table, without those that are None."""
@@ -144,8 +183,19 @@ def phases(settings: TrainSettings) -> list[Phase]:
     ]
 
 
-def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
+def read_config(
+    path: Path, changes: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[TrainSettings, Path | None]:
     """Read the settings and the manifest's path from a TOML file, such as a run's config.toml.
+
+    A file that a run or a search wrote holds all settings, and its `recipe` only says where they
+    came from. In any other file, `recipe` names the recipe of the settings that the file does not
+    contain.
+
+    Args:
+        path: the file.
+        changes: settings that replace those of the file; `recipe` is a name or a path as for
+            `TrainSettings.of_recipe`.
 
     Returns:
         The table `training`, and `path` of the table `manifest` if there is one; paths in the file
@@ -153,7 +203,8 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
         with which it was trained (`ABSENT`).
 
     Raises:
-        ClassifyError: the file is missing or not TOML, or keys or values are invalid.
+        ClassifyError: the file is missing or not TOML, keys or values are invalid, or `changes`
+            have a recipe and the file is a run's.
         FormatError: a newer release wrote it.
     """
     try:
@@ -170,10 +221,40 @@ def read_config(path: Path) -> tuple[TrainSettings, Path | None]:
     training, manifest = config.get("training", {}), config.get("manifest", {})
     if not isinstance(manifest, dict):
         raise ClassifyError(f"{path}: manifest must be a table with a path")
-    written = "sha256" in manifest and isinstance(training, dict)  # by a run or a search
-    settings = settings_of({**ABSENT, **training} if written else training, path)
+    if not isinstance(training, dict):
+        raise ClassifyError(f"{path}: training must be a table")
+    if "sha256" in manifest:  # written by a run or a search
+        if "recipe" in changes:
+            raise ClassifyError(
+                f"{path} holds all settings of a run, so a recipe would change nothing; omit "
+                f"--recipe or --config"
+            )
+        training = {**ABSENT, **training}
+    else:
+        recipe = _recipe(training, changes, path)
+        arch = changes.get("arch") or training.get("arch", TrainSettings.arch)
+        training = {**recipe.for_arch(str(arch)), **training, "recipe": recipe.name}
+    settings = settings_of(training, path)
+    settings = settings.changed(**{k: v for k, v in changes.items() if k != "recipe"})
     manifest_path = manifest.get("path")
     return settings, path.parent / manifest_path if isinstance(manifest_path, str) else None
+
+
+def _recipe(training: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> recipes.Recipe:
+    """Return the recipe that changes or, if they have none, the settings of a file name.
+
+    Raises:
+        ClassifyError: there is no such recipe, or it is invalid.
+    """
+    if "recipe" in changes:
+        recipe = recipes.read(changes["recipe"])
+    else:
+        try:
+            recipe = recipes.read(str(training.get("recipe", recipes.DEFAULT)), path.parent)
+        except ClassifyError as error:
+            raise ClassifyError(f"{path}: {error}") from error
+    settings_of(recipe.settings, recipe.source)  # an error of the recipe names the recipe's file
+    return recipe
 
 
 def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
@@ -183,18 +264,17 @@ def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:
         ClassifyError: keys are unknown, or values are invalid.
     """
     known = [field.name for field in fields(TrainSettings)]
-    if not isinstance(table, Mapping):
-        raise ClassifyError(f"{path}: training must be a table")
     if unknown := [key for key in table if key not in known]:
         raise ClassifyError(
-            f"{path}: unknown {', '.join(unknown)} in [training]; choose from {', '.join(known)}"
+            f"{path}: unknown {', '.join(unknown)} in the settings of training; choose from "
+            f"{', '.join(known)}"
         )
     values: dict[str, Any] = {k: str(v) if k == "freeze" else v for k, v in table.items()}
     try:
         settings = TrainSettings(**values)
     except ClassifyError as error:
         raise ClassifyError(f"{path}: {error}") from error
-    if settings.weights in (None, "imagenet", "noisy-student", "none"):
+    if settings.weights in (None, *recipes.WEIGHTS):
         return settings
     return replace(settings, weights=str((path.parent.resolve() / str(settings.weights)).resolve()))
 

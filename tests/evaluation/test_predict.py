@@ -2,19 +2,24 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from classify.data.pack import pack
 from classify.errors import ChangedError
-from classify.evaluation.predict import score_split
+from classify.evaluation import predict
+from classify.evaluation.metrics import log_loss
+from classify.evaluation.predict import chosen_tta, predict_probabilities, score_split
 from classify.evaluation.thresholds import FILE, operating_point, operating_point_or_default
 from classify.reporting.provenance import of_verdicts
 from classify.reporting.report import make_report
 from classify.training.runs import Run
 from ffpp_tools.errors import TableError
 from ffpp_tools.splits import shortcuts
+from ffpp_tools.store.checksum import with_digest
 from tests.helpers.runs import train_tiny
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -36,7 +41,7 @@ def run(judged, monkeypatch):
     said = {split: score_split(judged, split) for split in ("val", "test")}
     monkeypatch.setattr(
         "classify.evaluation.predict._probabilities",
-        lambda run, manifest, split, progress: said[split].probabilities.astype(np.float32),
+        lambda run, manifest, split, tta, progress: said[split].probabilities.astype(np.float32),
     )
     folder = shutil.copytree(judged.folder, judged.folder.with_name("copy"))
     yield Run.read(folder)
@@ -229,3 +234,151 @@ def test_changed_probe_results_are_rejected(videos_manifest, tmp_path):
     path.write_text(path.read_text().replace("0.8", "0.5"))
     with pytest.raises(TableError, match="changed after it was written; run `ffpp-audit` again"):
         shortcuts.read(manifest)
+
+
+@pytest.fixture
+def flipping(judged, tmp_path):
+    """A copy of the run without predictions and thresholds, with another setting of `tta`.
+
+    Its network is less sure that all classes are equally probable, so that mirror images differ.
+    """
+    folders = []
+    model = judged.best_model()
+    model.layers[-1].kernel.assign(300 * model.layers[-1].kernel)
+    model.save(tmp_path / "best.keras")
+
+    def copied(tta, **changes):
+        folder = judged.folder.with_name(f"tta-{len(folders)}")
+        folders.append(shutil.copytree(judged.folder, folder))
+        for path in (*folder.glob("predictions-*"), folder / FILE):
+            path.unlink()
+        shutil.copy(tmp_path / "best.keras", folder)
+        return replace(Run.read(folder), settings=replace(judged.settings, tta=tta, **changes))
+
+    yield copied
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+def by_hand(run, split):
+    """The probabilities of the crops as they are, and the mean with those of their mirrors."""
+    model, images = run.best_model(), np.asarray(pack(run.manifest, split, 48).images)
+    plain, mirrored = (predict_probabilities(model, x) for x in (images, images[:, :, ::-1]))
+    assert np.abs(plain - mirrored).max() > 1e-3
+    return plain, (plain + mirrored) / 2
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_flips_give_the_mean_of_a_crop_and_its_mirror_image(flipping, split):
+    run = flipping("flip")
+    _, mean = by_hand(run, split)
+    np.testing.assert_allclose(score_split(run, split).probabilities, mean, atol=1e-6)
+    saved = pd.read_parquet(run.folder / f"predictions-{split}.parquet")
+    np.testing.assert_allclose(saved.filter(like="p_"), mean, atol=1e-6)
+    assert saved.attrs["tta"] == "flip"
+    other = score_split(run, split, run.manifest).probabilities  # as of another manifest
+    np.testing.assert_allclose(other, mean, atol=1e-6)
+
+
+def test_one_sigmoid_is_also_averaged():
+    from classify.models import build
+
+    model = build("sepconv", 2, 32, output="sigmoid")
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    one, other = (predict_probabilities(model, x, 2) for x in (images, images[:, :, ::-1]))
+    flipped = predict_probabilities(model, images, 2, tta="flip")
+    np.testing.assert_allclose(flipped, (one + other) / 2, atol=1e-6)
+    np.testing.assert_allclose(flipped.sum(axis=1), 1, atol=1e-6)
+
+
+def test_predictions_with_and_without_flips_are_never_confused(judged, flipping, capsys):
+    run = flipping("flip")
+    flipped = score_split(run, "test").probabilities
+    plain = score_split(replace(run, settings=judged.settings), "test").probabilities
+    np.testing.assert_allclose(plain, by_hand(run, "test")[0], atol=1e-6)
+    np.testing.assert_allclose(score_split(run, "test").probabilities, flipped, atol=1e-6)
+    assert np.abs(plain - flipped).max() > 1e-4
+    table = pd.read_parquet(run.folder / "predictions-test.parquet")
+    assert "again" not in capsys.readouterr().out
+    table.attrs = {k: v for k, v in table.attrs.items() if k != "tta"}  # said to be without flips
+    table.to_parquet(run.folder / "predictions-test.parquet", index=False)
+    without = score_split(replace(run, settings=judged.settings), "test").probabilities
+    np.testing.assert_allclose(without, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("better", ["none", "flip"])
+def test_flips_are_chosen_if_they_lower_the_validation_log_loss(flipping, monkeypatch, better):
+    run = flipping("auto")
+    plain, mean = by_hand(run, "val")
+    actual = run.manifest.samples("val")["class_index"].to_numpy()
+    losses = [float(log_loss(actual, p, np.ones((1, len(p))))[0]) for p in (plain, mean)]
+    if (losses[1] < losses[0]) != (better == "flip"):  # then lower losses are made higher ones
+        original = predict._log_loss
+        monkeypatch.setattr(predict, "_log_loss", lambda scores: -original(scores))
+    assert operating_point(run).tta == better
+    assert json.loads((run.folder / FILE).read_text())["tta"] == better
+    expected = {"none": plain, "flip": mean}[better]
+    np.testing.assert_allclose(score_split(run, "val").probabilities, expected, atol=1e-6)
+
+
+def test_equal_losses_and_runs_without_validation_give_no_flips(flipping, monkeypatch):
+    monkeypatch.setattr(predict, "_log_loss", lambda scores: 1.0)
+    assert chosen_tta(flipping("auto")) == "none"
+    assert chosen_tta(flipping("auto", refit=True)) == "none"
+    assert operating_point(flipping("auto", refit=True)).tta == "none"
+    assert operating_point(flipping("flip", refit=True)).tta == "flip"
+
+
+@pytest.mark.parametrize("record", ["predictions-val.parquet", FILE])
+def test_the_choice_is_made_once_and_kept_in_a_moved_run(flipping, monkeypatch, record):
+    run = flipping("auto")
+    monkeypatch.setattr(predict, "_log_loss", lambda scores: -np.ptp(scores.probabilities))
+    chosen = operating_point(run)
+    other = {"none": "flip", "flip": "none"}[chosen.tta]
+    for name in ("predictions-val.parquet", FILE):
+        if name != record:
+            (run.folder / name).unlink()
+
+    def again(scores):
+        raise AssertionError("chosen again")
+
+    monkeypatch.setattr(predict, "_log_loss", again)
+    assert chosen_tta(run) == chosen.tta
+    if record == FILE:
+        elsewhere = replace(away(run), settings=run.settings)
+        assert operating_point_or_default(elsewhere) == chosen
+        rewritten(run.folder / FILE, tta=other)  # a changed file decides nothing
+        with pytest.raises(AssertionError, match="chosen again"):
+            chosen_tta(run)
+
+
+def test_a_choice_for_another_checkpoint_is_made_again(flipping, monkeypatch):
+    run = flipping("auto")
+    monkeypatch.setattr(predict, "_log_loss", lambda scores: 1.0)
+    operating_point(run)
+    values = json.loads((run.folder / FILE).read_text())
+    values = {k: v for k, v in values.items() if k != "digest"}
+    (run.folder / FILE).write_text(
+        json.dumps(with_digest(values | {"tta": "flip", "checkpoint": "0" * 64}))
+    )
+    assert chosen_tta(run) == "none"
+
+
+def test_the_thresholds_file_of_a_run_without_flips_may_have_no_entry_for_them(run, capsys):
+    values = json.loads((run.folder / FILE).read_text())
+    del values["tta"], values["digest"]
+    (run.folder / FILE).write_text(json.dumps(with_digest(values)))
+    operating_point(run)
+    assert "rewritten" not in capsys.readouterr().out
+    assert "tta" not in json.loads((run.folder / FILE).read_text())
+
+
+def test_a_report_names_the_flips(flipping):
+    made = make_report(flipping("flip"), robust=True)
+    page = " ".join((made.folder / "report.html").read_text().split())
+    assert "the mean over a crop and its mirror image (test-time augmentation: flip)" in page
+    card = (made.folder / "model-card.md").read_text()
+    assert "| test-time augmentation | flip: the probabilities are the mean over" in card
+    report = json.loads((made.folder / "report.json").read_text())
+    assert report["operating"]["tta"] == "flip"
+    assert made.frames.probabilities == pytest.approx(by_hand(made.run, "test")[1], abs=1e-6)

@@ -49,6 +49,7 @@ COMMANDS = [
     ("ffpp-doctor",),
     ("classify",),
     ("classify", "archs"),
+    ("classify", "recipes"),
     ("classify", "train"),
     ("classify", "report"),
     ("classify", "predict"),

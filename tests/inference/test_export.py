@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,17 @@ def test_a_network_of_half_precision_is_exported_in_single_precision(videos_mani
     export(run, "litert", tmp_path / "e")
     found = KINDS["litert"][1](tmp_path / "e/model.tflite")(crops(run).astype(np.float32))
     np.testing.assert_allclose(found, score_split(run, "test").probabilities[:5], atol=0.01)
+
+
+def test_flips_are_not_exported_and_the_file_says_so(run, tmp_path):
+    export(run, "litert", tmp_path / "plain")
+    assert json.loads((tmp_path / "plain/about.json").read_text())["tta"] == "none"
+    flipping = replace(run, settings=replace(run.settings, tta="flip"))
+    export(flipping, "litert", tmp_path / "flip")
+    about = json.loads((tmp_path / "flip/about.json").read_text())
+    assert "The exported network does not flip" in about["tta"]
+    files = [(tmp_path / name / "model.tflite").read_bytes() for name in ("plain", "flip")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.slow

@@ -83,6 +83,29 @@ def test_the_scores_of_a_video_are_those_of_its_extracted_crops(ffpp, run, class
         assert found.loc[row.frame, "p_Youtube"] == pytest.approx(row.p_Youtube, abs=1e-5)
 
 
+def test_the_scores_of_a_video_with_flips_are_those_of_its_extracted_crops(
+    ffpp, run, classifier, tmp_path
+):
+    folder = shutil.copytree(run.folder, tmp_path / "r")
+    for path in (*folder.glob("predictions-*"), folder / "operating.json"):
+        path.unlink(missing_ok=True)
+    text = (run.folder / "config.toml").read_text().replace('tta = "none"', 'tta = "flip"')
+    text = text.replace(f'path = "{run.manifest_path}"', f'path = "{run.manifest.folder}"')
+    (folder / "config.toml").write_text(text)
+    flipping = Run.read(folder)
+    table = score_split(flipping, "test").table
+    table = table[table["category"] == "Youtube"]
+    name, compression = table.iloc[0][["clip", "compression"]]
+    clips = find_clips(ffpp, categories=["Youtube"], compressions=[compression])
+    (path,) = (c.path for c in clips if c.name == name)
+    found = classify_file(path, classifier_of(flipping)).frames.set_index("frame")
+    plain = classify_file(path, classifier).frames.set_index("frame")
+    assert (found["p_Youtube"] - plain["p_Youtube"]).abs().max() > 1e-5
+    own = table[(table["clip"] == name) & (table["compression"] == compression)]
+    for row in own.itertuples():
+        assert found.loc[row.frame, "p_Youtube"] == pytest.approx(row.p_Youtube, abs=1e-5)
+
+
 def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier):
     mean = classify_file(clip, classifier).frames["p_fake"].mean()
     for threshold, called in ((mean - 0.01, "fake"), (mean + 0.01, "real")):

@@ -50,6 +50,7 @@ def test_every_command_is_documented():
         "ffpp-doctor {world}/FaceForensics++",
         "ffpp-demo --people 6 --seconds 1 --out new",
         "classify archs",
+        "classify recipes",
         "classify train --manifest {manifest} --arch sepconv --size 32 --epochs 1 --out new",
         "classify report {run}",
         "classify predict {run} {world}/CelebA --out new",

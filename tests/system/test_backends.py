@@ -26,7 +26,7 @@ from classify.training.settings import TrainSettings
 from classify.training.train import train
 manifest, folder = map(Path, sys.argv[1:])
 settings = TrainSettings(arch="sepconv", size=32, batch_size=32, epochs=2, augment="paper",
-    class_weights=True, schedule="cosine", warmup_epochs=0.5)
+    class_weights=True, schedule="cosine", warmup_epochs=0.5, ema=0.7)
 run = train(manifest, folder, settings)
 images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 val = score_split(run, "val")

@@ -35,7 +35,12 @@ SETTINGS = {
     "schedule": "cosine",
     "warmup_epochs": 1.0,
 }
-MIXED = SETTINGS | {"mixed_precision": True, "sampling": "all", "class_weights": True}
+MIXED = SETTINGS | {
+    "mixed_precision": True,
+    "sampling": "all",
+    "class_weights": True,
+    "ema": 0.9,
+}
 TWO_PHASES = {
     "arch": "mobilenetv2",
     "weights": "none",
@@ -47,6 +52,7 @@ TWO_PHASES = {
     "schedule": "plateau",
     "augment": "none",
 }
+AVERAGED = TWO_PHASES | {"ema": 0.8}
 
 
 def weights_of(folder, name="last.keras"):
@@ -93,6 +99,9 @@ def saved_epochs(folder):
         pytest.param(TWO_PHASES, 1, marks=pytest.mark.slow),
         pytest.param(TWO_PHASES, 2, marks=pytest.mark.slow),
         pytest.param(TWO_PHASES, 4, marks=pytest.mark.slow),
+        pytest.param(AVERAGED, 1, marks=pytest.mark.slow),
+        pytest.param(AVERAGED, 2, marks=pytest.mark.slow),
+        pytest.param(AVERAGED, 4, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_to_the_same_weights(
@@ -118,7 +127,7 @@ def undisturbed(videos_manifest, tmp_path_factory):
     folders = {}
 
     def run(settings):
-        key = f"{settings['arch']}-{settings.get('mixed_precision', False)}"
+        key = "-".join(str(settings.get(k)) for k in ("arch", "mixed_precision", "ema"))
         if key not in folders:
             folder = tmp_path_factory.mktemp("whole") / key
             folders[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
@@ -150,17 +159,21 @@ def test_a_run_killed_in_its_first_epoch_starts_over(command, missing, videos_ma
     assert {p.name for p in cut.iterdir()} == {p.name for p in complete.folder.iterdir()}
 
 
-def test_a_crash_between_saving_last_and_best_is_repaired(videos_manifest, tmp_path):
-    complete = train_tiny(videos_manifest.folder, tmp_path / "whole")
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_a_crash_between_saving_last_and_best_is_repaired(ema, videos_manifest, tmp_path):
+    settings = dataclasses.replace(TINY, ema=ema)
+    complete = train(videos_manifest.folder, tmp_path / "whole", settings)
     cut = tmp_path / "cut"
     with pytest.raises(CtrlCError):
-        train(videos_manifest.folder, cut, TINY, [StopAfter(1)])
+        train(videos_manifest.folder, cut, settings, [StopAfter(1)])
     (cut / "best.keras").write_bytes(b"of an epoch that no log knows")
     resume(cut)
-    for ours, expected in zip(
-        weights_of(cut, "best.keras"), weights_of(complete.folder, "best.keras"), strict=True
-    ):
-        np.testing.assert_array_equal(ours, expected)
+    for name in ("best.keras", "last.keras"):
+        for ours, expected in zip(
+            weights_of(cut, name), weights_of(complete.folder, name), strict=True
+        ):
+            np.testing.assert_array_equal(ours, expected)
+    pd.testing.assert_frame_equal(measured(cut), measured(complete.folder))
 
 
 def test_two_processes_cannot_train_in_one_folder(videos_manifest, tmp_path):

@@ -56,7 +56,7 @@ def test_the_number_of_layers_to_freeze_may_be_an_integer(tmp_path):
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"patients": 3}, "unknown patients in \\[training\\]; choose from arch"),
+        ({"patients": 3}, "unknown patients in the settings of training; choose from arch"),
         ({"epochs": "many"}, r"epochs \('many'\) must be of type int"),
         ({"epochs": True}, "type int"),
         ({"epochs": 2.5}, "type int"),
@@ -78,6 +78,11 @@ def test_the_number_of_layers_to_freeze_may_be_an_integer(tmp_path):
         ({"fine_tuning_rate": 0.1}, "head_epochs"),
         ({"class_weights": True, "sampling": "balanced"}, "use one"),
         ({"seed": 2**32}, "below"),
+        ({"tta": "rotate"}, "unknown tta 'rotate'; choose from none, flip, auto"),
+        ({"ema": 1.0}, "above 0 and below 1"),
+        ({"ema": 0.0}, "above 0 and below 1"),
+        ({"recipe": "best"}, "unknown recipe 'best'; choose from paper, blended, generalise"),
+        ({"recipe": "no.toml"}, r"no\.toml: not a readable recipe"),
         ({"refit": True, "schedule": "plateau"}, "no validation loss"),
     ],
 )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import tomllib
@@ -11,7 +12,7 @@ from classify.errors import ClassifyError, ModelError, RunError
 from classify.evaluation.metrics import log_loss
 from classify.evaluation.predict import score_split
 from classify.models import build
-from classify.training.runs import Run
+from classify.training.runs import Run, load_model
 from classify.training.settings import TrainSettings
 from classify.training.train import train
 from ffpp_tools.errors import TableError
@@ -49,7 +50,52 @@ def test_the_log_has_a_row_per_epoch_with_validation(run):
         assert np.isfinite(run.log[column]).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"class_weights": True, "mixed_precision": True}])
+class Trained(keras.callbacks.Callback):
+    """The trained weights after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        weights = self.model.trainable_weights
+        self.steps.append([np.array(keras.ops.convert_to_numpy(w)) for w in weights])
+
+
+def trainable(folder, name):
+    weights = load_model(folder / name).trainable_weights
+    return [keras.ops.convert_to_numpy(w) for w in weights]
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_checkpoint_holds_the_moving_average_of_the_weights(refit, videos_manifest, tmp_path):
+    """The average starts from the weights after the first step."""
+    settings = dataclasses.replace(TINY, ema=0.9, refit=refit, learning_rate=0.01, epochs=2)
+    steps = Trained()
+    run = train(videos_manifest.folder, tmp_path / "r", settings, [steps])
+    averages, after_epoch = steps.steps[0], {}
+    per_epoch = len(steps.steps) // 2
+    for number, weights in enumerate(steps.steps):
+        if number:
+            averages = [0.9 * a + 0.1 * w for a, w in zip(averages, weights, strict=True)]
+        after_epoch[number // per_epoch + 1] = averages
+    files = (("best.keras", run.kept_epoch), ("last.keras", 2))
+    for name, epoch in files:
+        kept = trainable(run.folder, name)
+        last_step = steps.steps[epoch * per_epoch - 1]
+        for ours, average in zip(kept, after_epoch[epoch], strict=True):
+            np.testing.assert_allclose(ours, average, atol=1e-6)
+        assert max(np.abs(a - b).max() for a, b in zip(kept, last_step, strict=True)) > 1e-3
+    plain = Trained()
+    without = dataclasses.replace(settings, ema=None)
+    train(videos_manifest.folder, tmp_path / "plain", without, [plain])
+    for ours, other in zip(steps.steps[-1], plain.steps[-1], strict=True):
+        np.testing.assert_array_equal(ours, other)  # averaging changes no step
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"class_weights": True, "mixed_precision": True}, {"ema": 0.9}]
+)
 def test_the_logged_log_loss_is_that_of_the_saved_predictions(
     run, videos_manifest, tmp_path, changes
 ):
