@@ -8,12 +8,14 @@ XLA kernel for it.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ffpp_tools.video.image import through_jpeg
 
@@ -87,7 +89,13 @@ class Augmentation:
     warp: Warp | None = None
     quality: Degradation | None = None
 
-    def __call__(self, images: Images, rng: np.random.Generator, on_device: bool = False) -> Any:
+    def __call__(
+        self,
+        images: Images,
+        rng: np.random.Generator,
+        on_device: bool = False,
+        draws: npt.NDArray[np.int64] | None = None,
+    ) -> Any:
         """Return a randomly augmented copy of (n, size, size, 3) uint8 images.
 
         The warp is one bilinear interpolation per image; pixels beyond the edge repeat the
@@ -97,15 +105,25 @@ class Augmentation:
             images: the batch.
             rng: the only source of randomness; the same state gives the same result.
             on_device: warp the whole batch on the backend's device and leave the result there.
+            draws: (n,) images with the same number are augmented alike; None: each by itself.
 
         Returns:
             uint8 images: an array on the host, or a tensor of the backend.
         """
+        if draws is None:
+            draws = np.arange(len(images))
         if self.quality is not None:
-            images = np.stack([self.quality(image, rng) for image in images])
+            before: dict[int, np.random.Generator] = {}  # draw → the state before its first image
+            degraded = []
+            for image, draw in zip(images, draws.tolist(), strict=True):
+                source = copy.deepcopy(before[draw]) if draw in before else rng
+                before.setdefault(draw, copy.deepcopy(rng))
+                degraded.append(self.quality(image, source))
+            images = np.stack(degraded)
         if self.warp is None:
             return images
-        matrices = self.warp.matrices(rng, len(images), images.shape[1])
+        numbers = pd.factorize(draws)[0]  # in order of appearance, from 0
+        matrices = self.warp.matrices(rng, numbers.max() + 1, images.shape[1])[numbers]
         return (warp_on_device if on_device else warp_on_host)(images, matrices)
 
 
@@ -117,6 +135,7 @@ PRESETS = {
     # The study of 29 backbones (2022).
     "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
     "flip": Augmentation(Warp(flip=True)),
+    "mild": Augmentation(Warp(rotation=8, shift=0.05, zoom=0.1, flip=True)),
     # For detectors that must be robust to the resizing, blur, noise and compression of the web.
     "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Degradation()),
 }

@@ -62,10 +62,15 @@ class Share:
     seed: int = 0
 
     def of(self, samples: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """Return the positions of the drawn rows, ascending; at least one per class present."""
-        rng = np.random.default_rng(self.seed)
+        """Return the positions of the drawn rows, ascending; at least one per class present.
+
+        A pair is drawn as a whole, as far as the numbers of crops of the classes allow.
+        """
+        together = samples["pair"].where(samples["pair"] != "", samples["face_id"])
+        numbers = pd.factorize(together)[0]
+        place = np.random.default_rng(self.seed).permutation(numbers.max() + 1)[numbers]
         chosen = [
-            rng.permutation(rows)[: max(1, round(self.fraction * len(rows)))]
+            rows[np.argsort(place[rows])][: max(1, round(self.fraction * len(rows)))]
             for _, rows in sorted(samples.groupby("class_index").indices.items())
         ]
         return np.sort(np.concatenate(chosen))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TABLES = ("manifest", "training", "search")  # of a config.toml written by a run or a search
 BLENDED = "Blended"  # the class of blended faces, if they have one: fake, and no crop's category
 Schedule = Literal["constant", "cosine", "plateau"]
-Sampling = Literal["all", "balanced"]
+Sampling = Literal["all", "balanced", "pairs"]
 Jit = Literal["auto", "on", "off"]
 Monitor = Literal["val_log_loss", "val_loss"]
 Tta = Literal["none", "flip", "auto"]
@@ -61,7 +61,8 @@ class TrainSettings:
     augment: str = "paper"  # a name from `augment.PRESETS`
     class_weights: bool = False  # give all classes the same total weight in the loss
     fraction: float = 1.0  # of the crops of every class, in training and validation
-    sampling: Sampling = "all"  # or "balanced": by class, clip and crop
+    sampling: Sampling = "all"  # "balanced": by class, clip and crop; "pairs": with the original
+    unpaired: float | None = None  # share of crops without a partner in `pairs`; None: the data's
     blend: float = 0.0  # share of blended real faces among the fake crops of training
     blend_class: bool = False  # blends are a class of their own, for several classes
     ema: float | None = None  # momentum of the weights' moving average; None: no averaging
@@ -129,10 +130,14 @@ class TrainSettings:
             raise ClassifyError(
                 "fine_tuning_rate requires head_epochs; without them, set learning_rate"
             )
-        if self.class_weights and self.sampling == "balanced":
+        if self.class_weights and self.sampling != "all":
             raise ClassifyError(
-                "class_weights and sampling balanced both balance the classes: use one"
+                f"class_weights and sampling {self.sampling} both balance the classes: use one"
             )
+        if self.unpaired is not None and not 0 <= self.unpaired < 1:
+            raise ClassifyError(f"unpaired ({self.unpaired}) must be from 0 to below 1")
+        if self.unpaired is not None and self.sampling != "pairs":
+            raise ClassifyError("unpaired requires sampling pairs")
         if self.refit and self.schedule == "plateau":
             raise ClassifyError("a refit has no validation loss, which schedule plateau requires")
 
