@@ -1,7 +1,7 @@
 """Blended faces in training batches: which real crops are blended, and how many in a batch.
 
 A blend stands right after the real crop that it was made from, with the same augmentation, so that
-the two differ in nothing but the blend. The other crops of the batch are those of the sampling:
+the two differ in nothing but the blend. The other crops of a batch are those of the sampling:
 
     real, its blend, real, its blend, …, crops of the sampling, …
     └────────── 2 · units ──────────┘  └── batch size - 2 · units ──┘
@@ -9,6 +9,8 @@ the two differ in nothing but the blend. The other crops of the batch are those 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,99 +19,175 @@ import numpy.typing as npt
 from classify.data.blend import blend
 from classify.data.landmarks import Landmarks, usable
 from classify.data.pack import Packed
+from classify.data.sampling import IN_ORDER, Balanced, Ints, Order, Sampler, sampler
 from classify.errors import ClassifyError
-
-CLIP = ["class", "category", "compression", "clip"]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Blending:
-    """What blended faces of a split are made from, and their target in the loss."""
+    """Blended faces among the training crops of a split."""
 
     share: float  # of blends among the fake crops, above 0 to 1
     landmarks: Landmarks  # (n, 68, 2) fractions of a crop's sides, NaN where there are none
     target: npt.NDArray[np.float32]  # (k,) of a blend; the network's output has k values
+    label: int  # class index of a blend
 
-    def units(self, batch_size: int, fakes: float) -> int:
-        """Return how many blends a batch has, so that they are the share of its fakes.
-
-        With u units, B - 2u crops are left to the sampling, and a fraction f of these is fake.
-        u = share · (u + f · (B - 2u)) gives the number. It is at least 1, and with a share of 1
-        the units fill the batch.
-
-        Args:
-            batch_size: B.
-            fakes: f, the fraction of fakes that the sampling draws.
-
-        >>> half = Blending(0.5, np.empty((0, 68, 2), np.float32), np.ones(1, np.float32))
-        >>> half.units(32, 0.5), half.units(32, 0.8)
-        (8, 10)
-        """
-        if self.share == 1 or fakes == 0:
-            return batch_size // 2
-        units = self.share * batch_size * fakes / (1 - self.share + 2 * self.share * fakes)
-        return min(max(round(units), 1), batch_size // 2)
-
-    def check(self, source: str) -> None:
-        """Check that there is a real crop to blend.
-
-        Args:
-            source: what the crops are, for the message.
-
-        Raises:
-            ClassifyError: no real crop has usable landmarks.
-        """
-        if not usable(self.landmarks).any():
-            raise ClassifyError(
-                f"{source}: no real crop has facial landmarks that dlib can find, which blended "
-                f"faces need; omit --blend, or extract larger faces (`ffpp-extract --margin`)"
-            )
-
-    def reals(self, data: Packed, count: int, rng: np.random.Generator, even: bool) -> Rows:
-        """Draw real crops to be blended, of those that have landmarks.
-
-        Args:
-            data: the crops.
-            count: how many to draw.
-            rng: the source of randomness.
-            even: draw a class, then one of its clips (a still counts as a clip), then one of its
-                crops; otherwise all crops in random order, again and again.
-        """
-        rows = np.flatnonzero(usable(self.landmarks))
-        if not even:
-            rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
-            return np.concatenate([*rounds, rows[:0]])[:count].astype(np.int64)
-        classes: dict[str, list[npt.NDArray[np.intp]]] = {}
-        for (name, *_), found in data.samples.iloc[rows].groupby(CLIP).indices.items():
-            classes.setdefault(name, []).append(rows[found])
-        by_class = list(classes.values())
-        drawn = np.empty(count, np.int64)
-        for position, (for_class, for_clip, for_crop) in enumerate(rng.random((count, 3))):
-            clips = by_class[int(for_class * len(by_class))]
-            crops = clips[int(for_clip * len(clips))]
-            drawn[position] = crops[int(for_crop * len(crops))]
-        return drawn
-
-    def blend_in(
-        self,
-        images: npt.NDArray[np.uint8],
-        rows: Rows,
-        blended: npt.NDArray[np.bool_],
-        seed: tuple[int, ...],
-    ) -> None:
+    def blend_in(self, images: npt.NDArray[np.uint8], order: Order, seed: tuple[int, ...]) -> None:
         """Make the blends of a batch, in place.
 
         Args:
-            images: (n, size, size, 3) uint8 RGB crops. Where `blended`, the crop is replaced by a
-                blend of the crop before it, and that one by the background of the blend.
-            rows: (n,) positions of the crops in the split.
-            blended: (n,) which crops are blends; the crop before each is the same crop.
+            images: (n, size, size, 3) uint8 RGB crops. A crop of a blend is replaced by the blend,
+                and the crop before it, the same real crop, by the background of the blend.
+            order: the crops of the batch.
             seed: of the batch; each blend has a generator of its own.
         """
         side = images.shape[1]
-        for position in np.flatnonzero(blended):
-            points = self.landmarks[rows[position]] * side - 0.5
-            rng = np.random.default_rng((*seed, int(position) + 1))
+        for position in np.flatnonzero(order.blended).tolist():
+            points = self.landmarks[order.rows[position]] * side - 0.5
+            rng = np.random.default_rng((*seed, position + 1))
             made = blend(images[position], points.astype(np.float32), rng)
             images[position - 1], images[position] = made.background, made.image
+
+
+class WithBlends:
+    """Batches of blend units, filled with the crops of another sampler.
+
+    All batches are full. An epoch has about as many crops as without blends.
+    """
+
+    def __init__(
+        self,
+        sampling: str,
+        data: Packed,
+        blending: Blending,
+        batch_size: int,
+        devices: int = 1,
+        unpaired: float | None = None,
+    ) -> None:
+        """Divide a batch between blend units and crops of the sampling.
+
+        Args:
+            sampling: one of `settings.Sampling`.
+            data: the crops.
+            blending: the share of blends, and the landmarks of the real crops.
+            batch_size: the most crops in a batch; with pairs, a batch may be smaller.
+            devices: number of devices that share a batch.
+            unpaired: as in `sampling.Paired`.
+
+        Raises:
+            ClassifyError: no real crop has usable landmarks, a batch has no room for a unit, or as
+                in `sampling.sampler`.
+        """
+        self._reals = np.flatnonzero(usable(blending.landmarks))
+        if not len(self._reals):
+            raise ClassifyError(
+                "blended faces need facial landmarks, and dlib found none in the real crops of the "
+                "training split; omit --blend, or extract larger faces (`ffpp-extract --margin`)"
+            )
+        samples = data.samples
+        self._evenly = None
+        if sampling != "all":
+            self._evenly = Balanced(samples.iloc[self._reals].reset_index(drop=True), 1)
+
+        def filling(size: int) -> Sampler:
+            return sampler(sampling, samples, size, devices, unpaired)
+
+        step = devices // math.gcd(devices, 2)  # of the units, so that devices share the crops
+        fakes = 0.5
+        if blending.share < 1:
+            is_fake = (samples["label"] == "fake").to_numpy()
+            whole = filling(batch_size).order(np.random.default_rng(0))
+            fakes = float(is_fake[whole.rows].mean())
+        self.units, self._filling = _division(blending.share, batch_size, fakes, step, filling)
+        others = self._filling.batch_size if self._filling else 0
+        self.batch_size = 2 * self.units + others
+        self._batches = max(len(samples) // self.batch_size, 1)
+
+    @property
+    def crops_per_epoch(self) -> int:
+        """Crops in all batches of an epoch."""
+        return self._batches * self.batch_size
+
+    def order(self, rng: np.random.Generator) -> Order:
+        """Return the crops of an epoch; in each batch, the units come first."""
+        drawn = self._drawn(rng, self._batches * self.units).reshape(self._batches, self.units)
+        rows, draws, blended = (
+            np.empty((self._batches, self.batch_size), kind) for kind in (np.int64, np.int64, bool)
+        )
+        end = 2 * self.units
+        numbers = np.arange(drawn.size).reshape(drawn.shape)
+        rows[:, :end], draws[:, :end] = drawn.repeat(2, axis=1), numbers.repeat(2, axis=1)
+        blended[:] = False
+        blended[:, 1:end:2] = True
+        if self._filling:
+            others = self._filling.order(rng)
+            shape = (self._batches, self.batch_size - end)
+            rows[:, end:] = np.resize(others.rows, shape)
+            draws[:, end:] = np.resize(others.draws, shape) + drawn.size
+        return Order(rows.ravel(), draws.ravel(), blended.ravel())
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> Ints:
+        """Draw real crops to be blended: in random rounds or, if the sampling is even, evenly."""
+        if self._evenly:
+            return np.asarray(self._reals[self._evenly.drawn(rng, count)], np.int64)
+        rounds = [rng.permutation(self._reals) for _ in range(-(-count // len(self._reals)))]
+        return np.concatenate(rounds)[:count].astype(np.int64)
+
+
+def _division(
+    share: float, batch_size: int, fakes: float, step: int, filling: Callable[[int], Sampler]
+) -> tuple[int, Sampler | None]:
+    """Return how many units a batch has, and the sampler of its other crops.
+
+    With u units and r other crops, of which a fraction f is fake, the share of blends among the
+    fakes is s = u / (u + f · r). With r = B - 2u, this gives u = s · f · B / (1 - s + 2 · s · f).
+
+    Args:
+        share: s.
+        batch_size: B, the most crops in a batch.
+        fakes: f.
+        step: the number of units is a multiple of it.
+        filling: batch size → sampler, whose batches may be smaller.
+
+    Raises:
+        ClassifyError: a batch has no room for a unit.
+    """
+    if share == 1 or fakes == 0:
+        units = batch_size // 2 // step * step
+        if not units:
+            raise ClassifyError(f"batch_size ({batch_size}) must be at least {2 * step} with blend")
+        return units, None
+    wanted = share * fakes * batch_size / (1 - share + 2 * share * fakes)
+    units = max(round(wanted / step), 1) * step
+    if batch_size <= 2 * units:
+        raise ClassifyError(
+            f"batch_size ({batch_size}) is too small for a share of {share:g} blended faces: use a "
+            f"larger one, or blend 1 (real faces and their blends alone)"
+        )
+    try:
+        others = filling(batch_size - 2 * units)
+    except ClassifyError as error:
+        raise ClassifyError(
+            f"{error}. Of a batch of {batch_size}, {2 * units} are blended faces and their real crops"
+        ) from error
+    if others.batch_size < batch_size - 2 * units:  # only whole units of pairs
+        units = max(round(share * fakes * others.batch_size / (1 - share) / step), 1) * step
+    return units, others
+
+
+def training_sampler(
+    sampling: str,
+    data: Packed,
+    batch_size: int,
+    devices: int = 1,
+    unpaired: float | None = None,
+    blending: Blending | None = None,
+) -> Sampler:
+    """Return the sampler of a split, with blended faces if there are to be any.
+
+    Raises:
+        ClassifyError: as in `WithBlends` and `sampling.sampler`.
+    """
+    if blending is None or sampling == IN_ORDER:
+        return sampler(sampling, data.samples, batch_size, devices, unpaired)
+    return WithBlends(sampling, data, blending, batch_size, devices, unpaired)
