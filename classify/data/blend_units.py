@@ -168,7 +168,7 @@ def _division(
         others = filling(batch_size - 2 * units)
     except ClassifyError as error:
         raise ClassifyError(
-            f"{error}. Of a batch of {batch_size}, {2 * units} are blended faces and their real crops"
+            f"{error}. Blended faces and their real crops take {2 * units} crops of {batch_size}"
         ) from error
     if others.batch_size < batch_size - 2 * units:  # only whole units of pairs
         units = max(round(share * fakes * others.batch_size / (1 - share) / step), 1) * step

@@ -44,3 +44,10 @@ def landmarks_of(image):
     height, width = image.shape[:2]
     x, y, w, h = face.box.x, face.box.y, face.box.width, face.box.height
     return landmarks_in(image, (x / width, y / height, (x + w) / width, (y + h) / height))
+
+
+def drawn_crop(seed, side):
+    """A drawn face of `side` × `side` pixels, and its landmarks as fractions, (68, 2)."""
+    canvas = Portrait(Person.drawn(seed), 320).render(Expression())
+    image = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
+    return image, landmarks_of(canvas)
