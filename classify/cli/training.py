@@ -338,6 +338,23 @@ def train(
             metavar="X",
         ),
     ] = None,
+    blend: Annotated[
+        float | None,
+        option(
+            panels.DATA,
+            about="Share of blended real faces among the fakes of training, from 0 to 1: then real "
+            "faces and their blends alone.",
+            default="0",
+            metavar="SHARE",
+        ),
+    ] = None,
+    blend_class: Annotated[
+        bool | None,
+        option(
+            panels.DATA,
+            about="Make blended faces a class of their own, in a manifest of several classes.",
+        ),
+    ] = None,
     ema: Annotated[
         float | None,
         option(

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.data.augment import Augmentation
+from classify.data.blend_units import Blending, training_sampler
 from classify.data.pack import Packed
-from classify.data.sampling import IN_ORDER, Order, sampler
+from classify.data.sampling import IN_ORDER, Order
 
 AHEAD = 8  # batches prefetched at a time, including the one in use
 
@@ -36,7 +37,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         *,
         sampling: str = "all",
         unpaired: float | None = None,
+        blending: Blending | None = None,
         weights: npt.NDArray[np.float32] | None = None,
+        equal_classes: bool = False,
         epoch: int = 0,
         devices: int = 1,
         on_device: bool = False,
@@ -52,7 +55,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             augment: augmentation of the crops; None for unmodified crops.
             sampling: one of `settings.Sampling`, or `IN_ORDER`; see `sampling`.
             unpaired: share of the units without partners; see `sampling.Paired`.
+            blending: blended faces among the crops; None for none.
             weights: (n,) weight of each crop in the loss.
+            equal_classes: weight the crops, blends included, so that all classes have the same
+                total weight in the loss, as far as the first epoch tells. Replaces `weights`.
             epoch: the first epoch.
             devices: number of devices that share a batch. Several devices need full batches: the
                 crops of a smaller last batch are left for another epoch or, with `IN_ORDER`,
@@ -60,7 +66,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             on_device: warp on the accelerator rather than on the host.
 
         Raises:
-            ClassifyError: as in `sampling.sampler`.
+            ClassifyError: as in `blend_units.training_sampler`.
         """
         super().__init__()
         self.epoch = epoch
@@ -70,13 +76,15 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._augment = augment
         self._sampling = sampling
         self._on_device = on_device
-        self._sampler = sampler(sampling, data.samples, batch_size, devices, unpaired)
+        self._blending = blending
+        self._sampler = training_sampler(sampling, data, batch_size, devices, unpaired, blending)
         self.crops_per_epoch = self._sampler.crops_per_epoch
         count = len(targets)
         if devices > 1 and sampling == IN_ORDER:
             # Keras divides a batch's loss by all its crops; the weights compensate for the padding.
             weights = np.full(count, self.crops_per_epoch / count, np.float32)
         self._weights = weights
+        self._class_weights = self._equal_class_weights() if equal_classes else None
         self._orders: dict[int, Order] = {}
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
         self._prefetched: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
@@ -98,18 +106,38 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _batch(self, epoch: int, index: int) -> tuple[Any, ...]:
         order = self._order(epoch, index)
-        rows = order.rows
+        rows, blended = order.rows, order.blended
         images = self._data.images[rows]
+        targets = self._targets[rows]
+        if self._blending is not None:
+            self._blending.blend_in(images, order, (self._seed, epoch, index + 1))
+            targets[blended] = self._blending.target
         if self._augment is not None:
             rng = np.random.default_rng((self._seed, epoch, index + 1))
             images = self._augment(images, rng, self._on_device, order.draws)
+        if self._class_weights is not None:
+            return images, targets, self._class_weights[self._labels(order)]
         if self._weights is None:
-            return images, self._targets[rows]
+            return images, targets
         weights = self._weights[rows]
         if self._sampling == IN_ORDER:
             positions = np.arange(len(rows)) + index * self._sampler.batch_size
             weights = weights * (positions < len(self._targets))
-        return images, self._targets[rows], weights
+        return images, targets, weights
+
+    def _labels(self, order: Order) -> npt.NDArray[np.int64]:
+        """Return the class index of each crop, that of blends included."""
+        labels = self._data.labels[order.rows]
+        if self._blending is not None:
+            labels[order.blended] = self._blending.label
+        return labels
+
+    def _equal_class_weights(self) -> npt.NDArray[np.float32]:
+        """Return a weight per class, so that classes have the same total in the first epoch."""
+        order = self._sampler.order(np.random.default_rng((self._seed, 0, 0)))
+        counts = np.bincount(self._labels(order))
+        weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return weights.astype(np.float32)
 
     def _order(self, epoch: int, index: int) -> Order:
         """Return the crops of a batch."""

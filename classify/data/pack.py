@@ -109,21 +109,47 @@ def pack(
             or the array cannot be written.
         TableError: the manifest is damaged, or the crops of its dataset have changed.
     """
+    chosen = crops_of(manifest, split, share)
+    contents = f"{chosen.contents[0]} {size} {INTERPOLATION}{chosen.contents[1]}"
+    name = f"{chosen.name}-{size}"
+    path = manifest.folder / "packed" / f"{name}-{content_key(contents)}.npy"
+    crops = _Crops(manifest.root, chosen.hashes, size)
+    images = _array(path, crops, f"{name}-*.npy", progress)
+    return Packed(images, chosen.samples["class_index"].to_numpy(np.int64), chosen.samples)
+
+
+@dataclass(frozen=True)
+class ChosenCrops:
+    """The crops of a split, or of a fraction of it."""
+
+    name: str  # of the split and the fraction, as in the names of arrays
+    samples: pd.DataFrame  # the manifest's rows
+    hashes: pd.Series  # sha256 of the crops, indexed by path, in the same order
+    contents: tuple[str, str]  # the crops' content, and the fraction, in words
+
+
+def crops_of(manifest: Manifest, split: str, share: Share = Share()) -> ChosenCrops:
+    """Return the crops of a split, or of several as "train+val".
+
+    Raises:
+        TableError: the manifest is damaged, or the crops of its dataset have changed.
+    """
     splits = split.split("+")
     tables = [manifest.samples(each) for each in splits]
     samples = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     hashes = pd.concat(list(map(manifest.crop_hashes, splits, tables)))
-    contents = f"{[manifest.info['crops'][each] for each in splits]} {size} {INTERPOLATION}"
-    name = split
-    if share.fraction < 1:
-        rows = share.of(samples)
-        samples, hashes = samples.iloc[rows].reset_index(drop=True), hashes.iloc[rows]
-        name, contents = f"{split}-{share.fraction:g}-{share.seed}", f"{contents} {share}"
-    key = hashlib.sha256(contents.encode()).hexdigest()[:16]
-    path = manifest.folder / "packed" / f"{name}-{size}-{key}.npy"
-    crops = _Crops(manifest.root, hashes, size)
-    images = _array(path, crops, f"{name}-{size}-*.npy", progress)
-    return Packed(images, samples["class_index"].to_numpy(np.int64), samples)
+    contents = str([manifest.info["crops"][each] for each in splits])
+    if share.fraction == 1:
+        return ChosenCrops(split, samples, hashes, (contents, ""))
+    rows = share.of(samples)
+    name = f"{split}-{share.fraction:g}-{share.seed}"
+    samples = samples.iloc[rows].reset_index(drop=True)
+    return ChosenCrops(name, samples, hashes.iloc[rows], (contents, f" {share}"))
+
+
+def content_key(contents: str) -> str:
+    """Return the part of an array's name that stands for its contents."""
+    return hashlib.sha256(contents.encode()).hexdigest()[:16]
 
 
 def _array(
@@ -181,22 +207,31 @@ class _Crops:
     def read(self, position: int) -> npt.NDArray[np.uint8]:
         """Return one crop at the network's input size: (size, size, 3) uint8 RGB."""
         path = path_within(self.root, self.hashes.index[position])
-        try:
-            data = regular_file(path).read_bytes()
-        except OSError as error:
-            raise PackError(
-                f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-                f"create the manifest again with `ffpp-split`."
-            ) from error
-        if hashlib.sha256(data).hexdigest() != self.hashes.iloc[position]:
-            raise PackError(
-                f"{path}: differs from the crop that the dataset recorded; extract it again "
-                f"(`ffpp-extract --verify` lists all crops that differ)"
-            )
-        image = decoded(data)
-        if image is None:
-            raise PackError(f"{path}: not a readable image; extract it again")
-        return scaled(image, self.size)
+        return scaled(read_crop(path, self.hashes.iloc[position]), self.size)
+
+
+def read_crop(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
+    """Return a crop file's image, (H, W, 3) uint8 RGB.
+
+    Raises:
+        PackError: the file is missing, unreadable, or differs from its recorded hash.
+    """
+    try:
+        data = regular_file(path).read_bytes()
+    except OSError as error:
+        raise PackError(
+            f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
+            f"create the manifest again with `ffpp-split`."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise PackError(
+            f"{path}: differs from the crop that the dataset recorded; extract it again "
+            f"(`ffpp-extract --verify` lists all crops that differ)"
+        )
+    image = decoded(data)
+    if image is None:
+        raise PackError(f"{path}: not a readable image; extract it again")
+    return image
 
 
 def _is_current(path: Path, crops: _Crops) -> bool:

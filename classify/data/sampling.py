@@ -30,9 +30,10 @@ class Order:
 
     rows: Ints  # (n,) positions of the crops
     draws: Ints  # (n,) crops with the same number are augmented alike
+    blended: npt.NDArray[np.bool_]  # (n,) whether it is a blend of the crop before it
 
     def __getitem__(self, part: slice) -> Order:
-        return Order(self.rows[part], self.draws[part])
+        return Order(self.rows[part], self.draws[part], self.blended[part])
 
 
 class Sampler(Protocol):
@@ -99,12 +100,16 @@ class Balanced:
 
     def order(self, rng: np.random.Generator) -> Order:
         """Return crops drawn with replacement."""
-        drawn = np.empty(self.crops_per_epoch, np.int64)
+        return _alone(self.drawn(rng, self.crops_per_epoch))
+
+    def drawn(self, rng: np.random.Generator, count: int) -> Ints:
+        """Draw the positions of crops, with replacement."""
+        drawn = np.empty(count, np.int64)
         for position, (for_class, for_clip, for_crop) in enumerate(rng.random((len(drawn), 3))):
             clips = self._clips[int(for_class * len(self._clips))]
             crops = clips[int(for_clip * len(clips))]
             drawn[position] = crops[int(for_crop * len(crops))]
-        return _alone(drawn)
+        return drawn
 
 
 class Paired:
@@ -182,7 +187,7 @@ class Paired:
                     draws[unit, column] = rows.size + unit
                 else:
                     rows[unit, column] = next(crops[name, evenly[name].choose(self._alone[name])])
-        return Order(rows.ravel(), draws.ravel())
+        return Order(rows.ravel(), draws.ravel(), np.zeros(rows.size, bool))
 
 
 class _Evenly:
@@ -256,7 +261,7 @@ def _full_batches(count: int, batch_size: int, devices: int) -> int:
 
 def _alone(rows: Ints) -> Order:
     """Return an order in which every crop has an augmentation of its own."""
-    return Order(rows, np.arange(len(rows)))
+    return Order(rows, np.arange(len(rows)), np.zeros(len(rows), bool))
 
 
 def _nested(table: pd.DataFrame, keys: Sequence[str], leaves: pd.Series | None = None) -> Any:

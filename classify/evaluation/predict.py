@@ -17,7 +17,7 @@ from classify.data.pack import ProgressFactory, pack
 from classify.errors import ChangedError, ClassifyError, ModelError
 from classify.evaluation.metrics import log_loss
 from classify.evaluation.scores import PREFIX, Scores, classes_of, make_scores
-from classify.training.runs import Run
+from classify.training.runs import Run, trained_classes
 from ffpp_tools.console import print_line
 from ffpp_tools.errors import FfppError, FormatError
 from ffpp_tools.files import read_json, regular_file, write_atomically
@@ -60,8 +60,9 @@ def score_split(
         tta = chosen_tta_or_none(run, progress)
         return make_scores(samples, _probabilities(run, manifest, split, tta, progress), classes)
     manifest, tta = run.manifest, chosen_tta(run, progress)
+    classes = trained_classes(manifest, run.settings)
     path, source = _predictions_file(run, split), _source(run, split, tta)
-    saved = _read_saved(path, manifest, source)
+    saved = _read_saved(path, manifest, classes, source)
     if saved.scores and not saved.problem:
         return saved.scores
     try:
@@ -79,7 +80,7 @@ def score_split(
         ) from error
     if saved.problem:
         print_line(f"{path} was computed again: {saved.problem}", style="yellow")
-    scores = make_scores(manifest.samples(split), probabilities, manifest.classes)
+    scores = make_scores(manifest.samples(split), probabilities, classes)
     _save(path, scores, source)
     return scores
 
@@ -102,8 +103,9 @@ def chosen_tta(run: Run, progress: ProgressFactory | None = None) -> str:
     if recorded := _recorded_tta(run):
         return recorded
     manifest, path = run.manifest, _predictions_file(run, "val")
+    classes = trained_classes(manifest, run.settings)
     for tta in ("none", "flip"):
-        saved = _read_saved(path, manifest, _source(run, "val", tta))
+        saved = _read_saved(path, manifest, classes, _source(run, "val", tta))
         if saved.scores and not saved.problem:
             return tta
     model = run.best_model()
@@ -118,7 +120,7 @@ def chosen_tta(run: Run, progress: ProgressFactory | None = None) -> str:
         for name, view in (("as it is", images), ("mirrored", images[:, :, ::-1]))
     )
     candidates = {
-        tta: make_scores(manifest.samples("val"), probabilities, manifest.classes)
+        tta: make_scores(manifest.samples("val"), probabilities, classes)
         for tta, probabilities in (("none", plain), ("flip", _mean(plain, mirrored)))
     }
     best = min(candidates, key=lambda tta: _log_loss(candidates[tta]))  # the first of equal ones
@@ -184,9 +186,11 @@ class _SavedPredictions:
     problem: str = ""  # why they are unreliable; empty if nothing is wrong
 
 
-def _read_saved(path: Path, manifest: Manifest, source: dict[str, str]) -> _SavedPredictions:
+def _read_saved(
+    path: Path, manifest: Manifest, classes: dict[str, str], source: dict[str, str]
+) -> _SavedPredictions:
     """Read a predictions file and check it against the manifest and its own digest."""
-    samples, classes = manifest.samples(source["split"]), manifest.classes
+    samples = manifest.samples(source["split"])
     if not path.exists():
         return _SavedPredictions()
     try:

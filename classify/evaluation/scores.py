@@ -12,6 +12,7 @@ import pandas as pd
 
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import Floats
+from classify.training.settings import BLENDED
 from data_manifests import labels
 from ffpp_tools.store.schema import STILL
 
@@ -131,4 +132,4 @@ def classes_of(samples: pd.DataFrame, classes: Mapping[str, str]) -> pd.Series:
 
 def label_of(name: str) -> str | None:
     """Return whether a class of this name is "real" or "fake"; None if the name is unknown."""
-    return {**labels(), **BINARY}.get(name)
+    return {**labels(), **BINARY, BLENDED: "fake"}.get(name)

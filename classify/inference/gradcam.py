@@ -20,7 +20,7 @@ from classify.data.pack import pack
 from classify.errors import ModelError
 from classify.evaluation.metrics import Floats
 from classify.models import backbone_of
-from classify.training.runs import Run
+from classify.training.runs import Run, trained_classes
 from ffpp_tools.video.image import Image
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def explain(run: Run, split: str = "test") -> list[Explanation]:
     """
     model = run.best_model()
     data = pack(run.manifest, split, model.input_shape[1])
-    names = list(run.manifest.classes)
+    names = list(trained_classes(run.manifest, run.settings))
     explanations = []
-    for index, name in enumerate(names):
+    for index, name in enumerate(run.manifest.classes):
         rows = _evenly_spaced(np.flatnonzero(data.labels == index), MAX_OF_A_CLASS)
         if len(rows) == 0:
             continue

@@ -21,7 +21,7 @@ from classify.models import chosen_arch
 from classify.models.heads import HEADS
 from classify.training import curves
 from classify.training.run_folder import check_free
-from classify.training.runs import Run
+from classify.training.runs import Run, trained_classes
 from classify.training.settings import TrainSettings, read_config
 from ffpp_tools.files import delete_temporary_files, read_toml, write_atomically
 from ffpp_tools.splits.manifest import Manifest
@@ -113,7 +113,8 @@ def tune(
     check_free(folder, COMMAND)
     manifest = Manifest.read(manifest_folder)
     _check(base, search)
-    build_network(with_arch_defaults(base), len(manifest.classes))  # fails before the folder exists
+    classes = trained_classes(manifest, base)
+    build_network(with_arch_defaults(base), len(classes))  # fails before the folder exists
     config = Run.of(folder, base, manifest).config_for(folder)
     text = f"{config}\n{tomli_w.dumps({'search': asdict(search)})}"
     with folder_lock(folder, COMMAND):

@@ -21,7 +21,7 @@ from classify.training.run_folder import (
     restore_log,
     write_environment,
 )
-from classify.training.settings import TrainSettings, read_config
+from classify.training.settings import BLENDED, TrainSettings, read_config
 from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.any_media import read_settings
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
@@ -280,20 +280,56 @@ def _relative(path: Path, folder: Path) -> str:
     return os.path.relpath(path.resolve(), folder.resolve())
 
 
-def faces_of(manifest: Manifest) -> dict[str, Any]:
-    """Return a manifest's classes, and how the faces of its dataset were detected and cropped.
+def trained_classes(manifest: Manifest, settings: TrainSettings) -> dict[str, str]:
+    """Return the classes of a network, class → "real" or "fake", in index order.
+
+    They are the manifest's and, with `blend_class`, `BLENDED`; the order is alphabetical.
+
+    Raises:
+        ClassifyError: the setting of `blend_class` does not fit the manifest.
+    """
+    classes, folder = manifest.classes, manifest.folder
+    if not settings.blend:
+        return classes
+    if "real" not in classes.values():
+        raise ClassifyError(f"{folder} has no real crops, which blend requires; use another mode")
+    binary = classes == {"fake": "fake", "real": "real"}
+    if binary and settings.blend_class:
+        raise ClassifyError(
+            f"in {folder}, blended faces are fakes like all others: omit blend_class, or use a "
+            f"manifest of several classes (mode videos)"
+        )
+    if binary:
+        return classes
+    if not settings.blend_class:
+        raise ClassifyError(
+            f"{folder} has the classes {', '.join(classes)}, and a blended face is none of them: "
+            f"add blend_class (--blend-class), or use a manifest of real and fake (mode binary)"
+        )
+    if BLENDED in classes:
+        raise ClassifyError(f"{folder} has a class {BLENDED} of its own; blend_class adds this one")
+    return dict(sorted({**classes, BLENDED: "fake"}.items()))
+
+
+def faces_of(manifest: Manifest, settings: TrainSettings | None = None) -> dict[str, Any]:
+    """Return a network's classes, and how the faces of its dataset were detected and cropped.
 
     The settings for stills are included only if the manifest has stills.
+
+    Args:
+        manifest: the manifest.
+        settings: of the network, see `trained_classes`; None for the manifest's own classes.
 
     Raises:
         TableError: the dataset's settings are missing or damaged.
     """
-    settings = recorded_settings(manifest.root)
-    if "crop" not in settings:
+    recorded = recorded_settings(manifest.root)
+    if "crop" not in recorded:
         raise TableError(f"{manifest.root}/settings.json is missing; extract the dataset again")
     if not any(counts["stills"] for counts in manifest.info["groups"].values()):
-        settings.pop("stills", None)
-    return {"classes": manifest.classes, **settings}
+        recorded.pop("stills", None)
+    classes = trained_classes(manifest, settings) if settings else manifest.classes
+    return {"classes": classes, **recorded}
 
 
 def load_model(path: Path, compiled: bool = False) -> keras.Model:

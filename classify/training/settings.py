@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 TABLES = ("manifest", "training", "search")  # of a config.toml written by a run or a search
+BLENDED = "Blended"  # the class of blended faces, if they have one: fake, and no crop's category
 Schedule = Literal["constant", "cosine", "plateau"]
 Sampling = Literal["all", "balanced", "pairs"]
 Jit = Literal["auto", "on", "off"]
@@ -63,6 +64,8 @@ class TrainSettings:
     fraction: float = 1.0  # of the crops of every class, in training and validation
     sampling: Sampling = "all"  # "balanced": by class, clip and crop; "pairs": with the original
     unpaired: float | None = None  # share of crops without a partner in `pairs`; None: the data's
+    blend: float = 0.0  # share of blended real faces among the fake crops of training
+    blend_class: bool = False  # blends are a class of their own, for several classes
     ema: float | None = None  # momentum of the weights' moving average; None: no averaging
     tta: Tta = "none"  # or "flip": predict the mean of a crop and its mirror image; "auto": on val
     refit: bool = False  # train on val too and keep the last epoch, without selection
@@ -96,6 +99,22 @@ class TrainSettings:
             raise ClassifyError(f"ema ({self.ema}) must be above 0 and below 1")
         if not 0 < self.fraction <= 1:
             raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
+        if not 0 <= self.blend <= 1:
+            raise ClassifyError(f"blend ({self.blend}) must be from 0 to 1")
+        if self.blend_class and not self.blend:
+            raise ClassifyError("blend_class requires blend, the share of blended faces")
+        if self.blend_class and self.blend == 1:
+            raise ClassifyError(
+                "blend 1 trains on real faces and their blends alone, so that no other class is "
+                "learned: use a manifest of real and fake (mode binary) without blend_class, or a "
+                "lower blend"
+            )
+        if self.blend == 1 and self.batch_size % 2:
+            raise ClassifyError(
+                f"blend 1 fills batches with pairs: batch_size ({self.batch_size}) must be even"
+            )
+        if self.blend and self.batch_size < 4:
+            raise ClassifyError(f"blend requires a batch_size ({self.batch_size}) of at least 4")
         if self.head_epochs >= self.epochs:
             raise ClassifyError(
                 f"head_epochs ({self.head_epochs}) must be below epochs ({self.epochs})"

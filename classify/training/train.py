@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from classify.backend import data_parallel, dtype_policy, replicas, warps_on_device
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches, class_balanced_weights
+from classify.data.blend_units import Blending
+from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, ProgressFactory, Share, pack
 from classify.data.sampling import IN_ORDER
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
@@ -26,8 +30,8 @@ from classify.training.network import (
     with_arch_defaults,
 )
 from classify.training.run_folder import check_free, note_resumption
-from classify.training.runs import Run, faces_of
-from classify.training.settings import TrainSettings, phases
+from classify.training.runs import Run, faces_of, trained_classes
+from classify.training.settings import BLENDED, TrainSettings, phases
 from ffpp_tools.files import delete_temporary_files, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import mark
@@ -75,18 +79,19 @@ def train(
         raise ClassifyError(
             f"batch_size ({settings.batch_size}) must be a multiple of the {replicas()} devices"
         )
-    network = build_network(settings, len(manifest.classes))
+    network = build_network(settings, len(trained_classes(manifest, settings)))
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
-    faces = faces_of(manifest)
+    _training_batches(data, settings, 0)
+    faces = faces_of(manifest, settings)
     run = Run.of(folder, settings, manifest)
     with folder_lock(folder, COMMAND):
         check_free(folder, COMMAND)  # another process may have been faster
         mark(folder, COMMAND, BEGINNING)
         run.keep_faces(faces)
         run.create()
-        _fit(run, manifest, data, Checkpointer(folder, settings, network, []), callbacks)
+        _fit(run, data, Checkpointer(folder, settings, network, []), callbacks)
     return run
 
 
@@ -119,8 +124,9 @@ def _resumed(
         trainer, epochs = checkpoints.read_last(folder, Epoch)
     if trainer is None:
         run.check_weights()
+        classes = trained_classes(manifest, run.settings)
         checkpointer = Checkpointer(
-            folder, run.settings, build_network(run.settings, len(manifest.classes)), []
+            folder, run.settings, build_network(run.settings, len(classes)), []
         )
     else:
         network = keras.Model(trainer.inputs, trainer.outputs, name=trainer.name)
@@ -133,8 +139,8 @@ def _resumed(
             )
         compile_for_here(trainer, trainer.optimizer, run.settings)
     data = _packed(manifest, run.settings, progress)
-    run.keep_faces(faces_of(manifest))
-    _fit(run, manifest, data, checkpointer, callbacks)
+    run.keep_faces(faces_of(manifest, run.settings))
+    _fit(run, data, checkpointer, callbacks)
     return run
 
 
@@ -176,22 +182,40 @@ def train_or_resume(
             return run
 
 
-def _packed(
-    manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None
-) -> tuple[Packed, Packed | None]:
-    """Return the training data, and the validation data if the run is not a refit."""
+@dataclass(frozen=True)
+class _Data:
+    """The crops of a training run; labels are class indices of the network."""
+
+    train: Packed
+    val: Packed | None  # None for a refit
+    classes: int  # of the network
+    blending: Blending | None  # blended faces in training
+
+
+def _packed(manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None) -> _Data:
+    """Return the crops of training and validation, and the landmarks that blended faces need."""
     size = settings.size or chosen_arch(settings.arch).size
+    share = Share(settings.fraction, settings.seed)
+    classes = list(trained_classes(manifest, settings))
+    index_of = np.array([classes.index(name) for name in manifest.classes])  # of the network
 
     def packed(split: str) -> Packed:
-        return pack(manifest, split, size, progress, Share(settings.fraction, settings.seed))
+        data = pack(manifest, split, size, progress, share)
+        return replace(data, labels=index_of[data.labels])
 
-    return (packed("train+val"), None) if settings.refit else (packed("train"), packed("val"))
+    split = "train+val" if settings.refit else "train"
+    crops, validation = packed(split), None if settings.refit else packed("val")
+    if not settings.blend:
+        return _Data(crops, validation, len(classes), None)
+    label = classes.index(BLENDED if settings.blend_class else "fake")
+    points = landmarks(manifest, split, progress, share)
+    target = _targets(np.array([label]), settings, len(classes))[0]
+    return _Data(crops, validation, len(classes), Blending(settings.blend, points, target, label))
 
 
 def _fit(
     run: Run,
-    manifest: Manifest,
-    data: tuple[Packed, Packed | None],
+    data: _Data,
     checkpointer: Checkpointer,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
@@ -200,16 +224,15 @@ def _fit(
     Raises:
         LossError: the loss of a batch, or of validation in every epoch, is not finite.
     """
-    settings, classes = run.settings, len(manifest.classes)
-    train_data, val_data = data
-    validation = None if val_data is None else _validation_batches(val_data, settings, classes)
+    settings = run.settings
+    validation = None if data.val is None else _validation_batches(data, settings)
     if checkpointer.epochs:
         note_resumption(run.folder, len(checkpointer.epochs))
     for phase in phases(settings):
         start = len(checkpointer.epochs)
         if start >= phase.end:
             continue
-        batches = _training_batches(train_data, settings, classes, start)
+        batches = _training_batches(data, settings, start)
         if checkpointer.trainer is None or start == phase.first:
             checkpointer.trainer = compiled_trainer(
                 checkpointer.network, phase, settings, len(batches)
@@ -237,32 +260,39 @@ def _fit(
     )
 
 
-def _training_batches(data: Packed, settings: TrainSettings, classes: int, epoch: int) -> Batches:
+def _training_batches(data: _Data, settings: TrainSettings, epoch: int) -> Batches:
     """Return the training batches, starting at an epoch."""
+    labels = data.train.labels
+    weights = class_balanced_weights(labels, data.classes) if settings.class_weights else None
     return Batches(
-        data,
-        _targets(data, settings, classes),
+        data.train,
+        _targets(labels, settings, data.classes),
         settings.batch_size,
         settings.seed,
         PRESETS[settings.augment],
         sampling=settings.sampling,
         unpaired=settings.unpaired,
-        weights=class_balanced_weights(data.labels, classes) if settings.class_weights else None,
+        blending=data.blending,
+        weights=weights,
+        equal_classes=settings.blend_class or (settings.class_weights and settings.blend > 0),
         epoch=epoch,
         devices=replicas(),
         on_device=warps_on_device(),
     )
 
 
-def _validation_batches(data: Packed, settings: TrainSettings, classes: int) -> Batches:
+def _validation_batches(data: _Data, settings: TrainSettings) -> Batches:
     """Return the validation batches: every crop once, unmodified."""
-    targets = _targets(data, settings, classes)
+    assert data.val is not None
+    targets = _targets(data.val.labels, settings, data.classes)
     return Batches(
-        data, targets, settings.batch_size, settings.seed, sampling=IN_ORDER, devices=replicas()
+        data.val, targets, settings.batch_size, settings.seed, sampling=IN_ORDER, devices=replicas()
     )
 
 
-def _targets(data: Packed, settings: TrainSettings, classes: int) -> np.ndarray:
+def _targets(
+    labels: npt.NDArray[np.int64], settings: TrainSettings, classes: int
+) -> npt.NDArray[np.float32]:
     """Return the targets of the network: one-hot rows, or 1 for the first of two classes."""
-    one_hot = np.eye(classes, dtype=np.float32)[data.labels]
+    one_hot = np.eye(classes, dtype=np.float32)[labels]
     return one_hot[:, :1] if settings.output == "sigmoid" else one_hot

@@ -131,11 +131,14 @@ def model_path(name: str) -> Path:
 
 
 @cache
-def landmark_model() -> Any:
-    """Return dlib's five-point model: image and face box → corners of the eyes and the nose."""
+def landmark_model(points: Literal[5, 68] = 5) -> Any:
+    """Return one of dlib's models: image and face box → landmarks.
+
+    Five points are the corners of the eyes and the nose; 68 also outline chin, brows and mouth.
+    """
     import dlib
 
-    return dlib.shape_predictor(str(model_path("shape_predictor_5_face_landmarks")))
+    return dlib.shape_predictor(str(model_path(f"shape_predictor_{points}_face_landmarks")))
 
 
 DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {

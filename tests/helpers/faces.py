@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from classify.data.landmarks import landmarks_in
 from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.faces.detect import coarse_to_fine, load
 from ffpp_tools.grouping.similarity import unit_vectors
@@ -35,3 +36,18 @@ def directions(n, seed):
     """Unit vectors about as similar to each other as embeddings of different people."""
     rng = np.random.default_rng(seed)
     return unit_vectors(rng.normal(size=(n, 128)) + 0.35)
+
+
+def landmarks_of(image):
+    """The landmarks of a drawn face, (68, 2) as fractions of the image's sides."""
+    (face,) = found_in(image)
+    height, width = image.shape[:2]
+    x, y, w, h = face.box.x, face.box.y, face.box.width, face.box.height
+    return landmarks_in(image, (x / width, y / height, (x + w) / width, (y + h) / height))
+
+
+def drawn_crop(seed, side):
+    """A drawn face of `side` × `side` pixels, and its landmarks as fractions, (68, 2)."""
+    canvas = Portrait(Person.drawn(seed), 320).render(Expression())
+    image = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
+    return image, landmarks_of(canvas)

@@ -1,0 +1,233 @@
+"""Facial landmarks of a split's real crops, measured once and kept beside the packed crops.
+
+dlib's model has 68 points, in this order: the jaw from ear to ear (17), the brows (5 each), the
+nose (9), the eyes (6 each), the outer (12) and the inner lips (8). It needs a face box: that of the
+dataset, converted to pixels of the crop. In crops whose box in the crop is not known, dlib's
+detector searches for the face.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from classify.data.pack import (
+    CHUNK,
+    ProgressFactory,
+    Share,
+    content_key,
+    crops_of,
+    read_crop,
+)
+from classify.errors import PackError
+from ffpp_tools.extraction.settings_file import recorded_settings
+from ffpp_tools.faces.crop import CropSettings
+from ffpp_tools.faces.detect import coarse_to_fine, landmark_model, load
+from ffpp_tools.faces.select import largest_face
+from ffpp_tools.files import path_within
+from ffpp_tools.splits.manifest import Manifest
+from ffpp_tools.store.locks import file_lock
+from ffpp_tools.store.tables import read_faces
+from ffpp_tools.video.image import Picture
+
+POINTS = 68
+EYES, MOUTH = slice(36, 48), slice(48, 68)
+METHOD = "dlib 68, box of the dataset"  # part of the hash in an array's name
+# A face box detected by dlib spans about three quarters of a crop with the default margin of 1.3.
+CENTRED = 1 / 1.3
+# Landmarks are usable if at most this share of them is outside the crop, and if their bounding box
+# is at least this fraction of each side. In 362 crops of originals (FF++, c40) and 147 of CelebA,
+# at most 0.09 are outside and the box spans at least 0.52; in 60 whole photographs of CelebA, none
+# is outside and the box spans at least 0.33.
+MAX_OUTSIDE, MIN_SPAN = 0.15, 0.2
+
+Landmarks = npt.NDArray[np.float32]  # (n, 68, 2) x and y as fractions of a crop's sides, or NaN
+
+
+def landmarks(
+    manifest: Manifest,
+    split: str,
+    progress: ProgressFactory | None = None,
+    share: Share = Share(),  # noqa: B008 (frozen)
+) -> Landmarks:
+    """Return the landmarks of a split's real crops, measured on the first call.
+
+    The array is stored in the manifest's folder under `packed/`, as the crops are: its name has a
+    hash of the split's crops, so that it is never reused for other crops. If the folder is
+    read-only, the landmarks are measured for this process alone.
+
+    Args:
+        manifest: the manifest that lists the crops.
+        split: "train", "val" or "test", or several as "train+val".
+        progress: shows the progress of the measurement.
+        share: the fraction of the split, as in `pack`.
+
+    Returns:
+        (n, 68, 2) float32 in the order of the packed crops, as fractions of the crop's width and
+        height; NaN for fake crops, and for real ones without usable landmarks (`usable`).
+
+    Raises:
+        PackError: a crop is missing, unreadable or different from when the manifest was created,
+            or the array cannot be written.
+        TableError: the manifest is damaged, or the crops of its dataset have changed.
+    """
+    chosen = crops_of(manifest, split, share)
+    real = np.flatnonzero(chosen.samples["label"] == "real")
+    key = content_key(f"{''.join(chosen.contents)} {METHOD}")
+    path = manifest.folder / "packed" / f"landmarks-{chosen.name}-{key}.npy"
+    count = len(chosen.samples)
+    if (found := _read(path, count)) is not None:
+        return found
+
+    def measured() -> Landmarks:
+        boxes = face_boxes(manifest.root, chosen.samples.iloc[real])
+        crops = [
+            _Crop(path_within(manifest.root, name), sha256, box)
+            for (name, sha256), box in zip(chosen.hashes.iloc[real].items(), boxes, strict=True)
+        ]
+        points = np.full((count, POINTS, 2), np.nan, np.float32)
+        points[real] = _measured(crops, progress)
+        return points
+
+    if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
+        return measured()
+    with file_lock(path.with_suffix(".lock")):  # one process measures, others wait and reuse it
+        if (found := _read(path, count)) is None:
+            found = measured()
+            _write(path, found)
+            for old in path.parent.glob(f"landmarks-{chosen.name}-{'[0-9a-f]' * len(key)}.npy"):
+                if old != path:
+                    old.unlink()
+    return found
+
+
+def usable(points: Landmarks) -> npt.NDArray[np.bool_]:
+    """Return whether landmarks outline a face: (n,) bool for (n, 68, 2) fractions.
+
+    They do if nearly all are inside the crop, span enough of it, and the eyes are above the mouth.
+    """
+    inside = ((points >= 0) & (points <= 1)).all(axis=-1).mean(axis=-1)
+    span = np.ptp(points, axis=1).min(axis=-1)
+    upright = points[:, EYES, 1].mean(axis=1) < points[:, MOUTH, 1].mean(axis=1)
+    fits: npt.NDArray[np.bool_] = (inside >= 1 - MAX_OUTSIDE) & (span >= MIN_SPAN) & upright
+    return fits & np.isfinite(points).all(axis=(1, 2))
+
+
+def landmarks_in(image: npt.NDArray[np.uint8], box: tuple[float, ...] | None) -> Landmarks:
+    """Return the landmarks of one crop, (68, 2) float32 as fractions of its sides.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        box: left, top, right and bottom of the face as fractions of the crop's sides; None to
+            search for the face, and to take the middle of the crop if there is none.
+    """
+    import dlib
+
+    image = np.ascontiguousarray(image)
+    height, width = image.shape[:2]
+    corners = np.array(box or _searched(image)) * [width, height, width, height]
+    rectangle = dlib.rectangle(*(round(v) for v in corners.tolist()))
+    parts = landmark_model(POINTS)(image, rectangle).parts()
+    return np.array([((p.x + 0.5) / width, (p.y + 0.5) / height) for p in parts], np.float32)
+
+
+def face_boxes(dataset: Path, samples: pd.DataFrame) -> list[tuple[float, ...] | None]:
+    """Return the face box of each crop as fractions of the crop: left, top, right, bottom.
+
+    None stands for a box whose place in the crop is not known: that of a whole photograph, in which
+    no face was detected, and of aligned crops, which are rotated. A crop's own size does not
+    matter, because resizing (`--size`) keeps fractions.
+
+    Args:
+        dataset: the dataset folder.
+        samples: rows of a manifest.
+    """
+    crop = CropSettings(**recorded_settings(dataset)["crop"])
+    faces = read_faces(dataset).set_index("face_id")
+    faces = faces.loc[samples["face_id"].to_list()]
+    if crop.align:
+        return [None] * len(faces)
+    x, y = (faces[f"box_{v}"] - faces[f"crop_{v}"] for v in "xy")
+    if crop.shape == "square":
+        width = height = faces["crop_size"]
+    else:  # the table has only the longer side; a window cut off at the frame's edge is not known
+        width, height = (
+            (faces[f"box_{v}"] * crop.margin).where(~faces["clamped"]) for v in ("w", "h")
+        )
+    right, bottom = (x + faces["box_w"]) / width, (y + faces["box_h"]) / height
+    boxes = np.stack([x / width, y / height, right, bottom], axis=1).astype(float)
+    known = np.isfinite(boxes).all(axis=1) & (faces["box_from"] != "whole").to_numpy()
+    return [tuple(box) if k else None for box, k in zip(boxes.tolist(), known, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """A crop file and the face box in it, as in `landmarks_in`."""
+
+    path: Path
+    sha256: str
+    box: tuple[float, ...] | None
+
+
+def _measured(crops: list[_Crop], progress: ProgressFactory | None) -> Landmarks:
+    """Return the landmarks of crops, (n, 68, 2); NaN where they are not usable."""
+    points = np.full((len(crops), POINTS, 2), np.nan, np.float32)
+
+    def fill(start: int) -> range:
+        positions = range(start, min(start + CHUNK, len(crops)))
+        for position in positions:
+            crop = crops[position]
+            points[position] = landmarks_in(read_crop(crop.path, crop.sha256), crop.box)
+        return positions
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        chunks = threads.map(fill, range(0, len(crops), CHUNK))
+        done = (position for chunk in chunks for position in chunk)
+        try:
+            text = f"finding landmarks in {len(crops)} real crops"
+            for _ in progress(text)(done, len(crops)) if progress else done:
+                pass
+        finally:
+            threads.shutdown(cancel_futures=True)
+    points[~usable(points)] = np.nan
+    return points
+
+
+def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return the box of the largest face that dlib detects in a crop, or the middle of the crop."""
+    height, width = image.shape[:2]
+    faces = coarse_to_fine(Picture(image), load("hog"))
+    if not faces:
+        return (*[(1 - CENTRED) / 2] * 2, *[(1 + CENTRED) / 2] * 2)
+    box = largest_face(faces).box
+    right, bottom = box.x + box.width, box.y + box.height
+    return (box.x / width, box.y / height, right / width, bottom / height)
+
+
+def _read(path: Path, count: int) -> Landmarks | None:
+    """Return the array at `path`, or None if it is missing, damaged or of another split."""
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError):
+        return None
+    fits = points.shape == (count, POINTS, 2) and points.dtype == np.float32
+    return points if fits else None
+
+
+def _write(path: Path, points: Landmarks) -> None:
+    """Write the array under a temporary name, then rename it: it is complete or missing."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, points, allow_pickle=False)
+        temporary.replace(path)
+    except OSError as error:
+        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
