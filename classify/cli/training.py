@@ -28,6 +28,8 @@ from ffpp_tools.console import counted, log, print_json, print_line, print_table
 if TYPE_CHECKING:
     import keras
 
+MANY = 0.1  # share of enlarged crops that is remarked upon
+
 
 def archs() -> None:
     """List the networks that can be trained, and the heads for backbones.
@@ -37,10 +39,12 @@ def archs() -> None:
     from classify.models import ARCHITECTURES
     from classify.models.heads import HEADS
 
-    columns = ("--arch", Column("parameters", justify="right"), "pixels", "head", "origin")
+    parameters = Column("parameters", justify="right")
+    columns = ("--arch", parameters, "pixels", "at least", "head", "origin")
     table = Table(*columns, title="networks (parameters: of backbones without head)")
     for a in ARCHITECTURES.values():
-        table.add_row(a.name, f"{a.parameters:,}", str(a.size), a.head or "its own", a.origin)
+        sizes = (str(a.size), str(a.least))
+        table.add_row(a.name, f"{a.parameters:,}", *sizes, a.head or "its own", a.origin)
     print_table(table)
     table = Table("--head", "layers before the probabilities", title="heads of backbones")
     for name, about in HEADS.items():
@@ -392,6 +396,8 @@ def train(
     import keras
 
     from classify.backend import on_gpu
+    from classify.data.crop_sizes import enlarged_share
+    from classify.models import chosen_arch
     from classify.reporting.formatting import number
     from classify.training import train as training
     from classify.training.display import Display
@@ -409,6 +415,13 @@ def train(
         check_free(folder, training.COMMAND)
     log.keep(folder)
     print_line(f"run: {folder}")
+    if manifest is not None:
+        size = settings.size or chosen_arch(settings.arch).size
+        if (share := enlarged_share(Manifest.read(manifest), "train", size)) >= MANY:
+            print_line(
+                f"{share:.0%} of the training crops are smaller than {size} pixels and are "
+                f"enlarged: a smaller --size is faster and loses nothing of them"
+            )
     with Display(settings.epochs, settings.batch_size) as display:
         callbacks.append(display)
         if manifest is None:

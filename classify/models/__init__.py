@@ -31,6 +31,7 @@ class Architecture:
     size: int  # side of the input used by `origin`, in pixels
     head: str | None = None  # default head of a backbone; None: the network has its own top
     layers: Callable[..., list[keras.Layer]] | None = None  # None for a backbone
+    least: int = 32  # minimum side of the input, in pixels
 
     @property
     def pretrained(self) -> bool:
@@ -48,7 +49,8 @@ def _backbone(name: str) -> Architecture:
         head, origin = "flatten-1024", f"CNN study on the 140k faces (2024); {BACKBONES_2022}"
     elif name == "vgg16":
         origin = f"GAN and VGG16 proposal (frozen, head flatten); {BACKBONES_2022}"
-    return Architecture(name, origin, BACKBONES[name].parameters, size, head)
+    backbone = BACKBONES[name]
+    return Architecture(name, origin, backbone.parameters, size, head, least=backbone.least)
 
 
 ARCHITECTURES = {
@@ -59,7 +61,9 @@ ARCHITECTURES = {
         Architecture(
             "cnn3", "CNN study on the 140k faces (2024)", 3742914, 256, None, networks.cnn3
         ),
-        Architecture("cnn6", "Salman and Abu-Naser (2022)", 3208770, 256, None, networks.cnn6),
+        Architecture(
+            "cnn6", "Salman and Abu-Naser (2022)", 3208770, 256, None, networks.cnn6, least=190
+        ),
         Architecture("cnn9", "after Li et al. (2021)", 7082050, 96, None, networks.cnn9),
         *(_backbone(name) for name in BACKBONES),
     )
@@ -96,14 +100,16 @@ def build(
         A model from (n, size, size, 3) RGB of 0 to 255 to (n, classes) or (n, 1) probabilities.
 
     Raises:
-        ModelError: unknown names, contradictory settings, or weights that are unavailable or do not
-            fit.
+        ModelError: unknown names, contradictory settings, an input that is too small, or weights
+            that are unavailable or do not fit.
     """
     import keras
 
     chosen = chosen_arch(arch)
     _check(chosen, classes, weights, head, output, channels, dropout, activation)
     size = size or chosen.size
+    if size < chosen.least:
+        raise ModelError(f"{arch} needs an input of at least {chosen.least} pixels: --size")
     inputs = keras.Input((size, size, 3), name="pixels")
     x = inputs if channels == "rgb" else _one_channel(inputs, channels)
     if chosen.layers is None:
@@ -116,13 +122,8 @@ def build(
     units = 1 if output == "sigmoid" else classes
     # Probabilities are float32 even under mixed precision.
     layers.append(keras.layers.Dense(units, activation=output, dtype="float32", name="probability"))
-    try:
-        for layer in layers:
-            x = layer(x)
-    except ValueError as error:
-        raise ModelError(
-            f"an input of {size} pixels is too small for {arch}; choose a larger --size"
-        ) from error
+    for layer in layers:
+        x = layer(x)
     return keras.Model(inputs, x, name=arch)
 
 

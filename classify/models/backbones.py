@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from classify.errors import ModelError
 from classify.models import weights as weight_files
 
 if TYPE_CHECKING:
@@ -60,18 +59,16 @@ def feature_maps(arch: str, pixels: keras.KerasTensor, weights: str) -> keras.Ke
 
     Args:
         arch: a key of `BACKBONES`.
-        pixels: the input.
+        pixels: the input, of at least `Backbone.least` pixels.
         weights: "imagenet", "noisy-student", "none", or a path to a weights file without top.
 
     Raises:
-        ModelError: the input is too small, or the weights are unavailable or do not fit.
+        ModelError: the weights are unavailable or do not fit.
     """
     import keras
 
     backbone = BACKBONES[arch]
     shape = pixels.shape[1:]
-    if shape[0] < backbone.least:
-        raise ModelError(f"{arch} needs an input of at least {backbone.least} pixels: --size")
     if backbone.scaling:
         scale = keras.applications.imagenet_utils.preprocess_input
         pixels = scale(pixels, mode=backbone.scaling)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from classify.backend import LEAST_PROBABILITY, dtype_policy, jit_compile
 from classify.models import build, chosen_arch, freeze
@@ -98,7 +99,7 @@ def averaged_weights(trainer: keras.Model) -> Iterator[None]:
     They are restored exactly afterwards. Statistics of batch normalisation are not averaged.
     """
     weights = trainer.trainable_weights
-    values = [np.array(keras.ops.convert_to_numpy(weight)) for weight in weights]
+    values = _copies(weights)
     use_averaged_weights(trainer)
     try:
         yield
@@ -109,7 +110,15 @@ def averaged_weights(trainer: keras.Model) -> Iterator[None]:
 
 def use_averaged_weights(trainer: keras.Model) -> None:
     """Replace the trained weights by the optimizer's moving averages, as `fit` does at its end."""
-    trainer.optimizer.finalize_variable_values(trainer.trainable_weights)
+    weights = trainer.trainable_weights
+    trainer.optimizer.finalize_variable_values(weights)
+    # Under JAX, a weight would share its memory with the average, and a step deletes its inputs.
+    for weight, value in zip(weights, _copies(weights), strict=True):
+        weight.assign(value)
+
+
+def _copies(weights: Sequence[keras.Variable]) -> list[npt.NDArray[Any]]:
+    return [np.array(keras.ops.convert_to_numpy(weight)) for weight in weights]
 
 
 def compile_for_here(

@@ -1,6 +1,7 @@
 """classify train on the command line, the list of networks, and the advice after Ctrl-C."""
 
 import dataclasses
+import json
 import sys
 import tomllib
 from typing import get_type_hints
@@ -48,6 +49,7 @@ def test_command_line_options_override_the_configuration(command, videos_manifes
     trained = command("classify", "train", *options)
     assert trained.returncode == 0, trained.stderr
     assert "epoch 1/1  loss " in trained.stdout
+    assert "enlarged" not in trained.stdout
     config = tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]
     assert (config["arch"], config["size"], config["epochs"]) == ("sepconv", 32, 1)
     assert list((tmp_path / "r/tensorboard").rglob("events*"))
@@ -62,6 +64,31 @@ def test_command_line_options_override_the_configuration(command, videos_manifes
     mixed = command("classify", "train", "--resume", "r", "--epochs", 9)
     assert mixed.returncode == 1
     assert "keeps the run's own settings" in mixed.stderr
+
+
+def test_recipes_are_listed_with_their_settings_without_starting_keras(command):
+    listed = command("classify", "recipes", COLUMNS="200")
+    assert listed.returncode == 0, listed.stderr
+    assert "Keras" not in listed.stdout
+    for words in (" paper ", " generalise ", " blended ", "arch efficientnetb0, augment paper"):
+        assert words in listed.stdout
+    (paper, *_) = json.loads(command("classify", "recipes", "--json").stdout)["recipes"]
+    assert (paper["name"], paper["settings"]["learning_rate"]) == ("paper", 0.001)
+
+
+def test_a_recipe_is_recorded_and_small_crops_are_remarked_upon(command, videos_manifest, tmp_path):
+    (tmp_path / "mine.toml").write_text('epochs = 3\nbatch_size = 16\naugment = "none"\n')
+    options = ("--recipe", "mine.toml", "--arch", "sepconv", "--size", 380, "--epochs", 1)
+    trained = command(
+        "classify", "train", *options, "--manifest", videos_manifest.folder, "--out", "r"
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert "100% of the training crops are smaller than 380 pixels" in trained.stdout
+    config = tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]
+    assert (config["recipe"], config["epochs"], config["batch_size"]) == ("mine.toml", 1, 16)
+    again = command("classify", "train", "--config", "r/config.toml", "--recipe", "paper")
+    assert again.returncode == 1
+    assert "omit --recipe or --config" in again.stderr
 
 
 @pytest.mark.parametrize("words", [["train", "--arch", "vgg16"], ["gan", "train"], ["tune"]])
@@ -95,6 +122,8 @@ def test_after_ctrl_c_the_full_command_to_resume_is_printed(words, monkeypatch, 
         (("--arch", "sepconv", "--freeze", "all"), "backbone"),
         (("--arch", "vgg16", "--weights", "none", "--freeze", "x"), "all, none or a number"),
         (("--augment", "wild"), "rotate-shift"),
+        (("--recipe", "best"), "choose from paper, blended, generalise, or name a .toml file"),
+        (("--arch", "xception", "--weights", "none", "--size", 70), "at least 71 pixels"),
         (("--arch", "sepconv", "--output", "sigmoid"), "use softmax"),
         (("--weights", "/no/such.h5"), "/no/such.h5 does not exist"),
     ],

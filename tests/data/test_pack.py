@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from classify.data.batches import IN_ORDER, Batches
 from classify.data.pack import pack, scaled
 from classify.errors import PackError
 from ffpp_tools.errors import FfppError, TableError
@@ -48,6 +49,26 @@ def test_the_second_call_maps_what_the_first_one_built(manifest):
     assert path.stat().st_mtime_ns == built
     assert isinstance(second.images, np.memmap)
     np.testing.assert_array_equal(first.images, second.images)
+
+
+def test_large_inputs_are_mapped_and_only_the_rows_of_a_batch_are_read(manifest):
+    texts = []
+
+    def progress(text):
+        texts.append(text)
+        return lambda values, total: values
+
+    packed = pack(manifest, "val", 380, progress)
+    assert isinstance(packed.images, np.memmap)
+    needed = len(packed.samples) * 380 * 380 * 3
+    assert texts == [
+        f"packing {len(packed.samples)} images ({needed / 1e6:.0f} MB in {manifest.folder}/packed)"
+    ]
+    (path,) = arrays(manifest)
+    assert needed < path.stat().st_size < needed + 1000
+    images, _ = Batches(packed, packed.labels, batch_size=2, seed=0, sampling=IN_ORDER)[1]
+    assert images.shape == (2, 380, 380, 3)
+    np.testing.assert_array_equal(images, packed.images[2:4])
 
 
 def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):

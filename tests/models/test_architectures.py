@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from classify.errors import ModelError
 from classify.inference.gradcam import cams
-from classify.models import ARCHITECTURES, BACKBONES, backbone_of, build
+from classify.models import ARCHITECTURES, backbone_of, build
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), np.uint8)
 
@@ -28,16 +29,11 @@ print(json.dumps(found))
 """
 
 
-def small(arch):
-    """A small input size for a network."""
-    return {"cnn6": 192}.get(arch, BACKBONES[arch].least if arch in BACKBONES else 32)
-
-
 @pytest.mark.slow
 def test_every_network_trains_a_step_and_predicts_the_same_in_a_fresh_process(tmp_path):
     expected = {}
     for arch, about in ARCHITECTURES.items():
-        size = small(arch)
+        size = about.least
         model = build(arch, 2, size, head="gap" if about.pretrained else None)
         backbone = backbone_of(model)
         if backbone is not None:
@@ -61,3 +57,35 @@ def test_every_network_trains_a_step_and_predicts_the_same_in_a_fresh_process(tm
     ).stdout
     for arch, probabilities in json.loads(output.splitlines()[-1]).items():
         np.testing.assert_allclose(probabilities, expected[arch], atol=1e-5, err_msg=arch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_network_is_built_from_its_least_size_to_380_pixels(arch):
+    about = ARCHITECTURES[arch]
+    head = "gap" if about.pretrained else None
+    # At 380 pixels, the baseline would have 2.6 billion weights.
+    for size in (about.least, 128 if arch == "baseline" else 380):
+        model = build(arch, 5, size, head=head)
+        assert model.input_shape == (None, size, size, 3)
+        assert model.output_shape == (None, 5)
+        keras.backend.clear_session()
+    if about.least > 32:
+        message = f"{arch} needs an input of at least {about.least} pixels: --size"
+        with pytest.raises(ModelError, match=message):
+            build(arch, 5, about.least - 1, head=head)
+
+
+def test_the_least_sizes_are_the_smallest_possible():
+    """One pixel less, and a layer of the network has no input left."""
+    for name in ("InceptionResNetV2", "InceptionV3", "Xception"):
+        side = ARCHITECTURES[name.lower()].least - 1
+        with pytest.raises(ValueError, match=r"at least|>= "):
+            getattr(keras.applications, name)(
+                include_top=False, weights=None, input_shape=(side, side, 3)
+            )
+    cnn6 = ARCHITECTURES["cnn6"]
+    x = keras.Input((cnn6.least - 1, cnn6.least - 1, 3))
+    with pytest.raises(ValueError, match="size"):
+        for layer in cnn6.layers():
+            x = layer(x)

@@ -90,7 +90,7 @@ def test_the_small_networks_have_the_listed_parameter_counts():
 @pytest.mark.parametrize("arch", [*OWN, "efficientnetb0"])
 @pytest.mark.parametrize("classes", [2, 7])
 def test_every_network_gives_probabilities_for_raw_pixels(arch, classes):
-    size = 192 if arch == "cnn6" else 48  # its minimum
+    size = max(48, ARCHITECTURES[arch].least)
     model = build(arch, classes, size=size)
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     probabilities = keras.ops.convert_to_numpy(model(images, training=False))
@@ -167,7 +167,7 @@ def test_frozen_batch_norm_keeps_its_statistics_in_training():
         ({"arch": "vgg16", "channels": "x"}, "rgb"),
         ({"arch": "vgg16", "classes": 7, "output": "sigmoid"}, "two classes"),
         ({"arch": "xception", "size": 64}, "71 pixels"),
-        ({"arch": "cnn6", "size": 64}, "too small"),
+        ({"arch": "cnn6", "size": 64}, "at least 190 pixels"),
         ({"arch": "resnet50", "weights": "noisy-student"}, "efficientnetb0 to b7"),
     ],
 )
