@@ -285,7 +285,8 @@ def train(
         str | None,
         option(
             panels.AUGMENTATION,
-            about="Augmentation preset: paper, paper-text, rotate-shift, flip, robust or none.",
+            about="Augmentation preset: paper, paper-text, rotate-shift, flip, mild, robust or "
+            "none.",
             default="paper",
             complete=AUGMENTATIONS,
             metavar="NAME",
@@ -312,10 +313,20 @@ def train(
         str | None,
         option(
             panels.DATA,
-            about="Crops per epoch: all, or balanced (sampled by class, then clip, then crop).",
+            about="Crops per epoch: all, balanced (sampled by class, then clip, then crop), or "
+            "pairs (originals together with their fakes).",
             default="all",
             complete=values_of("classify.training.settings:Sampling"),
             metavar="HOW",
+        ),
+    ] = None,
+    unpaired: Annotated[
+        float | None,
+        option(
+            panels.DATA,
+            about="With --sampling pairs: share of crops without partner, from 0 to 1.",
+            default="that of the training data",
+            metavar="X",
         ),
     ] = None,
     ema: Annotated[

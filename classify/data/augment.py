@@ -87,7 +87,13 @@ class Augmentation:
     warp: Warp | None = None
     quality: Degradation | None = None
 
-    def __call__(self, images: Images, rng: np.random.Generator, on_device: bool = False) -> Any:
+    def __call__(
+        self,
+        images: Images,
+        rng: np.random.Generator,
+        on_device: bool = False,
+        draws: npt.NDArray[np.int64] | None = None,
+    ) -> Any:
         """Return a randomly augmented copy of (n, size, size, 3) uint8 images.
 
         The warp is one bilinear interpolation per image; pixels beyond the edge repeat the
@@ -97,15 +103,19 @@ class Augmentation:
             images: the batch.
             rng: the only source of randomness; the same state gives the same result.
             on_device: warp the whole batch on the backend's device and leave the result there.
+            draws: (n,) images with the same number get the same warp and the same degradations,
+                noise included. None: each image has its own.
 
         Returns:
             uint8 images: an array on the host, or a tensor of the backend.
         """
+        numbers = np.arange(len(images)) if draws is None else draws
+        distinct, draw_of_image = np.unique(numbers, return_inverse=True)
         if self.quality is not None:
-            images = np.stack([self.quality(image, rng) for image in images])
+            images = _degraded(images, self.quality, rng, draw_of_image)
         if self.warp is None:
             return images
-        matrices = self.warp.matrices(rng, len(images), images.shape[1])
+        matrices = self.warp.matrices(rng, len(distinct), images.shape[1])[draw_of_image]
         return (warp_on_device if on_device else warp_on_host)(images, matrices)
 
 
@@ -117,9 +127,28 @@ PRESETS = {
     # The study of 29 backbones (2022).
     "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
     "flip": Augmentation(Warp(flip=True)),
+    # Small changes of pose, without degradations.
+    "mild": Augmentation(Warp(rotation=8, shift=0.05, zoom=0.1, flip=True)),
     # For detectors that must be robust to the resizing, blur, noise and compression of the web.
     "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Degradation()),
 }
+
+
+def _degraded(
+    images: Images, quality: Degradation, rng: np.random.Generator, draws: npt.NDArray[np.intp]
+) -> Images:
+    """Degrade images; those with the same draw start from the same state of `rng`."""
+    degraded = np.empty_like(images)
+    state: Any = None
+    previous = -1
+    for position in np.argsort(draws, kind="stable"):
+        if draws[position] == previous:
+            rng.bit_generator.state = state
+        else:
+            state = rng.bit_generator.state
+        degraded[position] = quality(images[position], rng)
+        previous = draws[position]
+    return degraded
 
 
 def warp_on_host(images: Images, matrices: npt.NDArray[np.float64]) -> Images:

@@ -1,10 +1,11 @@
-"""Batches of crops: their selection, order, augmentation and loss weights."""
+"""Batches of crops: prefetching, augmentation and loss weights."""
 
 from __future__ import annotations
 
 import math
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import keras
@@ -13,11 +14,9 @@ import numpy.typing as npt
 
 from classify.data.augment import Augmentation
 from classify.data.pack import Packed
-from classify.errors import ClassifyError
+from classify.data.sampling import IN_ORDER, Order, sampler
 
-IN_ORDER = "in order"
 AHEAD = 8  # batches prefetched at a time, including the one in use
-CLIP = ["class", "category", "compression", "clip"]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -37,6 +36,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         augment: Augmentation | None = None,
         *,
         sampling: str = "all",
+        unpaired: float | None = None,
         weights: npt.NDArray[np.float32] | None = None,
         epoch: int = 0,
         devices: int = 1,
@@ -47,46 +47,38 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         Args:
             data: the crops.
             targets: targets of the network, one row per crop.
-            batch_size: crops per batch; the last batch may be smaller.
+            batch_size: crops per batch; the last batch may be smaller. With pairs, the maximum.
             seed: of order and augmentation.
             augment: augmentation of the crops; None for unmodified crops.
-            sampling: one of `settings.Sampling`, or `IN_ORDER`. "all" yields each crop once per
-                epoch; "balanced" draws the same number of crops, each by drawing a class, then one
-                of its clips (a still counts as a clip), then one of its crops; `IN_ORDER` yields
-                each crop once, always in the manifest's order, for evaluation.
+            sampling: one of `settings.Sampling`, or `sampling.IN_ORDER`; see `sampling`.
+            unpaired: with pairs, the share of units without partners; see `sampling.Pairs`.
             weights: (n,) weight of each crop in the loss.
             epoch: the first epoch.
-            devices: number of devices that share a batch. Several devices need full batches: the
-                crops of a smaller last batch are left for another epoch or, with `IN_ORDER`,
-                padded with crops of weight 0.
+            devices: number of devices that share a batch; see `sampling.sampler`. Crops that fill
+                a batch of `IN_ORDER` have weight 0.
             on_device: warp on the accelerator rather than on the host.
 
         Raises:
-            ClassifyError: `batch_size` is not a multiple of `devices`.
+            ClassifyError: `batch_size` is not a multiple of `devices`; with pairs, there are none,
+                or `batch_size` is too small.
         """
-        if batch_size % devices:
-            raise ClassifyError(
-                f"batch_size ({batch_size}) must be a multiple of {devices} devices"
-            )
         super().__init__()
         self.epoch = epoch
         self._data = data
         self._targets = targets
-        self._batch_size = batch_size
         self._seed = seed
         self._augment = augment
         self._sampling = sampling
         self._on_device = on_device
-        self._clips = _by_class_and_clip(data) if sampling == "balanced" else []
-        self.crops_per_epoch = count = len(targets)
+        self._sampler = sampler(sampling, data.samples, batch_size, devices, unpaired)
+        self._batch_size = self._sampler.batch_size
+        self.crops_per_epoch = self._sampler.crops_per_epoch
         if devices > 1 and sampling == IN_ORDER:
-            self.crops_per_epoch += -count % batch_size
             # Keras divides a batch's loss by all its crops; the weights compensate for the padding.
-            weights = np.full(count, self.crops_per_epoch / count, np.float32)
-        elif devices > 1:
-            self.crops_per_epoch = max(count - count % batch_size, batch_size)
+            weights = np.full(len(targets), self.crops_per_epoch / len(targets), np.float32)
         self._weights = weights
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        self._orders: dict[int, Order] = {}
+        self._ordering = Lock()
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
         self._prefetched: dict[tuple[int, int], Future[tuple[Any, ...]]] = {}
 
@@ -106,11 +98,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return batch.result()
 
     def _batch(self, epoch: int, index: int) -> tuple[Any, ...]:
-        rows = self.rows(epoch, index)
+        crops = self.crops(epoch, index)
+        rows = crops.rows
         images = self._data.images[rows]
         if self._augment is not None:
             rng = np.random.default_rng((self._seed, epoch, index + 1))
-            images = self._augment(images, rng, self._on_device)
+            images = self._augment(images, rng, self._on_device, crops.draws)
         if self._weights is None:
             return images, self._targets[rows]
         weights = self._weights[rows]
@@ -119,40 +112,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             weights = weights * (positions < len(self._targets))
         return images, self._targets[rows], weights
 
-    def rows(self, epoch: int, index: int) -> npt.NDArray[np.int64]:
-        """Return the positions of a batch's crops."""
-        start = index * self._batch_size
-        order = self._orders.get(epoch)
-        if order is None:
-            order = self._epoch_order(epoch)
-            self._orders = {epoch: order}
-        return order[start : start + self._batch_size]
+    def crops(self, epoch: int, index: int) -> Order:
+        """Return the crops of a batch."""
+        with self._ordering:  # only one of the threads computes an order
+            order = self._orders.get(epoch)
+            if order is None:
+                order = self._sampler.order(np.random.default_rng((self._seed, epoch, 0)))
+                self._orders = {epoch: order}
+        return order.part(index * self._batch_size, (index + 1) * self._batch_size)
 
     def face_ids(self, epoch: int, index: int) -> list[str]:
         """Return the `face_id` of each crop of a batch."""
-        return list(self._data.samples["face_id"].iloc[self.rows(epoch, index)])
-
-    def _epoch_order(self, epoch: int) -> npt.NDArray[np.int64]:
-        count = len(self._targets)
-        if self._sampling == IN_ORDER:
-            return np.resize(np.arange(count), self.crops_per_epoch)
-        rng = np.random.default_rng((self._seed, epoch, 0))
-        if self._sampling == "all":
-            return np.resize(rng.permutation(count), self.crops_per_epoch)
-        drawn = np.empty(self.crops_per_epoch, np.int64)
-        for position, (for_class, for_clip, for_crop) in enumerate(rng.random((len(drawn), 3))):
-            clips = self._clips[int(for_class * len(self._clips))]
-            crops = clips[int(for_clip * len(clips))]
-            drawn[position] = crops[int(for_crop * len(crops))]
-        return drawn
-
-
-def _by_class_and_clip(data: Packed) -> list[list[npt.NDArray[np.int64]]]:
-    """Return, for each class and each of its clips, the positions of the clip's crops."""
-    classes: dict[str, list[npt.NDArray[np.int64]]] = {}
-    for (name, *_), positions in data.samples.groupby(CLIP).indices.items():
-        classes.setdefault(name, []).append(positions)
-    return list(classes.values())
+        return list(self._data.samples["face_id"].iloc[self.crops(epoch, index).rows])
 
 
 def class_balanced_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:

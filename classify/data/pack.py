@@ -56,7 +56,10 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """A random fraction of a split, the same fraction of every class."""
+    """A random fraction of a split, the same fraction of every class.
+
+    The members of a pair are drawn together, as far as the classes allow.
+    """
 
     fraction: float = 1.0
     seed: int = 0
@@ -64,8 +67,15 @@ class Share:
     def of(self, samples: pd.DataFrame) -> npt.NDArray[np.intp]:
         """Return the positions of the drawn rows, ascending; at least one per class present."""
         rng = np.random.default_rng(self.seed)
+        has_pair = (samples["pair"] != "").to_numpy()
+        numbers = rng.random(len(samples)) if has_pair.any() else None
+        if numbers is not None:
+            of_pair = pd.Series(numbers).groupby(samples["pair"].to_numpy()).transform("first")
+            numbers = np.where(has_pair, of_pair, numbers)
         chosen = [
-            rng.permutation(rows)[: max(1, round(self.fraction * len(rows)))]
+            (rng.permutation(rows) if numbers is None else rows[np.argsort(numbers[rows])])[
+                : max(1, round(self.fraction * len(rows)))
+            ]
             for _, rows in sorted(samples.groupby("class_index").indices.items())
         ]
         return np.sort(np.concatenate(chosen))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TABLES = ("manifest", "training", "search")  # of a config.toml written by a run or a search
 Schedule = Literal["constant", "cosine", "plateau"]
-Sampling = Literal["all", "balanced"]
+Sampling = Literal["all", "balanced", "pairs"]
 Jit = Literal["auto", "on", "off"]
 Monitor = Literal["val_log_loss", "val_loss"]
 Tta = Literal["none", "flip", "auto"]
@@ -60,7 +60,8 @@ class TrainSettings:
     augment: str = "paper"  # a name from `augment.PRESETS`
     class_weights: bool = False  # give all classes the same total weight in the loss
     fraction: float = 1.0  # of the crops of every class, in training and validation
-    sampling: Sampling = "all"  # or "balanced": by class, clip and crop
+    sampling: Sampling = "all"  # or "balanced": by class, clip and crop; "pairs": `data.sampling`
+    unpaired: float | None = None  # share of units of unpaired crops; None: as in the training data
     ema: float | None = None  # momentum of the weights' moving average; None: no averaging
     tta: Tta = "none"  # or "flip": predict the mean of a crop and its mirror image; "auto": on val
     refit: bool = False  # train on val too and keep the last epoch, without selection
@@ -110,10 +111,14 @@ class TrainSettings:
             raise ClassifyError(
                 "fine_tuning_rate requires head_epochs; without them, set learning_rate"
             )
-        if self.class_weights and self.sampling == "balanced":
+        if self.class_weights and self.sampling != "all":
             raise ClassifyError(
-                "class_weights and sampling balanced both balance the classes: use one"
+                f"class_weights and sampling {self.sampling} both balance the classes: use one"
             )
+        if self.unpaired is not None and self.sampling != "pairs":
+            raise ClassifyError("unpaired requires sampling pairs")
+        if self.unpaired is not None and not 0 <= self.unpaired <= 1:
+            raise ClassifyError(f"unpaired ({self.unpaired}) must be from 0 to 1")
         if self.refit and self.schedule == "plateau":
             raise ClassifyError("a refit has no validation loss, which schedule plateau requires")
 

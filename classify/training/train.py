@@ -11,8 +11,9 @@ import numpy as np
 
 from classify.backend import data_parallel, dtype_policy, replicas, warps_on_device
 from classify.data.augment import PRESETS
-from classify.data.batches import IN_ORDER, Batches, class_balanced_weights
+from classify.data.batches import Batches, class_balanced_weights
 from classify.data.pack import Packed, ProgressFactory, Share, pack
+from classify.data.sampling import IN_ORDER
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.models import chosen_arch, freeze
 from classify.training import checkpoints, curves
@@ -245,6 +246,7 @@ def _training_batches(data: Packed, settings: TrainSettings, classes: int, epoch
         settings.seed,
         PRESETS[settings.augment],
         sampling=settings.sampling,
+        unpaired=settings.unpaired,
         weights=class_balanced_weights(data.labels, classes) if settings.class_weights else None,
         epoch=epoch,
         devices=replicas(),

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from classify.data.augment import PRESETS
-from classify.data.batches import IN_ORDER, Batches, class_balanced_weights
+from classify.data.batches import Batches, class_balanced_weights
 from classify.data.pack import Packed
+from classify.data.sampling import IN_ORDER
 from classify.errors import ClassifyError
 from tests.helpers.runs import DATA, packed, targets
 
