@@ -13,7 +13,7 @@ from classify.backend import data_parallel, dtype_policy, replicas, warps_on_dev
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches, class_balanced_weights
 from classify.data.pack import Packed, ProgressFactory, Share, pack
-from classify.data.sampling import IN_ORDER
+from classify.data.sampling import IN_ORDER, sampler
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.models import chosen_arch, freeze
 from classify.training import checkpoints, curves
@@ -79,6 +79,9 @@ def train(
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
     data = _packed(manifest, settings, progress)
+    sampler(
+        settings.sampling, data[0].samples, settings.batch_size, replicas(), settings.unpaired
+    )  # refuses data without pairs
     faces = faces_of(manifest)
     run = Run.of(folder, settings, manifest)
     with folder_lock(folder, COMMAND):
