@@ -8,14 +8,12 @@ XLA kernel for it.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ffpp_tools.video.image import through_jpeg
 
@@ -105,25 +103,19 @@ class Augmentation:
             images: the batch.
             rng: the only source of randomness; the same state gives the same result.
             on_device: warp the whole batch on the backend's device and leave the result there.
-            draws: (n,) images with the same number are augmented alike; None: each by itself.
+            draws: (n,) images with the same number get the same warp and the same degradations,
+                noise included. None: each image has its own.
 
         Returns:
             uint8 images: an array on the host, or a tensor of the backend.
         """
-        if draws is None:
-            draws = np.arange(len(images))
+        numbers = np.arange(len(images)) if draws is None else draws
+        distinct, draw_of_image = np.unique(numbers, return_inverse=True)
         if self.quality is not None:
-            before: dict[int, np.random.Generator] = {}  # draw → the state before its first image
-            degraded = []
-            for image, draw in zip(images, draws.tolist(), strict=True):
-                source = copy.deepcopy(before[draw]) if draw in before else rng
-                before.setdefault(draw, copy.deepcopy(rng))
-                degraded.append(self.quality(image, source))
-            images = np.stack(degraded)
+            images = _degraded(images, self.quality, rng, draw_of_image)
         if self.warp is None:
             return images
-        numbers = pd.factorize(draws)[0]  # in order of appearance, from 0
-        matrices = self.warp.matrices(rng, numbers.max() + 1, images.shape[1])[numbers]
+        matrices = self.warp.matrices(rng, len(distinct), images.shape[1])[draw_of_image]
         return (warp_on_device if on_device else warp_on_host)(images, matrices)
 
 
@@ -135,10 +127,28 @@ PRESETS = {
     # The study of 29 backbones (2022).
     "rotate-shift": Augmentation(Warp(rotation=40, shift=0.1, flip=True)),
     "flip": Augmentation(Warp(flip=True)),
+    # Small changes of pose, without degradations.
     "mild": Augmentation(Warp(rotation=8, shift=0.05, zoom=0.1, flip=True)),
     # For detectors that must be robust to the resizing, blur, noise and compression of the web.
     "robust": Augmentation(Warp(rotation=10, shift=0.05, zoom=0.1, flip=True), Degradation()),
 }
+
+
+def _degraded(
+    images: Images, quality: Degradation, rng: np.random.Generator, draws: npt.NDArray[np.intp]
+) -> Images:
+    """Degrade images; those with the same draw start from the same state of `rng`."""
+    degraded = np.empty_like(images)
+    state: Any = None
+    previous = -1
+    for position in np.argsort(draws, kind="stable"):
+        if draws[position] == previous:
+            rng.bit_generator.state = state
+        else:
+            state = rng.bit_generator.state
+        degraded[position] = quality(images[position], rng)
+        previous = draws[position]
+    return degraded
 
 
 def warp_on_host(images: Images, matrices: npt.NDArray[np.float64]) -> Images:

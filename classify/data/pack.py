@@ -56,21 +56,26 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """A random fraction of a split, the same fraction of every class."""
+    """A random fraction of a split, the same fraction of every class.
+
+    The members of a pair are drawn together, as far as the classes allow.
+    """
 
     fraction: float = 1.0
     seed: int = 0
 
     def of(self, samples: pd.DataFrame) -> npt.NDArray[np.intp]:
-        """Return the positions of the drawn rows, ascending; at least one per class present.
-
-        A pair is drawn as a whole, as far as the numbers of crops of the classes allow.
-        """
-        together = samples["pair"].where(samples["pair"] != "", samples["face_id"])
-        numbers = pd.factorize(together)[0]
-        place = np.random.default_rng(self.seed).permutation(numbers.max() + 1)[numbers]
+        """Return the positions of the drawn rows, ascending; at least one per class present."""
+        rng = np.random.default_rng(self.seed)
+        has_pair = (samples["pair"] != "").to_numpy()
+        numbers = rng.random(len(samples)) if has_pair.any() else None
+        if numbers is not None:
+            of_pair = pd.Series(numbers).groupby(samples["pair"].to_numpy()).transform("first")
+            numbers = np.where(has_pair, of_pair, numbers)
         chosen = [
-            rows[np.argsort(place[rows])][: max(1, round(self.fraction * len(rows)))]
+            (rng.permutation(rows) if numbers is None else rows[np.argsort(numbers[rows])])[
+                : max(1, round(self.fraction * len(rows)))
+            ]
             for _, rows in sorted(samples.groupby("class_index").indices.items())
         ]
         return np.sort(np.concatenate(chosen))

@@ -136,7 +136,7 @@ class Paired:
             batch_size: the most crops in a batch; a batch has as many whole units as fit.
             devices: number of devices that share a batch.
             unpaired: share of the units whose crops have no partner; None for the share of the
-                split's real crops that have none.
+                real crops that have none, in the classes that have pairs.
 
         Raises:
             ClassifyError: the split has no pairs, or a batch is too small for a unit.
@@ -153,7 +153,10 @@ class Paired:
                 "`ffpp-split` wrote them; otherwise choose another --sampling."
             )
         paired = pairs.isin(complete)
-        self.unpaired = float(1 - paired[real].mean()) if unpaired is None else unpaired
+        if unpaired is None:  # photographs that have a class of their own do not count
+            counted = real & samples["class"].isin(samples["class"][paired])
+            unpaired = float(1 - paired[counted].mean())
+        self.unpaired = unpaired
         self._classes = sorted(samples["class_index"].unique())
         unit = len(self._classes)
         self.batch_size = unit * _units_per_batch(unit, batch_size, devices)

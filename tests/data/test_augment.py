@@ -188,3 +188,41 @@ def test_the_strength_of_a_degradation_varies_up_to_its_maximum(wanted):
     losses = [loss(only(**wanted), seed) - loss(only(), seed) for seed in range(40)]
     assert min(losses) < 0.3 * max(losses)
     assert np.std(losses) > 0.1 * max(losses)
+
+
+@pytest.mark.parametrize("name", ["paper", "mild", "robust"])
+def test_images_with_one_draw_number_get_the_same_warp_and_degradations(name):
+    one = images(1)
+    batch = np.repeat(one, 8, axis=0)
+    draws = np.array([5, 2, 5, 2, 9, 5, 1, 0])
+    changed = PRESETS[name](batch, RNG(3), draws=draws)
+    for number in (5, 2):
+        first, *others = changed[draws == number]
+        for other in others:
+            np.testing.assert_array_equal(first, other)
+    assert len({image.tobytes() for image in changed}) == 5
+
+
+def test_noise_is_the_same_for_images_with_one_draw_number():
+    noisy = Augmentation(quality=Degradation(chance=1.0, blur=0.2, downscale=0.99, jpeg=94))
+    batch = np.stack([np.full((48, 48, 3), grey, np.uint8) for grey in (90, 130)])
+    one, other = noisy(batch, RNG(0), draws=np.array([0, 0])).astype(int)
+    assert one.std() > 1
+    assert np.abs((other - one) - 40).mean() < 1  # recompressed, hence not exact
+
+
+def test_the_warp_of_a_difference_is_the_difference_of_the_warps():
+    one = images(3).astype(int) // 2
+    other = one + 60
+    batch = np.concatenate([one, other]).astype(np.uint8)
+    for on_device in (False, True):
+        warped = PRESETS["mild"](batch, RNG(4), on_device, np.array([0, 1, 2, 0, 1, 2]))
+        warped = keras.ops.convert_to_numpy(warped).astype(int)
+        assert np.abs(warped[3:] - warped[:3] - 60).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["paper", "robust"])
+def test_ascending_draw_numbers_change_nothing(name):
+    batch = images(6)
+    plain, numbered = (PRESETS[name](batch, RNG(2), draws=d) for d in (None, np.arange(10, 16)))
+    np.testing.assert_array_equal(plain, numbered)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.data.batches import IN_ORDER, Batches
-from classify.data.pack import pack, scaled
+from classify.data.batches import Batches
+from classify.data.pack import Share, pack, scaled
+from classify.data.sampling import IN_ORDER
 from classify.errors import PackError
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.extraction.pipeline import extract_dataset
@@ -237,3 +238,16 @@ def test_arrays_of_an_earlier_manifest_are_deleted(manifest):
     make_manifest(manifest.root, manifest.folder, SplitSettings(mode="videos", seed=2))
     pack(Manifest.read(manifest.folder), "test", 32)
     assert sorted(p.name.rsplit("-", 1)[0] for p in arrays(manifest)) == ["test-32", "test-48"]
+
+
+def test_a_fraction_keeps_pairs_together():
+    pairs = [f"000/{i:06}/c40" for i in range(40)]
+    samples = pd.DataFrame({"class_index": [0] * 40 + [1] * 40, "pair": pairs * 2})
+    rows = Share(0.25, 1).of(samples)
+    chosen = samples.iloc[rows]
+    assert list(rows) == sorted(rows)
+    assert chosen.groupby("pair").size().tolist() == [2] * 10
+    other = Share(0.25, 2).of(samples)
+    assert set(rows) != set(other)
+    alone = samples.assign(pair="")
+    assert np.bincount(alone.iloc[Share(0.25, 1).of(alone)]["class_index"]).tolist() == [10, 10]

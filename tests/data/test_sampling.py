@@ -110,7 +110,7 @@ def test_a_missing_fake_is_replaced_by_one_without_a_partner():
 
 
 def test_stills_fill_the_classes_without_pairs():
-    rows = drawn(table({"000": 6}, "multiclass", stills=5), 14, epochs=2, unpaired=0)
+    rows = drawn(table({"000": 6}, "multiclass", stills=5), 14, epochs=2)
     for _, unit in rows.groupby(np.arange(len(rows)) // 7):
         assert unit["class"].nunique() == 7
         assert unit["draw"].nunique() == 3  # the pair, and each still by itself

@@ -27,6 +27,9 @@ def packed(clips):
             "category": name,
             "compression": "c40",
             "clip": clip,
+            "label": "real",
+            "target_id": clip,
+            "pair": "",
         }
         for name, clip, crops in clips
         for i in range(crops)

@@ -41,6 +41,7 @@ MIXED = SETTINGS | {
     "class_weights": True,
     "ema": 0.9,
 }
+PAIRS = SETTINGS | {"sampling": "pairs", "unpaired": 0.25}
 TWO_PHASES = {
     "arch": "mobilenetv2",
     "weights": "none",
@@ -96,6 +97,7 @@ def saved_epochs(folder):
     [
         (SETTINGS, 2),
         pytest.param(MIXED, 2, marks=pytest.mark.slow),
+        pytest.param(PAIRS, 2, marks=pytest.mark.slow),
         pytest.param(TWO_PHASES, 1, marks=pytest.mark.slow),
         pytest.param(TWO_PHASES, 2, marks=pytest.mark.slow),
         pytest.param(TWO_PHASES, 4, marks=pytest.mark.slow),
