@@ -185,6 +185,16 @@ def train(
             metavar="N",
         ),
     ] = None,
+    stride: Annotated[
+        int | None,
+        option(
+            panels.NETWORK,
+            about="End the backbone before its features get coarser than one per N pixels: 4, 8 "
+            "or 16.",
+            default="the whole backbone",
+            metavar="N",
+        ),
+    ] = None,
     freeze: Annotated[
         str | None,
         option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from classify.errors import ModelError
 from classify.models import heads, networks
 from classify.models.backbones import BACKBONES, feature_maps
+from classify.models.stride import STRIDES
 
 if TYPE_CHECKING:
     import keras
@@ -81,6 +82,7 @@ def build(
     channels: str = "rgb",
     dropout: float | None = None,
     activation: str = "linear",
+    stride: int | None = None,
 ) -> keras.Model:
     """Build an untrained or pretrained network.
 
@@ -95,6 +97,7 @@ def build(
         channels: "rgb", or a single channel that replaces all three.
         dropout: replaces the head's own rates.
         activation: of the baseline's hidden layers, "linear" or "relu".
+        stride: end the backbone before its features get coarser than one per `stride` pixels.
 
     Returns:
         A model from (n, size, size, 3) RGB of 0 to 255 to (n, classes) or (n, 1) probabilities.
@@ -106,14 +109,14 @@ def build(
     import keras
 
     chosen = chosen_arch(arch)
-    _check(chosen, classes, weights, head, output, channels, dropout, activation)
+    _check(chosen, classes, weights, head, output, channels, dropout, activation, stride)
     size = size or chosen.size
     if size < chosen.least:
         raise ModelError(f"{arch} needs an input of at least {chosen.least} pixels: --size")
     inputs = keras.Input((size, size, 3), name="pixels")
     x = inputs if channels == "rgb" else _one_channel(inputs, channels)
     if chosen.layers is None:
-        x = feature_maps(arch, x, weights)
+        x = feature_maps(arch, x, weights, stride)
         layers = heads.layers(head or str(chosen.head), dropout)
     elif arch == "baseline":
         layers = chosen.layers(activation)
@@ -192,11 +195,16 @@ def _check(
     channels: str,
     dropout: float | None,
     activation: str,
+    stride: int | None,
 ) -> None:
     if not arch.pretrained and weights != "none":
         raise ModelError(f"{arch.name} has no pretrained weights; omit --weights or pass none")
     if not arch.pretrained and (head or dropout is not None):
         raise ModelError(f"{arch.name} has its own head; omit --head and --dropout")
+    if not arch.pretrained and stride is not None:
+        raise ModelError(f"{arch.name} has no backbone that could end early; omit --stride")
+    if stride not in (None, *STRIDES):
+        raise ModelError(f"stride ({stride}) must be one of {', '.join(map(str, STRIDES))}")
     if activation != "linear" and arch.name != "baseline":
         raise ModelError(f"--activation applies only to baseline; {arch.name} has its own")
     for option, value, known in (

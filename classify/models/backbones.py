@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from classify.models import weights as weight_files
+from classify.models.stride import up_to_stride
 
 if TYPE_CHECKING:
     import keras
@@ -54,16 +55,19 @@ BACKBONES = {
 }
 
 
-def feature_maps(arch: str, pixels: keras.KerasTensor, weights: str) -> keras.KerasTensor:
+def feature_maps(
+    arch: str, pixels: keras.KerasTensor, weights: str, stride: int | None = None
+) -> keras.KerasTensor:
     """Return a backbone's feature maps of (n, size, size, 3) RGB from 0 to 255.
 
     Args:
         arch: a key of `BACKBONES`.
         pixels: the input, of at least `Backbone.least` pixels.
         weights: "imagenet", "noisy-student", "none", or a path to a weights file without top.
+        stride: as in `stride.up_to_stride`; None for the whole backbone.
 
     Raises:
-        ModelError: the weights are unavailable or do not fit.
+        ModelError: the weights are unavailable or do not fit, or there are no such features.
     """
     import keras
 
@@ -80,5 +84,7 @@ def feature_maps(arch: str, pixels: keras.KerasTensor, weights: str) -> keras.Ke
         network = constructor(include_top=False, weights=None, input_shape=shape)
         if weights != "none":
             weight_files.load(network, weight_files.fetch(arch, weights))
+    if stride is not None:
+        network = up_to_stride(network, stride)
     network.name = "backbone"
     return network(pixels)

@@ -76,6 +76,7 @@ def build_network(settings: TrainSettings, classes: int) -> keras.Model:
             channels=settings.channels,
             dropout=settings.dropout,
             activation=settings.activation,
+            stride=settings.stride,
         )
 
 

@@ -19,6 +19,7 @@ WEIGHTS = ("imagenet", "noisy-student", "none")  # a recipe names no file
 OF_BACKBONES = (
     "weights",
     "head",
+    "stride",
     "dropout",
     "freeze",
     "freeze_batch_norm",

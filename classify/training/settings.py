@@ -47,6 +47,7 @@ class TrainSettings:
     dropout: float | None = None  # replaces the head's own rates
     activation: str = "linear"  # of the baseline's hidden layers
     size: int | None = None  # side of the input, in pixels
+    stride: int | None = None  # end the backbone at features of 1 / stride of the input's side
     freeze: str = "none"  # "all", or a number of layers of the backbone, as in a slice
     freeze_batch_norm: bool = False  # do not update the backbone's batch statistics
     head_epochs: int = 0  # number of first epochs that train only the head

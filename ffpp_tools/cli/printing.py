@@ -97,6 +97,9 @@ def manifest(made: Manifest) -> None:
     for kind in ("clips", "stills"):
         counts = [str(groups[kind]) for groups in info["groups"].values()]
         _add(table, f"identity groups of {kind}", "", *counts, "")
+    if counts_of_pairs := info.get("pairs"):  # absent in manifests of earlier releases
+        paired = [f"{n['paired']} of {n['fakes']}" for n in counts_of_pairs.values()]
+        _add(table, "fakes with their original", "", *paired, "")
     print_table(table)
     _ratios(info)
     if unused := info.get("unused"):

@@ -25,8 +25,8 @@ def balanced(
 
     Args:
         samples: in the order that the selected samples keep; columns class, category, compression,
-            clip, split and `draw`, a random number that breaks ties between equivalent samples;
-            `group` for every_group.
+            clip, split and `draw`, a random number that breaks ties between equivalent samples and
+            is the same for all members of a pair; `group` for every_group.
         counts: split → number of samples of each class; `capacity` returns the maximum.
         strata: split → compression → number of samples of each class that consists of clips; they
             sum to the split's count. None to ignore compression.
@@ -196,7 +196,7 @@ def _drawn(
 
     Rows in `preferred` come before all others.
     """
-    rows = rows.sort_values("draw")
+    rows = rows.sort_values("draw", kind="stable")
     turn = rows.groupby(["compression", "clip"]).cumcount()
     if preferred is None:
         keys = [rows["draw"], turn]
@@ -289,7 +289,7 @@ def _one_of_each_group(cells: Sequence[tuple[pd.DataFrame, int]]) -> pd.Index:
     """
     of_cell = []
     for cell, (rows, _) in enumerate(cells):
-        first = rows.sort_values("draw").drop_duplicates("group")
+        first = rows.sort_values("draw", kind="stable").drop_duplicates("group")
         of_cell.append(pd.DataFrame({"group": first["group"], "cell": cell, "row": first.index}))
     choices = pd.concat(of_cell).groupby("group")[["cell", "row"]].agg(list)
     choices["n_cells"] = choices["cell"].map(len)

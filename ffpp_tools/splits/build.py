@@ -19,7 +19,7 @@ from ffpp_tools.errors import SettingsError, SplitError, TableError
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.groups import identity_groups, nodes
 from ffpp_tools.sources import official_lists
-from ffpp_tools.splits import apply_recipe, audit, compressions, recipes
+from ffpp_tools.splits import apply_recipe, audit, compressions, pairs, recipes
 from ffpp_tools.splits.manifest import COMMAND, Manifest, write_manifest
 from ffpp_tools.splits.recipes import Ratios, Recipe
 from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folder
@@ -100,7 +100,10 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     ratios = (recipe.folds - 2, 1, 1) if recipe.folds else recipe.ratios or mode.ratios
     recipe = replace(recipe, ratios=_fractions(ratios))
     rng = np.random.default_rng(settings.seed)
-    samples["draw"], samples["order"] = rng.random((2, len(samples)))
+    draw, samples["order"] = rng.random((2, len(samples)))
+    samples["original"] = pairs.paired_originals(tables)[samples["face"].to_numpy()]
+    # Members of a pair share a number, so that they are selected together.
+    samples["draw"] = pairs.shared_by_pairs(draw, samples["original"].to_numpy())
     try:
         splits, excluded = apply_recipe.assign_splits(samples, tables, recipe, settings.seed)
         selections = [_selected(samples, split, mode, recipe) for split in splits]
@@ -155,9 +158,10 @@ def _selected(
 
 
 def _with_crops(samples: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
-    """Add the id, path and hash of each crop."""
+    """Add the id, path and hash of each crop, and the name of its pair."""
     crops = faces[["face_id", "path", "sha256"]].iloc[samples["face"].to_numpy()]
-    return pd.concat([samples, crops.set_axis(samples.index)], axis=1)
+    pair = pairs.pair_names(samples["original"].to_numpy(), faces).set_axis(samples.index)
+    return pd.concat([samples.assign(pair=pair), crops.set_axis(samples.index)], axis=1)
 
 
 def _untested(
@@ -350,6 +354,7 @@ def _info(
         "counts": {s: _counted(rows["class"]) for s, rows in splits.items()},
         "categories": {s: _counted(rows["category"]) for s, rows in splits.items()},
         "groups": {s: group_counts(rows) for s, rows in splits.items()},
+        "pairs": pairs.pair_counts(splits),
         **about,
         "tables": {**tables.table_hashes, **official_lists.hashes(tables.folder)},
         **({"fold": fold} if fold else {}),

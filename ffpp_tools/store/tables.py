@@ -260,6 +260,30 @@ def read_columns(
     return table, {path.name: _digest(np.concatenate(hashes))}
 
 
+def read_numbers(dataset: Path, name: str, column: str) -> npt.NDArray[np.int64]:
+    """Return one column of integers of frames.parquet or faces.parquet, in the file's row order.
+
+    Raises:
+        TableError: the file is missing or damaged.
+    """
+    return _read_column(dataset, name, column).to_numpy(np.int64)
+
+
+def read_texts(dataset: Path, name: str, column: str) -> pd.Series:
+    """As `read_numbers`, for a column with few distinct texts; of dtype `category`.
+
+    Raises:
+        TableError: the file is missing or damaged.
+    """
+    return _read_column(dataset, name, column).astype("category")
+
+
+def _read_column(dataset: Path, name: str, column: str) -> pd.Series:
+    path, row_type = dataset / f"{name}.parquet", {"frames": FrameRow, "faces": FaceRow}[name]
+    with _as_table_error(path, row_type):
+        return pd.read_parquet(regular_file(path), columns=[column])[column]
+
+
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Convert columns of dtype `category` to plain text."""
     repeated = [c for c in table if isinstance(table[c].dtype, pd.CategoricalDtype)]
