@@ -4,7 +4,8 @@
 
 Both feed `fit` of the same minimal network, with the paper's zoom, shear and flip on the CPU. Then
 the cost of our pipeline on the host alone: packed crops without augmentation, augmented on the
-CPU, and with the warp left to the accelerator.
+CPU, and with the warp left to the accelerator. With --blend, the augmented batches also contain
+blended faces, and the cost of a blend alone is measured at several sizes.
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import cv2
 import keras
 import numpy as np
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 from classify.data.augment import PRESETS, warp_on_device
 from classify.data.batches import Batches
+from classify.data.blend import blend
+from classify.data.blend_units import Blending
+from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, pack
 from ffpp_tools.splits.manifest import Manifest
 
 PAPER = PRESETS["paper"]
+BLENDS = 200  # crops that are blended to measure a blend
 
 
 def main() -> None:
@@ -38,6 +44,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--sampling", default="all")
+    parser.add_argument("--blend", type=float, default=0.0)
     options = parser.parse_args()
     manifest = Manifest.read(options.manifest)
     data = pack(manifest, "train", options.size)
@@ -47,6 +55,15 @@ def main() -> None:
     def batches(augment: object = PAPER) -> Batches:
         return Batches(data, targets, options.batch_size, 0, augment)
 
+    mixed = Batches(
+        data,
+        targets,
+        options.batch_size,
+        0,
+        PAPER,
+        sampling=options.sampling,
+        blending=blending(manifest, options.blend, classes),
+    )
     with tempfile.TemporaryDirectory() as folder:
         flow = generator(manifest, data, Path(folder), options)
         variants = {
@@ -54,6 +71,7 @@ def main() -> None:
             "fit on our batches": fitted(batches(), classes, options.size),
             "host: packed crops, no augmentation": lambda: consume(batches(None)),
             "host: augmented on the CPU": lambda: consume(batches()),
+            f"host: {options.sampling}, blend {options.blend:g}, CPU": lambda: consume(mixed),
             "host: matrices only, warp on device": lambda: prepare(data, options.batch_size),
             "device: warp of a batch": lambda: warp(data, options.batch_size),
         }
@@ -63,6 +81,8 @@ def main() -> None:
                 start = time.perf_counter()
                 images = variant()
                 rates[name].append(images / (time.perf_counter() - start))
+    if options.blend:
+        blends(manifest)
     print(f"{len(targets)} crops at {options.size} pixels, batches of {options.batch_size}")
     print(f"{'':36} {'images/s':>9} {'ratio':>7}")
     first = rates["fit on ImageDataGenerator"]
@@ -103,6 +123,35 @@ def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[
         return images
 
     return epoch
+
+
+def blending(manifest: Manifest, share: float, classes: int) -> Blending | None:
+    """Return the blends of the training split, of the first class; None for a share of 0."""
+    if not share:
+        return None
+    target = np.eye(classes, dtype=np.float32)[0]
+    return Blending(share, landmarks(manifest, "train"), target, 0)
+
+
+def blends(manifest: Manifest) -> None:
+    """Print how long a blend takes in one thread, at several sizes."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    points = landmarks(manifest, "train")
+    rows = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))[:BLENDS]
+    for size in (128, 224, 380):
+        images = pack(manifest, "train", size).images[rows]
+        start, cpu = time.perf_counter(), time.process_time()
+        for number, (image, row) in enumerate(zip(images, rows, strict=True)):
+            blend(image, points[row] * size - 0.5, np.random.default_rng(number))
+        wall, cpu = (
+            end - begin for end, begin in ((time.perf_counter(), start), (time.process_time(), cpu))
+        )
+        print(
+            f"a blend at {size} pixels: {1000 * wall / len(rows):.2f} ms, "
+            f"{1000 * cpu / len(rows):.2f} ms of CPU time ({len(rows) / cpu:.0f} crops/s)"
+        )
+    cv2.setNumThreads(threads)
 
 
 def consume(batches: Batches) -> int:

@@ -27,6 +27,8 @@ import numpy as np
 from classify.backend import jit_compile, warps_on_device
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
+from classify.data.blend_units import Blending
+from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, pack
 from classify.evaluation.predict import predict_probabilities
 from classify.models import build
@@ -76,6 +78,8 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64])
     parser.add_argument("--mixed-precision", action="store_true")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--sampling", default="all")
+    parser.add_argument("--blend", type=float, default=0.0)
     parser.add_argument(
         "--memory", type=int, help="crops of the smaller training run", default=4000
     )
@@ -86,7 +90,7 @@ def main() -> None:
         keras.config.set_dtype_policy("mixed_float16")
     print(f"{options.arch} at {options.size} pixels, {keras.backend.backend()}")
     for batch_size in options.batch_sizes:
-        training(data, len(manifest.classes), batch_size, options)
+        training(manifest, data, batch_size, options)
     if options.memory and Path("/proc/self/status").exists():
         memory(manifest, options.memory)
 
@@ -103,13 +107,27 @@ class Advance(keras.callbacks.Callback):
         self._batches.epoch += 1
 
 
-def training(data: Packed, classes: int, batch_size: int, options: argparse.Namespace) -> None:
+def training(
+    manifest: Manifest, data: Packed, batch_size: int, options: argparse.Namespace
+) -> None:
     """Print images/s of training and inference, ours and plain Keras's, and their ratios."""
     count = max(len(data.labels) // batch_size, 1) * batch_size  # a smaller last batch is slower
-    data = Packed(data.images[:count], data.labels[:count], data.samples.head(count))
+    if options.sampling == "all" and not options.blend:
+        data = Packed(data.images[:count], data.labels[:count], data.samples.head(count))
+    classes, blending = len(manifest.classes), None
+    if options.blend:
+        points, target = landmarks(manifest, "train"), np.eye(classes, dtype=np.float32)[0]
+        blending = Blending(options.blend, points, target, 0)
     targets = np.eye(classes, dtype=np.float32)[data.labels]
     real = Batches(
-        data, targets, batch_size, 0, PRESETS["paper"], on_device=warps_on_device(), devices=1
+        data,
+        targets,
+        batch_size,
+        0,
+        PRESETS["paper"],
+        sampling=options.sampling,
+        blending=blending,
+        on_device=warps_on_device(),
     )
     constant = Constant(real[0], len(real))
     epochs = -(-STEPS // len(real))

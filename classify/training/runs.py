@@ -302,9 +302,12 @@ def trained_classes(manifest: Manifest, settings: TrainSettings) -> dict[str, st
     if binary:
         return classes
     if not settings.blend_class:
+        remedy = "use a manifest of real and fake (mode binary)"
+        if settings.blend < 1:
+            remedy = f"add blend_class (--blend-class), or {remedy}"
         raise ClassifyError(
             f"{folder} has the classes {', '.join(classes)}, and a blended face is none of them: "
-            f"add blend_class (--blend-class), or use a manifest of real and fake (mode binary)"
+            f"{remedy}"
         )
     if BLENDED in classes:
         raise ClassifyError(f"{folder} has a class {BLENDED} of its own; blend_class adds this one")

@@ -6,8 +6,8 @@ from classify.data.batches import Batches
 from classify.data.blend_units import Blending, WithBlends
 from classify.data.pack import Packed
 from classify.errors import ClassifyError
-from tests.data.test_sampling import table
 from tests.helpers.faces import drawn_crop
+from tests.helpers.samples import table
 
 SIDE = 64
 FRAMES = {"000": 20, "001": 8, "002": 3}  # clip → frames

@@ -1,14 +1,16 @@
 """Run folders are written and read."""
 
+import dataclasses
 import json
 import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from classify.errors import ClassifyError, RunError
 from classify.training.run_folder import environment_here
-from classify.training.runs import FACES, OLDER, Run, faces_of
+from classify.training.runs import FACES, OLDER, Run, faces_of, trained_classes
 from ffpp_tools.splits.manifest import Manifest
 from tests.helpers.runs import TINY
 
@@ -70,3 +72,45 @@ def test_crop_settings_are_saved_for_videos_without_the_dataset(made, videos_man
     (made.folder / FACES).write_text(json.dumps({"classes": {}}))
     with pytest.raises(RunError, match=OLDER):
         made.faces  # noqa: B018
+
+
+def manifest_of(classes):
+    return Manifest(Path("m"), {"classes": classes})
+
+
+VIDEOS = {"Deepfakes": "fake", "FaceSwap": "fake", "Youtube": "real"}
+BINARY = {"fake": "fake", "real": "real"}
+BLEND, BLEND_CLASS = ({"blend": 0.5}, {"blend": 0.5, "blend_class": True})
+
+
+def test_blends_of_a_class_of_their_own_are_fakes_in_alphabetical_order():
+    given = manifest_of({"Actors": "real", **VIDEOS})
+    with_blends = trained_classes(given, dataclasses.replace(TINY, **BLEND_CLASS))
+    assert list(with_blends) == ["Actors", "Blended", "Deepfakes", "FaceSwap", "Youtube"]
+    assert with_blends["Blended"] == "fake"
+    assert trained_classes(given, TINY) == given.classes
+
+
+def test_blends_in_a_binary_manifest_are_fakes():
+    assert trained_classes(manifest_of(BINARY), dataclasses.replace(TINY, **BLEND)) == BINARY
+
+
+@pytest.mark.parametrize(
+    ("classes", "settings", "message"),
+    [
+        (VIDEOS, BLEND, r"add blend_class \(--blend-class\)"),
+        (VIDEOS, {"blend": 1.0}, r"none of them: use a manifest of real and fake"),
+        (BINARY, BLEND_CLASS, "omit blend_class"),
+        ({"Deepfakes": "fake", "FaceSwap": "fake"}, BLEND_CLASS, "no real crops"),
+        ({**VIDEOS, "Blended": "fake"}, BLEND_CLASS, "class Blended of its own"),
+    ],
+)
+def test_blends_that_do_not_fit_the_classes_are_refused(classes, settings, message):
+    with pytest.raises(ClassifyError, match=message):
+        trained_classes(manifest_of(classes), dataclasses.replace(TINY, **settings))
+
+
+def test_a_runs_classes_include_that_of_blends(made, videos_manifest):
+    settings = dataclasses.replace(TINY, **BLEND_CLASS)
+    made.keep_faces(faces_of(videos_manifest, settings))
+    assert made.classes == dict(sorted({**made.manifest.classes, "Blended": "fake"}.items()))
