@@ -4,7 +4,8 @@
 
 Both feed `fit` of the same minimal network, with the paper's zoom, shear and flip on the CPU. Then
 the cost of our pipeline on the host alone: packed crops without augmentation, augmented on the
-CPU, and with the warp left to the accelerator.
+CPU, also with sampling balanced and, if the manifest has pairs, pairs; and with the warp left to
+the accelerator.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def main() -> None:
     classes = len(manifest.classes)
     targets = np.eye(classes, dtype=np.float32)[data.labels]
 
-    def batches(augment: object = PAPER) -> Batches:
-        return Batches(data, targets, options.batch_size, 0, augment)
+    def batches(augment: object = PAPER, sampling: str = "all") -> Batches:
+        return Batches(data, targets, options.batch_size, 0, augment, sampling=sampling)
 
     with tempfile.TemporaryDirectory() as folder:
         flow = generator(manifest, data, Path(folder), options)
@@ -54,9 +55,12 @@ def main() -> None:
             "fit on our batches": fitted(batches(), classes, options.size),
             "host: packed crops, no augmentation": lambda: consume(batches(None)),
             "host: augmented on the CPU": lambda: consume(batches()),
+            "host: the same, sampling balanced": lambda: consume(batches(sampling="balanced")),
             "host: matrices only, warp on device": lambda: prepare(data, options.batch_size),
             "device: warp of a batch": lambda: warp(data, options.batch_size),
         }
+        if (data.samples["pair"] != "").any():
+            variants["host: the same, sampling pairs"] = lambda: consume(batches(sampling="pairs"))
         rates: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(options.repeat):
             for name, variant in variants.items():
