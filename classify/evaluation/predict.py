@@ -21,9 +21,10 @@ from classify.training.runs import Run, trained_classes
 from ffpp_tools.console import print_line
 from ffpp_tools.errors import FfppError, FormatError
 from ffpp_tools.files import read_json, regular_file, write_atomically
-from ffpp_tools.splits.manifest import Manifest
+from ffpp_tools.splits.manifest import Manifest, ManifestRow
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.checksum import is_intact
+from ffpp_tools.store.schema import later_columns
 
 if TYPE_CHECKING:
     import keras
@@ -200,6 +201,9 @@ def _read_saved(
     except (OSError, ValueError, KeyError) as error:
         return _SavedPredictions(problem=f"it is damaged ({error})")
     attributes = {k: v for k, v in table.attrs.items() if k != format_versions.KEY}
+    for name, value in later_columns(ManifestRow).items():
+        if name not in table:  # written by an earlier release
+            table[name] = value
     if any(attributes.get(name) != source.get(name) for name in ("checkpoint", "tta")):
         return _SavedPredictions()  # best.keras is from a later epoch, or with or without flips
     if len(table) != len(samples):

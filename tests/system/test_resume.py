@@ -129,7 +129,7 @@ def undisturbed(videos_manifest, tmp_path_factory):
     folders = {}
 
     def run(settings):
-        key = "-".join(str(settings.get(k)) for k in ("arch", "mixed_precision", "ema"))
+        key = "-".join(str(settings.get(k)) for k in ("arch", "mixed_precision", "ema", "sampling"))
         if key not in folders:
             folder = tmp_path_factory.mktemp("whole") / key
             folders[key] = train(videos_manifest.folder, folder, TrainSettings(**settings)).folder
