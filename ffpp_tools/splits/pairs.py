@@ -5,7 +5,7 @@ Nothing differs within a pair but the manipulation (and, of lossy compressions, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,40 @@ def shared_by_pairs(
     """Return the values with those of each pair replaced by the pair's first."""
     by_pair = pd.Series(values).groupby(originals).transform("first").to_numpy()
     return np.where(originals >= 0, by_pair, values)
+
+
+def spread_methods(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> pd.Series:
+    """Return `draw` so that the methods of one class are selected at different frames.
+
+    A class of several methods has a share of each. If all methods were selected at the same frames,
+    most originals would have no fake in the manifest, and a few would have one of every method.
+    With one original category and four methods, every frame has one method that takes it first;
+    with three categories (originals and two kinds of photographs), three methods:
+
+        frame, by draw   0  1  2  3  4  5 …
+        method 0         x           x         the other frames follow, by draw
+        method 1            x           x
+        method 2               x
+        method 3                  x
+
+    Args:
+        samples: columns category, class, compression, clip, face, original (positions of crops) and
+            draw, equal within a pair.
+        classes: class → its categories.
+    """
+    paired = samples[samples["original"] >= 0]
+    of_original = paired[paired["face"] == paired["original"]].sort_values("draw")
+    place = of_original.groupby(["category", "compression", "clip"], observed=True).cumcount()
+    place_of = pd.Series(place.to_numpy(), index=of_original["original"].to_numpy())
+    parts = of_original.groupby("original")["class"].first().map(lambda name: len(classes[name]))
+    later = pd.Series(False, index=samples.index)
+    for categories in classes.values():
+        methods = sorted(set(categories) & set(paired["category"][paired["label"] == "fake"]))
+        for number, method in enumerate(methods):
+            rows = paired[paired["category"] == method]
+            turn = (rows["original"].map(place_of) - number) % len(methods)
+            later[rows.index] = turn >= rows["original"].map(parts)
+    return samples["draw"] + later  # draws are below 1
 
 
 def pair_counts(splits: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:

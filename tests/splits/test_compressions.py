@@ -386,7 +386,7 @@ ONE_COMPRESSION = {
 
 @pytest.mark.parametrize("name", ONE_COMPRESSION)
 def test_manifests_of_one_compression_stay_as_they_always_were(tmp_path, name):
-    """The bytes of the CSV files, as the first version wrote them."""
+    """The bytes of the CSV files, as the first version wrote them: without column `pair`."""
     rng = np.random.default_rng(0)
     dataset = constructed(
         tmp_path / "d", lambda _, c, __: int(rng.integers(3, 8)) * (c == "c40"), pairs=20
@@ -398,5 +398,9 @@ def test_manifests_of_one_compression_stay_as_they_always_were(tmp_path, name):
         "leave_out": SplitSettings("binary", leave_out="FaceSwap"),
     }
     manifest = make_manifest(dataset, tmp_path / "m", asked.get(name, SplitSettings(name)))
-    files = b"".join((manifest.folder / f"{split}.csv").read_bytes() for split in SPLITS)
-    assert hashlib.sha256(files).hexdigest()[:16] == ONE_COMPRESSION[name]
+    lines = [
+        line.rpartition(",")[0] + "\n"
+        for split in SPLITS
+        for line in (manifest.folder / f"{split}.csv").read_text().splitlines()
+    ]
+    assert hashlib.sha256("".join(lines).encode()).hexdigest()[:16] == ONE_COMPRESSION[name]

@@ -11,7 +11,13 @@ from ffpp_tools.extraction.settings_guard import record_settings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.splits.build import SplitSettings, make_manifest
-from ffpp_tools.splits.pairs import pair_counts, pair_names, paired_originals, shared_by_pairs
+from ffpp_tools.splits.pairs import (
+    pair_counts,
+    pair_names,
+    paired_originals,
+    shared_by_pairs,
+    spread_methods,
+)
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
 from tests.helpers.tables import constructed
@@ -202,3 +208,26 @@ def test_members_of_a_pair_show_the_same_pixels_outside_the_face(dataset, tmp_pa
         assert one.shape == other.shape
         side = len(one) // 8
         assert np.abs(one[:side, :side] - other[:side, :side]).mean() < 4
+
+
+@pytest.mark.parametrize(("reals", "frames_per_method"), [(1, 1), (2, 2), (4, 4)])
+def test_methods_of_a_class_are_selected_at_different_frames(reals, frames_per_method):
+    methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
+    rng = np.random.default_rng(0)
+    draw = rng.random(8)
+    rows = [("Youtube", "real", "000", i, i) for i in range(8)]
+    rows += [(m, "fake", "000_001", 8 + i, i) for m in methods for i in range(8)]
+    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "face", "original"])
+    samples["face"] = range(len(samples))
+    samples["class"], samples["compression"] = samples["label"], "c40"
+    samples["draw"] = draw[samples["original"]]
+    classes = {"fake": methods, "real": ["Youtube", "CelebA", "CelebA-HQ", "Actors"][:reals]}
+    samples["draw"] = spread_methods(samples, classes)
+    first_frames = set(np.argsort(draw)[:4])  # the first round of an original's frames
+    of_method = [
+        set(rows.nsmallest(frames_per_method, "draw")["original"])
+        for _, rows in samples[samples["label"] == "fake"].groupby("category")
+    ]
+    assert all(frames <= first_frames for frames in of_method)
+    times = [sum(frame in frames for frames in of_method) for frame in first_frames]
+    assert times == [frames_per_method] * 4

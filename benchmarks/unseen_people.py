@@ -1,0 +1,234 @@
+"""Compare training settings on people held out, by nested leave-one-pair-out.
+
+    ffpp-extract FaceForensics++ --every 5 --out dataset
+    ffpp-split dataset --mode videos --out all
+    python benchmarks/unseen_people.py run all --weights b0_notop.weights.h5 --out study pairs-224
+    python benchmarks/unseen_people.py table
+
+A *condition* is a table of `unseen_people.toml`: settings of `classify train`, and which frames
+are trained on. `run` trains the named conditions and appends one row per tested pair of people to
+`unseen_people.csv`; a row that is already there is not computed again, so that an interrupted run
+goes on. Pairs of people are those of FF++: two clips and all fakes made of them.
+
+inner   trained on two pairs and tested on each of the others. Settings are selected on these.
+outer   trained on all pairs but one, and tested on that one.
+
+No epoch is selected: a run has a fixed length. `table` prints the mean of each condition over the
+inner and the outer folds, and the nested result: for each tested pair, the outer result of the
+condition with the highest inner mean among the folds in which that pair was not involved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pandas as pd
+
+from classify.evaluation import metrics
+from classify.evaluation.scores import Scores
+from ffpp_tools.splits.manifest import Manifest, write_manifest
+from ffpp_tools.store.schema import SPLITS
+
+HERE = Path(__file__).parent
+CONDITIONS = HERE / "unseen_people.toml"
+RESULTS = HERE / "unseen_people.csv"
+TESTED_EVERY = 10  # tested frames: the same for every condition
+KEY = ["condition", "seed", "trained_on", "tested_on"]
+MEASURES = [
+    *("frame_accuracy", "frame_auc", "clip_accuracy", "clip_auc"),
+    *(f"{method}_clip_auc" for method in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")),
+]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Settings that are compared."""
+
+    name: str
+    mode: str  # "videos" or "binary"
+    every: int  # frames of a clip that are trained on
+    crops: int  # crops seen in training, repetitions included
+    settings: dict[str, Any]  # of `TrainSettings`, besides weights, seed and epochs
+
+    @classmethod
+    def read(cls, name: str) -> Condition:
+        """Read a condition; it may build on another one (`base`)."""
+        tables = tomllib.loads(CONDITIONS.read_text("utf-8"))
+        values: dict[str, Any] = {}
+        link: str | None = name
+        while link is not None:
+            table = dict(tables[link])
+            link = table.pop("base", None)
+            values = table | values
+        values.pop("about", None)
+        return cls(name, values.pop("mode"), values.pop("every"), values.pop("crops"), values)
+
+
+def main() -> None:
+    """Run conditions, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="train and test conditions")
+    run.add_argument("manifest", type=Path, help="manifest of mode videos with all clips")
+    run.add_argument("conditions", nargs="+")
+    run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--weights", required=True, help="EfficientNetB0 without top")
+    run.add_argument("--folds", choices=("inner", "outer"), default="inner")
+    run.add_argument("--at-most", type=int, help="number of folds; by default all")
+    run.add_argument("--seeds", nargs="+", type=int, default=[0])
+    commands.add_parser("table", help="print the results")
+    options = parser.parse_args()
+    if options.command == "table":
+        print_table(pd.read_csv(RESULTS))
+        return
+    study = Study(Manifest.read(options.manifest), options.out, options.weights)
+    for seed, name in itertools.product(options.seeds, options.conditions):
+        for trained_on in study.folds(options.folds)[: options.at_most]:
+            study.run(Condition.read(name), trained_on, seed)
+
+
+class Study:
+    """Training runs on some pairs of people, tested on the others."""
+
+    def __init__(self, manifest: Manifest, folder: Path, weights: str) -> None:
+        parts = [manifest.samples(split) for split in SPLITS]
+        rows = pd.concat(parts, ignore_index=True)
+        hashes = pd.concat(list(map(manifest.crop_hashes, SPLITS, parts)))
+        self.rows = rows.assign(sha256=rows["path"].map(hashes))
+        self.root = manifest.root
+        self.info = manifest.info
+        self.folder = folder
+        self.weights = weights
+        self.pairs = sorted(self.rows["group"].unique())
+
+    def folds(self, kind: str) -> list[tuple[str, ...]]:
+        """Return the sets of pairs to train on; of inner folds, complements follow each other."""
+        if kind == "outer":
+            return list(itertools.combinations(self.pairs, len(self.pairs) - 1))
+        sets = list(itertools.combinations(self.pairs, 2))
+        with_first = [chosen for chosen in sets if self.pairs[0] in chosen]
+        of_others = [tuple(p for p in self.pairs if p not in chosen) for chosen in with_first]
+        return [fold for both in zip(with_first, of_others, strict=True) for fold in both]
+
+    def run(self, condition: Condition, trained_on: tuple[str, ...], seed: int) -> None:
+        """Train a condition once, test it on all other pairs, and append the results."""
+        import keras
+
+        from classify.evaluation.predict import score_split
+        from classify.training.settings import TrainSettings
+        from classify.training.train import train
+
+        numbers = "+".join(str(self.pairs.index(pair) + 1) for pair in trained_on)
+        found = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=KEY)
+        same = (found["condition"] == condition.name) & (found["seed"] == seed)
+        if (same & (found["trained_on"] == "+".join(trained_on))).any():
+            return
+        folder = self.folder / f"{condition.name}-{numbers}-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
+        manifest = self._manifest(condition, trained_on, numbers)
+        settings = TrainSettings(weights=self.weights, refit=True, seed=seed, **condition.settings)
+        keras.backend.clear_session()
+        run = train(manifest, folder, settings)
+        scores = score_split(run, "test")
+        rows = [
+            {
+                "condition": condition.name,
+                "seed": seed,
+                "trained_on": "+".join(trained_on),
+                "tested_on": pair,
+                **judge(Scores(scores.table[scores.table["group"] == pair], scores.classes)),
+                "images_per_second": round(run.log["images_per_second"].median(), 1),
+                "seconds": round(run.log["seconds"].sum()),
+            }
+            for pair in self.pairs
+            if pair not in trained_on
+        ]
+        table = pd.concat([found, pd.DataFrame(rows)], ignore_index=True)
+        table = table.sort_values(KEY).round(4)
+        table.to_csv(RESULTS, index=False, lineterminator="\n")
+        means = table.tail(0) if not rows else pd.DataFrame(rows)[MEASURES[:4]].mean().round(3)
+        print(condition.name, numbers, seed, dict(means), flush=True)
+        shutil.rmtree(folder)
+
+    def _manifest(self, condition: Condition, trained_on: tuple[str, ...], numbers: str) -> Path:
+        """Write the manifest of a fold; its val split, which is trained on too, is one clip."""
+        folder = self.folder / f"manifest-{condition.mode}-{condition.every}-{numbers}"
+        if (folder / "manifest.json").exists():
+            return folder
+        rows, info = self.rows, {**self.info, "root": os.path.relpath(self.root, folder)}
+        if condition.mode == "binary":
+            info |= {"mode": "binary", "classes": {"fake": "fake", "real": "real"}}
+            index = (rows["label"] == "real").astype(int)
+            rows = rows.assign(**{"class": rows["label"], "class_index": index})
+        inside = rows["group"].isin(trained_on)
+        trained = rows[inside & (rows["frame"] % condition.every == 0)]
+        tested = rows[~inside & (rows["frame"] % TESTED_EVERY == 0)]
+        val = trained["group"] == trained_on[-1]
+        splits = {"train": trained[~val], "val": trained[val], "test": tested}
+        write_manifest(folder, splits.items(), info)
+        return folder
+
+
+def judge(scores: Scores) -> dict[str, float]:
+    """Return accuracy over the classes and AUC of fake against real, per frame and per clip."""
+    result = {}
+    for unit, of_unit in (("frame", scores), ("clip", scores.clips())):
+        correct = of_unit.predicted == of_unit.actual
+        result[f"{unit}_accuracy"] = float(correct.mean())
+        result[f"{unit}_auc"] = _auc(of_unit)
+        if unit == "clip":
+            for method in MEASURES[4:]:
+                wanted = [method.removesuffix("_clip_auc"), "Youtube"]
+                rows = of_unit.table[of_unit.table["category"].isin(wanted)]
+                result[method] = _auc(Scores(rows, scores.classes, "clip"))
+    return result
+
+
+def _auc(scores: Scores) -> float:
+    curve = metrics.threshold_curve(scores.is_fake, scores.p_fake)
+    return float(metrics.auc(curve)[0])
+
+
+def print_table(results: pd.DataFrame) -> None:
+    """Print the means of every condition, and the nested result per mode."""
+    count = results["trained_on"].str.count(r"\+") + 1
+    outer = results[count == count.max()]
+    inner = results[count == count.min()]
+    for name, folds in (("inner", inner), ("outer", outer)):
+        means = folds.groupby("condition")[[*MEASURES, "images_per_second"]].mean()
+        seeds = folds.groupby("condition")["seed"].nunique().rename("seeds")
+        print(f"{name} folds\n{means.join(seeds).round(3).to_string()}\n")
+    for mode, measure in (("videos", "frame_accuracy"), ("binary", "frame_auc")):
+        of_mode = [
+            name for name in outer["condition"].unique() if Condition.read(name).mode == mode
+        ]
+        rows = []
+        for pair in sorted(results["tested_on"].unique()):
+            uninvolved = ~inner["trained_on"].str.split("+").map(lambda pairs, p=pair: p in pairs)
+            allowed = inner[uninvolved & (inner["tested_on"] != pair)]
+            allowed = allowed[allowed["condition"].isin(of_mode)]
+            if allowed.empty:
+                continue
+            best = str(allowed.groupby("condition")[measure].mean().idxmax())
+            tested = outer[(outer["condition"] == best) & (outer["tested_on"] == pair)]
+            rows.append({"tested_on": pair, "selected": best, **tested[MEASURES].mean()})
+        if rows:
+            table = pd.DataFrame(rows).set_index("tested_on")
+            mean = table[MEASURES].mean()
+            half = 3.182 * table[MEASURES].std() / np.sqrt(len(table))  # t, 3 degrees of freedom
+            print(f"nested, {mode}, selected by {measure}\n{table.round(3).to_string()}")
+            print(pd.DataFrame({"mean": mean, "±": half}).T.round(3).to_string(), "\n")
+
+
+if __name__ == "__main__":
+    main()
