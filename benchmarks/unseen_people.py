@@ -42,6 +42,7 @@ from ffpp_tools.store.schema import SPLITS
 HERE = Path(__file__).parent
 CONDITIONS = HERE / "unseen_people.toml"
 RESULTS = HERE / "unseen_people.csv"
+PAIRS = 4  # of people
 TESTED_EVERY = 10  # tested frames: the same for every condition
 KEY = ["condition", "seed", "trained_on", "tested_on"]
 MEASURES = [
@@ -110,6 +111,8 @@ class Study:
         self.folder = folder
         self.weights = weights
         self.pairs = sorted(self.rows["group"].unique())
+        if len(self.pairs) != PAIRS:
+            raise SystemExit(f"{manifest.folder}: {len(self.pairs)} pairs of people, not {PAIRS}")
 
     def folds(self, kind: str) -> list[tuple[str, ...]]:
         """Return the sets of pairs to train on; of inner folds, complements follow each other."""
@@ -136,8 +139,18 @@ class Study:
         folder = self.folder / f"{condition.name}-{numbers}-{seed}"
         shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
         manifest = self._manifest(condition, trained_on, numbers)
-        settings = TrainSettings(weights=self.weights, refit=True, seed=seed, **condition.settings)
-        keras.backend.clear_session()
+        trained = sum(len(Manifest.read(manifest).samples(split)) for split in ("train", "val"))
+        epochs = max(round(condition.crops / trained), 1)
+        warmup = 0.1 * epochs if condition.settings["schedule"] == "cosine" else 0
+        settings = TrainSettings(
+            weights=self.weights,
+            refit=True,
+            seed=seed,
+            epochs=epochs,
+            warmup_epochs=warmup,
+            **condition.settings,
+        )
+        keras.utils.clear_session()
         run = train(manifest, folder, settings)
         scores = score_split(run, "test")
         rows = [
@@ -156,12 +169,12 @@ class Study:
         table = pd.concat([found, pd.DataFrame(rows)], ignore_index=True)
         table = table.sort_values(KEY).round(4)
         table.to_csv(RESULTS, index=False, lineterminator="\n")
-        means = table.tail(0) if not rows else pd.DataFrame(rows)[MEASURES[:4]].mean().round(3)
+        means = pd.DataFrame(rows)[MEASURES[:4]].mean().round(3)
         print(condition.name, numbers, seed, dict(means), flush=True)
         shutil.rmtree(folder)
 
     def _manifest(self, condition: Condition, trained_on: tuple[str, ...], numbers: str) -> Path:
-        """Write the manifest of a fold; its val split, which is trained on too, is one clip."""
+        """Write the manifest of a fold; its val split is trained on too."""
         folder = self.folder / f"manifest-{condition.mode}-{condition.every}-{numbers}"
         if (folder / "manifest.json").exists():
             return folder
@@ -202,8 +215,7 @@ def _auc(scores: Scores) -> float:
 def print_table(results: pd.DataFrame) -> None:
     """Print the means of every condition, and the nested result per mode."""
     count = results["trained_on"].str.count(r"\+") + 1
-    outer = results[count == count.max()]
-    inner = results[count == count.min()]
+    outer, inner = results[count == PAIRS - 1], results[count == 2]
     for name, folds in (("inner", inner), ("outer", outer)):
         means = folds.groupby("condition")[[*MEASURES, "images_per_second"]].mean()
         seeds = folds.groupby("condition")["seed"].nunique().rename("seeds")

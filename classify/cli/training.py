@@ -333,7 +333,7 @@ def train(
         float | None,
         option(
             panels.DATA,
-            about="With --sampling pairs, the share of crops without a partner, from 0 to below 1.",
+            about="With --sampling pairs, the share of units without pairs, from 0 to below 1.",
             default="their share of the real crops",
             metavar="X",
         ),

@@ -1,4 +1,4 @@
-"""Batches of crops: their selection, order, augmentation and loss weights."""
+"""Batches of crops: prefetching, blends, augmentation and loss weights."""
 
 from __future__ import annotations
 
@@ -135,9 +135,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def _equal_class_weights(self) -> npt.NDArray[np.float32]:
         """Return a weight per class, so that classes have the same total in the first epoch."""
         order = self._sampler.order(np.random.default_rng((self._seed, 0, 0)))
-        counts = np.bincount(self._labels(order))
+        counts = np.bincount(self._labels(order), minlength=self._count_classes())
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        return weights.astype(np.float32)
+        return np.where(counts, weights, 1).astype(np.float32)
+
+    def _count_classes(self) -> int:
+        """Return the number of classes up to the last that the crops and the blends have."""
+        of_blends = -1 if self._blending is None else self._blending.label
+        return int(max(self._data.labels.max(), of_blends)) + 1
 
     def _order(self, epoch: int, index: int) -> Order:
         """Return the crops of a batch."""

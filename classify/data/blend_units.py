@@ -87,7 +87,9 @@ class WithBlends:
         samples = data.samples
         self._evenly = None
         if sampling != "all":
-            self._evenly = Balanced(samples.iloc[self._reals].reset_index(drop=True), 1)
+            reals = samples.iloc[self._reals].reset_index(drop=True)
+            # By category first: there may be more photographs than clips.
+            self._evenly = Balanced(reals.assign(**{"class": reals["category"]}), 1)
 
         def filling(size: int) -> Sampler:
             return sampler(sampling, samples, size, devices, unpaired)
@@ -127,7 +129,7 @@ class WithBlends:
         return Order(rows.ravel(), draws.ravel(), blended.ravel())
 
     def _drawn(self, rng: np.random.Generator, count: int) -> Ints:
-        """Draw real crops to be blended: in random rounds or, if the sampling is even, evenly."""
+        """Draw real crops to be blended: in random rounds or by category, clip and crop."""
         if self._evenly:
             return np.asarray(self._reals[self._evenly.drawn(rng, count)], np.int64)
         rounds = [rng.permutation(self._reals) for _ in range(-(-count // len(self._reals)))]

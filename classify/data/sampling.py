@@ -53,7 +53,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class InOrder:
-    """Each crop once; several devices get crops of the beginning again to fill the last batch."""
+    """Each crop once; with several devices, crops from the beginning pad the last batch."""
 
     count: int
     batch_size: int
@@ -66,7 +66,7 @@ class InOrder:
 
     def order(self, rng: np.random.Generator) -> Order:
         """Return the crops in the manifest's order."""
-        return _alone(np.resize(np.arange(self.count), self.crops_per_epoch))
+        return _augmented_separately(np.resize(np.arange(self.count), self.crops_per_epoch))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Shuffled:
 
     def order(self, rng: np.random.Generator) -> Order:
         """Return the crops in random order."""
-        return _alone(np.resize(rng.permutation(self.count), self.crops_per_epoch))
+        return _augmented_separately(np.resize(rng.permutation(self.count), self.crops_per_epoch))
 
 
 class Balanced:
@@ -100,7 +100,7 @@ class Balanced:
 
     def order(self, rng: np.random.Generator) -> Order:
         """Return crops drawn with replacement."""
-        return _alone(self.drawn(rng, self.crops_per_epoch))
+        return _augmented_separately(self.drawn(rng, self.crops_per_epoch))
 
     def drawn(self, rng: np.random.Generator, count: int) -> Ints:
         """Draw the positions of crops, with replacement."""
@@ -167,29 +167,38 @@ class Paired:
         originals = samples[paired & real]
         self._pairs = _nested(originals, ["target_id", "in_compression"], originals["pair"])
         self._all = _nested(samples, clips)
-        self._alone = {**self._all, **_nested(samples[~paired], clips)}
+        self._unpaired = {**self._all, **_nested(samples[~paired], clips)}
+        self._is_real = samples.groupby("class_index")["label"].first() == "real"
 
     def order(self, rng: np.random.Generator) -> Order:
         """Return the units of an epoch."""
         count = self.crops_per_epoch // len(self._classes)
-        is_alone = rng.permutation(count) < round(self.unpaired * count)
+        is_unpaired = rng.permutation(count) < round(self.unpaired * count)
         pairs = _turns(self._pairs, rng)
         evenly = {name: _Evenly(parts, rng) for name, parts in self._all.items()}
-        crops = {
-            (name, category): _turns(self._alone[name].get(category, clips), rng)
-            for name, categories in self._all.items()
-            for category, clips in categories.items()
-        }
+        any_crop, unpaired_crop = (
+            {
+                (name, category): _turns(crops[name].get(category, clips), rng)
+                for name, categories in self._all.items()
+                for category, clips in categories.items()
+            }
+            for crops in (self._all, self._unpaired)
+        )
         rows = np.empty((count, len(self._classes)), np.int64)
         draws = np.arange(rows.size).reshape(rows.shape)
         for unit in range(count):
-            members = {} if is_alone[unit] else self._members[next(pairs)]
+            members = {} if is_unpaired[unit] else self._members[next(pairs)]
             for column, name in enumerate(self._classes):
                 if name in members:
-                    (rows[unit, column],) = members[name][evenly[name].choose(members[name])]
+                    crops = members[name][evenly[name].choose(members[name])]
+                    rows[unit, column] = crops[rng.integers(len(crops))]
                     draws[unit, column] = rows.size + unit
+                elif is_unpaired[unit] and not self._is_real[name]:
+                    # A few fakes without a partner must not stand for all methods.
+                    rows[unit, column] = next(any_crop[name, evenly[name].choose(self._all[name])])
                 else:
-                    rows[unit, column] = next(crops[name, evenly[name].choose(self._alone[name])])
+                    category = evenly[name].choose(self._unpaired[name])
+                    rows[unit, column] = next(unpaired_crop[name, category])
         return Order(rows.ravel(), draws.ravel(), np.zeros(rows.size, bool))
 
 
@@ -226,8 +235,8 @@ def sampler(
         unpaired: as in `Paired`.
 
     Raises:
-        ClassifyError: `batch_size` does not suit the devices or the units of pairs, or there are no
-            pairs.
+        ClassifyError: the sampling is unknown, `batch_size` does not suit the devices or the units
+            of pairs, or there are no pairs.
     """
     if batch_size % devices:
         raise ClassifyError(f"batch_size ({batch_size}) must be a multiple of {devices} devices")
@@ -238,15 +247,17 @@ def sampler(
             return Balanced(samples, batch_size, devices)
         case "pairs":
             return Paired(samples, batch_size, devices, unpaired)
-        case _:
+        case "in order":
             return InOrder(len(samples), batch_size, devices)
+        case _:
+            raise ClassifyError(f"unknown sampling {sampling!r}")
 
 
 def _units_per_batch(unit: int, batch_size: int, devices: int) -> int:
     """Return how many whole units fit in a batch that the devices can share.
 
     Raises:
-        ClassifyError: none.
+        ClassifyError: none fits.
     """
     least = math.lcm(unit, devices)
     if batch_size < least:
@@ -262,7 +273,7 @@ def _full_batches(count: int, batch_size: int, devices: int) -> int:
     return count if devices == 1 else max(count - count % batch_size, batch_size)
 
 
-def _alone(rows: Ints) -> Order:
+def _augmented_separately(rows: Ints) -> Order:
     """Return an order in which every crop has an augmentation of its own."""
     return Order(rows, np.arange(len(rows)), np.zeros(len(rows), bool))
 

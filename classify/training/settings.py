@@ -63,7 +63,7 @@ class TrainSettings:
     class_weights: bool = False  # give all classes the same total weight in the loss
     fraction: float = 1.0  # of the crops of every class, in training and validation
     sampling: Sampling = "all"  # "balanced": by class, clip and crop; "pairs": with the original
-    unpaired: float | None = None  # share of crops without a partner in `pairs`; None: the data's
+    unpaired: float | None = None  # share of units without pairs, of `pairs`; None: the data's
     blend: float = 0.0  # share of blended real faces among the fake crops of training
     blend_class: bool = False  # blends are a class of their own, for several classes
     ema: float | None = None  # momentum of the weights' moving average; None: no averaging
@@ -101,6 +101,11 @@ class TrainSettings:
             raise ClassifyError(f"fraction ({self.fraction}) must be above 0 and at most 1")
         if not 0 <= self.blend <= 1:
             raise ClassifyError(f"blend ({self.blend}) must be from 0 to 1")
+        if self.blend == 1 and self.sampling == "pairs":
+            raise ClassifyError(
+                "blend 1 trains on real faces and their blends alone, without pairs: use sampling "
+                "balanced, or a lower blend"
+            )
         if self.blend_class and not self.blend:
             raise ClassifyError("blend_class requires blend, the share of blended faces")
         if self.blend_class and self.blend == 1:
@@ -257,7 +262,8 @@ def read_config(
         training = {**ABSENT, **training}
     else:
         recipe = _recipe(training, changes, path)
-        arch = changes.get("arch") or training.get("arch", TrainSettings.arch)
+        of_recipe = recipe.settings.get("arch", TrainSettings.arch)
+        arch = changes.get("arch") or training.get("arch", of_recipe)
         training = {**recipe.for_arch(str(arch)), **training, "recipe": recipe.name}
     settings = settings_of(training, path)
     settings = settings.changed(**{k: v for k, v in changes.items() if k != "recipe"})

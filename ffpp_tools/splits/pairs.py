@@ -1,6 +1,6 @@
 """Pairs: a fake's crop and its original's, cut from the same frame by the same window.
 
-Nothing differs within a pair but the manipulation (and, of lossy compressions, its coding).
+Within a pair, only the manipulation differs (and, in lossy video, the compression artefacts).
 """
 
 from __future__ import annotations
@@ -104,23 +104,30 @@ def spread_methods(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) 
         method 2               x
         method 3                  x
 
+    Fakes without a pair take turns by their own place in their clip. A dataset without pairs is
+    left as it is.
+
     Args:
-        samples: columns category, class, compression, clip, face, original (positions of crops) and
-            draw, equal within a pair.
+        samples: columns category, class, label, compression, clip, face, original (positions of
+            crops) and draw, equal within a pair.
         classes: class → its categories.
     """
-    paired = samples[samples["original"] >= 0]
-    of_original = paired[paired["face"] == paired["original"]].sort_values("draw")
-    place = of_original.groupby(["category", "compression", "clip"], observed=True).cumcount()
-    place_of = pd.Series(place.to_numpy(), index=of_original["original"].to_numpy())
-    parts = of_original.groupby("original")["class"].first().map(lambda name: len(classes[name]))
+    by_draw = samples.sort_values("draw", kind="stable")
+    place = by_draw.groupby(["category", "compression", "clip"], observed=True).cumcount()
+    place = place.reindex(samples.index)  # of a crop within its clip
+    is_original = (samples["face"] == samples["original"]) & (samples["label"] == "real")
+    originals = samples[is_original]
+    if originals.empty:
+        return samples["draw"]
+    place_of_original = pd.Series(place[is_original].to_numpy(), index=originals["original"])
+    place = samples["original"].map(place_of_original).fillna(place)  # a pair's place is one
+    taken = max(len(classes[name]) for name in originals["class"].unique())
     later = pd.Series(False, index=samples.index)
     for categories in classes.values():
-        methods = sorted(set(categories) & set(paired["category"][paired["label"] == "fake"]))
+        methods = sorted(set(categories) & set(samples["category"][samples["label"] == "fake"]))
         for number, method in enumerate(methods):
-            rows = paired[paired["category"] == method]
-            turn = (rows["original"].map(place_of) - number) % len(methods)
-            later[rows.index] = turn >= rows["original"].map(parts)
+            turn = (place[samples["category"] == method] - number) % len(methods)
+            later[turn.index] = turn >= taken
     return samples["draw"] + later  # draws are below 1
 
 

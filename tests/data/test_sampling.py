@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from classify.data.augment import PRESETS, Augmentation, Warp
@@ -82,6 +83,32 @@ def test_a_share_of_the_units_has_no_partners(unpaired, expected):
         assert abs(alone["CelebA"] - alone["CelebA-HQ"]) <= 2
     fakes = rows[rows["class"] == "fake"]["category"].value_counts()
     assert fakes.max() - fakes.min() <= 2  # one per epoch
+
+
+def test_a_few_fakes_without_a_partner_do_not_stand_for_all_methods():
+    alone = [("Face2Face", "000", 0)]
+    samples = table({"000": 10, "001": 10}, "binary", without_pair=alone, stills=20)
+    rows = drawn(samples, 20, epochs=4)
+    fakes = rows[rows["class"] == "fake"]
+    counts = fakes["category"].value_counts()
+    assert counts.max() - counts.min() <= 4
+    times = fakes["face_id"].value_counts()
+    assert times["Face2Face/c40/000_999/000000"] <= 2 * times.median()
+
+
+def test_one_of_several_fakes_of_a_method_is_drawn():
+    samples = table({"000": 2})
+    twice = samples[samples["class"] == "Deepfakes"].assign(clip="000_998")
+    twice["face_id"] = twice["face_id"].str.replace("999", "998")
+    rows = drawn(pd.concat([samples, twice]), 10, epochs=10)
+    clips = rows["clip"][rows["class"] == "Deepfakes"].value_counts()
+    assert set(clips.index) == {"000_998", "000_999"}
+    assert rows.groupby(np.arange(len(rows)) // 5)["pair"].nunique().eq(1).all()
+
+
+def test_an_unknown_sampling_is_refused():
+    with pytest.raises(ClassifyError, match="unknown sampling 'pair'"):
+        sampler("pair", table({"000": 2}), 10)
 
 
 def test_more_frames_of_a_clip_do_not_give_it_more_weight():

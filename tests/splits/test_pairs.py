@@ -231,3 +231,20 @@ def test_methods_of_a_class_are_selected_at_different_frames(reals, frames_per_m
     assert all(frames <= first_frames for frames in of_method)
     times = [sum(frame in frames for frames in of_method) for frame in first_frames]
     assert times == [frames_per_method] * 4
+
+
+def test_fakes_without_a_pair_are_not_selected_first():
+    methods = ["Deepfakes", "Face2Face"]
+    rng = np.random.default_rng(0)
+    draw = rng.random(40)
+    rows = [("Youtube", "real", "000", i, i) for i in range(40)]
+    rows += [(m, "fake", "000_001", 40 + i, i) for m in methods for i in range(40)]
+    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "face", "original"])
+    samples["face"] = range(len(samples))
+    samples["class"], samples["compression"] = samples["label"], "c40"
+    samples["draw"] = draw[samples["original"]]
+    alone = samples.index[-10:]
+    samples.loc[alone, "original"] = -1
+    samples["draw"] = spread_methods(samples, {"fake": methods, "real": ["Youtube"]})
+    chosen = samples[samples["category"] == "Face2Face"].nsmallest(20, "draw")
+    assert (chosen["original"] < 0).sum() == pytest.approx(5, abs=2)
