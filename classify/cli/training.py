@@ -435,7 +435,7 @@ def train(
     from classify.backend import on_gpu
     from classify.data.crop_sizes import enlarged_share
     from classify.models import chosen_arch
-    from classify.reporting.formatting import number
+    from classify.reporting.formatting import number, percent
     from classify.training import train as training
     from classify.training.display import Display
 
@@ -456,8 +456,8 @@ def train(
         size = settings.size or chosen_arch(settings.arch).size
         if (share := enlarged_share(Manifest.read(manifest), "train", size)) >= MANY:
             print_line(
-                f"{share:.0%} of the training crops are smaller than {size} pixels and are "
-                f"enlarged: a smaller --size is faster and loses nothing of them"
+                f"{percent(share)} % of the training crops are smaller than {size} pixels and are "
+                f"enlarged: a smaller --size would be faster and lose no detail"
             )
     with Display(settings.epochs, settings.batch_size) as display:
         callbacks.append(display)

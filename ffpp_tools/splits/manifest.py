@@ -71,6 +71,8 @@ def _check(info: Any) -> None:
         ValueError, KeyError, TypeError: naming the offending key.
     """
     _check_shape(info, MANIFEST_SHAPE, "the content")
+    if "pairs" in info:
+        _check_shape(info["pairs"], dict.fromkeys(SPLITS, {"fakes": int, "paired": int}), "pairs")
     for key, value, length in (
         ("ratios", info["settings"].get("ratios"), len(SPLITS)),
         ("fold", info.get("fold"), 2),

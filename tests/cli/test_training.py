@@ -83,7 +83,7 @@ def test_a_recipe_is_recorded_and_small_crops_are_remarked_upon(command, videos_
         "classify", "train", *options, "--manifest", videos_manifest.folder, "--out", "r"
     )
     assert trained.returncode == 0, trained.stderr
-    assert "100% of the training crops are smaller than 380 pixels" in trained.stdout
+    assert "100.0 % of the training crops are smaller than 380 pixels" in trained.stdout
     config = tomllib.loads((tmp_path / "r/config.toml").read_text())["training"]
     assert (config["recipe"], config["epochs"], config["batch_size"]) == ("mine.toml", 1, 16)
     again = command("classify", "train", "--config", "r/config.toml", "--recipe", "paper")
