@@ -72,7 +72,8 @@ def _check(info: Any) -> None:
     """
     _check_shape(info, MANIFEST_SHAPE, "the content")
     if "pairs" in info:
-        _check_shape(info["pairs"], dict.fromkeys(SPLITS, {"fakes": int, "paired": int}), "pairs")
+        counts = {split: {"fakes": int, "paired": int} for split in SPLITS}
+        _check_shape(info["pairs"], counts, "pairs")
     for key, value, length in (
         ("ratios", info["settings"].get("ratios"), len(SPLITS)),
         ("fold", info.get("fold"), 2),
