@@ -14,6 +14,7 @@ from classify.errors import RunError
 from classify.evaluation.confidence_intervals import FEW_GROUPS, LEVEL
 from classify.models import ARCHITECTURES
 from classify.reporting import formatting
+from classify.training.runs import trained_classes
 from data_manifests import labels
 from ffpp_tools.console import counted
 from ffpp_tools.errors import TableError
@@ -141,6 +142,7 @@ def model_card(report: Report) -> str:
             report=report,
             run=run,
             settings=run.settings,
+            classes=trained_classes(report.manifest, run.settings),
             facts=facts(run),
             best=run.kept_epoch,
             selected=run.kept_row,
