@@ -159,7 +159,7 @@ class Paired:
         self.unpaired = unpaired
         self._classes = sorted(samples["class_index"].unique())
         unit = len(self._classes)
-        self.batch_size = unit * _units_per_batch(unit, batch_size, devices)
+        self.batch_size = _whole_units(unit, batch_size, devices)
         self.crops_per_epoch = math.ceil(len(samples) / self.batch_size) * self.batch_size
         samples["in_compression"] = samples["compression"] + "/" + samples["clip"]
         clips = ["class_index", "category", "in_compression"]
@@ -253,8 +253,8 @@ def sampler(
             raise ClassifyError(f"unknown sampling {sampling!r}")
 
 
-def _units_per_batch(unit: int, batch_size: int, devices: int) -> int:
-    """Return how many whole units fit in a batch that the devices can share.
+def _whole_units(unit: int, batch_size: int, devices: int) -> int:
+    """Return the most crops in a batch of whole units that the devices can share.
 
     Raises:
         ClassifyError: none fits.
@@ -265,7 +265,7 @@ def _units_per_batch(unit: int, batch_size: int, devices: int) -> int:
             f"batch_size ({batch_size}) must be at least {least} with sampling pairs: an original "
             f"and its fakes, one crop of every class, stay together"
         )
-    return batch_size // least * least // unit
+    return batch_size // least * least
 
 
 def _full_batches(count: int, batch_size: int, devices: int) -> int:

@@ -210,17 +210,21 @@ def test_members_of_a_pair_show_the_same_pixels_outside_the_face(dataset, tmp_pa
         assert np.abs(one[:side, :side] - other[:side, :side]).mean() < 4
 
 
+def originals_and_fakes(methods, frames):
+    """A clip and its fakes, all paired, and the draw of each frame."""
+    draw = np.random.default_rng(0).random(frames)
+    rows = [("Youtube", "real", "000", i) for i in range(frames)]
+    rows += [(method, "fake", "000_001", i) for method in methods for i in range(frames)]
+    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "original"])
+    samples["face"] = range(len(samples))
+    samples["class"], samples["compression"] = samples["label"], "c40"
+    return samples.assign(draw=draw[samples["original"]]), draw
+
+
 @pytest.mark.parametrize(("reals", "frames_per_method"), [(1, 1), (2, 2), (4, 4)])
 def test_methods_of_a_class_are_selected_at_different_frames(reals, frames_per_method):
     methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
-    rng = np.random.default_rng(0)
-    draw = rng.random(8)
-    rows = [("Youtube", "real", "000", i, i) for i in range(8)]
-    rows += [(m, "fake", "000_001", 8 + i, i) for m in methods for i in range(8)]
-    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "face", "original"])
-    samples["face"] = range(len(samples))
-    samples["class"], samples["compression"] = samples["label"], "c40"
-    samples["draw"] = draw[samples["original"]]
+    samples, draw = originals_and_fakes(methods, 8)
     classes = {"fake": methods, "real": ["Youtube", "CelebA", "CelebA-HQ", "Actors"][:reals]}
     samples["draw"] = spread_methods(samples, classes)
     first_frames = set(np.argsort(draw)[:4])  # the first round of an original's frames
@@ -235,14 +239,7 @@ def test_methods_of_a_class_are_selected_at_different_frames(reals, frames_per_m
 
 def test_fakes_without_a_pair_are_not_selected_first():
     methods = ["Deepfakes", "Face2Face"]
-    rng = np.random.default_rng(0)
-    draw = rng.random(40)
-    rows = [("Youtube", "real", "000", i, i) for i in range(40)]
-    rows += [(m, "fake", "000_001", 40 + i, i) for m in methods for i in range(40)]
-    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "face", "original"])
-    samples["face"] = range(len(samples))
-    samples["class"], samples["compression"] = samples["label"], "c40"
-    samples["draw"] = draw[samples["original"]]
+    samples, _ = originals_and_fakes(methods, 40)
     alone = samples.index[-10:]
     samples.loc[alone, "original"] = -1
     samples["draw"] = spread_methods(samples, {"fake": methods, "real": ["Youtube"]})
