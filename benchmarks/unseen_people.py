@@ -132,7 +132,7 @@ class Study:
         from classify.training.train import train
 
         numbers = "+".join(str(self.pairs.index(pair) + 1) for pair in trained_on)
-        found = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=KEY)
+        found = _results()
         same = (found["condition"] == condition.name) & (found["seed"] == seed)
         if (same & (found["trained_on"] == "+".join(trained_on))).any():
             return
@@ -166,7 +166,7 @@ class Study:
             for pair in self.pairs
             if pair not in trained_on
         ]
-        table = pd.concat([found, pd.DataFrame(rows)], ignore_index=True)
+        table = pd.concat([_results(), pd.DataFrame(rows)], ignore_index=True)
         table = table.sort_values(KEY).round(4)
         table.to_csv(RESULTS, index=False, lineterminator="\n")
         means = pd.DataFrame(rows)[MEASURES[:4]].mean().round(3)
@@ -190,6 +190,10 @@ class Study:
         splits = {"train": trained[~val], "val": trained[val], "test": tested}
         write_manifest(folder, splits.items(), info)
         return folder
+
+
+def _results() -> pd.DataFrame:
+    return pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=KEY)
 
 
 def judge(scores: Scores) -> dict[str, float]:

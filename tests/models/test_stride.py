@@ -17,15 +17,16 @@ def shortened(name, stride):
 @pytest.mark.parametrize(
     ("name", "stride", "layer", "side"),
     [
-        ("EfficientNetB0", 16, "block6a_expand_activation", 8),
-        ("EfficientNetB0", 8, "block4a_expand_activation", 16),
-        ("MobileNetV2", 16, "block_13_expand_relu", 8),
+        ("EfficientNetB0", 16, "block5c_add", 8),
+        ("EfficientNetB0", 8, "block3b_add", 16),
+        ("MobileNetV2", 16, "block_12_add", 8),
+        ("MobileNet", 16, "conv_pw_11_relu", 8),  # no branches,
         ("ResNet50", 16, "conv4_block6_out", 8),  # not within the shortcut's block
-        ("DenseNet121", 16, "pool4_conv", 8),
+        ("DenseNet121", 16, "pool4_relu", 8),
         ("InceptionV3", 16, "mixed7", 6),  # convolutions without padding
     ],
 )
-def test_a_backbone_ends_at_the_last_features_of_a_stride(name, stride, layer, side):
+def test_a_backbone_ends_at_the_last_block_of_a_stride(name, stride, layer, side):
     part = shortened(name, stride)
     assert part.layers[-1].name == layer
     assert part.output_shape[1:3] == (side, side)
@@ -36,7 +37,7 @@ def test_a_shortened_backbone_computes_the_features_of_the_whole_one():
     whole = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3))
     part = up_to_stride(whole, 8)
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3))
-    layer = keras.Model(whole.input, whole.get_layer("block_6_expand_relu").output)
+    layer = keras.Model(whole.input, whole.get_layer("block_5_add").output)
     np.testing.assert_array_equal(part(images), layer(images))
     assert part.count_params() < whole.count_params() / 20
 
@@ -44,7 +45,7 @@ def test_a_shortened_backbone_computes_the_features_of_the_whole_one():
 def test_a_network_is_built_on_a_shortened_backbone():
     network = build("mobilenetv2", 5, 64, head="gap", stride=16)
     assert network.output_shape == (None, 5)
-    assert network.get_layer("backbone").output_shape == (None, 4, 4, 576)
+    assert network.get_layer("backbone").output_shape == (None, 4, 4, 96)
 
 
 def test_a_backbone_without_features_of_the_stride_is_refused():
