@@ -35,6 +35,20 @@ def require_backend() -> None:
         )
 
 
+def seed_dropout(seed: int) -> None:
+    """Seed the dropout of this backend, if it does not use the state of the layer.
+
+    Under PyTorch, Keras draws the masks of layers without a seed of their own from PyTorch's global
+    generator.
+    """
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(seed)
+
+
 def devices() -> list[str]:
     """Return the devices of the backend, such as ["cpu:0"] or ["gpu:0", "gpu:1"]."""
     import keras

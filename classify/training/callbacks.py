@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from classify.backend import seed_dropout
 from classify.data.batches import Batches
 from classify.errors import LossError
 from classify.training import checkpoints
@@ -90,6 +91,8 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
         self._started, self._trained = time.perf_counter(), 0.0
         if self.batches is not None:
             self.batches.epoch = epoch
+        reseed = np.random.SeedSequence((self._settings.seed, epoch))
+        seed_dropout(int(reseed.generate_state(1)[0]))
         states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
         for number, state in enumerate(states):
             seeds = np.random.SeedSequence((self._settings.seed, epoch, number, 1))

@@ -36,6 +36,29 @@ probabilities = predict_probabilities(run.best_model(), images).tolist()
 print(json.dumps([keras.backend.backend(), probabilities, losses]))
 """
 
+RESUME = """
+import sys, json
+from pathlib import Path
+import numpy as np, keras
+from classify.training.runs import load_model
+from classify.training.settings import TrainSettings
+from classify.training.train import resume, train
+class Stop(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+manifest, folder = map(Path, sys.argv[1:])
+settings = TrainSettings(arch="sepconv", size=32, batch_size=32, epochs=2, ema=0.7)  # has dropout
+train(manifest, folder / "whole", settings)
+try:
+    train(manifest, folder / "resumed", settings, [Stop()])
+except KeyboardInterrupt:
+    resume(folder / "resumed")
+whole, resumed = (load_model(folder / name / "last.keras") for name in ("whole", "resumed"))
+pairs = zip(whole.get_weights(), resumed.get_weights(), strict=True)
+print(json.dumps(max(float(np.abs(a - b).max()) for a, b in pairs)))
+"""
+
 PREDICT = """
 import sys, json
 import numpy as np, keras
@@ -115,6 +138,11 @@ def python(code, *arguments, backend, **environment):
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_resumed_run_has_the_weights_of_an_uninterrupted_one(backend, videos_manifest, tmp_path):
+    assert python(RESUME, videos_manifest.folder, tmp_path, backend=backend) == 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
