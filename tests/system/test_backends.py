@@ -140,6 +140,7 @@ def python(code, *arguments, backend, **environment):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_resumed_run_has_the_weights_of_an_uninterrupted_one(backend, videos_manifest, tmp_path):
     assert python(RESUME, videos_manifest.folder, tmp_path, backend=backend) == 0
