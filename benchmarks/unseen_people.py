@@ -49,6 +49,7 @@ MEASURES = [
     *("frame_accuracy", "frame_auc", "clip_accuracy", "clip_auc"),
     *(f"{method}_clip_auc" for method in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")),
 ]
+COLUMNS = [*MEASURES, "images_per_second"]
 
 
 @dataclass(frozen=True)
@@ -217,33 +218,42 @@ def _auc(scores: Scores) -> float:
 
 
 def print_table(results: pd.DataFrame) -> None:
-    """Print the means of every condition, and the nested result per mode."""
+    """Print the means of every condition, and the nested result per mode, as Markdown tables."""
     count = results["trained_on"].str.count(r"\+") + 1
     outer, inner = results[count == PAIRS - 1], results[count == 2]
     for name, folds in (("inner", inner), ("outer", outer)):
-        means = folds.groupby("condition")[[*MEASURES, "images_per_second"]].mean()
-        seeds = folds.groupby("condition")["seed"].nunique().rename("seeds")
-        print(f"{name} folds\n{means.join(seeds).round(3).to_string()}\n")
+        by_seed = folds.groupby(["condition", "seed"])[COLUMNS].mean()
+        means = by_seed.groupby("condition", sort=False).mean()
+        means["seeds"] = by_seed.groupby("condition").size()
+        print(f"{name} folds\n\n{markdown(means)}")
+        if (means["seeds"] > 1).any():
+            spread = by_seed.groupby("condition").std().dropna()
+            print(f"standard deviation over seeds\n\n{markdown(spread)}")
     for mode, measure in (("videos", "frame_accuracy"), ("binary", "frame_auc")):
-        of_mode = [
-            name for name in outer["condition"].unique() if Condition.read(name).mode == mode
-        ]
+        names = [c for c in outer["condition"].unique() if Condition.read(c).mode == mode]
         rows = []
         for pair in sorted(results["tested_on"].unique()):
             uninvolved = ~inner["trained_on"].str.split("+").map(lambda pairs, p=pair: p in pairs)
             allowed = inner[uninvolved & (inner["tested_on"] != pair)]
-            allowed = allowed[allowed["condition"].isin(of_mode)]
+            allowed = allowed[allowed["condition"].isin(names)]
             if allowed.empty:
                 continue
             best = str(allowed.groupby("condition")[measure].mean().idxmax())
             tested = outer[(outer["condition"] == best) & (outer["tested_on"] == pair)]
-            rows.append({"tested_on": pair, "selected": best, **tested[MEASURES].mean()})
+            rows.append({"tested_on": f"{pair}: {best}", **tested[COLUMNS].mean()})
         if rows:
             table = pd.DataFrame(rows).set_index("tested_on")
-            mean = table[MEASURES].mean()
-            half = 3.182 * table[MEASURES].std() / np.sqrt(len(table))  # t, 3 degrees of freedom
-            print(f"nested, {mode}, selected by {measure}\n{table.round(3).to_string()}")
-            print(pd.DataFrame({"mean": mean, "±": half}).T.round(3).to_string(), "\n")
+            half = 3.182 * table.std() / np.sqrt(len(table))  # t, 3 degrees of freedom
+            table.loc["mean"], table.loc["± (95 %)"] = table.mean(), half
+            print(f"nested, {mode}, selected by {measure}\n\n{markdown(table)}")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of numbers as Markdown."""
+    head = ["", *(name.replace("_", " ") for name in table.columns)]
+    rows = [[str(name), *(f"{value:.3g}" for value in row)] for name, *row in table.itertuples()]
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":
