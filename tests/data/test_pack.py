@@ -75,7 +75,7 @@ def test_large_inputs_are_mapped_and_only_the_rows_of_a_batch_are_read(manifest)
 def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):
     expected = pack(manifest, "val", 32)
     shutil.rmtree(manifest.folder / "packed")
-    monkeypatch.setattr("classify.data.pack.os.access", lambda path, mode: False)
+    monkeypatch.setattr("classify.data.cached_arrays.os.access", lambda path, mode: False)
     packed = pack(manifest, "val", 32)
     assert not (manifest.folder / "packed").exists()
     np.testing.assert_array_equal(packed.images, expected.images)
