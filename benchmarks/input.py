@@ -24,16 +24,15 @@ import cv2
 import keras
 import numpy as np
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
+from training_batches import PAPER, training_batches
 
-from classify.data.augment import PRESETS, warp_on_device
+from classify.data.augment import Augmentation, warp_on_device
 from classify.data.batches import Batches
 from classify.data.blend import blend
-from classify.data.blend_units import Blending
 from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, pack
 from ffpp_tools.splits.manifest import Manifest
 
-PAPER = PRESETS["paper"]
 BLENDS = 200  # crops that are blended to measure a blend
 
 
@@ -49,21 +48,12 @@ def main() -> None:
     options = parser.parse_args()
     manifest = Manifest.read(options.manifest)
     data = pack(manifest, "train", options.size)
-    classes = len(manifest.classes)
-    targets = np.eye(classes, dtype=np.float32)[data.labels]
+    classes, batch_size = len(manifest.classes), options.batch_size
 
-    def batches(augment: object = PAPER) -> Batches:
-        return Batches(data, targets, options.batch_size, 0, augment)
+    def batches(augment: Augmentation | None = PAPER) -> Batches:
+        return training_batches(manifest, data, batch_size, augment=augment)
 
-    mixed = Batches(
-        data,
-        targets,
-        options.batch_size,
-        0,
-        PAPER,
-        sampling=options.sampling,
-        blending=blending(manifest, options.blend, classes),
-    )
+    mixed = training_batches(manifest, data, batch_size, options.sampling, options.blend)
     with tempfile.TemporaryDirectory() as folder:
         flow = generator(manifest, data, Path(folder), options)
         variants = {
@@ -72,8 +62,8 @@ def main() -> None:
             "host: packed crops, no augmentation": lambda: consume(batches(None)),
             "host: augmented on the CPU": lambda: consume(batches()),
             f"host: {options.sampling}, blend {options.blend:g}, CPU": lambda: consume(mixed),
-            "host: matrices only, warp on device": lambda: prepare(data, options.batch_size),
-            "device: warp of a batch": lambda: warp(data, options.batch_size),
+            "host: matrices only, warp on device": lambda: prepare(data, batch_size),
+            "device: warp of a batch": lambda: warp(data, batch_size),
         }
         rates: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(options.repeat):
@@ -83,7 +73,7 @@ def main() -> None:
                 rates[name].append(images / (time.perf_counter() - start))
     if options.blend:
         blends(manifest)
-    print(f"{len(targets)} crops at {options.size} pixels, batches of {options.batch_size}")
+    print(f"{len(data.labels)} crops at {options.size} pixels, batches of {batch_size}")
     print(f"{'':36} {'images/s':>9} {'ratio':>7}")
     first = rates["fit on ImageDataGenerator"]
     for name, measured in rates.items():
@@ -123,14 +113,6 @@ def fitted(dataset: keras.utils.PyDataset, classes: int, size: int) -> Callable[
         return images
 
     return epoch
-
-
-def blending(manifest: Manifest, share: float, classes: int) -> Blending | None:
-    """Return the blends of the training split, of the first class; None for a share of 0."""
-    if not share:
-        return None
-    target = np.eye(classes, dtype=np.float32)[0]
-    return Blending(share, landmarks(manifest, "train"), target, 0)
 
 
 def blends(manifest: Manifest) -> None:

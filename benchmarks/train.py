@@ -23,12 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from training_batches import training_batches
 
 from classify.backend import jit_compile, warps_on_device
-from classify.data.augment import PRESETS
 from classify.data.batches import Batches
-from classify.data.blend_units import Blending
-from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, pack
 from classify.evaluation.predict import predict_probabilities
 from classify.models import build
@@ -114,24 +112,13 @@ def training(
     count = max(len(data.labels) // batch_size, 1) * batch_size  # a smaller last batch is slower
     if options.sampling == "all" and not options.blend:
         data = Packed(data.images[:count], data.labels[:count], data.samples.head(count))
-    classes, blending = len(manifest.classes), None
-    if options.blend:
-        points, target = landmarks(manifest, "train"), np.eye(classes, dtype=np.float32)[0]
-        blending = Blending(options.blend, points, target, 0)
-    targets = np.eye(classes, dtype=np.float32)[data.labels]
-    real = Batches(
-        data,
-        targets,
-        batch_size,
-        0,
-        PRESETS["paper"],
-        sampling=options.sampling,
-        blending=blending,
-        on_device=warps_on_device(),
+    on_device = warps_on_device()
+    real = training_batches(
+        manifest, data, batch_size, options.sampling, options.blend, on_device=on_device
     )
     constant = Constant(real[0], len(real))
     epochs = -(-STEPS // len(real))
-    model = build(options.arch, classes, options.size)
+    model = build(options.arch, len(manifest.classes), options.size)
     loss = "categorical_crossentropy"
     model.compile("adam", loss, weighted_metrics=["accuracy"], jit_compile=jit_compile())
     callbacks = [Advance(real), FiniteLossGuard(real, options.manifest)]

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from classify.data.augment import Augmentation
-from classify.data.blend_units import Blending, training_sampler
+from classify.data.blend_units import Blending
 from classify.data.pack import Packed
-from classify.data.sampling import IN_ORDER, Order
+from classify.data.sampling import InOrder, Order, Sampler
 
 AHEAD = 8  # batches prefetched at a time, including the one in use
 
@@ -31,59 +31,38 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self,
         data: Packed,
         targets: npt.NDArray[np.float32],
-        batch_size: int,
+        sampler: Sampler,
         seed: int,
         augment: Augmentation | None = None,
         *,
-        sampling: str = "all",
-        unpaired: float | None = None,
         blending: Blending | None = None,
-        weights: npt.NDArray[np.float32] | None = None,
         equal_classes: bool = False,
-        epoch: int = 0,
-        devices: int = 1,
         on_device: bool = False,
     ) -> None:
-        """Divide packed crops into batches.
+        """Divide packed crops into batches, starting with epoch 0.
 
         Args:
             data: the crops.
             targets: targets of the network, one row per crop.
-            batch_size: crops per batch; the last batch may be smaller, and batches of pairs have
-                only whole units.
+            sampler: chooses the crops of every batch.
             seed: of order and augmentation.
             augment: augmentation of the crops; None for unmodified crops.
-            sampling: one of `settings.Sampling`, or `IN_ORDER`; see `sampling`.
-            unpaired: share of the units without partners; see `sampling.Paired`.
-            blending: blended faces among the crops; None for none.
-            weights: (n,) weight of each crop in the loss.
+            blending: how the crops that the sampler marks as blends are made; None without blends.
             equal_classes: weight the crops, blends included, so that all classes have the same
-                total weight in the loss, as far as the first epoch tells. Replaces `weights`.
-            epoch: the first epoch.
-            devices: number of devices that share a batch. Several devices need full batches: the
-                crops of a smaller last batch are left for another epoch or, with `IN_ORDER`,
-                padded with crops of weight 0.
+                total weight in the loss, as far as the first epoch tells.
             on_device: warp on the accelerator rather than on the host.
-
-        Raises:
-            ClassifyError: as in `blend_units.training_sampler`.
         """
         super().__init__()
-        self.epoch = epoch
+        self.epoch = 0
+        self.crops_per_epoch = sampler.crops_per_epoch
         self._data = data
         self._targets = targets
+        self._sampler = sampler
         self._seed = seed
         self._augment = augment
-        self._sampling = sampling
-        self._on_device = on_device
         self._blending = blending
-        self._sampler = training_sampler(sampling, data, batch_size, devices, unpaired, blending)
-        self.crops_per_epoch = self._sampler.crops_per_epoch
-        count = len(targets)
-        if devices > 1 and sampling == IN_ORDER:
-            # Keras divides a batch's loss by all its crops; the weights compensate for the padding.
-            weights = np.full(count, self.crops_per_epoch / count, np.float32)
-        self._weights = weights
+        self._on_device = on_device
+        self._is_padded = isinstance(sampler, InOrder) and sampler.crops_per_epoch > sampler.count
         self._class_weights = self._equal_class_weights() if equal_classes else None
         self._orders: dict[int, Order] = {}
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AHEAD))
@@ -115,15 +94,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self._augment is not None:
             rng = np.random.default_rng((self._seed, epoch, index + 1))
             images = self._augment(images, rng, self._on_device, order.draws)
+        weights = self._weights(order, index)
+        return (images, targets) if weights is None else (images, targets, weights)
+
+    def _weights(self, order: Order, index: int) -> npt.NDArray[np.float32] | None:
+        """Return the weight of each crop of a batch in the loss; None if all have the same."""
         if self._class_weights is not None:
-            return images, targets, self._class_weights[self._labels(order)]
-        if self._weights is None:
-            return images, targets
-        weights = self._weights[rows]
-        if self._sampling == IN_ORDER:
-            positions = np.arange(len(rows)) + index * self._sampler.batch_size
-            weights = weights * (positions < len(self._targets))
-        return images, targets, weights
+            return self._class_weights[self._labels(order)]
+        if not self._is_padded:
+            return None
+        # Keras divides a batch's loss by all its crops; the weights compensate for the padding.
+        count = len(self._targets)
+        positions = np.arange(len(order.rows)) + index * self._sampler.batch_size
+        weights = np.where(positions < count, self.crops_per_epoch / count, 0)
+        return weights.astype(np.float32)
 
     def _labels(self, order: Order) -> npt.NDArray[np.int64]:
         """Return the class index of each crop, that of blends included."""
@@ -156,14 +140,3 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def face_ids(self, epoch: int, index: int) -> list[str]:
         """Return the `face_id` of each crop of a batch."""
         return list(self._data.samples["face_id"].iloc[self._order(epoch, index).rows])
-
-
-def class_balanced_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
-    """Return a weight per crop so that all classes present have the same total weight.
-
-    >>> class_balanced_weights(np.array([0, 0, 0, 0, 1, 1]), 2).tolist()
-    [0.75, 0.75, 0.75, 0.75, 1.5, 1.5]
-    """
-    counts = np.bincount(labels, minlength=classes)
-    present = np.count_nonzero(counts)
-    return (len(labels) / (present * counts[labels])).astype(np.float32)

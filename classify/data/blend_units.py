@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from classify.data.blend import blend
 from classify.data.landmarks import Landmarks, usable
-from classify.data.pack import Packed
-from classify.data.sampling import IN_ORDER, Balanced, Ints, Order, Sampler, sampler
+from classify.data.sampling import Balanced, Ints, Order, Sampler, sampler
 from classify.errors import ClassifyError
 
 
@@ -57,26 +57,28 @@ class WithBlends:
 
     def __init__(
         self,
-        sampling: str,
-        data: Packed,
+        samples: pd.DataFrame,
         blending: Blending,
         batch_size: int,
+        filling: Callable[[int], Sampler],
+        *,
+        by_category: bool,
         devices: int = 1,
-        unpaired: float | None = None,
     ) -> None:
-        """Divide a batch between blend units and crops of the sampling.
+        """Divide a batch between blend units and other crops.
 
         Args:
-            sampling: one of `settings.Sampling`.
-            data: the crops.
+            samples: the manifest's rows of the split.
             blending: the share of blends, and the landmarks of the real crops.
             batch_size: the most crops in a batch; with pairs, a batch may be smaller.
+            filling: batch size → sampler of the other crops.
+            by_category: draw the real crops to be blended by category, clip and crop; otherwise,
+                all equally often.
             devices: number of devices that share a batch.
-            unpaired: as in `sampling.Paired`.
 
         Raises:
             ClassifyError: no real crop has usable landmarks, a batch has no room for a unit, or as
-                in `sampling.sampler`.
+                in `filling`.
         """
         self._reals = np.flatnonzero(usable(blending.landmarks))
         if not len(self._reals):
@@ -84,15 +86,11 @@ class WithBlends:
                 "blended faces need facial landmarks, and dlib found none in the real crops of the "
                 "training split; omit --blend, or extract larger faces (`ffpp-extract --margin`)"
             )
-        samples = data.samples
         self._evenly = None
-        if sampling != "all":
+        if by_category:
             reals = samples.iloc[self._reals].reset_index(drop=True)
             # By category first: there may be more photographs than clips.
             self._evenly = Balanced(reals.assign(**{"class": reals["category"]}), 1)
-
-        def filling(size: int) -> Sampler:
-            return sampler(sampling, samples, size, devices, unpaired)
 
         step = devices // math.gcd(devices, 2)  # of the units, so that devices share the crops
         fakes = 0.5
@@ -179,17 +177,32 @@ def _division(
 
 def training_sampler(
     sampling: str,
-    data: Packed,
+    samples: pd.DataFrame,
     batch_size: int,
     devices: int = 1,
     unpaired: float | None = None,
     blending: Blending | None = None,
 ) -> Sampler:
-    """Return the sampler of a split, with blended faces if there are to be any.
+    """Return the sampler of a training split, with blended faces if there are to be any.
+
+    Args:
+        sampling: one of `settings.Sampling`.
+        samples: the manifest's rows of the split.
+        batch_size: the most crops in a batch.
+        devices: number of devices that share a batch.
+        unpaired: as in `sampling.Paired`.
+        blending: blended faces among the crops; None for none.
 
     Raises:
         ClassifyError: as in `WithBlends` and `sampling.sampler`.
     """
-    if blending is None or sampling == IN_ORDER:
-        return sampler(sampling, data.samples, batch_size, devices, unpaired)
-    return WithBlends(sampling, data, blending, batch_size, devices, unpaired)
+
+    def of_size(size: int) -> Sampler:
+        return sampler(sampling, samples, size, devices, unpaired)
+
+    if blending is None:
+        return of_size(batch_size)
+    by_category = sampling != "all"
+    return WithBlends(
+        samples, blending, batch_size, of_size, by_category=by_category, devices=devices
+    )

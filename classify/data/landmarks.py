@@ -8,8 +8,6 @@ detector searches for the face.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from classify.data.pack import (
-    CHUNK,
-    ProgressFactory,
-    Share,
-    content_key,
-    crops_of,
-    read_crop,
-)
-from classify.errors import PackError
-from ffpp_tools.extraction.settings_file import recorded_settings
+from classify.data.cached_arrays import cached_array, for_each, write_array
+from classify.data.pack import ChosenCrops, ProgressFactory, Share, crops_of, read_crop
+from ffpp_tools.extraction.settings_file import required_settings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import coarse_to_fine, landmark_model, load
 from ffpp_tools.faces.select import largest_face
 from ffpp_tools.files import path_within
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.locks import file_lock
 from ffpp_tools.store.tables import read_faces
 from ffpp_tools.video.image import Picture
 
@@ -58,9 +48,8 @@ def landmarks(
 ) -> Landmarks:
     """Return the landmarks of a split's real crops, measured on the first call.
 
-    The array is stored in the manifest's folder under `packed/`, as the crops are: its name has a
-    hash of the split's crops, so that it is never reused for other crops. If the folder is
-    read-only, the landmarks are measured for this process alone.
+    The array is a `cached_array` whose contents are the split's crops and the thresholds of
+    `usable`, so that it is never reused for other crops or thresholds.
 
     Args:
         manifest: the manifest that lists the crops.
@@ -69,42 +58,30 @@ def landmarks(
         share: the fraction of the split, as in `pack`.
 
     Returns:
-        (n, 68, 2) float32 in the order of the packed crops, as fractions of the crop's width and
-        height; NaN for fake crops, and for real ones without usable landmarks (`usable`).
+        (n, 68, 2) float32, mapped, in the order of the packed crops, as fractions of the crop's
+        width and height; NaN for fake crops, and for real ones without usable landmarks (`usable`).
 
     Raises:
         PackError: a crop is missing, unreadable or different from when the manifest was created,
             or the array cannot be written.
-        TableError: the manifest is damaged, or the crops of its dataset have changed.
+        TableError: the manifest or the dataset's settings are damaged or missing, or the crops of
+            the dataset have changed.
     """
     chosen = crops_of(manifest, split, share)
-    real = np.flatnonzero(chosen.samples["label"] == "real")
-    key = content_key(f"{''.join(chosen.contents)} {METHOD}")
-    path = manifest.folder / "packed" / f"landmarks-{chosen.name}-{key}.npy"
-    count = len(chosen.samples)
-    if (found := _read(path, count)) is not None:
-        return found
+    contents = f"{''.join(chosen.contents)} {METHOD} {MAX_OUTSIDE} {MIN_SPAN}"
+    shape = (len(chosen.samples), POINTS, 2)
 
-    def measured() -> Landmarks:
-        boxes = face_boxes(manifest.root, chosen.samples.iloc[real])
-        crops = [
-            _Crop(path_within(manifest.root, name), sha256, box)
-            for (name, sha256), box in zip(chosen.hashes.iloc[real].items(), boxes, strict=True)
-        ]
-        points = np.full((count, POINTS, 2), np.nan, np.float32)
-        points[real] = _measured(crops, progress)
-        return points
+    def write(path: Path) -> None:
+        crops = _real_crops(manifest.root, chosen)
+        write_array(path, shape, np.float32, lambda points: _measure(crops, points, progress))
 
-    if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
-        return measured()
-    with file_lock(path.with_suffix(".lock")):  # one process measures, others wait and reuse it
-        if (found := _read(path, count)) is None:
-            found = measured()
-            _write(path, found)
-            for old in path.parent.glob(f"landmarks-{chosen.name}-{'[0-9a-f]' * len(key)}.npy"):
-                if old != path:
-                    old.unlink()
-    return found
+    return cached_array(
+        manifest.folder,
+        f"landmarks-{chosen.name}",
+        contents,
+        lambda points: points.shape == shape and points.dtype == np.float32,
+        write,
+    )
 
 
 def usable(points: Landmarks) -> npt.NDArray[np.bool_]:
@@ -147,8 +124,11 @@ def face_boxes(dataset: Path, samples: pd.DataFrame) -> list[tuple[float, ...] |
     Args:
         dataset: the dataset folder.
         samples: rows of a manifest.
+
+    Raises:
+        TableError: the dataset's settings or faces are missing or damaged.
     """
-    crop = CropSettings(**recorded_settings(dataset)["crop"])
+    crop = CropSettings(**required_settings(dataset)["crop"])
     faces = read_faces(dataset).set_index("face_id")
     faces = faces.loc[samples["face_id"].to_list()]
     if crop.align:
@@ -170,33 +150,34 @@ def face_boxes(dataset: Path, samples: pd.DataFrame) -> list[tuple[float, ...] |
 class _Crop:
     """A crop file and the face box in it, as in `landmarks_in`."""
 
+    row: int  # in the array
     path: Path
     sha256: str
     box: tuple[float, ...] | None
 
 
-def _measured(crops: list[_Crop], progress: ProgressFactory | None) -> Landmarks:
-    """Return the landmarks of crops, (n, 68, 2); NaN where they are not usable."""
-    points = np.full((len(crops), POINTS, 2), np.nan, np.float32)
+def _real_crops(dataset: Path, chosen: ChosenCrops) -> list[_Crop]:
+    """Return the real crops of a split."""
+    rows = np.flatnonzero(chosen.samples["label"] == "real")
+    files = chosen.hashes.iloc[rows].items()
+    boxes = face_boxes(dataset, chosen.samples.iloc[rows])
+    return [
+        _Crop(row, path_within(dataset, name), sha256, box)
+        for row, (name, sha256), box in zip(rows.tolist(), files, boxes, strict=True)
+    ]
 
-    def fill(start: int) -> range:
-        positions = range(start, min(start + CHUNK, len(crops)))
-        for position in positions:
-            crop = crops[position]
-            points[position] = landmarks_in(read_crop(crop.path, crop.sha256), crop.box)
-        return positions
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        chunks = threads.map(fill, range(0, len(crops), CHUNK))
-        done = (position for chunk in chunks for position in chunk)
-        try:
-            text = f"finding landmarks in {len(crops)} real crops"
-            for _ in progress(text)(done, len(crops)) if progress else done:
-                pass
-        finally:
-            threads.shutdown(cancel_futures=True)
+def _measure(crops: list[_Crop], points: Landmarks, progress: ProgressFactory | None) -> None:
+    """Set the landmarks of crops in an array; all others, and those not usable, are NaN."""
+    points[:] = np.nan
+
+    def measure(position: int) -> None:
+        crop = crops[position]
+        points[crop.row] = landmarks_in(read_crop(crop.path, crop.sha256), crop.box)
+
+    text = f"finding landmarks in {len(crops)} real crops"
+    for_each(measure, len(crops), progress(text) if progress else None)
     points[~usable(points)] = np.nan
-    return points
 
 
 def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...]:
@@ -208,26 +189,3 @@ def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...]:
     box = largest_face(faces).box
     right, bottom = box.x + box.width, box.y + box.height
     return (box.x / width, box.y / height, right / width, bottom / height)
-
-
-def _read(path: Path, count: int) -> Landmarks | None:
-    """Return the array at `path`, or None if it is missing, damaged or of another split."""
-    try:
-        points = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError):
-        return None
-    fits = points.shape == (count, POINTS, 2) and points.dtype == np.float32
-    return points if fits else None
-
-
-def _write(path: Path, points: Landmarks) -> None:
-    """Write the array under a temporary name, then rename it: it is complete or missing."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, points, allow_pickle=False)
-        temporary.replace(path)
-    except OSError as error:
-        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)

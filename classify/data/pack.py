@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import cv2
@@ -17,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from classify.data.cached_arrays import ProgressBar, cached_array, for_each, write_array
 from classify.errors import PackError
 from ffpp_tools.files import path_within, regular_file
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.locks import file_lock
 from ffpp_tools.video.image import decoded
 
 INTERPOLATION = "area, cubic"  # used by `scaled`; part of the hash in an array's name
 CHECKED = 16  # crops of an array that are compared with their files before it is reused
-CHUNK = 64  # crops per task of a thread
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class Share:
 
 
 # Takes a description; returns a function that adds a progress bar to an iterable of known length.
-ProgressFactory = Callable[[str], Callable[[Iterable[int], int], Iterable[int]]]
+ProgressFactory = Callable[[str], ProgressBar]
 
 
 def pack(
@@ -94,13 +90,11 @@ def pack(
 ) -> Packed:
     """Return the split's crops at `size` × `size`, built on the first call and mapped afterwards.
 
-    The array is stored in the manifest's folder under `packed/`. Its name contains a hash of the
-    split's crops (names and content), the size and the interpolation, so that an array is never
-    reused for another manifest or for crops that were extracted again. While it is built, every
-    crop is compared with its recorded hash; before it is reused, some crops are compared with their
-    files. If the manifest's folder is read-only, the array is built in the system's folder for
-    temporary files, for this process alone. Crops that are not square are stretched, as in the
-    paper.
+    The array is a `cached_array` whose contents are the split's crops (names and content), the size
+    and the interpolation, so that it is never reused for another manifest or for crops that were
+    extracted again. While it is built, every crop is compared with its recorded hash; before it is
+    reused, some crops are compared with their files. Crops that are not square are stretched, as in
+    the paper.
 
     Args:
         manifest: the manifest that lists the crops.
@@ -116,10 +110,14 @@ def pack(
     """
     chosen = crops_of(manifest, split, share)
     contents = f"{chosen.contents[0]} {size} {INTERPOLATION}{chosen.contents[1]}"
-    name = f"{chosen.name}-{size}"
-    path = manifest.folder / "packed" / f"{name}-{content_key(contents)}.npy"
     crops = _Crops(manifest.root, chosen.hashes, size)
-    images = _array(path, crops, f"{name}-*.npy", progress)
+    images = cached_array(
+        manifest.folder,
+        f"{chosen.name}-{size}",
+        contents,
+        crops.agree_with,
+        lambda path: write_packed_array(path, crops, progress),
+    )
     return Packed(images, chosen.samples["class_index"].to_numpy(np.int64), chosen.samples)
 
 
@@ -152,42 +150,6 @@ def crops_of(manifest: Manifest, split: str, share: Share = Share()) -> ChosenCr
     return ChosenCrops(name, samples, hashes.iloc[rows], (contents, f" {share}"))
 
 
-def content_key(contents: str) -> str:
-    """Return the part of an array's name that stands for its contents."""
-    return hashlib.sha256(contents.encode()).hexdigest()[:16]
-
-
-def _array(
-    path: Path, crops: _Crops, replaced: str, progress: ProgressFactory | None
-) -> npt.NDArray[np.uint8]:
-    """Return the array at `path`, mapped; it is built first if it is missing or stale.
-
-    Args:
-        path: a file under the manifest's folder.
-        crops: the crops that the array holds.
-        replaced: glob pattern of the arrays that it replaces: those of earlier manifests.
-        progress: progress bar factory, see `ProgressFactory`.
-    """
-    if _is_current(path, crops):
-        return _mapped(path)
-    if not os.access(path.parent if path.parent.exists() else path.parent.parent, os.W_OK):
-        with TemporaryDirectory(prefix="packed-", ignore_cleanup_errors=True) as folder:
-            write_packed_array(Path(folder) / path.name, crops, progress)
-            return _mapped(Path(folder) / path.name)  # the mapping outlives the file's name
-    with file_lock(path.with_suffix(".lock")):  # one process builds, others wait and reuse it
-        if not _is_current(path, crops):
-            write_packed_array(path, crops, progress)
-            for old in path.parent.glob(replaced):
-                if old != path:
-                    old.unlink()
-    return _mapped(path)
-
-
-def _mapped(path: Path) -> npt.NDArray[np.uint8]:
-    images: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return images
-
-
 def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     """Resize an image to `size` × `size`; one that is not square is stretched.
 
@@ -214,6 +176,13 @@ class _Crops:
         path = path_within(self.root, self.hashes.index[position])
         return scaled(read_crop(path, self.hashes.iloc[position]), self.size)
 
+    def agree_with(self, images: npt.NDArray[np.uint8]) -> bool:
+        """Return whether an array has the right shape, and agrees with a sample of the files."""
+        if images.shape != (len(self), self.size, self.size, 3):
+            return False
+        sample = np.linspace(0, len(self) - 1, min(CHECKED, len(self))).astype(int)
+        return all(np.array_equal(images[i], self.read(i)) for i in sample)
+
 
 def read_crop(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
     """Return a crop file's image, (H, W, 3) uint8 RGB.
@@ -239,25 +208,12 @@ def read_crop(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
     return image
 
 
-def _is_current(path: Path, crops: _Crops) -> bool:
-    """Return whether the array is complete and agrees with the files of a sample of its crops."""
-    try:
-        images = _mapped(path)
-    except (OSError, EOFError, ValueError):  # missing or truncated
-        return False
-    if images.shape != (len(crops), crops.size, crops.size, 3):
-        return False
-    sample = np.linspace(0, len(crops) - 1, min(CHECKED, len(crops))).astype(int)
-    return all(np.array_equal(images[i], crops.read(i)) for i in sample)
-
-
 def write_packed_array(path: Path, source: ImageSource, progress: ProgressFactory | None) -> None:
-    """Write an array under a temporary name, then rename it: it is complete or missing.
+    """Write the images of a source as an array, with `write_array`.
 
     Raises:
         PackError: an image is missing or unreadable, or the array cannot be written.
     """
-    temporary = path.with_suffix(".tmp")
     shape = (len(source), source.size, source.size, 3)
     needed = int(np.prod(shape))
     free = shutil.disk_usage(path.parent).free
@@ -267,35 +223,12 @@ def write_packed_array(path: Path, source: ImageSource, progress: ProgressFactor
             f"{source.size} pixels, but only {free / 1e9:.1f} GB are free; free some space, or "
             f"choose a smaller --size"
         )
-    try:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(temporary)
 
-        def fill(start: int) -> range:
-            positions = range(start, min(start + CHUNK, len(source)))
-            for position in positions:
-                images[position] = source.read(position)
-            return positions
+    def fill(images: npt.NDArray[np.uint8]) -> None:
+        def read(position: int) -> None:
+            images[position] = source.read(position)
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            chunks = threads.map(fill, range(0, len(source), CHUNK))
-            done = (position for chunk in chunks for position in chunk)
-            text = f"packing {len(source)} images ({needed / 1e6:.0f} MB in {path.parent})"
-            try:
-                for _ in progress(text)(done, len(source)) if progress else done:
-                    pass
-            finally:
-                threads.shutdown(cancel_futures=True)
-        images.flush()
-        temporary.replace(path)
-    except OSError as error:
-        raise PackError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        text = f"packing {len(source)} images ({needed / 1e6:.0f} MB in {path.parent})"
+        for_each(read, len(source), progress(text) if progress else None)
 
-
-def _reserve(path: Path) -> None:
-    """Reserve a file's disk space, so that a full disk raises an error instead of a crash."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    write_array(path, shape, np.uint8, fill)

@@ -15,6 +15,7 @@ import pandas as pd
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
 from classify.data.pack import Packed, ProgressFactory, scaled, write_packed_array
+from classify.data.sampling import Shuffled
 from classify.errors import PackError
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL
 from classify.gan.settings import GanSettings
@@ -111,7 +112,8 @@ class GanBatches(keras.utils.PyDataset):  # type: ignore[misc]
         samples = pd.DataFrame({"face_id": np.arange(len(images))})
         real = np.ones((len(images), 1), np.float32)
         data = Packed(images, np.zeros(len(images), np.int64), samples)
-        self._images = Batches(data, real, self.size, settings.seed, PRESETS[settings.augment])
+        sampler = Shuffled(len(images), self.size)
+        self._images = Batches(data, real, sampler, settings.seed, PRESETS[settings.augment])
 
     @property
     def epoch(self) -> int:

@@ -57,7 +57,7 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
         self.network = network
         self.epochs = epochs
         self.trainer = trainer
-        self.batches: Batches | None = None  # of the current phase
+        self.batches: Batches | None = None  # whose epoch it sets
         self.phases = phases(settings)
         self._folder = folder
         self._settings = settings

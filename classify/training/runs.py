@@ -22,10 +22,9 @@ from classify.training.run_folder import (
     write_environment,
 )
 from classify.training.settings import BLENDED, TrainSettings, read_config
-from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.any_media import read_settings
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
-from ffpp_tools.extraction.settings_file import read_sections, recorded_settings
+from ffpp_tools.extraction.settings_file import read_sections, required_settings
 from ffpp_tools.files import read_json, read_toml, sha256, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store import format_versions
@@ -326,9 +325,7 @@ def faces_of(manifest: Manifest, settings: TrainSettings | None = None) -> dict[
     Raises:
         TableError: the dataset's settings are missing or damaged.
     """
-    recorded = recorded_settings(manifest.root)
-    if "crop" not in recorded:
-        raise TableError(f"{manifest.root}/settings.json is missing; extract the dataset again")
+    recorded = required_settings(manifest.root)
     if not any(counts["stills"] for counts in manifest.info["groups"].values()):
         recorded.pop("stills", None)
     classes = trained_classes(manifest, settings) if settings else manifest.classes

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from classify.backend import data_parallel, dtype_policy, replicas, warps_on_device
 from classify.data.augment import PRESETS
-from classify.data.batches import Batches, class_balanced_weights
-from classify.data.blend_units import Blending
+from classify.data.batches import Batches
+from classify.data.blend_units import Blending, training_sampler
 from classify.data.landmarks import landmarks
 from classify.data.pack import Packed, ProgressFactory, Share, pack
-from classify.data.sampling import IN_ORDER
+from classify.data.sampling import IN_ORDER, sampler
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
 from classify.models import chosen_arch, freeze
 from classify.training import checkpoints, curves
@@ -82,8 +82,7 @@ def train(
     network = build_network(settings, len(trained_classes(manifest, settings)))
     for phase in phases(settings):
         freeze(network, phase.freeze, phase.freeze_batch_norm)
-    data = _packed(manifest, settings, progress)
-    _training_batches(data, settings, 0)
+    batches = _batches(manifest, settings, progress)
     faces = faces_of(manifest, settings)
     run = Run.of(folder, settings, manifest)
     with folder_lock(folder, COMMAND):
@@ -91,7 +90,7 @@ def train(
         mark(folder, COMMAND, BEGINNING)
         run.keep_faces(faces)
         run.create()
-        _fit(run, data, Checkpointer(folder, settings, network, []), callbacks)
+        _fit(run, batches, Checkpointer(folder, settings, network, []), callbacks)
     return run
 
 
@@ -138,9 +137,9 @@ def _resumed(
                 f"start another run with more --epochs"
             )
         compile_for_here(trainer, trainer.optimizer, run.settings)
-    data = _packed(manifest, run.settings, progress)
+    batches = _batches(manifest, run.settings, progress)
     run.keep_faces(faces_of(manifest, run.settings))
-    _fit(run, data, checkpointer, callbacks)
+    _fit(run, batches, checkpointer, callbacks)
     return run
 
 
@@ -183,17 +182,23 @@ def train_or_resume(
 
 
 @dataclass(frozen=True)
-class _Data:
-    """The crops of a training run; labels are class indices of the network."""
+class _Batches:
+    """The batches of a training run; their class indices are those of the network."""
 
-    train: Packed
-    val: Packed | None  # None for a refit
-    classes: int  # of the network
-    blending: Blending | None  # blended faces in training
+    train: Batches
+    val: Batches | None  # None for a refit
 
 
-def _packed(manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None) -> _Data:
-    """Return the crops of training and validation, and the landmarks that blended faces need."""
+def _batches(
+    manifest: Manifest, settings: TrainSettings, progress: ProgressFactory | None
+) -> _Batches:
+    """Return the batches of training and validation.
+
+    Raises:
+        PackError: as in `pack` and `landmarks`.
+        ClassifyError: as in `blend_units.training_sampler`.
+        TableError: the manifest is damaged, or the crops of its dataset have changed.
+    """
     size = settings.size or chosen_arch(settings.arch).size
     share = Share(settings.fraction, settings.seed)
     classes = list(trained_classes(manifest, settings))
@@ -204,18 +209,23 @@ def _packed(manifest: Manifest, settings: TrainSettings, progress: ProgressFacto
         return replace(data, labels=index_of[data.labels])
 
     split = "train+val" if settings.refit else "train"
-    crops, validation = packed(split), None if settings.refit else packed("val")
-    if not settings.blend:
-        return _Data(crops, validation, len(classes), None)
-    label = classes.index(BLENDED if settings.blend_class else "fake")
-    points = landmarks(manifest, split, progress, share)
-    target = _targets(np.array([label]), settings, len(classes))[0]
-    return _Data(crops, validation, len(classes), Blending(settings.blend, points, target, label))
+    crops = packed(split)
+    held_out = None if settings.refit else packed("val")
+    blending = None
+    if settings.blend:
+        label = classes.index(BLENDED if settings.blend_class else "fake")
+        points = landmarks(manifest, split, progress, share)
+        target = _targets(np.array([label]), settings, len(classes))[0]
+        blending = Blending(settings.blend, points, target, label)
+    return _Batches(
+        _training_batches(crops, blending, settings, len(classes)),
+        None if held_out is None else _validation_batches(held_out, settings, len(classes)),
+    )
 
 
 def _fit(
     run: Run,
-    data: _Data,
+    batches: _Batches,
     checkpointer: Checkpointer,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
@@ -224,24 +234,22 @@ def _fit(
     Raises:
         LossError: the loss of a batch, or of validation in every epoch, is not finite.
     """
-    settings = run.settings
-    validation = None if data.val is None else _validation_batches(data, settings)
     if checkpointer.epochs:
         note_resumption(run.folder, len(checkpointer.epochs))
-    for phase in phases(settings):
+    checkpointer.batches = batches.train
+    guard = FiniteLossGuard(batches.train, run.folder)
+    for phase in phases(run.settings):
         start = len(checkpointer.epochs)
         if start >= phase.end:
             continue
-        batches = _training_batches(data, settings, start)
+        batches.train.epoch = start  # Keras reads a batch before the first epoch begins
         if checkpointer.trainer is None or start == phase.first:
             checkpointer.trainer = compiled_trainer(
-                checkpointer.network, phase, settings, len(batches)
+                checkpointer.network, phase, run.settings, len(batches.train)
             )
-        checkpointer.batches = batches
-        guard = FiniteLossGuard(batches, run.folder)
         checkpointer.trainer.fit(
-            batches,
-            validation_data=validation,
+            batches.train,
+            validation_data=batches.val,
             initial_epoch=start,
             epochs=phase.end,
             shuffle=False,
@@ -260,34 +268,39 @@ def _fit(
     )
 
 
-def _training_batches(data: _Data, settings: TrainSettings, epoch: int) -> Batches:
-    """Return the training batches, starting at an epoch."""
-    labels = data.train.labels
-    weights = class_balanced_weights(labels, data.classes) if settings.class_weights else None
-    return Batches(
-        data.train,
-        _targets(labels, settings, data.classes),
+def _training_batches(
+    data: Packed, blending: Blending | None, settings: TrainSettings, classes: int
+) -> Batches:
+    """Return the training batches: crops of the settings' sampling, augmented.
+
+    Raises:
+        ClassifyError: as in `blend_units.training_sampler`.
+    """
+    chosen = training_sampler(
+        settings.sampling,
+        data.samples,
         settings.batch_size,
+        replicas(),
+        settings.unpaired,
+        blending,
+    )
+    return Batches(
+        data,
+        _targets(data.labels, settings, classes),
+        chosen,
         settings.seed,
         PRESETS[settings.augment],
-        sampling=settings.sampling,
-        unpaired=settings.unpaired,
-        blending=data.blending,
-        weights=weights,
-        equal_classes=settings.blend_class or (settings.class_weights and settings.blend > 0),
-        epoch=epoch,
-        devices=replicas(),
+        blending=blending,
+        equal_classes=settings.class_weights or settings.blend_class,
         on_device=warps_on_device(),
     )
 
 
-def _validation_batches(data: _Data, settings: TrainSettings) -> Batches:
+def _validation_batches(data: Packed, settings: TrainSettings, classes: int) -> Batches:
     """Return the validation batches: every crop once, unmodified."""
-    assert data.val is not None
-    targets = _targets(data.val.labels, settings, data.classes)
-    return Batches(
-        data.val, targets, settings.batch_size, settings.seed, sampling=IN_ORDER, devices=replicas()
-    )
+    targets = _targets(data.labels, settings, classes)
+    in_order = sampler(IN_ORDER, data.samples, settings.batch_size, replicas())
+    return Batches(data, targets, in_order, settings.seed)
 
 
 def _targets(

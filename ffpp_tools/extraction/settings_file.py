@@ -45,6 +45,19 @@ def recorded_settings(dataset: Path) -> dict[str, Any]:
         raise TableError(f"{path}: damaged ({error}); delete the folder and start over") from error
 
 
+def required_settings(dataset: Path) -> dict[str, Any]:
+    """Return the recorded settings of a dataset folder that has crops.
+
+    Raises:
+        TableError: settings.json is missing or damaged.
+        FormatError: a newer release wrote the file.
+    """
+    recorded = recorded_settings(dataset)
+    if "crop" not in recorded:
+        raise TableError(f"{dataset / SETTINGS} is missing; extract the dataset again")
+    return recorded
+
+
 def read_sections(path: Path) -> dict[str, Any]:
     """Read the sections of a settings.json, or of a run's copy of one.
 

@@ -3,7 +3,7 @@ import pytest
 
 from classify.data.augment import PRESETS, Augmentation, Warp
 from classify.data.batches import Batches
-from classify.data.blend_units import Blending, WithBlends
+from classify.data.blend_units import Blending, training_sampler
 from classify.data.pack import Packed
 from classify.errors import ClassifyError
 from tests.helpers.faces import drawn_crop
@@ -19,9 +19,9 @@ def face():
     return drawn_crop(3, SIDE)
 
 
-def crops(face, mode="binary", stills=0):
+def crops(face, mode="binary"):
     """Crops of one drawn face; the first pixel is the index of the crop."""
-    samples = table(FRAMES, mode, stills=stills)
+    samples = table(FRAMES, mode)
     images = np.repeat(face[0][None], len(samples), axis=0)
     images[:, 0, 0] = np.arange(len(samples))[:, None]
     return Packed(images, samples["class_index"].to_numpy(), samples)
@@ -33,15 +33,26 @@ def blending(data, face, share=0.5, label=0, classes=2):
     return Blending(share, points, np.eye(classes, dtype=np.float32)[label], label)
 
 
-def batches(face, mode="binary", share=0.5, size=20, augment=None, stills=0, **options):
+def batches(
+    face,
+    mode="binary",
+    share=0.5,
+    size=20,
+    augment=None,
+    sampling="all",
+    devices=1,
+    equal_classes=False,
+):
     """Batches with blends; those of "videos" have a class of their own, 0, before the others."""
-    data = crops(face, mode, stills)
+    data = crops(face, mode)
     if mode != "binary":
         data = Packed(data.images, data.labels + 1, data.samples)
     classes = 2 if mode == "binary" else data.labels.max() + 1
     targets = np.eye(classes, dtype=np.float32)[data.labels]
     mixed = blending(data, face, share, 0, classes)
-    return Batches(data, targets, size, 3, augment, blending=mixed, **options), data
+    chosen = training_sampler(sampling, data.samples, size, devices, blending=mixed)
+    made = Batches(data, targets, chosen, 3, augment, blending=mixed, equal_classes=equal_classes)
+    return made, data
 
 
 def epoch_order(made):
@@ -120,7 +131,8 @@ def test_both_have_the_same_warp_and_degradation(face):
 
 def test_batches_depend_on_the_seed_the_epoch_and_the_batch_alone(face):
     one, two = (batches(face, size=20, augment=PRESETS["robust"])[0] for _ in range(2))
-    later, _ = batches(face, size=20, augment=PRESETS["robust"], epoch=1)
+    later, _ = batches(face, size=20, augment=PRESETS["robust"])
+    later.epoch = 1
     first = [one[i][0] for i in range(len(one))]
     np.testing.assert_array_equal(two[2][0], first[2])  # out of order
     one.epoch = 1
@@ -133,7 +145,9 @@ def test_a_real_crop_without_landmarks_is_never_blended(face):
     mixed = blending(data, face)
     real = np.flatnonzero(data.samples["label"] == "real")
     mixed.landmarks[real[::2]] = np.nan
-    order = WithBlends("all", data, mixed, 20).order(np.random.default_rng(0))
+    order = training_sampler("all", data.samples, 20, blending=mixed).order(
+        np.random.default_rng(0)
+    )
     blended = set(order.rows[order.blended])
     assert blended <= set(real[1::2])
     assert set(real[::2]) & set(order.rows)  # but it is among the other crops
@@ -144,12 +158,12 @@ def test_without_landmarks_there_is_an_error(face):
     mixed = blending(data, face)
     mixed.landmarks[:] = np.nan
     with pytest.raises(ClassifyError, match=r"dlib found none.*omit --blend"):
-        WithBlends("all", data, mixed, 20)
+        training_sampler("all", data.samples, 20, blending=mixed)
 
 
 def test_all_blends_every_real_crop_equally_often(face):
     data = crops(face)
-    sampler = WithBlends("all", data, blending(data, face, 1.0), 20)
+    sampler = training_sampler("all", data.samples, 20, blending=blending(data, face, 1.0))
     order = sampler.order(np.random.default_rng(0))
     counts = np.bincount(order.rows[order.blended])[data.samples["label"] == "real"]
     assert counts.max() - counts.min() <= 1
@@ -157,7 +171,7 @@ def test_all_blends_every_real_crop_equally_often(face):
 
 def test_balanced_blends_clips_equally(face):
     data = crops(face)
-    sampler = WithBlends("balanced", data, blending(data, face, 1.0), 40)
+    sampler = training_sampler("balanced", data.samples, 40, blending=blending(data, face, 1.0))
     orders = [sampler.order(np.random.default_rng(seed)) for seed in range(10)]
     rows = np.concatenate([order.rows[order.blended] for order in orders])
     clips = data.samples["clip"].iloc[rows].value_counts(normalize=True)
@@ -166,7 +180,7 @@ def test_balanced_blends_clips_equally(face):
 
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_with_a_class_of_their_own_all_classes_weigh_the_same(face, share):
-    made, _ = batches(face, "videos", share, 40, equal_classes=True, stills=0)
+    made, _ = batches(face, "videos", share, 40, equal_classes=True)
     totals = np.zeros(6)
     for index in range(len(made)):
         _, targets, weights = made[index]

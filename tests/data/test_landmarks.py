@@ -7,6 +7,7 @@ from classify.data.landmarks import face_boxes, landmarks, landmarks_in, usable
 from classify.data.pack import Share, pack
 from classify.errors import PackError
 from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, UNIT, Expression, Person, Portrait
+from ffpp_tools.errors import TableError
 from ffpp_tools.extraction.pipeline import extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.extraction.workers import Workers
@@ -74,7 +75,7 @@ def test_the_array_is_measured_once(manifest, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY"])
 def test_a_damaged_array_is_measured_again(manifest, damage):
-    first = landmarks(manifest, "val")
+    first = np.array(landmarks(manifest, "val"))
     (path,) = arrays(manifest)
     path.write_bytes(damage)
     np.testing.assert_array_equal(landmarks(manifest, "val"), first)
@@ -99,10 +100,21 @@ def test_landmarks_of_an_earlier_manifest_are_deleted(manifest):
     assert after != before
 
 
+@pytest.mark.parametrize(("threshold", "value"), [("MAX_OUTSIDE", 0.0), ("MIN_SPAN", 0.95)])
+def test_other_thresholds_measure_the_landmarks_again(manifest, monkeypatch, threshold, value):
+    assert usable(landmarks(manifest, "val")).any()
+    (before,) = arrays(manifest)
+    monkeypatch.setattr(module, threshold, value)
+    again = landmarks(manifest, "val")
+    (after,) = arrays(manifest)
+    assert after != before
+    np.testing.assert_array_equal(np.isfinite(again).all(axis=(1, 2)), usable(again))
+
+
 def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):
     expected = landmarks(manifest, "val")
     arrays(manifest)[0].unlink()
-    monkeypatch.setattr(module.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("classify.data.cached_arrays.os.access", lambda path, mode: False)
     np.testing.assert_array_equal(landmarks(manifest, "val"), expected)
     assert arrays(manifest) == []
 
@@ -112,6 +124,11 @@ def test_a_missing_crop_is_named(manifest, monkeypatch):
     with pytest.raises(PackError, match="cannot be read"):
         landmarks(manifest, "val")
     assert arrays(manifest) == []
+
+
+def test_boxes_in_a_dataset_without_settings_are_refused_with_a_remedy(manifest, tmp_path):
+    with pytest.raises(TableError, match=r"settings\.json is missing; extract the dataset again"):
+        face_boxes(tmp_path, manifest.samples("val"))
 
 
 @pytest.mark.parametrize(

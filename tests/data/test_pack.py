@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.data.batches import Batches
 from classify.data.pack import Share, pack, scaled
 from classify.data.sampling import IN_ORDER
 from classify.errors import PackError
@@ -20,6 +19,7 @@ from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.video.sampling import FramePlan
+from tests.helpers.runs import make_batches
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_large_inputs_are_mapped_and_only_the_rows_of_a_batch_are_read(manifest)
     ]
     (path,) = arrays(manifest)
     assert needed < path.stat().st_size < needed + 1000
-    images, _ = Batches(packed, packed.labels, batch_size=2, seed=0, sampling=IN_ORDER)[1]
+    images, _ = make_batches(packed, 2, sampling=IN_ORDER)[1]
     assert images.shape == (2, 380, 380, 3)
     np.testing.assert_array_equal(images, packed.images[2:4])
 
@@ -75,7 +75,7 @@ def test_large_inputs_are_mapped_and_only_the_rows_of_a_batch_are_read(manifest)
 def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):
     expected = pack(manifest, "val", 32)
     shutil.rmtree(manifest.folder / "packed")
-    monkeypatch.setattr("classify.data.pack.os.access", lambda path, mode: False)
+    monkeypatch.setattr("classify.data.cached_arrays.os.access", lambda path, mode: False)
     packed = pack(manifest, "val", 32)
     assert not (manifest.folder / "packed").exists()
     np.testing.assert_array_equal(packed.images, expected.images)

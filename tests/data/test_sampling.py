@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from classify.data.augment import PRESETS, Augmentation, Warp
-from classify.data.batches import Batches
 from classify.data.pack import Packed, Share
 from classify.data.sampling import sampler
 from classify.errors import ClassifyError
-from tests.helpers.runs import targets
+from tests.helpers.runs import make_batches
 from tests.helpers.samples import METHODS, table
 
 
@@ -145,7 +144,7 @@ def test_the_crops_of_a_pair_are_augmented_alike(on_device):
     images = images + brighter[:, None, None, None]
     data = Packed(images, samples["class_index"].to_numpy(), samples)
     augment = Augmentation(Warp(rotation=10, shift=0.1, zoom=0.1, flip=True))
-    batches = Batches(data, targets(data), 30, 0, augment, sampling="pairs", on_device=on_device)
+    batches = make_batches(data, 30, augment=augment, sampling="pairs", on_device=on_device)
     shown, wanted = batches[0]
     units = np.asarray(shown, float).reshape(6, 5, 24, 24, 3)
     np.testing.assert_array_equal(wanted.argmax(axis=1).reshape(6, 5), [[0, 1, 2, 3, 4]] * 6)

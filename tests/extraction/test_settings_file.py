@@ -10,11 +10,22 @@ from ffpp_tools.extraction.settings_file import (
     SETTINGS,
     read_sections,
     recorded_settings,
+    required_settings,
 )
 
 
 def test_a_folder_without_the_file_has_no_settings(tmp_path):
     assert recorded_settings(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", [None, "{}"])
+def test_a_dataset_without_settings_of_crops_is_refused_where_they_are_required(tmp_path, text):
+    if text:
+        (tmp_path / SETTINGS).write_text(text)
+    with pytest.raises(TableError, match=r"settings\.json is missing; extract the dataset again"):
+        required_settings(tmp_path)
+    (tmp_path / SETTINGS).write_text(json.dumps({"crop": {"margin": 1.5}}))
+    assert required_settings(tmp_path) == recorded_settings(tmp_path)
 
 
 def test_settings_that_are_newer_than_a_folder_have_the_values_used_for_its_crops(tmp_path):

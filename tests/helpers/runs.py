@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from classify.data.batches import Batches
 from classify.data.pack import Packed
+from classify.data.sampling import sampler
 from classify.training.checkpoints import Epoch
 from classify.training.settings import TrainSettings
 from classify.training.train import train
@@ -48,6 +50,12 @@ DATA = packed([("A", "1", 2), ("A", "2", 20), ("B", "1", 5)])
 
 def targets(data):
     return np.eye(data.labels.max() + 1, dtype=np.float32)[data.labels]
+
+
+def make_batches(data, size, seed=0, augment=None, sampling="all", devices=1, **options):
+    """Batches of packed crops by one of the samplings; `options`: of `Batches`."""
+    chosen = sampler(sampling, data.samples, size, devices)
+    return Batches(data, targets(data), chosen, seed, augment, **options)
 
 
 def logged(number, val_loss, val_log_loss=None):

@@ -5,11 +5,10 @@ import dataclasses
 import keras
 import pytest
 
-from classify.data.batches import Batches
 from classify.errors import LossError
 from classify.training.callbacks import Checkpointer, FiniteLossGuard
 from classify.training.settings import TrainSettings
-from tests.helpers.runs import DATA, TINY, epochs, logged, targets
+from tests.helpers.runs import DATA, TINY, epochs, logged, make_batches
 
 
 def test_a_plateau_halves_the_rate(tmp_path):
@@ -61,7 +60,7 @@ def test_dropout_depends_only_on_seed_and_epoch(tmp_path):
 
 def test_of_several_batches_whose_loss_is_not_finite_the_first_is_named(tmp_path):
     """Asynchronous callbacks may receive the batches out of order."""
-    batches = Batches(DATA, targets(DATA), 4, 0)
+    batches = make_batches(DATA, 4)
     guard = FiniteLossGuard(batches, tmp_path)
     guard.set_model(keras.Sequential([keras.Input((2,))]))
     guard.on_train_batch_end(0, {"loss": 1.0})

@@ -219,6 +219,7 @@ def test_a_manifest_that_was_created_again_is_noticed(dataset, tmp_path):
         ({"augment": "wild"}, ClassifyError),
         ({"arch": "resnet1000"}, ModelError),
         ({"weights": "imagenet"}, ModelError),
+        ({"sampling": "pairs", "batch_size": 2}, ClassifyError),  # a unit has five crops
     ],
 )
 def test_bad_settings_fail_before_a_folder_is_made(videos_manifest, tmp_path, settings, error):
