@@ -12,6 +12,8 @@ goes on. Pairs of people are those of FF++: two clips and all fakes made of them
 
 inner   trained on two pairs and tested on each of the others. Settings are selected on these.
 outer   trained on all pairs but one, and tested on that one.
+random  trained on three of four frames of every clip, drawn at random, and tested on the fourth.
+        Every person is in both splits; this shows what such a test hides.
 
 No epoch is selected: a run has a fixed length. `table` prints the mean of each condition over the
 inner and the outer folds, and the nested result: for each tested pair, the outer result of the
@@ -44,6 +46,7 @@ CONDITIONS = HERE / "unseen_people.toml"
 RESULTS = HERE / "unseen_people.csv"
 PAIRS = 4  # of people
 TESTED_EVERY = 10  # tested frames: the same for every condition
+RANDOM = ("random frames",)  # in place of the pairs that are trained on
 KEY = ["condition", "seed", "trained_on", "tested_on"]
 MEASURES = [
     *("frame_accuracy", "frame_auc", "clip_accuracy", "clip_auc"),
@@ -85,7 +88,7 @@ def main() -> None:
     run.add_argument("conditions", nargs="+")
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--weights", required=True, help="EfficientNetB0 without top")
-    run.add_argument("--folds", choices=("inner", "outer"), default="inner")
+    run.add_argument("--folds", choices=("inner", "outer", "random"), default="inner")
     run.add_argument("--at-most", type=int, help="number of folds; by default all")
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     commands.add_parser("table", help="print the results")
@@ -117,6 +120,8 @@ class Study:
 
     def folds(self, kind: str) -> list[tuple[str, ...]]:
         """Return the sets of pairs to train on; of inner folds, complements follow each other."""
+        if kind == "random":
+            return [RANDOM]
         if kind == "outer":
             return list(itertools.combinations(self.pairs, len(self.pairs) - 1))
         sets = list(itertools.combinations(self.pairs, 2))
@@ -132,14 +137,16 @@ class Study:
         from classify.training.settings import TrainSettings
         from classify.training.train import train
 
-        numbers = "+".join(str(self.pairs.index(pair) + 1) for pair in trained_on)
+        numbers = f"random-{seed}"
+        if trained_on != RANDOM:
+            numbers = "+".join(str(self.pairs.index(pair) + 1) for pair in trained_on)
         found = _results()
         same = (found["condition"] == condition.name) & (found["seed"] == seed)
         if (same & (found["trained_on"] == "+".join(trained_on))).any():
             return
         folder = self.folder / f"{condition.name}-{numbers}-{seed}"
         shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
-        manifest = self._manifest(condition, trained_on, numbers)
+        manifest = self._manifest(condition, trained_on, numbers, seed)
         trained = sum(len(Manifest.read(manifest).samples(split)) for split in ("train", "val"))
         epochs = max(round(condition.crops / trained), 1)
         warmup = 0.1 * epochs if condition.settings["schedule"] == "cosine" else 0
@@ -174,7 +181,9 @@ class Study:
         print(condition.name, numbers, seed, dict(means), flush=True)
         shutil.rmtree(folder)
 
-    def _manifest(self, condition: Condition, trained_on: tuple[str, ...], numbers: str) -> Path:
+    def _manifest(
+        self, condition: Condition, trained_on: tuple[str, ...], numbers: str, seed: int
+    ) -> Path:
         """Write the manifest of a fold; its val split is trained on too."""
         folder = self.folder / f"manifest-{condition.mode}-{condition.every}-{numbers}"
         if (folder / "manifest.json").exists():
@@ -185,9 +194,12 @@ class Study:
             index = (rows["label"] == "real").astype(int)
             rows = rows.assign(**{"class": rows["label"], "class_index": index})
         inside = rows["group"].isin(trained_on)
+        if trained_on == RANDOM:
+            draws = np.random.default_rng(seed).random(rows["frame"].max() + 1)
+            inside = pd.Series(draws[rows["frame"]] < 0.75, index=rows.index)
         trained = rows[inside & (rows["frame"] % condition.every == 0)]
         tested = rows[~inside & (rows["frame"] % TESTED_EVERY == 0)]
-        val = trained["group"] == trained_on[-1]
+        val = trained["group"] == (self.pairs if trained_on == RANDOM else trained_on)[-1]
         splits = {"train": trained[~val], "val": trained[val], "test": tested}
         write_manifest(folder, splits.items(), info)
         return folder
@@ -220,8 +232,10 @@ def _auc(scores: Scores) -> float:
 def print_table(results: pd.DataFrame) -> None:
     """Print the means of every condition, and the nested result per mode, as Markdown tables."""
     count = results["trained_on"].str.count(r"\+") + 1
-    outer, inner = results[count == PAIRS - 1], results[count == 2]
-    for name, folds in (("inner", inner), ("outer", outer)):
+    outer, inner, random = (results[count == number] for number in (PAIRS - 1, 2, 1))
+    for name, folds in (("inner", inner), ("outer", outer), ("random", random)):
+        if folds.empty:
+            continue
         by_seed = folds.groupby(["condition", "seed"])[COLUMNS].mean()
         means = by_seed.groupby("condition", sort=False).mean()
         means["seeds"] = by_seed.groupby("condition").size()
