@@ -1,4 +1,4 @@
-"""Pairs: a fake's crop and its original's, cut from the same frame by the same window.
+"""Pairs: a fake's crop and its original's, cropped from the same frame with the same window.
 
 Within a pair, only the manipulation differs (and, in lossy video, the compression artefacts).
 """
@@ -27,7 +27,7 @@ def paired_originals(tables: Dataset) -> Positions:
     """Return, for each crop, the position of its pair's original in `tables.faces`; -1 without.
 
     A fake is paired if its box is that of its original at the same frame and compression, and both
-    were cropped by the same window. A fake's frame may be cut: Face2Face and NeuralTextures keep
+    were cropped with the same window. A fake's frame may be cut: Face2Face and NeuralTextures keep
     the centre of frames whose sides are not multiples of about 32. An original is its own pair's
     original if at least one fake of the dataset is paired with it. Aligned crops have no pairs,
     because each is rotated by its own landmarks.
