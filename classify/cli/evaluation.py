@@ -283,6 +283,6 @@ def export(
         f"exported: {folder} (largest difference from the network's probabilities: "
         f"{difference:.1e})"
     )
-    if read_json(folder / "about.json")["tta"] != "none":
-        print_line("test-time flips are not part of the exported network", style="yellow")
+    if (tta := read_json(folder / "about.json")["tta"]) != "none":
+        print_line(f"test-time augmentation is {tta}", style="yellow")
     print_json({"folder": folder, "format": kind, "largest_difference": difference})

@@ -65,14 +65,15 @@ def recipes() -> None:
     listed = [training_recipes.read(name) for name in training_recipes.names()]
     table = Table("--recipe", "about", "settings", title="recipes for training")
     for recipe in listed:
-        settings = [f"{name} {_in_toml(value)}" for name, value in recipe.settings.items()]
+        settings = [f"{name} {_toml_value(value)}" for name, value in recipe.settings.items()]
         table.add_row(recipe.name, recipe.about, ", ".join(settings))
     print_table(table)
     shown = [{"name": r.name, "about": r.about, "settings": dict(r.settings)} for r in listed]
     print_json({"recipes": shown})
 
 
-def _in_toml(value: object) -> str:
+def _toml_value(value: object) -> str:
+    """Return the value of a setting as it is written in a TOML file, without quotes."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -243,7 +244,7 @@ def train(
         int | None,
         option(
             panels.TRAINING,
-            about="Images per training step, over all devices.",
+            about="Images per training step, over all devices; at most, with --sampling pairs.",
             default="64",
             metavar="N",
         ),
@@ -342,8 +343,8 @@ def train(
         float | None,
         option(
             panels.DATA,
-            about="Share of blended real faces among the fakes of training, from 0 to 1: then real "
-            "faces and their blends alone.",
+            about="Share of blended real faces among the fakes of training, from 0 to 1; at 1, "
+            "training has only real faces and their blends.",
             default="0",
             metavar="SHARE",
         ),

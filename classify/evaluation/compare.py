@@ -24,7 +24,7 @@ from classify.evaluation.metrics import (
     weighted_mean,
 )
 from classify.evaluation.overlap import identity_overlap
-from classify.evaluation.predict import predict_probabilities, score_split
+from classify.evaluation.predict import predict_probabilities, score_split, tta_remark
 from classify.evaluation.scores import Scores
 from classify.evaluation.split_audit import SplitAudit, split_audit
 from classify.evaluation.thresholds import OperatingPoint, operating_point
@@ -210,12 +210,19 @@ def _run_notes(runs: Mapping[str, Run]) -> tuple[str, ...]:
             for name, run in runs.items()
             if run.settings.refit
         ),
+        *_tta_notes(list(runs.values())),
     )
 
 
 def _borrowed_weights(runs: Sequence[Run]) -> list[str]:
     """Return a note on the initial weights of each run that has one."""
     return [f"{run.folder.resolve().name}: {run.borrowed}" for run in runs if run.borrowed]
+
+
+def _tta_notes(runs: Sequence[Run]) -> list[str]:
+    """Return a note on each run whose test-time augmentation could not be chosen."""
+    remarks = {run.folder.resolve().name: tta_remark(run) for run in runs}
+    return [f"{name}: {remark}" for name, remark in remarks.items() if remark]
 
 
 def compare_across_manifests(
@@ -255,7 +262,7 @@ def compare_across_manifests(
 def _notes(runs: Sequence[Run], manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Return caveats on the manifests and on the initial weights of the runs."""
     audits = {m.folder.resolve().name: split_audit(m) for m in manifests}
-    notes = [*_split_notes(audits), *_borrowed_weights(runs)]
+    notes = [*_split_notes(audits), *_borrowed_weights(runs), *_tta_notes(runs)]
     for name, audit in audits.items():
         groups = audit.samples("test").groupby("category")["group"].nunique()
         if groups.min() < FEW_GROUPS:

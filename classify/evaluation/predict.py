@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import keras
 
 OPERATING = "operating.json"  # written by `thresholds.operating_point`
+UNDECIDED = "none, because --tta auto had no validation split to decide on"
 Images = npt.NDArray[np.uint8]
 ProgressWrapper = Callable[[Iterable[int], int], Iterable[int]]
 
@@ -111,18 +112,11 @@ def chosen_tta(run: Run, progress: ProgressFactory | None = None) -> str:
             return tta
     model = run.best_model()
     images = pack(manifest, "val", model.input_shape[1], progress).images
-    plain, mirrored = (
-        predict_probabilities(
-            model,
-            view,
-            run.settings.batch_size,
-            progress(f"evaluating val, {name}") if progress else None,
-        )
-        for name, view in (("as it is", images), ("mirrored", images[:, :, ::-1]))
-    )
+    with_progress = progress("evaluating val") if progress else None
+    probabilities = _predicted(model, images, run.settings.batch_size, with_progress)
     candidates = {
-        tta: make_scores(manifest.samples("val"), probabilities, classes)
-        for tta, probabilities in (("none", plain), ("flip", _mean(plain, mirrored)))
+        tta: make_scores(manifest.samples("val"), values, classes)
+        for tta, values in probabilities.items()
     }
     best = min(candidates, key=lambda tta: _log_loss(candidates[tta]))  # the first of equal ones
     _save(path, candidates[best], _source(run, "val", best))
@@ -131,12 +125,24 @@ def chosen_tta(run: Run, progress: ProgressFactory | None = None) -> str:
 
 def chosen_tta_or_none(run: Run, progress: ProgressFactory | None = None) -> str:
     """Return `chosen_tta`, or "none" if it cannot be chosen because the data are elsewhere."""
+    return _known_tta(run, progress) or "none"
+
+
+def tta_remark(run: Run) -> str:
+    """Return a sentence if "auto" has no validation split to decide on; otherwise ""."""
+    return "" if _known_tta(run) else f"Test-time augmentation is {UNDECIDED}."
+
+
+def _known_tta(run: Run, progress: ProgressFactory | None = None) -> str | None:
+    """Return `chosen_tta`; None if "auto" cannot decide: for a refit, or without the data."""
+    if run.settings.tta == "auto" and run.settings.refit:
+        return None
     try:
         return chosen_tta(run, progress)
     except FormatError:
         raise
     except (ClassifyError, FfppError):
-        return "none"
+        return None
 
 
 def _recorded_tta(run: Run) -> str:
@@ -171,12 +177,6 @@ def _save(path: Path, scores: Scores, source: dict[str, str]) -> None:
 
 def _log_loss(scores: Scores) -> float:
     return float(log_loss(scores.actual, scores.probabilities, np.ones((1, len(scores))))[0])
-
-
-def _mean(
-    plain: npt.NDArray[np.float32], mirrored: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    return (plain + mirrored) / np.float32(2)
 
 
 @dataclass(frozen=True)
@@ -259,23 +259,40 @@ def predict_probabilities(
     Raises:
         ModelError: a probability is not finite.
     """
+    return _predicted(model, images, batch_size, with_progress, (tta,))[tta]
+
+
+def _predicted(
+    model: keras.Model,
+    images: Images,
+    batch_size: int,
+    with_progress: ProgressWrapper | None,
+    ttas: Sequence[str] = ("none", "flip"),
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the result of `predict_probabilities` for each test-time augmentation, in one pass."""
     if not model.compiled:
         model.compile(jit_compile=jit_compile())
-    outputs = np.empty((len(images), *model.output_shape[1:]), np.float32)
+    outputs = {tta: np.empty((len(images), *model.output_shape[1:]), np.float32) for tta in ttas}
     batch = np.zeros((batch_size, *images.shape[1:]), np.uint8)  # one size, so one trace
     starts = range(0, len(images), batch_size)
     for start in with_progress(starts, len(starts)) if with_progress else starts:
         count = min(batch_size, len(images) - start)
         batch[:count] = images[start : start + count]
-        predicted = np.asarray(model.predict_on_batch(batch))
-        if tta == "flip":
-            mirrored = np.ascontiguousarray(batch[:, :, ::-1])
-            predicted = _mean(predicted, np.asarray(model.predict_on_batch(mirrored)))
-        outputs[start : start + count] = predicted[:count]
+        predicted = {"none": np.asarray(model.predict_on_batch(batch))}
+        if "flip" in ttas:
+            mirrored = np.asarray(model.predict_on_batch(np.ascontiguousarray(batch[:, :, ::-1])))
+            predicted["flip"] = (predicted["none"] + mirrored) / np.float32(2)
+        for tta in ttas:
+            outputs[tta][start : start + count] = predicted[tta][:count]
+    return {tta: _checked(output, model.name) for tta, output in outputs.items()}
+
+
+def _checked(outputs: npt.NDArray[np.float32], network: str) -> npt.NDArray[np.float32]:
+    """Return a network's outputs as class probabilities, after a check that they are finite."""
     if not np.isfinite(outputs).all():
         first = int(np.argmin(np.isfinite(outputs).all(axis=1)))
         raise ModelError(
-            f"{model.name}: the output for image {first + 1} of {len(outputs)} is not finite, so "
+            f"{network}: the output for image {first + 1} of {len(outputs)} is not finite, so "
             f"its predictions are unreliable; the weights or half precision cause an overflow"
         )
     return np.hstack([outputs, 1 - outputs]) if outputs.shape[1] == 1 else outputs

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from classify.backend import file_errors, saved_model
 from classify.errors import ClassifyError, ModelError
-from classify.evaluation.predict import predict_probabilities
+from classify.evaluation.predict import UNDECIDED, predict_probabilities, tta_remark
 from classify.evaluation.thresholds import operating_point_or_default
 from classify.models.file_checks import brief
 from classify.training.runs import Run
@@ -28,11 +28,11 @@ Images = npt.NDArray[np.float32]
 COMMAND = "classify export"
 WRITTEN = ("model", "model.tflite", "about.json")
 BOUND = 1e-4  # largest allowed difference from the network's probabilities
-# Test-time augmentation → what about.json says of it.
+# Test-time augmentation → its description in about.json.
 TTA = {
     "none": "none",
-    "flip": "flip: the thresholds are for the mean of the probabilities of a face and its mirror "
-    "image. The exported network does not flip; pass it both",
+    "flip": "flip: run the network on each face and on its horizontal mirror image, and compare "
+    "the mean of their P(fake) with the thresholds. The exported network itself does not flip",
 }
 CHECKED = 8  # test images of each kind
 
@@ -130,7 +130,7 @@ def _about(run: Run, model: keras.Model, kind: str) -> dict[str, Any]:
         "frame_threshold": operating_point.frame_threshold,
         "clip_threshold": operating_point.clip_threshold,
         "why_fixed": operating_point.why_fixed,
-        "tta": TTA[operating_point.tta],
+        "tta": UNDECIDED if tta_remark(run) else TTA[operating_point.tta],
         "faces": run.faces,
     }
 

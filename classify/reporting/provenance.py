@@ -14,6 +14,7 @@ from classify.evaluation.confidence_intervals import FEW_GROUPS
 from classify.evaluation.evaluate import Evaluation
 from classify.evaluation.metrics import temperature_at_limit
 from classify.evaluation.overlap import identity_overlap
+from classify.evaluation.predict import tta_remark
 from classify.evaluation.split_audit import SplitAudit, split_audit
 from classify.evaluation.thresholds import OperatingPoint
 from classify.reporting.formatting import decimals, number
@@ -53,8 +54,12 @@ def of_run(run: Run, manifest: Manifest, split: str, operating_point: OperatingP
     """Return the provenance of a report on a split of the run's own manifest."""
     templates = CHOSEN_OF_REFIT if run.settings.refit else CHOSEN
     selection = templates[split].format(monitor=MONITORED[run.settings.monitor])
-    text = f"{_split(manifest, split)} {selection} {_threshold(operating_point)}"
-    return f"{text} {run.borrowed}".strip()
+    sentences = [
+        f"{_split(manifest, split)} {selection} {_threshold(operating_point)}",
+        tta_remark(run),
+        run.borrowed,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def of_run_elsewhere(run: Run, other: Manifest, split: str, operating_point: OperatingPoint) -> str:
@@ -68,6 +73,7 @@ def of_run_elsewhere(run: Run, other: Manifest, split: str, operating_point: Ope
         _crop_differences(run, other),
         f"{_split(other, split)} The checkpoint was {selection} on the run's own manifest.",
         _threshold(operating_point),
+        tta_remark(run),
         run.borrowed,
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -101,6 +107,7 @@ def of_verdicts(run: Run, operating_point: OperatingPoint, files: Sequence[Path]
         f"or on video unlike its training data, verdicts are unreliable.",
         _training_file_names(run, files),
         _threshold(operating_point, "threshold was"),
+        tta_remark(run),
         run.borrowed,
     ]
     return " ".join(sentence for sentence in sentences if sentence)

@@ -91,6 +91,8 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
         self._started, self._trained = time.perf_counter(), 0.0
         if self.batches is not None:
             self.batches.epoch = epoch
+            # For the display: all callbacks of a training run share their parameters.
+            self.params["crops_per_epoch"] = self.batches.crops_per_epoch
         reseed = np.random.SeedSequence((self._settings.seed, epoch))
         seed_dropout(int(reseed.generate_state(1)[0]))
         states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]

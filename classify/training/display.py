@@ -28,7 +28,14 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         batch_size: int,
         measures: Sequence[str] = MEASURES,
     ) -> None:
-        """Show these metrics of a training run of at most `epochs` epochs."""
+        """Show these metrics of a training run.
+
+        Args:
+            epochs: maximum number of epochs.
+            batch_size: images per step, unless the callbacks' parameter `crops_per_epoch` tells:
+                batches of whole pairs are smaller than the setting of this name.
+            measures: names of the metrics.
+        """
         super().__init__()
         self._measures = measures
         self._epochs = epochs
@@ -56,14 +63,15 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Advance the bar."""
         took = time.perf_counter() - self._started
-        full_batches = batch + (batch + 1 < self.params["steps"])  # the last one may be smaller
-        rate = full_batches * self._batch_size / took
-        left = took / (batch + 1) * (self.params["steps"] - batch - 1)
+        steps = self.params["steps"]
+        images = self.params.get("crops_per_epoch", steps * self._batch_size)
+        rate = (batch + 1) / steps * images / took
+        left = took / (batch + 1) * (steps - batch - 1)
         text = f"{rate:.0f} images/s  {self._metrics_text(logs or {})}"
         text += f"  {_duration(left)} left in this epoch"
         self._bar.update(self._task, completed=batch + 1, text=text)
         if not console.is_terminal and time.perf_counter() - self._printed_at >= LINE_S:
-            print_line(f"  step {batch + 1}/{self.params['steps']}  {text}")
+            print_line(f"  step {batch + 1}/{steps}  {text}")
             self._printed_at = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

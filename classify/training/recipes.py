@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from classify.errors import ClassifyError
 from classify.models import ARCHITECTURES
-from ffpp_tools.files import read_text
+from ffpp_tools.recipe_files import RecipeFiles
 
 DEFAULT = "paper"
+FILES = RecipeFiles("classify", ClassifyError, DEFAULT)
 WEIGHTS = ("imagenet", "noisy-student", "none")  # a recipe names no file
 # Settings that only networks with a backbone have.
 OF_BACKBONES = (
@@ -46,9 +45,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Return the names of the recipes that are part of the package, the default first."""
-    folder = files("classify").joinpath("recipes")
-    found = [Path(str(f)).stem for f in folder.iterdir() if f.name.endswith(".toml")]
-    return sorted(found, key=lambda name: (name != DEFAULT, name))
+    return FILES.names()
 
 
 def read(name: str, folder: Path = Path()) -> Recipe:
@@ -61,26 +58,11 @@ def read(name: str, folder: Path = Path()) -> Recipe:
     Raises:
         ClassifyError: the recipe does not exist, is not TOML, or fixes what a recipe cannot fix.
     """
-    if name.endswith(".toml"):
-        path = folder / name
-        try:
-            text = read_text(path)
-        except (OSError, ValueError) as error:
-            raise ClassifyError(f"{path}: not a readable recipe ({error})") from error
-        return _parsed(path.name, path, text)
-    if name not in names():
-        raise ClassifyError(
-            f"unknown recipe {name!r}; choose from {', '.join(names())}, or name a .toml file"
-        )
-    resource = files("classify").joinpath("recipes", f"{name}.toml")
-    return _parsed(name, Path(str(resource)), resource.read_text("utf-8"))
+    source, table = FILES.read(name, folder)
+    return _checked(source.name if name.endswith(".toml") else name, source, table)
 
 
-def _parsed(name: str, source: Path, text: str) -> Recipe:
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ClassifyError(f"{source}: invalid TOML ({error})") from error
+def _checked(name: str, source: Path, table: dict[str, Any]) -> Recipe:
     about = table.pop("about", "")
     if not isinstance(about, str):
         raise ClassifyError(f"{source}: about must be text, not {about!r}")

@@ -37,7 +37,7 @@ class ManifestRow:
     source_id: str
     frame: int
     group: str  # identity group
-    pair: str = ""  # original's clip/frame/compression if cropped by the same window; else empty
+    pair: str = ""  # original's clip/frame/compression if cropped with the same window; else empty
 
 
 # The required content of manifest.json. A shape is a type, a list of one shape, or a dict of

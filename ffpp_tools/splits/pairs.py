@@ -1,4 +1,4 @@
-"""Pairs: a fake's crop and its original's, cut from the same frame by the same window.
+"""Pairs: a fake's crop and its original's, cropped from the same frame with the same window.
 
 Within a pair, only the manipulation differs (and, in lossy video, the compression artefacts).
 """
@@ -27,7 +27,7 @@ def paired_originals(tables: Dataset) -> Positions:
     """Return, for each crop, the position of its pair's original in `tables.faces`; -1 without.
 
     A fake is paired if its box is that of its original at the same frame and compression, and both
-    were cropped by the same window. A fake's frame may be cut: Face2Face and NeuralTextures keep
+    were cropped with the same window. A fake's frame may be cut: Face2Face and NeuralTextures keep
     the centre of frames whose sides are not multiples of about 32. An original is its own pair's
     original if at least one fake of the dataset is paired with it. Aligned crops have no pairs,
     because each is rotated by its own landmarks.
@@ -90,7 +90,9 @@ def shared_by_pairs(
     return np.where(originals >= 0, by_pair, values)
 
 
-def spread_methods(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> pd.Series:
+def spread_methods(
+    samples: pd.DataFrame, classes: Mapping[str, Sequence[str]], leave_out: str | None = None
+) -> pd.Series:
     """Return `draw` so that the methods of one class are selected at different frames.
 
     A class of several methods has a share of each. If all methods were selected at the same frames,
@@ -105,12 +107,13 @@ def spread_methods(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) 
         method 3                  x
 
     Fakes without a pair take turns by their own place in their clip. A dataset without pairs is
-    left as it is.
+    left as it is. A method that is left out takes no turns, because it is alone in its split.
 
     Args:
         samples: columns category, class, label, compression, clip, face, original (positions of
             crops) and draw, equal within a pair.
         classes: class → its categories.
+        leave_out: the method that is in test only, which has no other method.
     """
     by_draw = samples.sort_values("draw", kind="stable")
     place = by_draw.groupby(["category", "compression", "clip"], observed=True).cumcount()
@@ -124,8 +127,9 @@ def spread_methods(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) 
     taken = max(len(classes[name]) for name in originals["class"].unique())
     later = pd.Series(False, index=samples.index)
     for categories in classes.values():
-        methods = sorted(set(categories) & set(samples["category"][samples["label"] == "fake"]))
-        for number, method in enumerate(methods):
+        methods = set(categories) & set(samples["category"][samples["label"] == "fake"])
+        methods -= {leave_out}
+        for number, method in enumerate(sorted(methods)):
             turn = (place[samples["category"] == method] - number) % len(methods)
             later[turn.index] = turn >= taken
     return samples["draw"] + later  # draws are below 1

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from data_manifests import Mode, labels, modes
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.files import read_text
+from ffpp_tools.recipe_files import RecipeFiles
 from ffpp_tools.store.schema import SPLITS
 
 RULES = ("grouped", "random", "official")
 DEFAULT_MODE = "multiclass"
+FILES = RecipeFiles("data_manifests", SettingsError)
 
 Ratios = tuple[float, float, float]
 
@@ -52,8 +51,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Return the names of the recipes that are part of the project."""
-    folder = files("data_manifests").joinpath("recipes")
-    return sorted(Path(str(f)).stem for f in folder.iterdir() if f.name.endswith(".toml"))
+    return FILES.names()
 
 
 def read(name: str) -> Recipe:
@@ -62,19 +60,8 @@ def read(name: str) -> Recipe:
     Raises:
         SettingsError: the recipe does not exist, or a key is invalid; the message names both.
     """
-    if name.endswith(".toml"):
-        path = Path(name)
-        try:
-            text = read_text(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path}: not a readable recipe ({error})") from error
-        return _parsed(path.stem, name, text)
-    if name not in names():
-        raise SettingsError(
-            f"unknown recipe {name!r}; choose from {', '.join(names())}, or name a .toml file"
-        )
-    resource = files("data_manifests").joinpath("recipes", f"{name}.toml")
-    return _parsed(name, str(resource), resource.read_text("utf-8"))
+    source, table = FILES.read(name)
+    return _checked(source.stem, source, table)
 
 
 def check(recipe: Recipe) -> None:
@@ -126,11 +113,7 @@ def check(recipe: Recipe) -> None:
             )
 
 
-def _parsed(name: str, source: str, text: str) -> Recipe:
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{source}: invalid TOML ({error})") from error
+def _checked(name: str, source: Path, table: Mapping[str, Any]) -> Recipe:
     known = [f.name for f in fields(Recipe) if f.name != "name"]
     for key in table:
         if key not in known:

@@ -11,8 +11,14 @@ import pytest
 from classify.data.pack import pack
 from classify.errors import ChangedError
 from classify.evaluation import predict
+from classify.evaluation.compare import compare_across_manifests
 from classify.evaluation.metrics import log_loss
-from classify.evaluation.predict import chosen_tta, predict_probabilities, score_split
+from classify.evaluation.predict import (
+    chosen_tta,
+    predict_probabilities,
+    score_split,
+    tta_remark,
+)
 from classify.evaluation.thresholds import FILE, operating_point, operating_point_or_default
 from classify.reporting.provenance import of_verdicts
 from classify.reporting.report import make_report
@@ -280,6 +286,18 @@ def test_flips_give_the_mean_of_a_crop_and_its_mirror_image(flipping, split):
     np.testing.assert_allclose(other, mean, atol=1e-6)
 
 
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_one_pass_gives_both_augmentations_as_two_passes_do(output):
+    from classify.models import build
+
+    model = build("sepconv", 2, 32, output=output)
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    together = predict._predicted(model, images, 2, None)
+    for tta in ("none", "flip"):
+        alone = predict_probabilities(model, images, 2, tta=tta)
+        np.testing.assert_array_equal(together[tta], alone)
+
+
 def test_one_sigmoid_is_also_averaged():
     from classify.models import build
 
@@ -329,6 +347,39 @@ def test_equal_losses_and_runs_without_validation_give_no_flips(flipping, monkey
     assert operating_point(flipping("flip", refit=True)).tta == "flip"
 
 
+UNDECIDED = "is none, because --tta auto had no validation split to decide on."
+
+
+def test_a_report_says_that_a_refit_could_not_choose(flipping):
+    run = flipping("auto", refit=True)
+    made = make_report(run)
+    assert made.provenance.count(UNDECIDED) == 1
+    page = " ".join((made.folder / "report.html").read_text().split())
+    assert "Test-time augmentation is none: probabilities are those of a crop without its" in page
+    card = (made.folder / "model-card.md").read_text()
+    assert "| test-time augmentation | none, because --tta auto had no validation split" in card
+    assert UNDECIDED in of_verdicts(run, operating_point(run), [])
+    notes = compare_across_manifests([run], [run.manifest]).notes
+    assert f"{run.folder.name}: Test-time augmentation {UNDECIDED}" in notes
+    for tta in ("none", "flip"):
+        assert tta_remark(flipping(tta, refit=True)) == ""
+
+
+def test_results_without_the_validation_data_say_that_nothing_was_chosen(flipping):
+    run = flipping("auto")
+    config = run.folder / "config.toml"
+    config.write_text(config.read_text().replace('tta = "none"', 'tta = "auto"'))
+    elsewhere = away(run)
+    other = run.manifest
+    plain = by_hand(run, "test")[0]
+    np.testing.assert_allclose(
+        score_split(elsewhere, "test", other).probabilities, plain, atol=1e-6
+    )
+    assert UNDECIDED in tta_remark(elsewhere)
+    point = operating_point_or_default(elsewhere)
+    assert UNDECIDED in of_verdicts(elsewhere, point, [])
+
+
 @pytest.mark.parametrize("record", ["predictions-val.parquet", FILE])
 def test_the_choice_is_made_once_and_kept_in_a_moved_run(flipping, monkeypatch, record):
     run = flipping("auto")
@@ -376,7 +427,10 @@ def test_the_thresholds_file_of_a_run_without_flips_may_have_no_entry_for_them(r
 def test_a_report_names_the_flips(flipping):
     made = make_report(flipping("flip"), robust=True)
     page = " ".join((made.folder / "report.html").read_text().split())
-    assert "the mean over a crop and its mirror image (test-time augmentation: flip)" in page
+    assert (
+        "Test-time augmentation is flip: probabilities are the mean over a crop and its mirror "
+        "image." in page
+    )
     card = (made.folder / "model-card.md").read_text()
     assert "| test-time augmentation | flip: the probabilities are the mean over" in card
     report = json.loads((made.folder / "report.json").read_text())

@@ -57,7 +57,11 @@ def test_flips_are_not_exported_and_the_file_says_so(run, tmp_path):
     flipping = replace(run, settings=replace(run.settings, tta="flip"))
     export(flipping, "litert", tmp_path / "flip")
     about = json.loads((tmp_path / "flip/about.json").read_text())
-    assert "The exported network does not flip" in about["tta"]
+    assert "The exported network itself does not flip" in about["tta"]
+    without_validation = replace(run, settings=replace(run.settings, tta="auto", refit=True))
+    export(without_validation, "litert", tmp_path / "auto")
+    about = json.loads((tmp_path / "auto/about.json").read_text())
+    assert about["tta"] == "none, because --tta auto had no validation split to decide on"
     files = [(tmp_path / name / "model.tflite").read_bytes() for name in ("plain", "flip")]
     assert files[0] == files[1]
 

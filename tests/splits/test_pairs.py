@@ -1,5 +1,7 @@
 """Pairs of a fake's crop and its original's."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -175,12 +177,17 @@ def test_a_fake_counts_as_paired_if_its_original_is_in_the_same_split():
     assert pair_counts({"train": rows}) == {"train": {"fakes": 3, "paired": 1}}
 
 
+def all_paired(folder):
+    """A dataset in which every fake has its original's box, 12 frames of each clip."""
+    constructed(folder, lambda *_: 12)
+    faces, frames = read_faces(folder), read_frames(folder)
+    faces["box_from"] = np.where(frames["label"] == "fake", "twin", "detected")
+    faces.to_parquet(folder / "faces.parquet")
+    return folder
+
+
 def test_frames_of_an_original_and_its_fakes_are_selected_together(tmp_path):
-    data = constructed(tmp_path / "data", lambda *_: 12)
-    faces, frames = read_faces(data), read_frames(data)
-    is_fake = (frames["label"] == "fake").to_numpy()
-    faces["box_from"] = np.where(is_fake, "twin", "detected")
-    faces.to_parquet(data / "faces.parquet")
+    data = all_paired(tmp_path / "data")
     settings = SplitSettings(mode="videos", per_class=120, compression=("c40",))
     made = make_manifest(data, tmp_path / "m", settings)
     counts = made.info["pairs"]
@@ -245,3 +252,32 @@ def test_fakes_without_a_pair_are_not_selected_first():
     samples["draw"] = spread_methods(samples, {"fake": methods, "real": ["Youtube"]})
     chosen = samples[samples["category"] == "Face2Face"].nsmallest(20, "draw")
     assert (chosen["original"] < 0).sum() == pytest.approx(5, abs=2)
+
+
+@pytest.mark.parametrize("left_out", ["Deepfakes", "NeuralTextures"])
+def test_a_method_that_is_left_out_takes_no_turn_of_the_others(left_out):
+    """Of 12 selected originals, each has the fake of one method; four per method are selected."""
+    methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
+    samples, draw = originals_and_fakes(methods, 24)
+    classes = {"fake": methods, "real": ["Youtube"]}
+    samples["draw"] = spread_methods(samples, classes, left_out)
+    selected = set(np.argsort(draw)[:12])
+    fakes = samples[(samples["label"] == "fake") & (samples["category"] != left_out)]
+    first = fakes.sort_values("draw").groupby("category").head(4)
+    assert set(first["original"]) == selected
+    alone = samples[samples["category"] == left_out].nsmallest(12, "draw")
+    assert set(alone["original"]) == selected
+
+
+def test_with_a_method_left_out_as_many_originals_have_a_fake_in_training(tmp_path):
+    data = all_paired(tmp_path / "data")
+    settings = SplitSettings(mode="binary", per_class=90, compression=("c40",))
+    originals = {}
+    for left_out in (None, "Deepfakes"):
+        asked = replace(settings, leave_out=left_out)
+        rows = make_manifest(data, tmp_path / f"without-{left_out}", asked).samples("train")
+        fakes = set(rows["pair"][rows["label"] == "fake"])
+        originals[left_out] = rows["pair"][rows["category"] == "Youtube"].isin(fakes).sum()
+        if left_out:  # three methods and a third of the reals: a fake of each at every original
+            assert fakes == set(rows["pair"][rows["category"] == "Youtube"])
+    assert originals["Deepfakes"] == originals[None] == 24

@@ -1,10 +1,14 @@
 """Display of training progress."""
 
+import keras
 import pytest
 
+from classify.data.batches import Batches
+from classify.training.callbacks import Checkpointer
 from classify.training.display import Display, training_display
 from classify.training.settings import TrainSettings
 from ffpp_tools.console import console
+from tests.helpers.runs import DATA, TINY, targets
 
 
 @pytest.fixture
@@ -50,6 +54,34 @@ def test_without_a_terminal_a_long_epoch_prints_a_line_from_time_to_time(printed
             clock(4)
             display.on_train_batch_end(batch, {"loss": 0.25})
     assert printed() == ["  step 3/8  4 images/s  loss 0.250  0:20 left in this epoch"]
+
+
+def test_batches_smaller_than_the_batch_size_are_counted_as_they_are(printed, clock):
+    """Batches of whole pairs have 60 crops, although --batch-size is 64."""
+    with Display(epochs=1, batch_size=64, measures=()) as display:
+        display.set_params({"steps": 8, "crops_per_epoch": 480})
+        display.on_epoch_begin(0)
+        clock(12)
+        display.on_train_batch_end(0)
+    assert printed() == ["  step 1/8  5 images/s    1:24 left in this epoch"]
+
+
+def test_training_tells_the_display_how_many_crops_an_epoch_has(tmp_path):
+    seen = []
+
+    class Watching(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(self.params["crops_per_epoch"])
+
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(2, activation="softmax"))
+    model.compile("sgd", "categorical_crossentropy")
+    batches = Batches(DATA, targets(DATA), 10, 0)
+    checkpointer = Checkpointer(tmp_path, TINY, model, [])
+    checkpointer.batches = batches
+    checkpointer.on_epoch_end = lambda *_: None  # writes nothing
+    model.fit(batches, verbose=0, callbacks=[checkpointer, Watching()])
+    assert seen == [batches.crops_per_epoch] * len(batches)
 
 
 def test_the_display_of_a_run_prints_the_settings_that_differ_from_the_defaults(printed):

@@ -1,0 +1,51 @@
+"""Recipe files: TOML files of a package, read by their names, or others by their paths."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ffpp_tools.files import read_text
+
+
+@dataclass(frozen=True)
+class RecipeFiles:
+    """The TOML files in the folder `recipes` of a package."""
+
+    package: str
+    error: type[Exception]  # what `read` raises
+    default: str = ""  # name of the recipe that is listed first
+
+    def names(self) -> list[str]:
+        """Return the names of the recipes in the package, without suffix."""
+        folder = files(self.package).joinpath("recipes")
+        found = [Path(str(f)).stem for f in folder.iterdir() if f.name.endswith(".toml")]
+        return sorted(found, key=lambda name: (name != self.default, name))
+
+    def read(self, name: str, folder: Path = Path()) -> tuple[Path, dict[str, Any]]:
+        """Return the path and the contents of a recipe.
+
+        Args:
+            name: a name from `names`, or the path of a .toml file.
+            folder: the folder to which that path is relative.
+
+        Raises:
+            self.error: the recipe does not exist, cannot be read or is not TOML.
+        """
+        if not name.endswith(".toml") and name not in self.names():
+            known = ", ".join(self.names())
+            raise self.error(f"unknown recipe {name!r}; choose from {known}, or name a .toml file")
+        path = folder / name
+        if not name.endswith(".toml"):
+            path = Path(str(files(self.package).joinpath("recipes", f"{name}.toml")))
+        try:
+            text = read_text(path)
+        except (OSError, ValueError) as error:
+            raise self.error(f"{path}: not a readable recipe ({error})") from error
+        try:
+            return path, tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise self.error(f"{path}: invalid TOML ({error})") from error
