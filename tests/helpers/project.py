@@ -45,6 +45,7 @@ COMMANDS = [
     ("ffpp-identify",),
     ("ffpp-split",),
     ("ffpp-audit",),
+    ("ffpp-export",),
     ("ffpp-demo",),
     ("ffpp-doctor",),
     ("classify",),

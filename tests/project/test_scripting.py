@@ -47,6 +47,7 @@ def test_every_command_is_documented():
         "ffpp-split {dataset} --mode videos --ratios 50/25/25 --no-faces --out new",
         "ffpp-audit {manifest}",
         "ffpp-audit {manifest} --why Youtube/000 Youtube/001",
+        "ffpp-export {manifest} --format imagefolder --out new",
         "ffpp-doctor {world}/FaceForensics++",
         "ffpp-demo --people 6 --seconds 1 --out new",
         "classify archs",

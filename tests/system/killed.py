@@ -20,6 +20,7 @@ import scipy.sparse  # noqa: F401
 
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import FfppError
+from ffpp_tools.exchange.export import export_manifest
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.splits.build import SplitSettings, make_manifests
@@ -191,7 +192,7 @@ def main(case: str, data: Path, place: Path, max_kills: int) -> None:
     """Run one case.
 
     Args:
-        case: "split", "folds", "split again", "retry" or "predictions".
+        case: "split", "folds", "split again", "retry", "predictions", or "export" and a format.
         data: the dataset, copy of FF++ or manifest that the case needs.
         place: an empty folder.
         max_kills: maximum number of kills.
@@ -208,6 +209,9 @@ def main(case: str, data: Path, place: Path, max_kills: int) -> None:
     elif case == "retry":
         action, check, start = retry(data, place)
         kill_everywhere(action, place, max_kills, check, start)
+    elif case.startswith("export "):
+        loaded, kind = Manifest.read(data), case.removeprefix("export ")
+        kill_everywhere(lambda root: export_manifest(loaded, kind, root / "e"), place, max_kills)
     else:
         kill_everywhere(predictions(data, place), place, max_kills)
 

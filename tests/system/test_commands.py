@@ -66,6 +66,7 @@ def test_the_default_commands_lead_from_data_to_report(command, world, tmp_path)
         (["ffpp-stills", "nowhere", "--category", "CelebA"], "nowhere does not exist"),
         (["ffpp-split"], "ffpp-extract"),
         (["ffpp-split", "--mode", "seven"], "multiclass"),
+        (["ffpp-export", "nowhere", "--format", "imagefolder", "--out", "e"], "ffpp-split"),
         (["classify", "train"], "ffpp-split"),
         (["classify", "report", "runs/none"], "classify train"),
         (["classify", "report"], "name a run folder"),

@@ -51,5 +51,13 @@ def test_a_killed_retry_keeps_all_clips_and_can_be_repeated(max_kills, ffpp, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["imagefolder", "webdataset"])
+def test_a_killed_export_can_be_repeated(kind, videos_manifest, tmp_path):
+    """Its renames: the lock, the mark, a file per split, the notice and about.json."""
+    place = tmp_path / "place"
+    assert renames_after_kills(f"export {kind}", videos_manifest.folder, place, ALL) == 7
+
+
+@pytest.mark.slow
 def test_a_killed_report_on_predictions_can_be_repeated(videos_manifest, tmp_path):
     assert renames_after_kills("predictions", videos_manifest.folder, tmp_path / "place", ALL) > 20

@@ -1,0 +1,80 @@
+"""ffpp-export: parse, call one function, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ffpp_tools.cli import panels
+from ffpp_tools.cli.completion import values
+from ffpp_tools.cli.options import option
+from ffpp_tools.console import counted, log, print_json, print_line, progress
+
+
+def export(
+    manifest: Annotated[Path, typer.Argument(help="Manifest folder.")],
+    kind: Annotated[
+        str,
+        option(
+            panels.OUTPUT,
+            "--format",
+            about="imagefolder (a folder of images per class, for torchvision and Hugging Face) "
+            "or webdataset (tar files).",
+            complete=values("imagefolder", "webdataset"),
+            metavar="NAME",
+        ),
+    ],
+    out: Annotated[Path, option(panels.OUTPUT, about="Folder to write to, new or empty.")],
+    copy: Annotated[
+        bool,
+        option(
+            panels.OUTPUT,
+            "--copy",
+            about="Copy the crops instead of creating hard links (imagefolder only).",
+        ),
+    ] = False,
+    shard_size: Annotated[
+        int | None,
+        option(
+            panels.OUTPUT,
+            about="Number of samples per tar file (webdataset only).",
+            default="1000",
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        option(
+            panels.OUTPUT,
+            about="Random seed of the order of the samples (webdataset only).",
+            default="0",
+            metavar="N",
+            min=0,
+        ),
+    ] = None,
+) -> None:
+    """Write a manifest's crops and labels in a format of other tools.
+
+    Every crop is compared with its recorded hash. The images keep the terms of their datasets.
+
+    Example: ffpp-export data_manifests/videos --format imagefolder --out exported
+    """
+    from ffpp_tools.exchange.export import FORMATS, NOTICE, export_manifest
+    from ffpp_tools.splits.manifest import Manifest
+
+    options = {"copy": copy or None, "shard_size": shard_size, "seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    made = export_manifest(Manifest.read(manifest), kind, out, given, progress)
+    log.keep(out)
+    counts = ", ".join(f"{n} in {split}" for split, n in made.samples.items())
+    linked = f" ({counted(made.linked, 'hard link')})" if made.linked else ""
+    print_line(f"exported {counts}{linked}: {out}/{FORMATS[kind].layout}")
+    print_line(
+        f"images of people from {', '.join(made.categories)}: the terms of these datasets apply "
+        f"to the copies as well ({out / NOTICE})",
+        "yellow",
+    )
+    print_json({"folder": out, "format": kind, "samples": made.samples, "linked": made.linked})

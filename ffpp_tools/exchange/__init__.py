@@ -1,0 +1,1 @@
+"""Manifests and datasets in formats of other tools."""
