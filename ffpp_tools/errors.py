@@ -25,6 +25,10 @@ class TableError(FfppError):
     """A table or manifest is missing, damaged or has a different schema."""
 
 
+class CropError(FfppError):
+    """A crop is missing, unreadable, or differs from its recorded hash."""
+
+
 class SplitError(FfppError):
     """The dataset has too few samples for the requested manifest."""
 

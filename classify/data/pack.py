@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from classify.data.cached_arrays import ProgressBar, cached_array, for_each, write_array
 from classify.errors import PackError
-from ffpp_tools.files import path_within, regular_file
+from ffpp_tools.errors import CropError
+from ffpp_tools.files import path_within
+from ffpp_tools.loading import crop_files
+from ffpp_tools.loading.crop_files import INTERPOLATION, scaled
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.video.image import decoded
 
-INTERPOLATION = "area, cubic"  # used by `scaled`; part of the hash in an array's name
 CHECKED = 16  # crops of an array that are compared with their files before it is reused
 
 
@@ -150,16 +149,6 @@ def crops_of(manifest: Manifest, split: str, share: Share = Share()) -> ChosenCr
     return ChosenCrops(name, samples, hashes.iloc[rows], (contents, f" {share}"))
 
 
-def scaled(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """Resize an image to `size` × `size`; one that is not square is stretched.
-
-    Area averaging shrinks, cubic interpolation enlarges.
-    """
-    shrinks = min(image.shape[:2]) >= size
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(image, (size, size), interpolation=interpolation)
-
-
 @dataclass(frozen=True)
 class _Crops:
     """The crop files that an array is built from."""
@@ -191,21 +180,9 @@ def read_crop(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
         PackError: the file is missing, unreadable, or differs from its recorded hash.
     """
     try:
-        data = regular_file(path).read_bytes()
-    except OSError as error:
-        raise PackError(
-            f"{path}: cannot be read ({error.strerror}). If the dataset folder was moved, "
-            f"create the manifest again with `ffpp-split`."
-        ) from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise PackError(
-            f"{path}: differs from the crop that the dataset recorded; extract it again "
-            f"(`ffpp-extract --verify` lists all crops that differ)"
-        )
-    image = decoded(data)
-    if image is None:
-        raise PackError(f"{path}: not a readable image; extract it again")
-    return image
+        return crop_files.read_crop(path, sha256)
+    except CropError as error:
+        raise PackError(str(error)) from error
 
 
 def write_packed_array(path: Path, source: ImageSource, progress: ProgressFactory | None) -> None:

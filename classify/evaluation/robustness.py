@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from classify.data.pack import ProgressFactory, scaled
+from classify.data.pack import ProgressFactory
 from classify.errors import PackError
 from classify.evaluation import metrics
 from classify.evaluation.evaluate import auc_against_originals, with_originals
@@ -22,6 +22,7 @@ from classify.evaluation.scores import CLIP_KEY, Scores, make_scores
 from classify.evaluation.thresholds import OperatingPoint
 from classify.training.runs import Run
 from ffpp_tools.files import path_within
+from ffpp_tools.loading.crop_files import scaled
 from ffpp_tools.splits.manifest import MANIFEST_COLUMNS, Manifest
 from ffpp_tools.video.encode import h264
 from ffpp_tools.video.image import Image, read_image, through_jpeg

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from classify.data.pack import scaled
 from classify.evaluation.predict import predict_probabilities
 from classify.models import build
+from ffpp_tools.loading.crop_files import scaled
 
 if TYPE_CHECKING:
     import keras

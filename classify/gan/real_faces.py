@@ -14,13 +14,14 @@ import pandas as pd
 
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
-from classify.data.pack import Packed, ProgressFactory, scaled, write_packed_array
+from classify.data.pack import Packed, ProgressFactory, write_packed_array
 from classify.data.sampling import Shuffled
 from classify.errors import PackError
 from classify.gan.dcgan import GENERATED, GENERATOR, REAL
 from classify.gan.settings import GanSettings
 from ffpp_tools.extraction.stills import read_still
 from ffpp_tools.files import path_within
+from ffpp_tools.loading.crop_files import scaled
 from ffpp_tools.sources.stills import images_below
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.video.image import Image

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from classify.data.pack import scaled
 from classify.errors import ClassifyError
 from classify.evaluation.metrics import Floats
 from classify.evaluation.predict import predict_probabilities
@@ -23,6 +22,7 @@ from ffpp_tools.errors import DecodeError
 from ffpp_tools.extraction.any_media import FrameCrops, faces_in_image, faces_in_video
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.files import checked_paths, special_file_kind
+from ffpp_tools.loading.crop_files import scaled
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.sources.media_files import PICTURE, VIDEO, file_kind, find_files, summary
 from ffpp_tools.video.decode_limits import Limits

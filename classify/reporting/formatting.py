@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from classify.data.pack import scaled
 from classify.evaluation.confidence_intervals import Estimate
 from ffpp_tools.console import counted
+from ffpp_tools.loading.crop_files import scaled
 
 FACE_SIDE = 112  # side of a crop in a page, in pixels
 NO_FACES = "Faces are omitted from this page on request."

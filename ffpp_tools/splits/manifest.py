@@ -8,15 +8,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import SettingsError, TableError, check_choice
 from ffpp_tools.files import escapes_root, parse_json, regular_file, sha256, write_atomically
 from ffpp_tools.store import format_versions, incomplete
 from ffpp_tools.store.schema import SPLITS, later_columns
 from ffpp_tools.store.tables import AT_ONCE, read_faces
+
+if TYPE_CHECKING:
+    from ffpp_tools.loading.dataset import CropDataset, Transform
 
 COMMAND = "ffpp-split"
 
@@ -203,6 +206,51 @@ class Manifest:
                 f"manifest again with `ffpp-split`."
             )
         return hashes
+
+    def dataset(
+        self,
+        split: str,
+        *,
+        size: int | None = None,
+        transform: Transform | None = None,
+        pairs: bool = False,
+    ) -> CropDataset:
+        """Return a split as a map-style dataset for training code of your own.
+
+        PyTorch's `DataLoader` accepts it, also with worker processes, and `tf_dataset` converts it.
+        Crops that are not square are stretched to `size`.
+
+        Args:
+            split: "train", "val" or "test".
+            size: side of the images in pixels; by default, each crop has its own size.
+            transform: called with each image, (H, W, 3) uint8 RGB; with `pairs`, with the images of
+                a pair, (n, H, W, 3), so that it can change all of them in the same way.
+            pairs: an item is an original with its fakes of the same frame (`PairDataset`) instead
+                of one crop (`CropDataset`).
+
+        Raises:
+            SettingsError: the split or the size is not valid.
+            TableError: the manifest is damaged, the crops of its dataset have changed, or the split
+                has no pairs.
+        """
+        from ffpp_tools.loading.dataset import CropDataset, PairDataset
+
+        check_choice("split", split, SPLITS)
+        if size is not None and size < 1:
+            raise SettingsError(f"size ({size}) must be at least 1 pixel")
+        samples = self.samples(split)
+        hashes = self.crop_hashes(split, samples).reset_index(drop=True)
+        crops = CropDataset(self.root, samples, hashes, size, transform)
+        if not pairs:
+            return crops
+        paired = PairDataset.of(crops)
+        if not len(paired):
+            raise TableError(
+                f"{self.folder / split}.csv: no fake has its original's crop of the same frame in "
+                f"this split (column pair). Extract fakes together with their originals, not "
+                f"aligned, and create the manifest again with `ffpp-split`; or leave out pairs."
+            )
+        return paired
 
 
 def write_manifest(

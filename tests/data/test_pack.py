@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classify.data.pack import Share, pack, scaled
+from classify.data.pack import Share, pack
 from classify.data.sampling import IN_ORDER
 from classify.errors import PackError
 from ffpp_tools.errors import FfppError, TableError
@@ -40,6 +40,12 @@ def test_the_array_holds_the_crops_in_the_order_of_the_manifest(manifest):
         image = cv2.imread(str(manifest.root / samples["path"][position]))[..., ::-1]
         expected = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
         np.testing.assert_array_equal(packed.images[position], expected)
+
+
+def test_the_images_are_those_of_the_map_style_dataset(manifest):
+    dataset = manifest.dataset("val", size=64)
+    packed = pack(manifest, "val", 64)
+    np.testing.assert_array_equal(packed.images, np.stack([image for image, _, _ in dataset]))
 
 
 def test_the_second_call_maps_what_the_first_one_built(manifest):
@@ -205,15 +211,6 @@ def test_a_full_disk_is_reported_before_anything_is_written(manifest, monkeypatc
     with pytest.raises(PackError, match=r"GB are needed for \d+ images at 64 pixels"):
         pack(manifest, "test", 64)
     assert arrays(manifest) == []
-
-
-def test_bare_boxes_are_stretched_to_squares():
-    image = np.zeros((100, 50, 3), np.uint8)
-    image[:50, :, 0] = 200  # red above
-    small = scaled(image, 40)
-    assert small.shape == (40, 40, 3)
-    assert small[10, 20].tolist() == [200, 0, 0]
-    assert small[30, 20].tolist() == [0, 0, 0]
 
 
 def test_an_existing_array_is_used_without_writing_anything(manifest, monkeypatch):

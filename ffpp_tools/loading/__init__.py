@@ -1,0 +1,1 @@
+"""Crops as arrays: single files, and datasets for training code."""
