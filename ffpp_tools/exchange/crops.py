@@ -1,19 +1,22 @@
-"""The crops of a manifest's split, with names for other tools; their bytes are checked when read."""
+"""The crops of a manifest's splits, with names for other tools; bytes are checked when read."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ffpp_tools.errors import TableError
-from ffpp_tools.files import path_within, regular_file
+from ffpp_tools.files import path_within
+from ffpp_tools.loading.crop_files import checked_bytes
 from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import SPLITS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from ffpp_tools.splits.manifest import Manifest
@@ -43,21 +46,9 @@ class Crop:
         """Return the bytes of the image file.
 
         Raises:
-            TableError: the file cannot be read, or differs from its recorded hash.
+            CropError: the file cannot be read, or differs from its recorded hash.
         """
-        try:
-            data = regular_file(self.path).read_bytes()
-        except OSError as error:
-            raise TableError(
-                f"{self.path}: cannot be read ({error.strerror}); `ffpp-extract --verify` lists "
-                f"the crops to extract again"
-            ) from error
-        if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise TableError(
-                f"{self.path}: differs from the crop that the dataset recorded; "
-                f"`ffpp-extract --verify` lists the crops to extract again"
-            )
-        return data
+        return checked_bytes(self.path, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,7 @@ class CropTable:
         """Return the number of crops."""
         return len(self.table)
 
-    def crops(self, order: Sequence[int] | None = None) -> Iterator[Crop]:
+    def crops(self, order: npt.NDArray[np.int64] | None = None) -> Iterator[Crop]:
         """Yield the crops in the given order of rows, or in the manifest's."""
         table = self.table if order is None else self.table.iloc[order]
         for start in range(0, len(table), _AT_ONCE):

@@ -71,7 +71,7 @@ def export_manifest(
 
     Raises:
         SettingsError: the format is unknown, or does not have an option.
-        TableError: the manifest or its dataset has changed, or a crop is missing.
+        TableError, CropError: the manifest or its dataset has changed, or a crop is missing.
         FfppError: the folder is not empty, or cannot be written to.
     """
     options = options or {}

@@ -52,7 +52,7 @@ def write(
 
     Raises:
         SettingsError: the name of a class cannot be that of a folder.
-        TableError: a crop cannot be read, or differs from its recorded hash.
+        CropError: a crop cannot be read, or differs from its recorded hash.
         FfppError: a file cannot be written.
     """
     classes = list(classes)

@@ -64,7 +64,7 @@ def write(
         0, the number of crops that are hard links.
 
     Raises:
-        TableError: a crop cannot be read, or differs from its recorded hash.
+        CropError: a crop cannot be read, or differs from its recorded hash.
         FfppError: a file cannot be written.
     """
     for number, table in enumerate(tables):

@@ -14,11 +14,11 @@ from ffpp_tools.video.image import Image, decoded
 INTERPOLATION = "area, cubic"  # used by `scaled`; part of the hash in the name of a packed array
 
 
-def read_crop(path: Path, sha256: str) -> Image:
-    """Return a crop file's image, (H, W, 3) uint8 RGB.
+def checked_bytes(path: Path, sha256: str) -> bytes:
+    """Return the contents of a crop file.
 
     Raises:
-        CropError: the file is missing, unreadable, or differs from its recorded hash.
+        CropError: the file is missing, cannot be read, or differs from its recorded hash.
     """
     try:
         data = regular_file(path).read_bytes()
@@ -32,7 +32,16 @@ def read_crop(path: Path, sha256: str) -> Image:
             f"{path}: differs from the crop that the dataset recorded; extract it again "
             f"(`ffpp-extract --verify` lists all crops that differ)"
         )
-    image = decoded(data)
+    return data
+
+
+def read_crop(path: Path, sha256: str) -> Image:
+    """Return a crop file's image, (H, W, 3) uint8 RGB.
+
+    Raises:
+        CropError: the file is missing, unreadable, or differs from its recorded hash.
+    """
+    image = decoded(checked_bytes(path, sha256))
     if image is None:
         raise CropError(f"{path}: not a readable image; extract it again")
     return image

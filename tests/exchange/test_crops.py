@@ -6,7 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import CropError, TableError
 from ffpp_tools.exchange.crops import MAX_NAME, Crop, crop_tables, file_names
 from ffpp_tools.files import sha256
 from ffpp_tools.splits.build import SplitSettings, make_manifest
@@ -47,10 +47,10 @@ def test_a_crop_is_read_if_it_has_its_recorded_hash(crop):
     assert crop.read() == b"pixels"
     assert crop.suffix == ".png"
     crop.path.write_bytes(b"others")
-    with pytest.raises(TableError, match=r"a\.PNG: differs from the crop"):
+    with pytest.raises(CropError, match=r"a\.PNG: differs from the crop"):
         crop.read()
     crop.path.unlink()
-    with pytest.raises(TableError, match=r"a\.PNG: cannot be read"):
+    with pytest.raises(CropError, match=r"a\.PNG: cannot be read"):
         crop.read()
 
 
@@ -71,5 +71,5 @@ def test_missing_crops_are_refused_before_anything_is_read(dataset, tmp_path):
     copy = shutil.copytree(dataset, tmp_path / "dataset")
     manifest = make_manifest(copy, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
     (copy / manifest.samples("val")["path"].iloc[0]).unlink()
-    with pytest.raises(TableError, match="1 crop listed in faces.parquet but missing"):
+    with pytest.raises(TableError, match=r"1 crop listed in faces\.parquet but missing"):
         crop_tables(manifest)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from ffpp_tools.errors import FfppError, SettingsError, TableError
+from ffpp_tools.errors import CropError, FfppError, SettingsError
 from ffpp_tools.exchange.export import ABOUT, FORMATS, NOTICE, export_manifest
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.store.incomplete import writing_folder
@@ -27,7 +27,7 @@ def changed(dataset, tmp_path):
 @each_format
 def test_a_changed_crop_is_refused_and_nothing_is_left(kind, changed, tmp_path):
     manifest, path = changed
-    with pytest.raises(TableError, match=f"{path.name}: differs from the crop"):
+    with pytest.raises(CropError, match=f"{path.name}: differs from the crop"):
         export_manifest(manifest, kind, tmp_path / "e")
     assert not (tmp_path / "e").exists()
 
@@ -56,7 +56,7 @@ def test_an_interrupted_export_leaves_nothing_and_can_be_repeated(
 @each_format
 def test_an_empty_folder_is_kept_if_the_export_fails(kind, changed, tmp_path):
     (tmp_path / "e").mkdir()
-    with pytest.raises(TableError):
+    with pytest.raises(CropError):
         export_manifest(changed[0], kind, tmp_path / "e")
     assert not list((tmp_path / "e").iterdir())
 
