@@ -338,9 +338,8 @@ def _same_scores(one: Scores | None, other: Scores | None) -> bool:
 
 def _same_samples(one: Scores, other: Scores) -> bool:
     """Return whether two scores are of the same samples, in the same order."""
-    key = ["face_id", "category", "compression", "clip"]
-    same_keys = len(one) == len(other) and one.table[key].equals(other.table[key])
-    return same_keys and np.array_equal(one.actual, other.actual)
+    key = ["face_id", "category", "compression", "clip", "class"]
+    return len(one) == len(other) and one.table[key].equals(other.table[key])
 
 
 def _differences(one: Scores, other: Scores) -> dict[str, Estimate]:

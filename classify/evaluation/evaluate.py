@@ -95,7 +95,8 @@ class Evaluation:
     calibration_error: float  # of the most probable class, before temperature scaling
     calibration_error_tempered: float
     confusion: pd.DataFrame  # counts, row per actual class
-    per_class: pd.DataFrame  # precision, recall, f1, auc (one against the rest), support
+    # precision, recall, f1, auc (one against the rest) and support of each class with samples
+    per_class: pd.DataFrame
     binary_confusion: pd.DataFrame  # counts at the threshold, rows and columns fake and real
     manipulations: tuple[ManipulationMetrics, ...]
     reals: tuple[RealMetrics, ...]
@@ -118,15 +119,18 @@ class Evaluation:
 
     @property
     def percent(self) -> pd.DataFrame:
-        """The confusion matrix in per cent of each row, as in the paper's Tables 4 and 6."""
-        return metrics.row_percent(self.confusion)
+        """The confusion matrix in per cent of each row, as in the paper's Tables 4 and 6.
+
+        A class without samples, such as that of blended faces, has a column but no row.
+        """
+        return metrics.row_percent(self.confusion[self.confusion.any(axis=1)])
 
     @property
     def in_paper_order(self) -> pd.DataFrame:
         """`percent` with the classes in the order of the paper's tables."""
-        names = list(self.confusion.index)
+        percent, names = self.percent, list(self.confusion.index)
         order = [n for n in PAPER_ORDER if n in names] + [n for n in names if n not in PAPER_ORDER]
-        return self.percent.loc[order, order]
+        return percent.loc[[name for name in order if name in percent.index], order]
 
 
 def evaluate_scores(
@@ -155,6 +159,7 @@ def evaluate_scores(
         for (category, compression), rows in scores.table.groupby(CLIP_KEY[:2]).indices.items()
     ]
     correct = actual == predicted
+    per_class = metrics.per_class(actual, predicted, probabilities, names)
     return Evaluation(
         unit=unit,
         scores=scores,
@@ -163,7 +168,7 @@ def evaluate_scores(
         calibration_error=metrics.calibration_error(correct, probabilities.max(axis=1)),
         calibration_error_tempered=metrics.calibration_error(correct, tempered.max(axis=1)),
         confusion=metrics.confusion(actual, predicted, names),
-        per_class=metrics.per_class(actual, predicted, probabilities, names),
+        per_class=per_class[per_class["support"] > 0],
         binary_confusion=binary_confusion,
         manipulations=tuple(c.manipulation_metrics() for c in categories if c.label == "fake"),
         reals=tuple(c.real_metrics() for c in categories if c.label == "real"),

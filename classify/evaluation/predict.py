@@ -208,11 +208,12 @@ def _read_saved(
         return _SavedPredictions()  # best.keras is from a later epoch, or with or without flips
     if len(table) != len(samples):
         return _SavedPredictions(problem=f"it has {len(table)} rows, the manifest {len(samples)}")
+    scores = make_scores(samples, probabilities, classes)
+    expected = scores.table[list(samples)]  # with the network's class indices
     if differing := [
-        name for name in samples if name not in table or list(table[name]) != list(samples[name])
+        name for name in expected if name not in table or list(table[name]) != list(expected[name])
     ]:
         return _SavedPredictions(problem=f"its column {differing[0]} differs from the manifest")
-    scores = make_scores(samples, probabilities, classes)
     if "digest" not in attributes:
         return _SavedPredictions(scores, "an older version wrote it, without a digest")
     if attributes != source | {"digest": _digest(scores, source)}:

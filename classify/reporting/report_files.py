@@ -225,15 +225,16 @@ def worst_clips(scores: Scores) -> pd.DataFrame:
 
 
 def classification_report(evaluation: Evaluation) -> str:
-    """Return scikit-learn's table of precision, recall and F1 as plain text."""
+    """Return scikit-learn's table of precision, recall and F1 of the classes with samples."""
     from sklearn.metrics import classification_report as sklearn_report
 
     scores, names = evaluation.scores, list(evaluation.scores.classes)
+    with_samples = np.unique(scores.actual)
     return sklearn_report(
         scores.actual,
         scores.predicted,
-        labels=range(len(names)),
-        target_names=names,
+        labels=with_samples,
+        target_names=[names[index] for index in with_samples],
         zero_division=0,
         digits=2,
     )

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 from classify.errors import ClassifyError, RunEndedError
+from classify.evaluation.compare import compare
 from classify.evaluation.predict import score_split
 from classify.inference import export
 from classify.inference.gradcam import explain
-from classify.reporting.report import make_report
+from classify.inference.media import classifier_of, classify_file
+from classify.inference.media_files import VerdictFiles
+from classify.reporting.report import make_report, report_on_file
 from classify.training import checkpoints
 from classify.training.runs import load_model
 from classify.training.train import resume
@@ -55,18 +58,65 @@ def test_the_class_of_blends_is_a_fake_without_samples_in_every_result(six, vide
     assert set(scores.table["class"]) == set(videos_manifest.classes)
     index = scores.table["class"].map(names.index)
     np.testing.assert_array_equal(scores.table["class_index"], index)
-    again = score_split(six, "test")  # read from the file
-    np.testing.assert_array_equal(again.probabilities, scores.probabilities)
     assert six.best_model().output_shape == (None, 6)
 
 
-def test_a_report_shows_the_class_of_blends_without_samples(six):
+def test_saved_predictions_with_the_class_of_blends_are_read_again(six, monkeypatch, capsys):
+    scores = score_split(six, "test")
+    monkeypatch.setattr("classify.evaluation.predict._probabilities", None)  # not called
+    again = score_split(six, "test")
+    pd.testing.assert_frame_equal(again.table, scores.table)
+    assert "again" not in capsys.readouterr().out
+
+
+def test_a_report_predicts_the_class_of_blends_and_has_no_row_of_it(six, tmp_path):
     made = make_report(six)
     confusion = made.evaluations[0].confusion
     assert confusion.loc["Blended"].sum() == 0
     assert "Blended" in confusion.columns
     assert confusion.to_numpy().sum() == len(made.frames)
     assert np.isfinite(made.evaluations[0].measures["auc"].value)
+    for evaluation in made.evaluations:
+        shown = evaluation.in_paper_order
+        assert {*shown.index, "Blended"} == set(shown.columns) == set(six.classes)
+        assert np.isfinite(shown.to_numpy()).all()
+        assert list(evaluation.per_class.index) == list(six.manifest.classes)
+        text = (made.folder / f"classification-report-{evaluation.unit}.txt").read_text()
+        assert "Blended" not in text
+    page = (made.folder / "report.html").read_text()
+    assert '<th scope="col">Blended</th>' in page
+    assert '<th scope="row">Blended</th>' not in page
+    card = (made.folder / "model-card.md").read_text()
+    assert "| classes | Blended (fake), Deepfakes (fake)," in card
+    assert "| blend\\_class | true |" in card
+    again = report_on_file(made.folder / "predictions.csv", six.manifest, folder=tmp_path / "again")
+    for ours, theirs in zip(again.evaluations, made.evaluations, strict=True):
+        assert ours.measures["auc"].value == pytest.approx(theirs.measures["auc"].value)
+        pd.testing.assert_frame_equal(ours.confusion, theirs.confusion)
+
+
+def test_a_run_with_the_class_of_blends_is_compared_with_one_without(
+    six, videos_manifest, tmp_path
+):
+    five = train_tiny(videos_manifest.folder, tmp_path / "five", epochs=1)
+    found = compare([six, five])
+    assert not any("another" in note for note in found.notes)  # the splits are the same
+    assert set(found.table["run"]) == {"six", "five"}
+    assert np.isfinite(found.table[["val_auc", "accuracy", "auc"]].to_numpy()).all()
+    assert np.isfinite(found.differences["accuracy"].value)
+
+
+def test_a_verdict_on_a_picture_counts_blends_as_fake(six, tmp_path):
+    classifier = classifier_of(six)
+    samples = six.manifest.samples("test")
+    verdict = classify_file(six.manifest.root / samples["path"].iloc[0], classifier)
+    (person,) = verdict.people
+    assert list(person.probabilities) == list(six.classes)
+    assert sum(person.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert person.p_fake == pytest.approx(1 - person.probabilities["Youtube"], abs=1e-5)
+    VerdictFiles(tmp_path / "v", classifier, "a run").add(verdict)
+    (row,) = pd.read_csv(tmp_path / "v/verdicts.csv").to_dict("records")
+    assert row["p_Blended"] == pytest.approx(person.probabilities["Blended"])
 
 
 def test_explanations_are_of_the_manifests_classes(six, videos_manifest):
@@ -77,12 +127,12 @@ def test_explanations_are_of_the_manifests_classes(six, videos_manifest):
         assert set(explanation.samples["predicted"]) <= set(six.classes)
 
 
-@pytest.mark.slow
 def test_an_exported_network_names_the_class_of_blends(six, tmp_path):
     folder = tmp_path / "exported"
-    export.export(six, "saved-model", folder)
-    about = json.loads(next(folder.glob("*.json")).read_text())
+    export.export(six, "litert", folder)
+    about = json.loads((folder / "about.json").read_text())
     assert about["output"] == list(six.classes)
+    assert about["classes"]["Blended"] == "fake"
 
 
 def test_an_interrupted_run_resumes_to_the_same_weights(six, videos_manifest, tmp_path):
