@@ -1,4 +1,4 @@
-"""The crops of a manifest's split, with names for other tools; their bytes are checked when read."""
+"""The crops of a split, with names for other tools; their bytes are checked when read."""
 
 from __future__ import annotations
 

@@ -71,5 +71,5 @@ def test_missing_crops_are_refused_before_anything_is_read(dataset, tmp_path):
     copy = shutil.copytree(dataset, tmp_path / "dataset")
     manifest = make_manifest(copy, tmp_path / "m", SplitSettings("videos", ratios=(50, 25, 25)))
     (copy / manifest.samples("val")["path"].iloc[0]).unlink()
-    with pytest.raises(TableError, match="1 crop listed in faces.parquet but missing"):
+    with pytest.raises(TableError, match=r"1 crop listed in faces\.parquet but missing"):
         crop_tables(manifest)
