@@ -238,6 +238,7 @@ def print_table(results: pd.DataFrame) -> None:
             continue
         by_seed = folds.groupby(["condition", "seed"])[COLUMNS].mean()
         means = by_seed.groupby("condition", sort=False).mean()
+        means["pairs"] = folds.groupby("condition")["tested_on"].nunique()
         means["seeds"] = by_seed.groupby("condition").size()
         print(f"{name} folds\n\n{markdown(means)}")
         if (means["seeds"] > 1).any():

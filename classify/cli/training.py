@@ -191,7 +191,7 @@ def train(
         option(
             panels.NETWORK,
             about="End the backbone before its features get coarser than one per N pixels: 4, 8 "
-            "or 16.",
+            "or 16; 32 for the whole backbone.",
             default="the whole backbone",
             metavar="N",
         ),

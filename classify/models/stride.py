@@ -11,7 +11,8 @@ from classify.errors import ModelError
 if TYPE_CHECKING:
     import keras
 
-STRIDES = (4, 8, 16)
+WHOLE = 32  # every backbone's own stride
+STRIDES = (4, 8, 16, WHOLE)
 
 
 def up_to_stride(network: keras.Model, stride: int) -> keras.Model:
@@ -26,13 +27,15 @@ def up_to_stride(network: keras.Model, stride: int) -> keras.Model:
 
     Args:
         network: a backbone without top, with an input of (size, size, 3).
-        stride: input pixels per feature, from `STRIDES`.
+        stride: input pixels per feature, from `STRIDES`; `WHOLE` for the whole backbone.
 
     Raises:
         ModelError: the backbone has no features of this stride.
     """
     import keras
 
+    if stride == WHOLE:
+        return network
     size = network.input_shape[1]
     last = block_end = None
     ends_block = False

@@ -1,9 +1,9 @@
-"""The crops of a manifest's splits, with names for other tools; bytes are checked when read."""
+"""The crops of a split, with names for other tools; their bytes are checked when read."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,6 @@ from ffpp_tools.store.missing_crops import find_missing_crops
 from ffpp_tools.store.schema import SPLITS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from ffpp_tools.splits.manifest import Manifest
@@ -63,7 +61,7 @@ class CropTable:
         """Return the number of crops."""
         return len(self.table)
 
-    def crops(self, order: npt.NDArray[np.int64] | None = None) -> Iterator[Crop]:
+    def crops(self, order: Sequence[int] | None = None) -> Iterator[Crop]:
         """Yield the crops in the given order of rows, or in the manifest's."""
         table = self.table if order is None else self.table.iloc[order]
         for start in range(0, len(table), _AT_ONCE):

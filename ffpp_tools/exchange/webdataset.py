@@ -68,7 +68,7 @@ def write(
         FfppError: a file cannot be written.
     """
     for number, table in enumerate(tables):
-        order = np.random.default_rng((seed, number)).permutation(len(table))
+        order = np.random.default_rng((seed, number)).permutation(len(table)).tolist()
         tracked = progress(f"exporting {table.split}")(table.crops(order), len(table))
         crops = iter(tracked)
         for name in shard_names(table, shard_size):

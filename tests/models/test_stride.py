@@ -42,6 +42,14 @@ def test_a_shortened_backbone_computes_the_features_of_the_whole_one():
     assert part.count_params() < whole.count_params() / 20
 
 
+def test_a_stride_of_32_is_the_whole_backbone():
+    whole, stride_32 = (
+        build("mobilenetv2", 5, 64, head="gap", stride=stride) for stride in (None, 32)
+    )
+    assert whole.count_params() == stride_32.count_params()
+    assert whole.get_layer("backbone").output_shape == (None, 2, 2, 1280)
+
+
 def test_a_network_is_built_on_a_shortened_backbone():
     network = build("mobilenetv2", 5, 64, head="gap", stride=16)
     assert network.output_shape == (None, 5)
@@ -49,7 +57,7 @@ def test_a_network_is_built_on_a_shortened_backbone():
 
 
 def test_a_backbone_without_features_of_the_stride_is_refused():
-    with pytest.raises(ModelError, match=r"stride \(5\) must be one of 4, 8, 16"):
+    with pytest.raises(ModelError, match=r"stride \(5\) must be one of 4, 8, 16, 32"):
         build("mobilenetv2", 5, 64, stride=5)
     with pytest.raises(ModelError, match="sepconv has no backbone that could end early"):
         build("sepconv", 5, 64, stride=16)

@@ -3,12 +3,11 @@
 import keras
 import pytest
 
-from classify.data.batches import Batches
 from classify.training.callbacks import Checkpointer
 from classify.training.display import Display, training_display
 from classify.training.settings import TrainSettings
 from ffpp_tools.console import console
-from tests.helpers.runs import DATA, TINY, targets
+from tests.helpers.runs import DATA, TINY, make_batches
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_training_tells_the_display_how_many_crops_an_epoch_has(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     model.add(keras.layers.Dense(2, activation="softmax"))
     model.compile("sgd", "categorical_crossentropy")
-    batches = Batches(DATA, targets(DATA), 10, 0)
+    batches = make_batches(DATA, 10)
     checkpointer = Checkpointer(tmp_path, TINY, model, [])
     checkpointer.batches = batches
     checkpointer.on_epoch_end = lambda *_: None  # writes nothing
