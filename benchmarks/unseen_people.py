@@ -1,4 +1,4 @@
-"""Compare training settings on people held out, by nested leave-one-pair-out.
+"""Compare training settings on held-out people, by nested leave-one-pair-out.
 
     ffpp-extract FaceForensics++ --every 5 --out dataset
     ffpp-split dataset --mode videos --out all

@@ -2,7 +2,7 @@
 
 all        each crop once per epoch, in a new order
 balanced   a random class, then one of its clips (a still counts as a clip), then one of its crops
-pairs      units of an original's crop and its fakes of the same frame, cropped by the same window
+pairs      units of an original's crop and its fakes of the same frame, cropped with the same window
 in order   each crop once, always in the manifest's order, for evaluation
 """
 
@@ -147,7 +147,7 @@ class Paired:
         complete = set(pairs[real]) & set(pairs[~real]) - {""}
         if not complete:
             raise ClassifyError(
-                "sampling pairs needs fakes that were cropped by the same window as their "
+                "sampling pairs needs fakes that were cropped with the same window as their "
                 "original, and the training split has none. Manifests have pairs if `ffpp-extract` "
                 "found the originals of the fakes (not with --align), and if this release's "
                 "`ffpp-split` wrote them; otherwise choose another --sampling."
