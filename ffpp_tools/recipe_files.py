@@ -35,12 +35,13 @@ class RecipeFiles:
         Raises:
             self.error: the recipe does not exist, cannot be read or is not TOML.
         """
-        if not name.endswith(".toml") and name not in self.names():
-            known = ", ".join(self.names())
-            raise self.error(f"unknown recipe {name!r}; choose from {known}, or name a .toml file")
-        path = folder / name
-        if not name.endswith(".toml"):
+        if name.endswith(".toml"):
+            path = folder / name
+        elif name in (names := self.names()):
             path = Path(str(files(self.package).joinpath("recipes", f"{name}.toml")))
+        else:
+            known = ", ".join(names)
+            raise self.error(f"unknown recipe {name!r}; choose from {known}, or name a .toml file")
         try:
             text = read_text(path)
         except (OSError, ValueError) as error:
