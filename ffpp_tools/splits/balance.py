@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ffpp_tools.errors import SettingsError, SplitError
+from ffpp_tools.splits import pairs
 from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.store.schema import SPLITS, STILL
+
+_Cell = tuple[pd.DataFrame, int]  # rows of a category, number of them to draw
 
 
 def balanced(
@@ -21,27 +25,28 @@ def balanced(
 ) -> dict[str, pd.DataFrame]:
     """Select the given number of samples of each class in each split.
 
-    The samples of a class are drawn evenly from its categories and their clips.
+    The samples of a class are drawn evenly from its categories and their clips. Fakes are drawn at
+    the frames of the selected originals, see `pairs.spread_methods`.
 
     Args:
-        samples: in the order that the selected samples keep; columns class, category, compression,
-            clip, split and `draw`, a random number that breaks ties between equivalent samples and
-            is the same for all members of a pair; `group` for every_group.
+        samples: in the order that the selected samples keep; columns class, label, category,
+            compression, clip, split, `face` and `original` (positions of the crop and of its pair's
+            original, or -1) and `draw`, a random number that breaks ties between equivalent samples
+            and is the same for all members of a pair; `group` for every_group.
         counts: split → number of samples of each class; `capacity` returns the maximum.
         strata: split → compression → number of samples of each class that consists of clips; they
             sum to the split's count. None to ignore compression.
         every_group: select a sample of each identity group first, as far as the counts allow.
     """
-    columns = ["class", "category", "compression", "clip", "draw"]
+    columns = ["class", "label", "category", "compression", "clip", "face", "original", "draw"]
     slim = samples[[*columns, "group"] if every_group else columns]
     splits = {}
     for split in SPLITS:
-        rows = slim[samples["split"] == split]
-        cells: list[tuple[pd.DataFrame, int]] = []
-        for _, class_rows in rows.groupby("class"):
+        cells: list[_Cell] = []
+        for _, class_rows in slim[samples["split"] == split].groupby("class"):
             cells += _cells(class_rows, counts[split], strata[split] if strata else None)
         preferred = _one_of_each_group(cells) if every_group else None
-        drawn = [_drawn(cell, quota, preferred) for cell, quota in cells]
+        drawn = [rows.index for rows in _drawn(cells, partial(_evenly, preferred=preferred))]
         splits[split] = samples.loc[np.sort(np.concatenate(drawn))]
     return splits
 
@@ -55,10 +60,12 @@ def at_random(
     `strata` counts samples per compression over all splits; each split gets its share of them.
     """
     chosen: dict[str, list[pd.DataFrame]] = {split: [] for split in SPLITS}
+    cells: list[_Cell] = []
     for _, rows in samples.groupby("class"):
-        cells = _cells(rows, sum(counts.values()), strata)
-        selected = pd.concat([cell.nsmallest(quota, "draw") for cell, quota in cells])
-        selected, start = selected.sort_values("order"), 0
+        cells += _cells(rows, sum(counts.values()), strata)
+    drawn = pd.concat(_drawn(cells, lambda rows, quota: rows.nsmallest(quota, "draw")))
+    for _, rows in samples.loc[drawn.index].groupby("class"):
+        selected, start = rows.sort_values("order"), 0
         if strata:
             selected = selected.iloc[_interleaved(selected["compression"])]
         for split in SPLITS:
@@ -190,9 +197,32 @@ def _by_split(counts: Mapping[str, int]) -> str:
 
 
 def _drawn(
-    rows: pd.DataFrame, quota: int, preferred: pd.Index | None = None
-) -> npt.NDArray[np.integer]:
-    """Return the index of `quota` rows of one category, drawn as evenly as possible from its clips.
+    cells: Sequence[_Cell], draw: Callable[[pd.DataFrame, int], pd.DataFrame]
+) -> list[pd.DataFrame]:
+    """Return the rows that `draw` selects of each cell; of fakes, at frames of selected originals.
+
+    Args:
+        cells: of one or all splits.
+        draw: returns the given number of rows, lowest `draw` first.
+    """
+    is_fake = [bool((rows["label"] == "fake").any()) for rows, _ in cells]
+    drawn = [draw(*cell) for cell, fake in zip(cells, is_fake, strict=True) if not fake]
+    fakes = [cell for cell, fake in zip(cells, is_fake, strict=True) if fake]
+    if not drawn or not fakes:
+        return drawn + [draw(*cell) for cell in fakes]
+    reals = pd.concat(drawn)
+    originals = reals[reals["face"] == reals["original"]]
+    classes = [rows["class"].iloc[0] for rows, _ in fakes]
+    for name in dict.fromkeys(classes):
+        of_class = [cell for cell, other in zip(fakes, classes, strict=True) if other == name]
+        rows = pd.concat([rows for rows, _ in of_class])
+        order = pairs.spread_methods(rows, originals, sum(quota for _, quota in of_class))
+        drawn += [draw(rows.assign(draw=order[rows.index]), quota) for rows, quota in of_class]
+    return drawn
+
+
+def _evenly(rows: pd.DataFrame, quota: int, preferred: pd.Index | None = None) -> pd.DataFrame:
+    """Return `quota` rows of one category, drawn as evenly as possible from its clips.
 
     Rows in `preferred` come before all others.
     """
@@ -203,12 +233,10 @@ def _drawn(
     else:
         keys = [rows["draw"], ~rows.index.isin(preferred), turn]
     order = np.lexsort(keys)  # the first sample of each clip, then the second of each clip, …
-    return rows.index.to_numpy()[order[:quota]]
+    return rows.iloc[order[:quota]]
 
 
-def _cells(
-    rows: pd.DataFrame, count: int, strata: Mapping[str, int] | None
-) -> list[tuple[pd.DataFrame, int]]:
+def _cells(rows: pd.DataFrame, count: int, strata: Mapping[str, int] | None) -> list[_Cell]:
     """Divide `count` samples of a class into cells, each (its rows, number of samples to draw).
 
     Without strata, a cell is a category. With strata, a cell is a category at one compression, and
@@ -217,7 +245,8 @@ def _cells(
     if not strata:
         quotas = _quotas(rows["category"].value_counts().to_dict(), count)
         return [(rows[rows["category"] == name], quota) for name, quota in quotas.items()]
-    sizes, cells = _clip_sizes(rows), []
+    sizes = _clip_sizes(rows)
+    cells: list[_Cell] = []
     given: dict[str, int] = dict.fromkeys(sizes.index, 0)
     for compression, quota in _clips_by_compression(rows, count, strata).items():
         available: dict[str, int] = {}
@@ -281,7 +310,7 @@ def _interleaved(values: pd.Series) -> npt.NDArray[np.intp]:
     return np.lexsort((values, place / values.groupby(values).transform("size")))
 
 
-def _one_of_each_group(cells: Sequence[tuple[pd.DataFrame, int]]) -> pd.Index:
+def _one_of_each_group(cells: Sequence[_Cell]) -> pd.Index:
     """Return a sample of each identity group, within the cells' quotas.
 
     Each group uses the cell with the largest remaining quota. Groups that are in few cells come

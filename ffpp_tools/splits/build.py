@@ -104,7 +104,6 @@ def make_manifests(dataset: Path, folder: Path, settings: SplitSettings) -> list
     samples["original"] = pairs.paired_originals(tables)[samples["face"].to_numpy()]
     # Members of a pair share a number, so that they are selected together.
     samples["draw"] = pairs.shared_by_pairs(draw, samples["original"].to_numpy())
-    samples["draw"] = pairs.spread_methods(samples, mode.classes, recipe.leave_out)
     try:
         splits, excluded = apply_recipe.assign_splits(samples, tables, recipe, settings.seed)
         selections = [_selected(samples, split, mode, recipe) for split in splits]

@@ -5,7 +5,7 @@ Within a pair, only the manipulation differs (and, in lossy video, the compressi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -90,49 +90,43 @@ def shared_by_pairs(
     return np.where(originals >= 0, by_pair, values)
 
 
-def spread_methods(
-    samples: pd.DataFrame, classes: Mapping[str, Sequence[str]], leave_out: str | None = None
-) -> pd.Series:
-    """Return `draw` so that the methods of one class are selected at different frames.
+def spread_methods(fakes: pd.DataFrame, originals: pd.DataFrame, count: int) -> pd.Series:
+    """Return `draw` of the fakes of a class so that its methods are selected at different frames.
 
-    A class of several methods has a share of each. If all methods were selected at the same frames,
-    most originals would have no fake in the manifest, and a few would have one of every method.
-    With one original category and four methods, every frame has one method that takes it first;
-    with three categories (originals and two kinds of photographs), three methods:
+    If all methods were selected at the same frames, most of the selected originals would have no
+    fake in the manifest, and a few would have one of every method. Each original therefore has
+    `count // len(originals)` methods that take it first, but at least one; with four methods:
 
-        frame, by draw   0  1  2  3  4  5 …
-        method 0         x           x         the other frames follow, by draw
-        method 1            x           x
-        method 2               x
-        method 3                  x
+        original, by clip and draw   0  1  2  3  4  5 …
+        count == originals           a  b  c  d  a  b     the other methods follow, by draw
+        count == 2 originals         a  b  c  d  a  b
+                                     d  a  b  c  d  a
 
-    Fakes without a pair take turns by their own place in their clip. A dataset without pairs is
-    left as it is. A method that is left out takes no turns, because it is alone in its split.
+    Frames whose original is not selected come last. A fake without a pair takes a turn by its own
+    place, and is not later than the fakes of its clip at the selected frames.
 
     Args:
-        samples: columns category, class, label, compression, clip, face, original (positions of
-            crops) and draw, equal within a pair.
-        classes: class → its categories.
-        leave_out: the method that is in test only, which has no other method.
+        fakes: columns category, compression, clip, original (position of the crop of the pair's
+            original, or -1) and draw, equal within a pair, below 1.
+        originals: the selected originals, with columns face (position of the crop), compression,
+            clip and draw.
+        count: number of fakes that will be selected.
     """
-    by_draw = samples.sort_values("draw", kind="stable")
-    place = by_draw.groupby(["category", "compression", "clip"], observed=True).cumcount()
-    place = place.reindex(samples.index)  # of a crop within its clip
-    is_original = (samples["face"] == samples["original"]) & (samples["label"] == "real")
-    originals = samples[is_original]
     if originals.empty:
-        return samples["draw"]
-    place_of_original = pd.Series(place[is_original].to_numpy(), index=originals["original"])
-    place = samples["original"].map(place_of_original).fillna(place)  # a pair's place is one
-    taken = max(len(classes[name]) for name in originals["class"].unique())
-    later = pd.Series(False, index=samples.index)
-    for categories in classes.values():
-        methods = set(categories) & set(samples["category"][samples["label"] == "fake"])
-        methods -= {leave_out}
-        for number, method in enumerate(sorted(methods)):
-            turn = (place[samples["category"] == method] - number) % len(methods)
-            later[turn.index] = turn >= taken
-    return samples["draw"] + later  # draws are below 1
+        return fakes["draw"]
+    clip = ["category", "compression", "clip"]
+    by_clip = originals.sort_values([*clip, "draw"], kind="stable")
+    place_of_original = fakes["original"].map(pd.Series(range(len(by_clip)), by_clip["face"]))
+    own_place = fakes.sort_values([*clip, "draw"], kind="stable").groupby("category").cumcount()
+    selected = place_of_original.notna()
+    last = fakes["draw"].where(selected)
+    last = last.groupby([fakes[name] for name in clip], observed=True).transform("max")
+    selected |= (fakes["original"] < 0) & (fakes["draw"] <= last.fillna(originals["draw"].max()))
+    methods = sorted(fakes["category"].unique())
+    number = fakes["category"].map({method: i for i, method in enumerate(methods)}).astype(int)
+    turn = (place_of_original.fillna(own_place).astype(int) - number) % len(methods)
+    first = turn < max(count // len(originals), 1)
+    return fakes["draw"] + np.where(selected, np.where(first, 0, 1), 2)
 
 
 def pair_counts(splits: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:

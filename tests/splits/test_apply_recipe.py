@@ -32,6 +32,7 @@ def test_in_every_drawn_world_each_group_is_tested_once_or_there_was_no_room(peo
     samples["label"] = np.where(samples["category"].isin(METHODS), "fake", "real")
     samples["face_id"] = [f"{i:06d}" for i in range(len(samples))]
     samples["draw"] = np.random.default_rng(seed).random(len(samples))
+    samples = samples.assign(face=range(len(samples)), original=-1)
     recipe = Recipe("mine", "grouped", mode="videos", folds=folds, ratios=(0.5, 0.25, 0.25))
     try:
         parts, _ = assign_splits(samples, None, recipe, seed)

@@ -33,7 +33,7 @@ def samples(*kinds, split="train"):
     ]
     table = pd.DataFrame(rows)
     table["draw"], table["order"] = np.random.default_rng(0).random((2, len(table)))
-    return table
+    return table.assign(face=range(len(table)), original=-1)
 
 
 FAKES = samples(

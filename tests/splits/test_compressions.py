@@ -282,6 +282,7 @@ def test_compressions_are_alike_wherever_every_category_has_all_of_them(
     samples["label"] = np.where(samples["category"].isin(METHODS), "fake", "real")
     samples["face_id"] = [f"{i:06d}" for i in range(len(samples))]
     samples["draw"] = np.random.default_rng(0).random(len(samples))
+    samples = samples.assign(face=range(len(samples)), original=-1)
     recipe = Recipe("mine", "grouped", mode=mode, ratios=(0.6, 0.2, 0.2), per_class=per_class)
     try:
         found = select_samples(samples, space, recipe)

@@ -177,9 +177,9 @@ def test_a_fake_counts_as_paired_if_its_original_is_in_the_same_split():
     assert pair_counts({"train": rows}) == {"train": {"fakes": 3, "paired": 1}}
 
 
-def all_paired(folder):
+def all_paired(folder, stills=60):
     """A dataset in which every fake has its original's box, 12 frames of each clip."""
-    constructed(folder, lambda *_: 12)
+    constructed(folder, lambda *_: 12, stills=stills)
     faces, frames = read_faces(folder), read_frames(folder)
     faces["box_from"] = np.where(frames["label"] == "fake", "twin", "detected")
     faces.to_parquet(folder / "faces.parquet")
@@ -217,56 +217,89 @@ def test_members_of_a_pair_show_the_same_pixels_outside_the_face(dataset, tmp_pa
         assert np.abs(one[:side, :side] - other[:side, :side]).mean() < 4
 
 
-def originals_and_fakes(methods, frames):
-    """A clip and its fakes, all paired, and the draw of each frame."""
+METHODS = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
+
+
+def originals_and_fakes(methods, frames, selected):
+    """A clip's selected originals, and its fakes at all frames, which are all paired."""
     draw = np.random.default_rng(0).random(frames)
-    rows = [("Youtube", "real", "000", i) for i in range(frames)]
-    rows += [(method, "fake", "000_001", i) for method in methods for i in range(frames)]
-    samples = pd.DataFrame(rows, columns=["category", "label", "clip", "original"])
-    samples["face"] = range(len(samples))
-    samples["class"], samples["compression"] = samples["label"], "c40"
-    return samples.assign(draw=draw[samples["original"]]), draw
+    common = {"compression": "c40", "draw": draw, "original": range(frames)}
+    fakes = [pd.DataFrame({**common, "category": m, "clip": "000_001"}) for m in methods]
+    originals = pd.DataFrame({**common, "face": range(frames), "clip": "000"})
+    originals = originals.assign(category="Youtube").nsmallest(selected, "draw")
+    return pd.concat(fakes, ignore_index=True), originals
 
 
-@pytest.mark.parametrize(("reals", "frames_per_method"), [(1, 1), (2, 2), (4, 4)])
-def test_methods_of_a_class_are_selected_at_different_frames(reals, frames_per_method):
-    methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
-    samples, draw = originals_and_fakes(methods, 8)
-    classes = {"fake": methods, "real": ["Youtube", "CelebA", "CelebA-HQ", "Actors"][:reals]}
-    samples["draw"] = spread_methods(samples, classes)
-    first_frames = set(np.argsort(draw)[:4])  # the first round of an original's frames
-    of_method = [
-        set(rows.nsmallest(frames_per_method, "draw")["original"])
-        for _, rows in samples[samples["label"] == "fake"].groupby("category")
-    ]
-    assert all(frames <= first_frames for frames in of_method)
-    times = [sum(frame in frames for frames in of_method) for frame in first_frames]
-    assert times == [frames_per_method] * 4
+def chosen(fakes, originals, per_method):
+    """The frames of each method that are selected first."""
+    draw = spread_methods(fakes, originals, per_method * fakes["category"].nunique())
+    drawn = fakes.assign(draw=draw).sort_values("draw").groupby("category").head(per_method)
+    return drawn.groupby("category")["original"].agg(set)
 
 
-def test_fakes_without_a_pair_are_not_selected_first():
-    methods = ["Deepfakes", "Face2Face"]
-    samples, _ = originals_and_fakes(methods, 40)
-    alone = samples.index[-10:]
-    samples.loc[alone, "original"] = -1
-    samples["draw"] = spread_methods(samples, {"fake": methods, "real": ["Youtube"]})
-    chosen = samples[samples["category"] == "Face2Face"].nsmallest(20, "draw")
-    assert (chosen["original"] < 0).sum() == pytest.approx(5, abs=2)
+@pytest.mark.parametrize(
+    ("per_method", "times"),
+    [(1, [1] * 4 + [0] * 8), (3, [1] * 12), (6, [2] * 12), (9, [3] * 12), (12, [4] * 12)],
+)
+def test_methods_of_a_class_are_selected_at_different_frames(per_method, times):
+    """12 originals are selected: as often as possible, each has fakes of equally many methods."""
+    fakes, originals = originals_and_fakes(METHODS, 24, 12)
+    counts = chosen(fakes, originals, per_method).explode().value_counts()
+    assert sorted(counts.reindex(originals["face"], fill_value=0), reverse=True) == times
 
 
-@pytest.mark.parametrize("left_out", ["Deepfakes", "NeuralTextures"])
-def test_a_method_that_is_left_out_takes_no_turn_of_the_others(left_out):
-    """Of 12 selected originals, each has the fake of one method; four per method are selected."""
-    methods = ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
-    samples, draw = originals_and_fakes(methods, 24)
-    classes = {"fake": methods, "real": ["Youtube"]}
-    samples["draw"] = spread_methods(samples, classes, left_out)
-    selected = set(np.argsort(draw)[:12])
-    fakes = samples[(samples["label"] == "fake") & (samples["category"] != left_out)]
-    first = fakes.sort_values("draw").groupby("category").head(4)
-    assert set(first["original"]) == selected
-    alone = samples[samples["category"] == left_out].nsmallest(12, "draw")
-    assert set(alone["original"]) == selected
+@pytest.mark.parametrize("per_method", [4, 5, 7, 8])
+def test_every_selected_original_has_a_fake_if_there_are_as_many_fakes(per_method):
+    """Even if the number of fakes is not a multiple of the number of selected originals."""
+    fakes, originals = originals_and_fakes(METHODS, 40, 13)
+    counts = chosen(fakes, originals, per_method).explode().value_counts()
+    covered = set(counts.index) & set(originals["face"])
+    assert set(counts.index) <= set(originals["face"])
+    assert len(covered) >= min(13, 4 * per_method) - 1  # 13 places are not divisible by 4
+
+
+def test_fakes_are_selected_at_the_frames_of_selected_originals_first():
+    """Also if those are not the first ones by their random number, as with several compressions."""
+    fakes, originals = originals_and_fakes(METHODS[:1], 24, 24)
+    originals = originals.iloc[::2]
+    assert chosen(fakes, originals, 12)["Deepfakes"] == set(originals["face"])
+    assert chosen(fakes, originals, 14)["Deepfakes"] > set(originals["face"])
+
+
+def test_fakes_without_a_pair_are_neither_selected_first_nor_last():
+    fakes, originals = originals_and_fakes(["Deepfakes", "Face2Face"], 40, 20)
+    alone = fakes.index[-10:]
+    fakes.loc[alone, "original"] = -1
+    fakes.loc[alone, "draw"] = np.random.default_rng(1).random(10)
+    draw = spread_methods(fakes, originals, 40)
+    drawn = fakes.assign(draw=draw)[fakes["category"] == "Face2Face"].nsmallest(20, "draw")
+    assert (drawn["original"] < 0).sum() == pytest.approx(5, abs=2)
+
+
+def test_without_a_selected_original_the_order_is_random():
+    fakes, originals = originals_and_fakes(METHODS, 8, 8)
+    assert spread_methods(fakes, originals.iloc[:0], 8).equals(fakes["draw"])
+
+
+@pytest.mark.parametrize("rule", ["grouped", "random"])
+@pytest.mark.parametrize("stills", [12, 60, 200])
+def test_in_two_classes_every_original_has_a_fake(tmp_path, rule, stills):
+    """There are as many fakes as reals, whatever share of the reals are stills.
+
+    Every clip has as many fakes of a method as the others, or one more; therefore some originals
+    may be without a fake.
+    """
+    data = all_paired(tmp_path / "data", stills)
+    recipe = tmp_path / "binary.toml"
+    recipe.write_text(f'rule = "{rule}"\nmode = "binary"\nratios = [60, 20, 20]\n')
+    settings = SplitSettings(recipe=str(recipe), per_class=240, compression=("c40",))
+    made = make_manifest(data, tmp_path / "m", settings)
+    rows = pd.concat([made.samples(split) for split in SPLITS])
+    assert len(rows) == 480
+    originals = rows["pair"][rows["category"] == "Youtube"]
+    fakes = rows["pair"][rows["label"] == "fake"]
+    assert originals.isin(fakes).mean() > 0.95
+    assert fakes.isin(originals).mean() > 0.95
 
 
 def test_with_a_method_left_out_as_many_originals_have_a_fake_in_training(tmp_path):
