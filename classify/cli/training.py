@@ -296,7 +296,8 @@ def train(
         str | None,
         option(
             panels.AUGMENTATION,
-            about="Augmentation preset: paper, paper-text, rotate-shift, flip, robust or none.",
+            about="Augmentation preset: paper, paper-text, rotate-shift, mild, flip, robust or "
+            "none.",
             default="paper",
             complete=AUGMENTATIONS,
             metavar="NAME",

@@ -150,7 +150,7 @@ def _division(
         filling: batch size → sampler, whose batches may be smaller.
 
     Raises:
-        ClassifyError: a batch has no room for a unit.
+        ClassifyError: a batch has no room for a unit, or the share is too small for one.
     """
     if share == 1 or fakes == 0:
         units = batch_size // 2 // step * step
@@ -158,7 +158,13 @@ def _division(
             raise ClassifyError(f"batch_size ({batch_size}) must be at least {2 * step} with blend")
         return units, None
     wanted = share * fakes * batch_size / (1 - share + 2 * share * fakes)
-    units = max(round(wanted / step), 1) * step
+    units = round(wanted / step) * step
+    if not units:
+        least = step / (step + fakes * (batch_size - 2 * step))
+        raise ClassifyError(
+            f"{share:g} blended faces among the fakes are less than half a blend per batch of "
+            f"{batch_size}: use a larger batch_size, a share of at least {least:.2g}, or no blend"
+        )
     if batch_size <= 2 * units:
         raise ClassifyError(
             f"batch_size ({batch_size}) is too small for a share of {share:g} blended faces: use a "

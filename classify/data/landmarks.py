@@ -28,9 +28,7 @@ from ffpp_tools.video.image import Picture
 
 POINTS = 68
 EYES, MOUTH = slice(36, 48), slice(48, 68)
-METHOD = "dlib 68, box of the dataset"  # part of the hash in an array's name
-# A face box detected by dlib spans about three quarters of a crop with the default margin of 1.3.
-CENTRED = 1 / 1.3
+METHOD = "dlib 68, box of the dataset or detected"  # part of the hash in an array's name
 # Landmarks are usable if at most this share of them is outside the crop, and if their bounding box
 # is at least this fraction of each side. In 362 crops of originals (FF++, c40) and 147 of CelebA,
 # at most 0.09 are outside and the box spans at least 0.52; in 60 whole photographs of CelebA, none
@@ -102,13 +100,16 @@ def landmarks_in(image: npt.NDArray[np.uint8], box: tuple[float, ...] | None) ->
     Args:
         image: (H, W, 3) uint8 RGB.
         box: left, top, right and bottom of the face as fractions of the crop's sides; None to
-            search for the face, and to take the middle of the crop if there is none.
+            search for the face. If dlib detects none, the landmarks are NaN.
     """
     import dlib
 
     image = np.ascontiguousarray(image)
     height, width = image.shape[:2]
-    corners = np.array(box or _searched(image)) * [width, height, width, height]
+    box = box or _searched(image)
+    if box is None:
+        return np.full((POINTS, 2), np.nan, np.float32)
+    corners = np.array(box) * [width, height, width, height]
     rectangle = dlib.rectangle(*(round(v) for v in corners.tolist()))
     parts = landmark_model(POINTS)(image, rectangle).parts()
     return np.array([((p.x + 0.5) / width, (p.y + 0.5) / height) for p in parts], np.float32)
@@ -180,12 +181,12 @@ def _measure(crops: list[_Crop], points: Landmarks, progress: ProgressFactory | 
     points[~usable(points)] = np.nan
 
 
-def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...]:
-    """Return the box of the largest face that dlib detects in a crop, or the middle of the crop."""
+def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...] | None:
+    """Return the box of the largest face that dlib detects in a crop; None if it detects none."""
     height, width = image.shape[:2]
     faces = coarse_to_fine(Picture(image), load("hog"))
     if not faces:
-        return (*[(1 - CENTRED) / 2] * 2, *[(1 + CENTRED) / 2] * 2)
+        return None
     box = largest_face(faces).box
     right, bottom = box.x + box.width, box.y + box.height
     return (box.x / width, box.y / height, right / width, bottom / height)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
+from classify.models import ARCHITECTURES
+from classify.models.stride import STRIDES
 from classify.training import recipes
 from ffpp_tools.files import read_toml
 from ffpp_tools.store import format_versions
@@ -24,6 +28,8 @@ Sampling = Literal["all", "balanced", "pairs"]
 Jit = Literal["auto", "on", "off"]
 Monitor = Literal["val_log_loss", "val_loss"]
 Tta = Literal["none", "flip", "auto"]
+# Settings in which a run does not differ from its recipe: those of the data and of the machine.
+NOT_COMPARED = ("recipe", "weights", "fraction", "seed", "mixed_precision", "jit")
 # Setting → its value in a run's or a search's config.toml that is older than the setting. Any other
 # missing setting has its default.
 ABSENT = {"monitor": "val_loss"}
@@ -91,8 +97,14 @@ class TrainSettings:
         )
         for name in ("learning_rate", "fine_tuning_rate"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ClassifyError(f"{name} ({value}) must be above 0")
+            if value is not None and not 0 < value < math.inf:
+                raise ClassifyError(f"{name} ({value}) must be a number above 0")
+        if self.stride not in (None, *STRIDES):
+            raise ClassifyError(
+                f"stride ({self.stride}) must be one of {', '.join(map(str, STRIDES))}"
+            )
+        if not re.fullmatch(r"none|all|-?\d+", self.freeze):
+            raise ClassifyError(f"freeze ({self.freeze}) must be all, none or a number of layers")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ClassifyError(f"dropout ({self.dropout}) must be from 0 to below 1")
         if self.ema is not None and not 0 < self.ema < 1:
@@ -161,21 +173,34 @@ class TrainSettings:
             ClassifyError: there is no such recipe, or a setting is invalid; the message names the
                 file if it is the recipe's.
         """
-        recipe = recipes.read(name)
+        recipe = _checked_recipe(name)
         arch = changes.get("arch") or recipe.settings.get("arch", cls.arch)
-        settings = settings_of({**recipe.for_arch(arch), "recipe": recipe.name}, recipe.source)
-        return settings.changed(**changes)
+        fixed = recipe.for_arch(arch)
+        settings = settings_of({**fixed, "recipe": recipe.name}, recipe.source)
+        try:
+            return settings.changed(**changes)
+        except ClassifyError as error:
+            raise ClassifyError(f"{error}{_of_recipe_too(str(error), recipe, changes)}") from error
 
     @property
     def differing_from_recipe(self) -> list[str]:
-        """The settings with other values than this release's recipe of that name fixes.
+        """The settings with other values than in this release's recipe of that name.
 
-        Empty if the recipe is not part of this release, but a file.
+        Settings of the data and the machine (`NOT_COMPARED`) are not compared. Empty if the recipe
+        is not part of this release, but a file.
         """
         if self.recipe not in recipes.names():
             return []
-        fixed = recipes.read(self.recipe).for_arch(self.arch)
-        return [name for name, value in fixed.items() if getattr(self, name) != value]
+        recipe = recipes.read(self.recipe)
+        of_arch = ARCHITECTURES.get(self.arch)
+        defaults = {"size": of_arch.size, "head": of_arch.head} if of_arch else {}
+        expected = {**asdict(TrainSettings()), **defaults, **recipe.for_arch(self.arch)}
+        return [
+            name
+            for name, value in expected.items()
+            if name not in NOT_COMPARED
+            and (getattr(self, name) or defaults.get(name)) != (value or defaults.get(name))
+        ]
 
     def table(self) -> dict[str, Any]:
         """Return the settings as a TOML table, without those that are None."""
@@ -278,14 +303,35 @@ def _recipe(training: Mapping[str, Any], changes: Mapping[str, Any], path: Path)
         ClassifyError: there is no such recipe, or it is invalid.
     """
     if "recipe" in changes:
-        recipe = recipes.read(changes["recipe"])
-    else:
-        try:
-            recipe = recipes.read(str(training.get("recipe", recipes.DEFAULT)), path.parent)
-        except ClassifyError as error:
-            raise ClassifyError(f"{path}: {error}") from error
-    settings_of(recipe.settings, recipe.source)  # an error of the recipe names the recipe's file
+        return _checked_recipe(changes["recipe"])
+    try:
+        return _checked_recipe(str(training.get("recipe", recipes.DEFAULT)), path.parent)
+    except ClassifyError as error:
+        raise ClassifyError(f"{path}: {error}") from error
+
+
+def _checked_recipe(name: str, folder: Path = Path()) -> recipes.Recipe:
+    """Read a recipe, and check all its settings, whether the network has them or not.
+
+    Raises:
+        ClassifyError: there is no such recipe, or it is invalid; the message names its file.
+    """
+    recipe = recipes.read(name, folder)
+    settings_of(recipe.settings, recipe.source)
     return recipe
+
+
+def _of_recipe_too(error: str, recipe: recipes.Recipe, changes: Mapping[str, Any]) -> str:
+    """Return which of the settings in an error the recipe has set, or ""."""
+    named = {
+        name: value
+        for name, value in recipe.settings.items()
+        if re.search(rf"\b{name}\b", error) and changes.get(name) is None
+    }
+    if not named:
+        return ""
+    values = ", ".join(f"{name} = {value}" for name, value in named.items())
+    return f". The recipe {recipe.name} has {values}: set a value that fits"
 
 
 def settings_of(table: Mapping[str, Any], path: Path) -> TrainSettings:

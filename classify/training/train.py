@@ -15,7 +15,7 @@ from classify.backend import data_parallel, dtype_policy, replicas, warps_on_dev
 from classify.data.augment import PRESETS
 from classify.data.batches import Batches
 from classify.data.blend_units import Blending, training_sampler
-from classify.data.landmarks import landmarks
+from classify.data.landmarks import landmarks, usable
 from classify.data.pack import Packed, ProgressFactory, Share, pack
 from classify.data.sampling import IN_ORDER, sampler
 from classify.errors import ClassifyError, LossError, RunEndedError, RunError
@@ -32,6 +32,7 @@ from classify.training.network import (
 from classify.training.run_folder import check_free, note_resumption
 from classify.training.runs import Run, faces_of, trained_classes
 from classify.training.settings import BLENDED, TrainSettings, phases
+from ffpp_tools.console import print_line
 from ffpp_tools.files import delete_temporary_files, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import mark
@@ -215,6 +216,11 @@ def _batches(
     if settings.blend:
         label = classes.index(BLENDED if settings.blend_class else "fake")
         points = landmarks(manifest, split, progress, share)
+        reals, fit = int((crops.samples["label"] == "real").sum()), int(usable(points).sum())
+        if fit < reals:
+            print_line(
+                f"{reals - fit} of {reals} real crops have no usable landmarks and are not blended"
+            )
         target = _targets(np.array([label]), settings, len(classes))[0]
         blending = Blending(settings.blend, points, target, label)
     return _Batches(

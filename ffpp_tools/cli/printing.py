@@ -152,8 +152,8 @@ def _compressions(info: dict[str, Any]) -> None:
         print_line(f"  {split}: {each}")
     if (accuracy := info["audit"].get("still_accuracy", 0.5)) > 0.5:
         print_line(
-            f"  telling photographs from video frames separates fake from real with {accuracy:.0%} "
-            f"accuracy (chance: 50%)"
+            f"  telling photographs from video frames separates fake from real with up to "
+            f"{accuracy:.0%} accuracy (in the worst split; chance: 50%)"
         )
     for compression, gone in info.get("unused_compressions", {}).items():
         print_line(

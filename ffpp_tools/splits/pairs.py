@@ -95,15 +95,10 @@ def spread_methods(fakes: pd.DataFrame, originals: pd.DataFrame, count: int) -> 
 
     If all methods were selected at the same frames, most of the selected originals would have no
     fake in the manifest, and a few would have one of every method. Each original therefore has
-    `count // len(originals)` methods that take it first, but at least one; with four methods:
-
-        original, by clip and draw   0  1  2  3  4  5 …
-        count == originals           a  b  c  d  a  b     the other methods follow, by draw
-        count == 2 originals         a  b  c  d  a  b
-                                     d  a  b  c  d  a
-
-    Frames whose original is not selected come last. A fake without a pair takes a turn by its own
-    place, and is not later than the fakes of its clip at the selected frames.
+    `count // len(originals)` methods that take it first, but at least one: of those that have its
+    frame, the methods that have taken the fewest originals so far. The other methods follow, by
+    draw, and frames whose original is not selected come last. A fake without a pair takes a turn by
+    its own place, and is not later than the fakes of its clip at the selected frames.
 
     Args:
         fakes: columns category, compression, clip, original (position of the crop of the pair's
@@ -115,18 +110,41 @@ def spread_methods(fakes: pd.DataFrame, originals: pd.DataFrame, count: int) -> 
     if originals.empty:
         return fakes["draw"]
     clip = ["category", "compression", "clip"]
-    by_clip = originals.sort_values([*clip, "draw"], kind="stable")
-    place_of_original = fakes["original"].map(pd.Series(range(len(by_clip)), by_clip["face"]))
-    own_place = fakes.sort_values([*clip, "draw"], kind="stable").groupby("category").cumcount()
-    selected = place_of_original.notna()
-    last = fakes["draw"].where(selected)
-    last = last.groupby([fakes[name] for name in clip], observed=True).transform("max")
-    selected |= (fakes["original"] < 0) & (fakes["draw"] <= last.fillna(originals["draw"].max()))
     methods = sorted(fakes["category"].unique())
-    number = fakes["category"].map({method: i for i, method in enumerate(methods)}).astype(int)
-    turn = (place_of_original.fillna(own_place).astype(int) - number) % len(methods)
-    first = turn < max(count // len(originals), 1)
+    method = fakes["category"].map({name: i for i, name in enumerate(methods)}).to_numpy(np.int64)
+    turns = max(count // len(originals), 1)
+    by_clip = originals.sort_values([*clip, "draw"], kind="stable")
+    places = pd.Series(range(len(by_clip)), by_clip["face"])
+    place = fakes["original"].map(places).fillna(-1).to_numpy(np.int64)
+    paired = place >= 0
+    has_frame = np.zeros((len(by_clip), len(methods)), bool)
+    has_frame[place[paired], method[paired]] = True
+    is_first = _shared_out(has_frame, turns)[place, method]
+    own_place = fakes.sort_values([*clip, "draw"], kind="stable").groupby("category").cumcount()
+    own_turn = (own_place.reindex(fakes.index).to_numpy() - method) % len(methods) < turns
+    last = fakes["draw"].where(paired)
+    last = last.groupby([fakes[name] for name in clip], observed=True).transform("max")
+    in_range = (fakes["draw"] <= last.fillna(originals["draw"].max())).to_numpy()
+    selected = paired | ((fakes["original"] < 0).to_numpy() & in_range)
+    first = np.where(paired, is_first, own_turn)
     return fakes["draw"] + np.where(selected, np.where(first, 0, 1), 2)
+
+
+def _shared_out(has_frame: npt.NDArray[np.bool_], turns: int) -> npt.NDArray[np.bool_]:
+    """Return which methods take each original first: `turns` of those that have its frame.
+
+    Args:
+        has_frame: (originals, methods).
+        turns: number of methods per original.
+    """
+    taken = np.zeros_like(has_frame)
+    counts = np.zeros(has_frame.shape[1], np.int64)
+    for original, available in enumerate(has_frame):
+        (methods,) = np.nonzero(available)
+        chosen = methods[np.argsort(counts[methods], kind="stable")[:turns]]
+        taken[original, chosen] = True
+        counts[chosen] += 1
+    return taken
 
 
 def pair_counts(splits: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:

@@ -40,8 +40,7 @@ def test_without_a_box_the_face_is_searched():
     image = Portrait(Person.drawn(1), 320).render(Expression())
     np.testing.assert_allclose(landmarks_in(image, None), landmarks_of(image), atol=0.02)
     grey = np.full((90, 60, 3), 128, np.uint8)
-    middle = landmarks_in(grey, None).mean(axis=0)  # of the middle of the crop
-    np.testing.assert_allclose(middle, (0.5, 0.5), atol=0.2)
+    assert np.isnan(landmarks_in(grey, None)).all()
 
 
 def test_real_crops_have_landmarks_and_fakes_have_none(manifest):

@@ -258,6 +258,14 @@ def test_every_selected_original_has_a_fake_if_there_are_as_many_fakes(per_metho
     assert len(covered) >= min(13, 4 * per_method) - 1  # 13 places are not divisible by 4
 
 
+def test_a_frame_that_a_method_lacks_is_taken_by_another():
+    """As in FF++, where the fakes of some methods are shorter than the original."""
+    fakes, originals = originals_and_fakes(METHODS, 40, 20)
+    lacking = (fakes["category"] == "Face2Face") & (fakes["original"] >= 18)
+    counts = chosen(fakes[~lacking], originals, 5).explode().value_counts()
+    assert counts.reindex(originals["face"]).notna().mean() >= 0.95
+
+
 def test_fakes_are_selected_at_the_frames_of_selected_originals_first():
     """Also if those are not the first ones by their random number, as with several compressions."""
     fakes, originals = originals_and_fakes(METHODS[:1], 24, 24)

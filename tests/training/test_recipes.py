@@ -5,6 +5,7 @@ import tomli_w
 
 from classify.errors import ClassifyError
 from classify.training import recipes
+from classify.training.network import with_arch_defaults
 from classify.training.settings import TrainSettings, read_config
 
 
@@ -47,6 +48,36 @@ def test_settings_of_backbones_are_ignored_for_a_network_without_one():
     assert TrainSettings.of_recipe("generalise", arch="vgg16").head == "gap"
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "remedy"),
+    [
+        ("generalise", {"schedule": "constant"}, "generalise has warmup_epochs = 0.5"),
+        ("blended", {"epochs": 1}, "blended has warmup_epochs = 1"),
+        ("blended", {"batch_size": 31}, "blended has blend = 1.0"),
+    ],
+)
+def test_a_change_that_does_not_fit_the_recipe_names_its_setting(name, changes, remedy):
+    with pytest.raises(ClassifyError, match=f"{remedy}: set a value that fits"):
+        TrainSettings.of_recipe(name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "differing"),
+    [
+        ("paper", {}, set()),
+        ("paper", {"arch": "xception", "size": 299}, {"arch", "size"}),
+        ("paper", {"blend": 0.5, "ema": 0.9, "tta": "flip"}, {"blend", "ema", "tta"}),
+        ("paper", {"head": "gap", "class_weights": True}, {"head", "class_weights"}),
+        ("generalise", {"epochs": 9, "unpaired": 0.3}, {"epochs", "unpaired"}),
+        ("generalise", {"arch": "sepconv"}, {"arch"}),
+        ("generalise", {"seed": 3, "fraction": 0.5, "jit": "off"}, set()),
+    ],
+)
+def test_a_record_names_all_settings_that_differ_from_the_recipe(recipe, changes, differing):
+    settings = with_arch_defaults(TrainSettings.of_recipe(recipe, **changes))
+    assert set(settings.differing_from_recipe) == differing
+
+
 def test_a_file_is_a_recipe_and_is_recorded_by_its_file_name(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('about = "mine"\nepochs = 3\nfreeze = 20\nweights = "noisy-student"\n')
@@ -64,6 +95,7 @@ def test_a_file_is_a_recipe_and_is_recorded_by_its_file_name(tmp_path):
         ('weights = "w.h5"', "no weights file: choose from imagenet, noisy-student, none"),
         ('recipe = "paper"', "a recipe cannot set recipe"),
         ("about = 3", "about must be text"),
+        ('arch = "sepconv"\nfreeze_batch_norm = 1', "must be of type bool"),  # it has no backbone
         ("epochs = ", "invalid TOML"),
         (None, "not a readable recipe"),
     ],
