@@ -15,9 +15,9 @@ outer   trained on all pairs but one, and tested on that one.
 random  trained on three of four frames of every clip, drawn at random, and tested on the fourth.
         Every person is in both splits; this shows what such a test hides.
 
-No epoch is selected: a run has a fixed length. `table` prints the mean of each condition over the
-inner and the outer folds, and the nested result: for each tested pair, the outer result of the
-condition with the highest inner mean among the folds in which that pair was not involved.
+No epoch is selected: a run has a fixed length. `table` prints the mean of each condition over each
+kind of folds, and the nested result: for each tested pair, the outer result of the condition with
+the highest accuracy in the inner folds in which that pair was not involved.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ HERE = Path(__file__).parent
 CONDITIONS = HERE / "unseen_people.toml"
 RESULTS = HERE / "unseen_people.csv"
 PAIRS = 4  # of people
+STUDENT_T = 3.182  # of a two-sided 95 % interval of the mean of four values
 TESTED_EVERY = 10  # tested frames: the same for every condition
 RANDOM = ("random frames",)  # in place of the pairs that are trained on
 KEY = ["condition", "seed", "trained_on", "tested_on"]
@@ -63,6 +64,7 @@ class Condition:
     mode: str  # "videos" or "binary"
     every: int  # frames of a clip that are trained on
     crops: int  # crops seen in training, repetitions included
+    inner: str  # the condition whose inner folds select this one
     settings: dict[str, Any]  # of `TrainSettings`, besides weights, seed and epochs
 
     @classmethod
@@ -76,7 +78,8 @@ class Condition:
             link = table.pop("base", None)
             values = table | values
         values.pop("about", None)
-        return cls(name, values.pop("mode"), values.pop("every"), values.pop("crops"), values)
+        fixed = {key: values.pop(key) for key in ("mode", "every", "crops")}
+        return cls(name, **fixed, inner=values.pop("inner", name), settings=values)
 
 
 def main() -> None:
@@ -161,6 +164,7 @@ class Study:
         keras.utils.clear_session()
         run = train(manifest, folder, settings)
         scores = score_split(run, "test")
+        scores.table.to_csv(folder.with_suffix(".csv"), index=False)
         rows = [
             {
                 "condition": condition.name,
@@ -230,44 +234,86 @@ def _auc(scores: Scores) -> float:
 
 
 def print_table(results: pd.DataFrame) -> None:
-    """Print the means of every condition, and the nested result per mode, as Markdown tables."""
+    """Print the means of every condition, and the nested result, as Markdown tables."""
+    for title, folds in by_kind(results).items():
+        print(f"{title} folds\n\n{condition_table(folds)}")
+    nested = nested_results(results)
+    if len(nested) == PAIRS:
+        print(f"nested\n\n{nested_table(nested)}")
+
+
+def by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the results of the inner, outer and random folds."""
     count = results["trained_on"].str.count(r"\+") + 1
-    outer, inner, random = (results[count == number] for number in (PAIRS - 1, 2, 1))
-    for name, folds in (("inner", inner), ("outer", outer), ("random", random)):
-        if folds.empty:
+    sizes = {"inner": 2, "outer": PAIRS - 1, "random": 1}
+    return {kind: results[count == size] for kind, size in sizes.items()}
+
+
+def condition_table(folds: pd.DataFrame) -> str:
+    """Return the results of one kind of folds as Markdown, in the order of `unseen_people.toml`.
+
+    Means over seeds and tested pairs of people. With several seeds, ± is the standard deviation of
+    the mean over pairs, from seed to seed.
+    """
+    columns = ["condition", "frames: accuracy, AUC", "clips: accuracy, AUC", "pairs", "seeds"]
+    rows = []
+    for name in tomllib.loads(CONDITIONS.read_text("utf-8")):
+        of_name = folds[folds["condition"] == name]
+        if of_name.empty:
             continue
-        by_seed = folds.groupby(["condition", "seed"])[COLUMNS].mean()
-        means = by_seed.groupby("condition", sort=False).mean()
-        means["pairs"] = folds.groupby("condition")["tested_on"].nunique()
-        means["seeds"] = by_seed.groupby("condition").size()
-        print(f"{name} folds\n\n{markdown(means)}")
-        if (means["seeds"] > 1).any():
-            spread = by_seed.groupby("condition").std().dropna()
-            print(f"standard deviation over seeds\n\n{markdown(spread)}")
-    for mode, measure in (("videos", "frame_accuracy"), ("binary", "frame_auc")):
-        names = [c for c in outer["condition"].unique() if Condition.read(c).mode == mode]
-        rows = []
-        for pair in sorted(results["tested_on"].unique()):
-            uninvolved = ~inner["trained_on"].str.split("+").map(lambda pairs, p=pair: p in pairs)
-            allowed = inner[uninvolved & (inner["tested_on"] != pair)]
-            allowed = allowed[allowed["condition"].isin(names)]
-            if allowed.empty:
-                continue
-            best = str(allowed.groupby("condition")[measure].mean().idxmax())
-            tested = outer[(outer["condition"] == best) & (outer["tested_on"] == pair)]
-            rows.append({"tested_on": f"{pair}: {best}", **tested[COLUMNS].mean()})
-        if rows:
-            table = pd.DataFrame(rows).set_index("tested_on")
-            half = 3.182 * table.std() / np.sqrt(len(table))  # t, 3 degrees of freedom
-            table.loc["mean"], table.loc["± (95 %)"] = table.mean(), half
-            print(f"nested, {mode}, selected by {measure}\n\n{markdown(table)}")
+        by_seed = of_name.groupby("seed")[MEASURES].mean()
+        shown = [_mean(by_seed[measure]) for measure in MEASURES[:4]]
+        pairs, seeds = of_name["tested_on"].nunique(), len(by_seed)
+        cells = [", ".join(shown[:2]), ", ".join(shown[2:]), str(pairs), str(seeds)]
+        rows.append([f"`{name}`", *cells])
+    return markdown(columns, rows)
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return a table of numbers as Markdown."""
-    head = ["", *(name.replace("_", " ") for name in table.columns)]
-    rows = [[str(name), *(f"{value:.3g}" for value in row)] for name, *row in table.itertuples()]
-    lines = [head, ["---"] * len(head), *rows]
+def nested_results(results: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each tested pair, the outer result of the condition that inner folds select.
+
+    The condition has five classes, results of outer folds, and the highest mean accuracy per frame
+    in the inner folds in which the pair is neither trained on nor tested.
+    """
+    kinds = by_kind(results)
+    inner, outer = kinds["inner"], kinds["outer"]
+    conditions = [Condition.read(name) for name in outer["condition"].unique()]
+    rows = []
+    for pair in sorted(outer["tested_on"].unique()):
+        trained = inner["trained_on"].str.split("+").map(lambda pairs, p=pair: p in pairs)
+        allowed = inner[~trained & (inner["tested_on"] != pair)]
+        means = allowed.groupby("condition")["frame_accuracy"].mean()
+        selectable = [c for c in conditions if c.mode == "videos" and c.inner in means]
+        if not selectable:
+            continue
+        best = max(selectable, key=lambda c: means[c.inner]).name
+        tested = outer[(outer["condition"] == best) & (outer["tested_on"] == pair)]
+        rows.append({"tested_on": pair, "condition": best, **tested[MEASURES].mean()})
+    return pd.DataFrame(rows)
+
+
+def nested_table(nested: pd.DataFrame) -> str:
+    """Return nested results as Markdown, with 95 % intervals of the mean over pairs of people."""
+    columns = ["tested on", "selected", *(name.replace("_", " ") for name in MEASURES[:4])]
+    rows = [
+        [row.tested_on, f"`{row.condition}`", *(f"{getattr(row, m):.3f}" for m in MEASURES[:4])]
+        for row in nested.itertuples()
+    ]
+    values = nested[MEASURES[:4]]
+    half = STUDENT_T * values.std() / np.sqrt(len(values))
+    means = [f"{m:.3f} ± {h:.3f}" for m, h in zip(values.mean(), half, strict=True)]
+    return markdown(columns, [*rows, ["mean", "", *means]])
+
+
+def _mean(values: pd.Series) -> str:
+    """Return a mean over seeds, with the standard deviation if there are several."""
+    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """Return a table of texts as Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
