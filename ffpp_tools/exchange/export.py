@@ -10,7 +10,7 @@ from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.exchange import imagefolder, webdataset
-from ffpp_tools.exchange.crops import Progress, crop_tables
+from ffpp_tools.exchange.crops import Progress, crop_tables, no_progress
 from ffpp_tools.files import delete_temporary_files, sync_to_disk, write_atomically
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folder
@@ -24,7 +24,7 @@ class Format:
     """A format: its module's functions, and the options that they take."""
 
     written: Callable[..., list[str]]  # (tables, options) → names of what `write` creates
-    write: Callable[..., int]  # (tables, classes, folder, progress, options) → number of hard links
+    write: Callable[..., int]  # (tables, folder, options) → number of hard links
     layout: str  # of the files, for the terminal
     options: tuple[str, ...] = ()
 
@@ -55,7 +55,7 @@ def export_manifest(
     format: str,
     folder: Path,
     options: dict[str, Any] | None = None,
-    progress: Progress = lambda text: lambda items, total: items,
+    progress: Progress = no_progress,
 ) -> Exported:
     """Write the crops and rows of a manifest in a format of other tools.
 
@@ -86,13 +86,13 @@ def export_manifest(
             )
     if has_foreign_files(folder, COMMAND):
         raise FfppError(f"{folder} is not empty: choose another --out")
-    tables = crop_tables(manifest)
+    tables = crop_tables(manifest, progress)
     samples = {table.split: len(table) for table in tables}
     categories = tuple(sorted(set().union(*manifest.info["categories"].values())))
     names = [*chosen.written(tables, **options), NOTICE, ABOUT]
     with writing_folder(folder, COMMAND, names):
         try:
-            linked = chosen.write(tables, manifest.classes, folder, progress, **options)
+            linked = chosen.write(tables, folder, **options)
             sync_to_disk(folder)
             write_atomically(folder / NOTICE, notice(categories).encode())
             about = _about(manifest, format, samples, options)
