@@ -100,7 +100,7 @@ def evaluate(
     Raises:
         ClassifyError: an unknown split, or classes that the network was not trained on.
         RunError: no epoch was finished, or the manifest has changed since training.
-        PackError: a crop is missing.
+        CropError: a crop is missing or was changed.
 
     Examples:
         >>> import classify

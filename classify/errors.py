@@ -6,7 +6,7 @@ class ClassifyError(Exception):
 
 
 class PackError(ClassifyError):
-    """A crop of the manifest is missing or cannot be read."""
+    """Training images are missing or unreadable, or their array cannot be written."""
 
 
 class ModelError(ClassifyError):

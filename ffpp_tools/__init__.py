@@ -1,8 +1,8 @@
 """Build face datasets from FaceForensics++ videos and stills; no known identity is in two splits.
 
 The main commands are functions: `extract`, `extract_stills`, `clean`, `identify`, `split`,
-`split_folds` and `audit`. Their modules are imported on first use, so that `import ffpp_tools` is
-fast.
+`split_folds`, `audit` and `export`. Their modules are imported on first use, so that `import
+ffpp_tools` is fast.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ffpp_tools.api import (
         audit,
         clean,
+        export,
         extract,
         extract_stills,
         identify,
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "audit",
     "clean",
+    "export",
     "extract",
     "extract_stills",
     "identify",

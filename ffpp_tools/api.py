@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ffpp_tools.exchange.export import Exported, export_manifest
 from ffpp_tools.extraction.pipeline import (
     Summary,
     copy_identities,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Mode = Literal["multiclass", "videos", "binary"]
+ExportFormat = Literal["imagefolder", "webdataset", "croissant"]
 
 
 def extract(
@@ -336,6 +338,49 @@ def audit(manifest: str | Path | Manifest) -> Audit:
     found = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
     samples = pd.concat([found.samples(name).assign(split=name) for name in SPLITS])
     return audited(samples, Dataset.read(found.root))
+
+
+def export(
+    manifest: str | Path | Manifest,
+    out: str | Path,
+    *,
+    format: ExportFormat,
+    copy: bool | None = None,
+    shard_size: int | None = None,
+    seed: int | None = None,
+    creator: str | None = None,
+) -> Exported:
+    """Write a manifest's crops and labels, or its description, for other tools (`ffpp-export`).
+
+    Every crop is compared with its recorded hash. The images keep the terms of their datasets.
+
+    Args:
+        manifest: a manifest, or its folder.
+        out: the folder to write to, new or empty; for "croissant" also the manifest's folder.
+        format: "imagefolder" (a folder of images per class), "webdataset" (tar files) or
+            "croissant" (Croissant metadata and a dataset card, without images).
+        copy: of "imagefolder": copy the crops instead of creating hard links.
+        shard_size: of "webdataset": the number of samples per tar file; 1000 by default.
+        seed: of "webdataset": the random seed of the order of the samples; 0 by default.
+        creator: of "croissant": the person or organisation that made the manifest.
+
+    Returns:
+        The folder, the number of samples per split, and the number of hard links.
+
+    Raises:
+        SettingsError: an unknown format, or an option of another format.
+        TableError, CropError: the manifest or its dataset has changed, or a crop is missing.
+        FfppError: `out` is not empty, or cannot be written.
+
+    Examples:
+        >>> import ffpp_tools
+        >>> made = ffpp_tools.export("data_manifests/videos", "exported", format="imagefolder")
+        >>> list(made.samples)
+        ['train', 'val', 'test']
+    """
+    options = {"copy": copy, "shard_size": shard_size, "seed": seed, "creator": creator}
+    found = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
+    return export_manifest(found, format, Path(out), options)
 
 
 def _workers(workers: int | Workers) -> Workers:

@@ -16,12 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from classify.data.cached_arrays import cached_array, for_each, write_array
-from classify.data.pack import ChosenCrops, ProgressFactory, Share, crops_of, read_crop
+from classify.data.pack import ChosenCrops, ProgressFactory, Share, crops_of
 from ffpp_tools.extraction.settings_file import required_settings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import coarse_to_fine, landmark_model, load
 from ffpp_tools.faces.select import largest_face
 from ffpp_tools.files import path_within
+from ffpp_tools.loading.crop_files import read_crop
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.tables import read_faces
 from ffpp_tools.video.image import Picture
@@ -60,8 +61,8 @@ def landmarks(
         width and height; NaN for fake crops, and for real ones without usable landmarks (`usable`).
 
     Raises:
-        PackError: a crop is missing, unreadable or different from when the manifest was created,
-            or the array cannot be written.
+        CropError: a crop is missing, unreadable or different from when the manifest was created.
+        PackError: the array cannot be written.
         TableError: the manifest or the dataset's settings are damaged or missing, or the crops of
             the dataset have changed.
     """

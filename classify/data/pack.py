@@ -14,10 +14,8 @@ import pandas as pd
 
 from classify.data.cached_arrays import ProgressBar, cached_array, for_each, write_array
 from classify.errors import PackError
-from ffpp_tools.errors import CropError
 from ffpp_tools.files import path_within
-from ffpp_tools.loading import crop_files
-from ffpp_tools.loading.crop_files import INTERPOLATION, scaled
+from ffpp_tools.loading.crop_files import INTERPOLATION, read_crop, scaled
 from ffpp_tools.splits.manifest import Manifest
 
 CHECKED = 16  # crops of an array that are compared with their files before it is reused
@@ -45,7 +43,7 @@ class ImageSource(Protocol):
         """Return one image, (size, size, 3) uint8 RGB.
 
         Raises:
-            PackError: the image is missing or unreadable.
+            CropError, PackError: the image is missing or unreadable.
         """
 
 
@@ -103,8 +101,8 @@ def pack(
         share: the fraction to pack; each fraction has an array of its own.
 
     Raises:
-        PackError: a crop is missing, unreadable or different from when the manifest was created,
-            or the array cannot be written.
+        CropError: a crop is missing, unreadable or different from when the manifest was created.
+        PackError: the array cannot be written.
         TableError: the manifest is damaged, or the crops of its dataset have changed.
     """
     chosen = crops_of(manifest, split, share)
@@ -173,23 +171,11 @@ class _Crops:
         return all(np.array_equal(images[i], self.read(i)) for i in sample)
 
 
-def read_crop(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
-    """Return a crop file's image, (H, W, 3) uint8 RGB.
-
-    Raises:
-        PackError: the file is missing, unreadable, or differs from its recorded hash.
-    """
-    try:
-        return crop_files.read_crop(path, sha256)
-    except CropError as error:
-        raise PackError(str(error)) from error
-
-
 def write_packed_array(path: Path, source: ImageSource, progress: ProgressFactory | None) -> None:
     """Write the images of a source as an array, with `write_array`.
 
     Raises:
-        PackError: an image is missing or unreadable, or the array cannot be written.
+        CropError, PackError: an image is missing or unreadable, or the array cannot be written.
     """
     shape = (len(source), source.size, source.size, 3)
     needed = int(np.prod(shape))

@@ -93,7 +93,7 @@ def compare(runs: Sequence[Run], progress: ProgressFactory | None = None) -> Com
     Raises:
         ClassifyError: fewer than two runs, or two runs of the same name.
         RunError: a run has no finished epoch, or its manifest changed.
-        PackError: a crop is missing.
+        CropError: a crop is missing or was changed.
     """
     names = [run.folder.resolve().name for run in runs]
     if len(runs) < 2 or len(set(names)) < len(names):
@@ -237,7 +237,7 @@ def compare_across_manifests(
 
     Raises:
         ClassifyError: duplicate names, or a manifest has classes that a run was not trained on.
-        RunError, PackError: as `compare`.
+        RunError, CropError: as `compare`.
     """
     rows = [run.folder.resolve().name for run in runs]
     columns = [manifest.folder.resolve().name for manifest in manifests]

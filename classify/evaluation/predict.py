@@ -54,7 +54,7 @@ def score_split(
         ClassifyError: the other manifest has classes that the network was not trained on.
         ChangedError: the saved predictions were changed and cannot be computed again.
         RunError: no epoch was finished, or the run's manifest changed since training.
-        PackError: a crop is missing.
+        CropError: a crop is missing or was changed.
     """
     if manifest is not None:
         samples, classes = manifest.samples(split), run.classes

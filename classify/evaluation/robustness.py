@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from classify.data.pack import ProgressFactory
-from classify.errors import PackError
 from classify.evaluation import metrics
 from classify.evaluation.evaluate import auc_against_originals, with_originals
 from classify.evaluation.metrics import Floats
@@ -21,6 +20,7 @@ from classify.evaluation.predict import predict_probabilities
 from classify.evaluation.scores import CLIP_KEY, Scores, make_scores
 from classify.evaluation.thresholds import OperatingPoint
 from classify.training.runs import Run
+from ffpp_tools.errors import CropError
 from ffpp_tools.files import path_within
 from ffpp_tools.loading.crop_files import scaled
 from ffpp_tools.splits.manifest import MANIFEST_COLUMNS, Manifest
@@ -110,7 +110,7 @@ def evaluate_robustness(
         progress: progress bar factory; see `pack.ProgressFactory`.
 
     Raises:
-        PackError: a crop is missing or unreadable.
+        CropError: a crop is missing or unreadable.
     """
     samples = scores.table[list(MANIFEST_COLUMNS)]
     before = _metrics(scores, operating_point.frame_threshold)
@@ -139,7 +139,7 @@ def _corrupted(
     def read(path: str) -> Image:
         face = read_image(path_within(manifest.root, path))
         if face is None:
-            raise PackError(f"{manifest.root / path}: not a readable image; extract it again")
+            raise CropError(f"{manifest.root / path}: not a readable image; extract it again")
         return face
 
     batches: dict[str, list[Floats]] = {name: [] for name in DAMAGES}

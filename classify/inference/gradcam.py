@@ -53,7 +53,7 @@ def explain(run: Run, split: str = "test") -> list[Explanation]:
 
     Raises:
         RunError: no epoch has finished, or the manifest has changed since training.
-        PackError: a crop is missing.
+        CropError: a crop is missing or was changed.
         ModelError: the network has no convolution.
     """
     model = run.best_model()

@@ -54,7 +54,7 @@ def make_report(
     Raises:
         ClassifyError: an unknown split, or classes that the network was not trained on.
         RunError: no epoch was finished, or the manifest changed since training.
-        PackError: a crop is missing.
+        CropError: a crop is missing or was changed.
     """
     if other is not None and run.is_of(other):
         other = None

@@ -196,7 +196,7 @@ def _batches(
     """Return the batches of training and validation.
 
     Raises:
-        PackError: as in `pack` and `landmarks`.
+        CropError, PackError: as in `pack` and `landmarks`.
         ClassifyError: as in `blend_units.training_sampler`.
         TableError: the manifest is damaged, or the crops of its dataset have changed.
     """

@@ -20,13 +20,19 @@ def export(
         option(
             panels.OUTPUT,
             "--format",
-            about="imagefolder (a folder of images per class, for torchvision and Hugging Face) "
-            "or webdataset (tar files).",
-            complete=values("imagefolder", "webdataset"),
+            about="imagefolder (a folder of images per class, for torchvision and Hugging Face), "
+            "webdataset (tar files) or croissant (metadata and a dataset card, without images).",
+            complete=values("imagefolder", "webdataset", "croissant"),
             metavar="NAME",
         ),
     ],
-    out: Annotated[Path, option(panels.OUTPUT, about="Folder to write to, new or empty.")],
+    out: Annotated[
+        Path,
+        option(
+            panels.OUTPUT,
+            about="Folder to write to, new or empty; for croissant also the manifest's folder.",
+        ),
+    ],
     copy: Annotated[
         bool,
         option(
@@ -55,8 +61,17 @@ def export(
             min=0,
         ),
     ] = None,
+    creator: Annotated[
+        str | None,
+        option(
+            panels.OUTPUT,
+            about="Person or organisation that made the manifest (croissant only).",
+            default="not stated",
+            metavar="NAME",
+        ),
+    ] = None,
 ) -> None:
-    """Write a manifest's crops and labels in a format of other tools.
+    """Write a manifest's crops and labels, or its description, in a format of other tools.
 
     Every crop is compared with its recorded hash. The images keep the terms of their datasets.
 
@@ -65,16 +80,22 @@ def export(
     from ffpp_tools.exchange.export import FORMATS, NOTICE, export_manifest
     from ffpp_tools.splits.manifest import Manifest
 
-    options = {"copy": copy or None, "shard_size": shard_size, "seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
-    made = export_manifest(Manifest.read(manifest), kind, out, given, progress)
+    options = {
+        "copy": copy or None,
+        "shard_size": shard_size,
+        "seed": seed,
+        "creator": creator,
+    }
+    made = export_manifest(Manifest.read(manifest), kind, out, options, progress)
     log.keep(out)
     counts = ", ".join(f"{n} in {split}" for split, n in made.samples.items())
     linked = f" ({counted(made.linked, 'hard link')})" if made.linked else ""
-    print_line(f"exported {counts}{linked}: {out}/{FORMATS[kind].layout}")
-    print_line(
-        f"images of people from {', '.join(made.categories)}: the terms of these datasets apply "
-        f"to the copies as well ({out / NOTICE})",
-        "yellow",
-    )
+    verb = "exported" if made.has_images else "described"
+    print_line(f"{verb} {counts}{linked}: {out}/{FORMATS[kind].layout}")
+    if made.has_images:
+        print_line(
+            f"images of people from {', '.join(made.categories)}: the terms of these datasets "
+            f"apply to the copies as well ({out / NOTICE})",
+            "yellow",
+        )
     print_json({"folder": out, "format": kind, "samples": made.samples, "linked": made.linked})

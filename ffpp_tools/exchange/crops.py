@@ -26,6 +26,11 @@ MAX_NAME = 80  # characters: with a suffix, a name fits into the 100 bytes of a 
 _AT_ONCE = 10_000  # rows converted per batch
 
 
+def no_progress(text: str) -> Callable[[Iterable[Any], int | None], Iterable[Any]]:
+    """Show nothing; see `Progress`."""
+    return lambda items, total: items
+
+
 @dataclass(frozen=True)
 class Crop:
     """A sample of a manifest, and its image file."""
@@ -53,25 +58,34 @@ class Crop:
 class CropTable:
     """The crops of one split, in the manifest's order."""
 
+    manifest: Manifest
     split: str
-    root: Path  # the dataset folder
     table: pd.DataFrame  # the manifest's columns, `name` and `sha256`
+    progress: Progress = no_progress
 
     def __len__(self) -> int:
         """Return the number of crops."""
         return len(self.table)
 
     def crops(self, order: Sequence[int] | None = None) -> Iterator[Crop]:
-        """Yield the crops in the given order of rows, or in the manifest's."""
+        """Yield the crops in the given order of rows, or in the manifest's, and show progress."""
+        yield from self.progress(f"exporting {self.split}")(self._crops(order), len(self))
+
+    def _crops(self, order: Sequence[int] | None) -> Iterator[Crop]:
+        root = self.manifest.root
         table = self.table if order is None else self.table.iloc[order]
         for start in range(0, len(table), _AT_ONCE):
             for row in table.iloc[start : start + _AT_ONCE].to_dict("records"):
                 path, name, sha256 = (row.pop(column) for column in ("path", "name", "sha256"))
-                yield Crop(name, path_within(self.root, path), sha256, row)
+                yield Crop(name, path_within(root, path), sha256, row)
 
 
-def crop_tables(manifest: Manifest) -> tuple[CropTable, ...]:
+def crop_tables(manifest: Manifest, progress: Progress = no_progress) -> tuple[CropTable, ...]:
     """Return the crops of train, val and test.
+
+    Args:
+        manifest: the manifest to export.
+        progress: shows the progress over the crops of a split.
 
     Raises:
         TableError: the manifest or its dataset has changed, or crops are missing.
@@ -83,7 +97,7 @@ def crop_tables(manifest: Manifest) -> tuple[CropTable, ...]:
         if lost := find_missing_crops(manifest.root, samples["path"]):
             raise TableError(f"{manifest.folder}: {lost}")
         named = samples.assign(name=file_names(samples["face_id"]), sha256=hashes.to_numpy())
-        tables.append(CropTable(split, manifest.root, named))
+        tables.append(CropTable(manifest, split, named, progress))
     return tuple(tables)
 
 

@@ -1,4 +1,4 @@
-"""`ffpp-export`: a manifest's crops and rows in a format of other tools."""
+"""`ffpp-export`: a manifest's crops and rows, or its description, in a format of other tools."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
-from ffpp_tools.exchange import imagefolder, webdataset
-from ffpp_tools.exchange.crops import Progress, crop_tables
+from ffpp_tools.exchange import croissant, imagefolder, webdataset
+from ffpp_tools.exchange.crops import Progress, crop_tables, no_progress
 from ffpp_tools.files import delete_temporary_files, sync_to_disk, write_atomically
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.incomplete import delete, has_foreign_files, writing_folder
+from ffpp_tools.store.incomplete import delete, has_foreign_files, unmark, writing_folder
 
 COMMAND = "ffpp-export"
 ABOUT, NOTICE = "about.json", "NOTICE.txt"
@@ -24,9 +24,10 @@ class Format:
     """A format: its module's functions, and the options that they take."""
 
     written: Callable[..., list[str]]  # (tables, options) → names of what `write` creates
-    write: Callable[..., int]  # (tables, classes, folder, progress, options) → number of hard links
+    write: Callable[..., int]  # (tables, folder, options) → number of hard links
     layout: str  # of the files, for the terminal
     options: tuple[str, ...] = ()
+    has_images: bool = True  # else it describes the manifest, and may be written to its folder
 
 
 FORMATS = {
@@ -35,6 +36,13 @@ FORMATS = {
     ),
     "webdataset": Format(
         webdataset.written, webdataset.write, webdataset.LAYOUT, options=("shard_size", "seed")
+    ),
+    "croissant": Format(
+        croissant.written,
+        croissant.write,
+        croissant.LAYOUT,
+        options=("creator",),
+        has_images=False,
     ),
 }
 
@@ -48,6 +56,7 @@ class Exported:
     samples: dict[str, int]  # split → number of samples
     linked: int  # number of crops that are hard links to the dataset's files
     categories: tuple[str, ...]
+    has_images: bool
 
 
 def export_manifest(
@@ -55,18 +64,18 @@ def export_manifest(
     format: str,
     folder: Path,
     options: dict[str, Any] | None = None,
-    progress: Progress = lambda text: lambda items, total: items,
+    progress: Progress = no_progress,
 ) -> Exported:
-    """Write the crops and rows of a manifest in a format of other tools.
+    """Write the crops and rows of a manifest, or its description, in a format of other tools.
 
-    Every crop is compared with its recorded hash. Nothing is left in `folder` if the export fails
-    or is interrupted.
+    Every crop that is written is compared with its recorded hash. Nothing is left in `folder` if
+    the export fails or is interrupted.
 
     Args:
         manifest: the manifest to export.
         format: a key of `FORMATS`.
-        folder: the folder to create.
-        options: option of the format → value.
+        folder: the folder to create; the manifest's own for a format without images.
+        options: option of the format → value; None for its default.
         progress: shows the progress over the crops of a split.
 
     Raises:
@@ -74,7 +83,7 @@ def export_manifest(
         TableError, CropError: the manifest or its dataset has changed, or a crop is missing.
         FfppError: the folder is not empty, or cannot be written to.
     """
-    options = options or {}
+    options = {name: value for name, value in (options or {}).items() if value is not None}
     check_choice("format", format, tuple(FORMATS))
     chosen = FORMATS[format]
     for name in options:
@@ -84,25 +93,30 @@ def export_manifest(
                 f"--{name.replace('_', '-')} is an option of the format {', '.join(owners)}, not "
                 f"of {format}"
             )
-    if has_foreign_files(folder, COMMAND):
+    own = not chosen.has_images and folder.resolve() == manifest.folder.resolve()
+    if not own and has_foreign_files(folder, COMMAND):
         raise FfppError(f"{folder} is not empty: choose another --out")
-    tables = crop_tables(manifest)
+    tables = crop_tables(manifest, progress)
     samples = {table.split: len(table) for table in tables}
     categories = tuple(sorted(set().union(*manifest.info["categories"].values())))
-    names = [*chosen.written(tables, **options), NOTICE, ABOUT]
+    names = chosen.written(tables, **options)
+    if chosen.has_images:
+        names += [NOTICE, ABOUT]
     with writing_folder(folder, COMMAND, names):
         try:
-            linked = chosen.write(tables, manifest.classes, folder, progress, **options)
-            sync_to_disk(folder)
-            write_atomically(folder / NOTICE, notice(categories).encode())
-            about = _about(manifest, format, samples, options)
-            write_atomically(folder / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
+            linked = chosen.write(tables, folder, **options)
+            if chosen.has_images:
+                sync_to_disk(folder)
+                write_atomically(folder / NOTICE, notice(categories).encode())
+                about = _about(manifest, format, samples, options)
+                write_atomically(folder / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
         except BaseException:
             for name in names:
                 delete(folder / name)
             delete_temporary_files(folder)
+            unmark(folder)
             raise
-    return Exported(folder, format, samples, linked, categories)
+    return Exported(folder, format, samples, linked, categories, chosen.has_images)
 
 
 def notice(categories: tuple[str, ...]) -> str:

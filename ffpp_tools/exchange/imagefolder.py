@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ffpp_tools.console import jsonable
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.exchange.crops import Crop, CropTable, Progress
+from ffpp_tools.exchange.crops import Crop, CropTable
 from ffpp_tools.files import wrap_write_errors, write_atomically
 
 METADATA = "metadata.jsonl"
@@ -30,21 +30,15 @@ def written(tables: Iterable[CropTable], copy: bool = False) -> list[str]:
     return [table.split for table in tables if len(table)]
 
 
-def write(
-    tables: Iterable[CropTable],
-    classes: Iterable[str],
-    folder: Path,
-    progress: Progress,
-    copy: bool = False,
-) -> int:
+def write(tables: Sequence[CropTable], folder: Path, copy: bool = False) -> int:
     """Write the splits to a folder; one without samples gets no folder.
+
+    Each split has a folder for each class, even if it is empty: torchvision numbers the folders
+    that exist.
 
     Args:
         tables: the crops of each split.
-        classes: all classes. Each split has a folder for each of them, even if it is empty:
-            torchvision numbers the folders that exist.
         folder: the folder to write to.
-        progress: shows the progress over the crops.
         copy: copy the files instead of creating hard links.
 
     Returns:
@@ -55,7 +49,7 @@ def write(
         CropError: a crop cannot be read, or differs from its recorded hash.
         FfppError: a file cannot be written.
     """
-    classes = list(classes)
+    classes = list(tables[0].manifest.classes)
     for name in classes:
         if name in ("", "..") or name != Path(name).name or "\0" in name:
             raise SettingsError(f"class {name!r} cannot be the name of a folder; rename the class")
@@ -68,7 +62,7 @@ def write(
             with wrap_write_errors(place / name):
                 (place / name).mkdir(parents=True)
         rows = []
-        for crop in progress(f"exporting {table.split}")(table.crops(), len(table)):
+        for crop in table.crops():
             name = f"{crop.row['class']}/{crop.name}{crop.suffix}"
             linked += _place(crop, place / name, copy)
             rows.append(json.dumps({"file_name": name, **jsonable(crop.row)}, ensure_ascii=False))

@@ -19,7 +19,7 @@ import numpy as np
 
 from ffpp_tools.console import jsonable
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.exchange.crops import Crop, CropTable, Progress
+from ffpp_tools.exchange.crops import Crop, CropTable
 from ffpp_tools.files import atomic_replacement
 
 SHARD_SIZE = 1000  # samples
@@ -43,20 +43,13 @@ def shard_names(table: CropTable, shard_size: int) -> list[str]:
 
 
 def write(
-    tables: Iterable[CropTable],
-    classes: Iterable[str],
-    folder: Path,
-    progress: Progress,
-    shard_size: int = SHARD_SIZE,
-    seed: int = 0,
+    tables: Iterable[CropTable], folder: Path, shard_size: int = SHARD_SIZE, seed: int = 0
 ) -> int:
     """Write the splits to a folder, each in a random order, so that shards mix classes and clips.
 
     Args:
         tables: the crops of each split.
-        classes: not used: samples contain the index of their class.
         folder: the folder to write to.
-        progress: shows the progress over the crops.
         shard_size: number of samples per shard; the last shard of a split may have fewer.
         seed: random seed of the order.
 
@@ -69,8 +62,7 @@ def write(
     """
     for number, table in enumerate(tables):
         order = np.random.default_rng((seed, number)).permutation(len(table)).tolist()
-        tracked = progress(f"exporting {table.split}")(table.crops(order), len(table))
-        crops = iter(tracked)
+        crops = table.crops(order)
         for name in shard_names(table, shard_size):
             with (
                 atomic_replacement(folder / name) as temporary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
 from ffpp_tools.files import read_json
+from ffpp_tools.markdown import listed
 from ffpp_tools.store import format_versions
 
 SETTINGS = "settings.json"
+UNKNOWN = "not recorded"
 # Version of the extraction rules that are not settings. 1: unchanged faces are identified by pixels
 # alone, for all methods. 2: by the mask; without a mask by pixels, for swaps and bystanders only.
 CLIPS_VERSION = 2
@@ -87,3 +90,27 @@ def read_sections(path: Path) -> dict[str, Any]:
         )
     plain: dict[str, Any] = json.loads(json.dumps(sections))  # a default may be a tuple
     return plain
+
+
+def described(sections: Mapping[str, Any]) -> dict[str, str]:
+    """Describe recorded settings in words: detection, crops, frames per clip and stills.
+
+    >>> described({"crop": {"margin": 1.3}, "clips": {"plan": {"every": 25}}})["frames per clip"]
+    'every 25'
+    """
+    return {
+        "face detection": listed(sections.get("find", {}), UNKNOWN),
+        "face crops": listed(sections.get("crop", {}), UNKNOWN),
+        "frames per clip": listed(sections.get("clips", {}).get("plan", {}), UNKNOWN),
+        "stills": _stills(sections.get("stills")) if sections else UNKNOWN,
+    }
+
+
+def _stills(stills: Mapping[str, Any] | None) -> str:
+    if stills is None:
+        return "none"
+    if stills.get("whole"):
+        return "whole images"
+    return (
+        "matched to the clips" if stills.get("harmonise") else "cropped, not matched to the clips"
+    )

@@ -28,7 +28,7 @@ from ffpp_tools.store.tables import as_text, sorted_order
 
 # Files of a manifest's folder, and files that are later derived from the manifest.
 WRITTEN = (*(f"{split}.csv" for split in SPLITS), "manifest.json")
-DERIVED = ("overview", "overview.html", "probe.json")
+DERIVED = ("overview", "overview.html", "probe.json", "croissant.json", "dataset-card.md")
 SAMPLE_COLUMNS = (  # of frames.parquet
     *("category", "label", "compression", "clip", "target_id", "source_id", "frame", "partition"),
 )

@@ -28,6 +28,19 @@ def test_an_export_states_what_it_wrote_and_the_terms_of_the_images(
     assert "hard links" in (out / "log.txt").read_text()
 
 
+def test_a_description_states_what_it_wrote_and_warns_of_no_images(
+    typed, videos_manifest, tmp_path
+):
+    out = tmp_path / "e"
+    status, printed, _ = typed("ffpp-export", videos_manifest.folder, "--format", "croissant",
+                               "--creator", "A lab", "--out", out)  # fmt: skip
+    assert status == 0
+    assert "described" in printed
+    assert f"{out}/croissant.json and dataset-card.md, without images" in printed
+    assert "images of people" not in printed
+    assert json.loads((out / "croissant.json").read_text())["creator"]["name"] == "A lab"
+
+
 def test_options_of_a_format_are_passed_to_it(typed, videos_manifest, tmp_path):
     config = tmp_path / "mine.toml"
     config.write_text('format = "webdataset"\nshard-size = 30\n')

@@ -5,9 +5,8 @@ import pytest
 from classify.data import landmarks as module
 from classify.data.landmarks import face_boxes, landmarks, landmarks_in, usable
 from classify.data.pack import Share, pack
-from classify.errors import PackError
 from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, UNIT, Expression, Person, Portrait
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import CropError, TableError
 from ffpp_tools.extraction.pipeline import extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.extraction.workers import Workers
@@ -120,7 +119,7 @@ def test_nothing_is_written_into_a_read_only_manifest(manifest, monkeypatch):
 
 def test_a_missing_crop_is_named(manifest, monkeypatch):
     monkeypatch.setattr(module, "path_within", lambda root, name: root / "absent" / name)
-    with pytest.raises(PackError, match="cannot be read"):
+    with pytest.raises(CropError, match="cannot be read"):
         landmarks(manifest, "val")
     assert arrays(manifest) == []
 

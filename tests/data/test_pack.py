@@ -10,7 +10,7 @@ import pytest
 from classify.data.pack import Share, pack
 from classify.data.sampling import IN_ORDER
 from classify.errors import PackError
-from ffpp_tools.errors import FfppError, TableError
+from ffpp_tools.errors import CropError, FfppError, TableError
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.extraction.workers import Workers
@@ -125,7 +125,7 @@ def test_a_bad_crop_is_named_and_no_array_is_left(manifest, damage):
         path.write_text("not a png")
     else:
         shutil.copyfile(other, path)
-    with pytest.raises(PackError, match=path.name):
+    with pytest.raises(CropError, match=path.name):
         pack(manifest, "test", 32)
     assert arrays(manifest) == []
 
@@ -146,7 +146,7 @@ def test_a_crop_that_changed_after_packing_is_named(manifest):
     pack(manifest, "test", 32)
     path, other = (manifest.root / manifest.samples("test")["path"][i] for i in (0, 1))
     shutil.copyfile(other, path)
-    with pytest.raises(PackError, match=path.name):
+    with pytest.raises(CropError, match=path.name):
         pack(manifest, "test", 32)
 
 

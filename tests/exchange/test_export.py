@@ -12,6 +12,7 @@ from ffpp_tools.store.incomplete import writing_folder
 from tests.helpers.files import hashes
 
 each_format = pytest.mark.parametrize("kind", FORMATS)
+with_images = pytest.mark.parametrize("kind", [k for k, f in FORMATS.items() if f.has_images])
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def changed(dataset, tmp_path):
     return manifest, path
 
 
-@each_format
+@with_images
 def test_a_changed_crop_is_refused_and_nothing_is_left(kind, changed, tmp_path):
     manifest, path = changed
     with pytest.raises(CropError, match=f"{path.name}: differs from the crop"):
@@ -32,7 +33,7 @@ def test_a_changed_crop_is_refused_and_nothing_is_left(kind, changed, tmp_path):
     assert not (tmp_path / "e").exists()
 
 
-@each_format
+@with_images
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_interrupted_export_leaves_nothing_and_can_be_repeated(
     kind, error, videos_manifest, tmp_path
@@ -53,7 +54,7 @@ def test_an_interrupted_export_leaves_nothing_and_can_be_repeated(
     assert made.samples["val"] == len(videos_manifest.samples("val"))
 
 
-@each_format
+@with_images
 def test_an_empty_folder_is_kept_if_the_export_fails(kind, changed, tmp_path):
     (tmp_path / "e").mkdir()
     with pytest.raises(CropError):
@@ -64,11 +65,12 @@ def test_an_empty_folder_is_kept_if_the_export_fails(kind, changed, tmp_path):
 @each_format
 def test_the_output_of_a_killed_export_is_replaced(kind, videos_manifest, tmp_path):
     folder = tmp_path / "e"
-    names = ["train", "train-000009.tar"]
+    names = ["train", "train-000009.tar", "croissant.json"]
     with pytest.raises(RuntimeError), writing_folder(folder, "ffpp-export", names):
         (folder / "train").mkdir()
         (folder / "train/old.png").touch()
         (folder / "train-000009.tar").touch()
+        (folder / "croissant.json").touch()
         raise RuntimeError  # as a killed process, it deletes nothing
     export_manifest(videos_manifest, kind, folder)
     assert hashes(folder) == hashes(export_manifest(videos_manifest, kind, tmp_path / "f").folder)
@@ -82,7 +84,7 @@ def test_a_folder_with_other_files_is_refused(kind, videos_manifest, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@each_format
+@with_images
 def test_the_manifest_is_described_and_the_terms_of_the_images_are_named(
     kind, videos_manifest, tmp_path
 ):
@@ -102,10 +104,11 @@ def test_the_manifest_is_described_and_the_terms_of_the_images_are_named(
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("coco", {}, "format ('coco') must be one of imagefolder, webdataset"),
+        ("coco", {}, "format ('coco') must be one of imagefolder, webdataset, croissant"),
         ("imagefolder", {"shard_size": 9}, "--shard-size is an option of the format webdataset"),
         ("webdataset", {"copy": True}, "--copy is an option of the format imagefolder"),
         ("webdataset", {"shard_size": 0}, "shard_size (0) must be > 0"),
+        ("webdataset", {"creator": "me"}, "--creator is an option of the format croissant"),
     ],
 )
 def test_unknown_formats_and_options_of_others_are_refused(

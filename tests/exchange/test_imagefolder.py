@@ -6,7 +6,9 @@ import pytest
 
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.exchange import imagefolder
+from ffpp_tools.exchange.crops import CropTable
 from ffpp_tools.exchange.export import export_manifest
+from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.store.schema import SPLITS
 
 
@@ -58,8 +60,9 @@ def test_without_hard_links_the_crops_are_copied(videos_manifest, tmp_path, monk
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\0"])
 def test_a_class_that_cannot_be_a_folder_is_refused(name, tmp_path):
+    table = CropTable(Manifest(tmp_path, {"classes": {"fake": "fake", name: "real"}}), "train", [])
     with pytest.raises(SettingsError, match="cannot be the name of a folder"):
-        imagefolder.write([], ["fake", name], tmp_path, lambda text: lambda items, total: items)
+        imagefolder.write([table], tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,6 +8,7 @@ from ffpp_tools.errors import FormatError, TableError
 from ffpp_tools.extraction.settings_file import (
     CLIPS_VERSION,
     SETTINGS,
+    described,
     read_sections,
     recorded_settings,
     required_settings,
@@ -59,3 +60,24 @@ def test_a_damaged_file_is_an_error(tmp_path, text):
     (tmp_path / SETTINGS).write_text(text)
     with pytest.raises(TableError, match=r"settings\.json: damaged"):
         recorded_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stills", "text"),
+    [
+        (None, "none"),
+        ({"whole": True}, "whole images"),
+        ({"harmonise": True}, "matched to the clips"),
+        ({"harmonise": False}, "cropped, not matched to the clips"),
+    ],
+)
+def test_settings_are_described_in_words(stills, text):
+    crop = {"margin": 1.3, "shape": "square", "align": False, "size": ""}
+    sections = {"crop": crop, "find": {"detector": "hog"}}
+    assert described(sections | ({} if stills is None else {"stills": stills})) == {
+        "face detection": "detector hog",
+        "face crops": "margin 1.3, shape square",
+        "frames per clip": "not recorded",
+        "stills": text,
+    }
+    assert set(described({}).values()) == {"not recorded"}

@@ -23,7 +23,7 @@ SUBSTITUTES = (
 def section(heading):
     """The Python blocks below a heading as one script: one epoch, and 56 instead of 224 pixels."""
     text = (ROOT / "docs/exchange.md").read_text(encoding="utf-8")
-    below = re.search(rf"^#+ {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    below = re.search(rf"^#+ {heading}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)[1]
     script = "\n".join(re.findall(r"^```python\n(.*?)^```", below, re.MULTILINE | re.DOTALL))
     assert "size=224" in script
     for old, new in SUBSTITUTES:

@@ -1,14 +1,12 @@
 import dataclasses
 import json
 import math
-from html.parser import HTMLParser
 
 import pytest
-from markdown_it import MarkdownIt
 
 from classify.evaluation.confidence_intervals import Estimate
 from classify.reporting.formatting import title, with_interval
-from classify.reporting.model_card import FILE, escaped, model_card
+from classify.reporting.model_card import FILE, model_card
 from classify.reporting.report import make_report, report_on_file
 from classify.training.settings import TrainSettings, read_config
 from classify.training.train import train
@@ -16,8 +14,7 @@ from ffpp_tools.files import sha256
 from ffpp_tools.splits.build import SplitSettings, make_manifest
 from ffpp_tools.splits.manifest import Manifest
 from ffpp_tools.splits.shortcuts import ProbeResult
-
-HOSTILE = "# x|y `z` <i>a</i> ![p](http://evil/x.png)\n\n1. [l](javascript:1) www.evil.org \\"
+from tests.helpers.markdown import HOSTILE, Rendered, table
 
 
 @pytest.fixture(scope="module")
@@ -30,50 +27,6 @@ def report(videos_manifest, tmp_path_factory):
 @pytest.fixture(scope="module")
 def card(report):
     return (report.folder / FILE).read_text()
-
-
-class Rendered(HTMLParser):
-    """Rendered Markdown: tables with their headings, links, and text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tables, self.tags, self.links, self.text = [], set(), [], ""
-        self._heading, self._within = "", ""
-        parser = MarkdownIt("commonmark", {"html": True}).enable("table")
-        self.feed(parser.render(text))
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        if tag in ("h1", "h2", "h3", "th", "td"):
-            self._within = tag
-        self.links += [value for name, value in attrs if name in ("href", "src")]
-        if tag in ("h1", "h2", "h3"):
-            self._heading = ""
-        if tag == "table":
-            self.tables.append((self._heading, []))
-        if tag == "tr":
-            self.tables[-1][1].append([])
-        if tag in ("th", "td"):
-            self.tables[-1][1][-1].append("")
-
-    def handle_endtag(self, tag):
-        if tag == self._within:
-            self._within = ""
-
-    def handle_data(self, data):
-        self.text += data
-        if self._within in ("h1", "h2", "h3"):
-            self._heading += data
-        elif self._within in ("th", "td"):
-            self.tables[-1][1][-1][-1] += data
-
-
-def table(card, heading, first):
-    """Return the rows of the table under a heading whose first column has a given name."""
-    (found,) = (
-        rows for above, rows in Rendered(card).tables if above == heading and rows[0][0] == first
-    )
-    return found
 
 
 def estimate(values):
@@ -186,15 +139,6 @@ def test_names_are_escaped_in_the_card(report, card):
     assert dict(table(model_card(changed), "Model details", "property"))["run"] == HOSTILE.replace(
         "\n", " "
     )
-
-
-@pytest.mark.parametrize(
-    "text", ["1. x", "- x", "+ x", "=", "3) x", "0.001", "# x", "a_b_c", "~~x~~"]
-)
-def test_text_at_the_start_of_a_line_is_escaped(text):
-    found = Rendered(escaped(text))
-    assert found.text.strip() == text
-    assert found.tags == {"p"}
 
 
 def test_it_has_no_faces_no_absolute_paths_and_no_placeholders(report, card):
