@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
-from ffpp_tools.exchange import imagefolder, webdataset
+from ffpp_tools.exchange import boxes, imagefolder, webdataset
 from ffpp_tools.exchange.crops import Progress, crop_tables
 from ffpp_tools.files import delete_temporary_files, sync_to_disk, write_atomically
 from ffpp_tools.splits.manifest import Manifest
@@ -37,6 +37,7 @@ FORMATS = {
         webdataset.written, webdataset.write, webdataset.LAYOUT, options=("shard_size", "seed")
     ),
 }
+NAMES = (*FORMATS, boxes.NAME)  # `boxes` has no crops, and is written by its own module
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,8 @@ def export_manifest(
     """
     options = options or {}
     check_choice("format", format, tuple(FORMATS))
+    check_options(format, options)
     chosen = FORMATS[format]
-    for name in options:
-        if name not in chosen.options:
-            owners = [other for other, f in FORMATS.items() if name in f.options]
-            raise SettingsError(
-                f"--{name.replace('_', '-')} is an option of the format {', '.join(owners)}, not "
-                f"of {format}"
-            )
     if has_foreign_files(folder, COMMAND):
         raise FfppError(f"{folder} is not empty: choose another --out")
     tables = crop_tables(manifest)
@@ -103,6 +98,23 @@ def export_manifest(
             delete_temporary_files(folder)
             raise
     return Exported(folder, format, samples, linked, categories)
+
+
+def check_options(format: str, options: Iterable[str]) -> None:
+    """Check that a format exists and has all options.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    check_choice("format", format, NAMES)
+    own = FORMATS[format].options if format in FORMATS else ()
+    for name in options:
+        if name not in own:
+            owners = [other for other, f in FORMATS.items() if name in f.options]
+            raise SettingsError(
+                f"--{name.replace('_', '-')} is an option of the format {', '.join(owners)}, not "
+                f"of {format}"
+            )
 
 
 def notice(categories: tuple[str, ...]) -> str:
