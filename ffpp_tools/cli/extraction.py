@@ -334,9 +334,10 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
     print_json(about)
     if compared and (compared.failed or compared.missing):
         raise FfppError(
-            f"{summary.dataset} lacks {counted(compared.missing, 'crop')} of the table, of "
-            f"{counted(len(compared.failed), 'clip')}; correct the videos and run the same command "
-            f"with --retry failed"
+            f"{summary.dataset}: {counted(compared.missing, 'crop')} of "
+            f"{counted(len(compared.failed), 'clip')} in the table of boxes could not be made, for "
+            f"the reasons above. After correcting the videos, run the same command with --retry "
+            f"failed"
         )
     if summary.faces.empty:
         raise FfppError(

@@ -58,10 +58,11 @@ def export_boxes(source: Path, out: Path) -> ExportedBoxes:
         frames = frames[frames["frame_id"].isin(faces["frame_id"])]
     is_still = frames["compression"] == STILL
     frames = frames[~is_still]
-    rows = _rows(frames, faces[faces["frame_id"].isin(frames["frame_id"])])
-    cropped = rows["face_id"] != ""
-    if not cropped.any():
+    faces = faces[faces["frame_id"].isin(frames["frame_id"])]
+    if faces.empty:
         raise TableError(f"{source} has no crops of videos, and boxes are those of videos")
+    rows = _rows(frames, faces)
+    cropped = rows["face_id"] != ""
     unknown = rows[cropped & (rows["source_sha256"] == "")]
     if len(unknown):
         clip = unknown.iloc[0]

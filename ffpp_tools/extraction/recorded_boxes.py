@@ -36,6 +36,8 @@ from ffpp_tools.video.decode import Frame
 from ffpp_tools.video.decode_limits import Limits
 from ffpp_tools.video.frame_hash import frame_hash
 
+OTHER_BOXES = "extracted before with other boxes: use another --out, or start over with --overwrite"
+
 
 @dataclass(frozen=True)
 class RecordedBoxes:
@@ -54,7 +56,7 @@ class Comparison:
     equal: int  # number of crops with the recorded bytes
     differing: int  # with other bytes, by another version of a library
     missing: int
-    failed: dict[str, str]  # clip of which not all frames could be extracted → reason
+    failed: dict[str, str]  # clip whose crops or frames are missing → reason
 
 
 def read_recorded_boxes(
@@ -278,18 +280,17 @@ def compare(boxes: RecordedBoxes, frames: pd.DataFrame, faces: pd.DataFrame) -> 
         frames: the ledger of the dataset folder.
         faces: its crop table.
     """
-    rows = pd.concat(boxes.clips.values())
+    rows = pd.concat(boxes.clips.values(), ignore_index=True)
+    cropped = rows["face_id"] != ""
+    hashes = faces.set_index("face_id")["sha256"].reindex(rows["face_id"]).reset_index(drop=True)
+    equal, missing = cropped & (hashes == rows["sha256"]), cropped & hashes.isna()
     ids = frame_ids(rows)
-    crops = rows[rows["face_id"] != ""]
-    hashes = faces.set_index("face_id")["sha256"].reindex(crops["face_id"])
-    ledger = frames.set_index("frame_id").reindex(ids)
-    is_lost = ledger["status"].isin(FAILURES).to_numpy() & ~rows["status"].isin(FAILURES).to_numpy()
-    lost = ledger[is_lost].assign(name=ids.str.rpartition("/")[0].to_numpy()[is_lost])
-    n_equal = int((hashes.to_numpy() == crops["sha256"].to_numpy()).sum())
-    n_missing = int(hashes.isna().sum())
+    ledger = frames.set_index("frame_id")[["status", "error"]].reindex(ids).reset_index(drop=True)
+    unread = ledger["status"].isin(FAILURES) & ~rows["status"].isin(FAILURES)
+    errors = ledger["error"].fillna("").replace("", OTHER_BOXES)[missing | unread]
     return Comparison(
-        n_equal,
-        len(crops) - n_equal - n_missing,
-        n_missing,
-        lost.groupby("name")["error"].first().to_dict(),
+        int(equal.sum()),
+        int((cropped & ~equal & ~missing).sum()),
+        int(missing.sum()),
+        errors.groupby(ids.str.rpartition("/")[0]).first().to_dict(),
     )
