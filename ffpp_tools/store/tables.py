@@ -253,8 +253,7 @@ def read_columns(
         table = pa.concat_tables(selected or [empty]).unify_dictionaries().to_pandas()
         del selected
         pa.default_memory_pool().release_unused()
-        remedy = _REMEDY[row_type]
-        table = with_later_columns(table, path, row_type, file_columns, remedy)[list(columns)]
+        table = with_later_columns(table, path, row_type, file_columns)[list(columns)]
     for column in repeated:
         values = table[column].astype("category")
         table[column] = values.cat.reorder_categories(values.cat.categories.sort_values())
@@ -442,7 +441,7 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     with _as_table_error(path, row_type):
         table = pd.read_parquet(regular_file(path))
         format_versions.checked_format(format_versions.TABLE, path, table.attrs)
-        return with_later_columns(table, path, row_type, list(table.columns), _REMEDY[row_type])
+        return with_later_columns(table, path, row_type, list(table.columns))
 
 
 @contextmanager
@@ -466,7 +465,7 @@ def _as_table_error(path: Path, row_type: type) -> Iterator[None]:
 
 
 def with_later_columns(
-    table: pd.DataFrame, path: Path, row_type: type, file_columns: Sequence[str], remedy: str
+    table: pd.DataFrame, path: Path, row_type: type, file_columns: Sequence[str], remedy: str = ""
 ) -> pd.DataFrame:
     """Return the table with the default values of columns that its file, an older one, lacks.
 
@@ -475,7 +474,7 @@ def with_later_columns(
         path: the file.
         row_type: the dataclass of its rows.
         file_columns: names of all columns in the file, of which `table` may have only some.
-        remedy: what the user can do if the table is damaged.
+        remedy: what the user can do if the table is damaged; needed for rows of other modules.
 
     Raises:
         TableError: a column is missing, or has values of another type.
@@ -483,6 +482,7 @@ def with_later_columns(
     absent = [f for f in fields(row_type) if f.name not in file_columns]
     later = later_columns(row_type)
     if missing := [f.name for f in absent if f.name not in later]:
+        remedy = remedy or _REMEDY[row_type]
         raise TableError(f"{path}: column {', '.join(missing)} is missing; {remedy}")
     for field in absent:  # written by an earlier release
         values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
@@ -512,8 +512,9 @@ def _check_values(path: Path, table: pd.DataFrame, row_type: type, remedy: str) 
         if empty.any() or not is_kind(column):
             problem = f"the values are not {kind_name}"
             problem = f"row {int(empty.argmax()) + 1} is empty" if empty.any() else problem
+            remedy = remedy or _REMEDY[row_type]
             raise TableError(f"{path}: column {field.name} is damaged ({problem}); {remedy}")
     id_column = _ID_COLUMN.get(row_type)
     if id_column in table and not table[id_column].is_unique:
         repeated_id = table[id_column][table[id_column].duplicated()].iloc[0]
-        raise TableError(f"{path}: {repeated_id} appears twice; {remedy}")
+        raise TableError(f"{path}: {repeated_id} appears twice; {_REMEDY[row_type]}")
