@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ffpp_tools.errors import SettingsError
 from ffpp_tools.exchange.export import Exported, export_manifest
 from ffpp_tools.extraction.pipeline import (
     Summary,
     copy_identities,
+    extract_boxes,
     extract_clips,
     extract_still_dataset,
 )
 from ffpp_tools.extraction.progress import tally_progress
+from ffpp_tools.extraction.recorded_boxes import read_recorded_boxes
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.grouping.dataset import Dataset
@@ -49,6 +52,7 @@ def extract(
     compressions: Sequence[str] = (),
     limit: int | None = None,
     settings: ClipSettings | None = None,
+    boxes: str | Path | None = None,
     workers: int | Workers = 1,
     retry: bool = False,
     overwrite: bool = False,
@@ -67,16 +71,19 @@ def extract(
         compressions: only these of "raw", "c23" and "c40"; all by default.
         limit: only the first N clips of each category and compression.
         settings: how faces are found and cropped; `every` and `frames_per_clip` replace its plan.
+        boxes: a table of boxes (`ffpp-export --format boxes`): make the crops that it describes,
+            with its settings, instead of detecting faces.
         workers: the number of processes, or `Workers` with a Dask scheduler and decoder limits.
         retry: extract clips that have unreadable frames again.
         overwrite: delete the crops of clips first.
         progress: show a progress line.
 
     Returns:
-        The folder and its two tables.
+        The folder and its two tables; with `boxes`, also the `comparison` of the crops with those
+        of the table, which names the clips that are missing or are other videos.
 
     Raises:
-        SettingsError: the folder was made with other settings.
+        SettingsError: the folder was made with other settings, or settings are given with `boxes`.
         FfppError: no clips in `data`, or `out` cannot be written.
 
     Examples:
@@ -85,6 +92,13 @@ def extract(
         >>> bool((made.frames["status"] == "ok").any())
         True
     """
+    if boxes is not None:
+        if settings or every is not None or frames_per_clip is not None:
+            raise SettingsError("with `boxes`, the settings are those of the table: omit others")
+        found = read_recorded_boxes(Path(boxes), Path(data), categories, compressions, limit)
+        shown = tally_progress("clips", len(found.clips)) if progress else None
+        team = _workers(workers)
+        return extract_boxes(Path(data), found, Path(out), team, retry, overwrite, shown)
     settings = settings or ClipSettings()
     if every is not None or frames_per_clip is not None:
         settings = replace(settings, plan=FramePlan(every, frames_per_clip))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,17 +12,23 @@ from ffpp_tools.cli.completion import values
 from ffpp_tools.cli.options import option
 from ffpp_tools.console import counted, log, print_json, print_line, progress
 
+if TYPE_CHECKING:
+    from ffpp_tools.exchange.boxes import ExportedBoxes
+
 
 def export(
-    manifest: Annotated[Path, typer.Argument(help="Manifest folder.")],
+    manifest: Annotated[
+        Path, typer.Argument(help="Manifest folder; for the format boxes, also a dataset folder.")
+    ],
     kind: Annotated[
         str,
         option(
             panels.OUTPUT,
             "--format",
             about="imagefolder (a folder of images per class, for torchvision and Hugging Face), "
-            "webdataset (tar files) or croissant (metadata and a dataset card, without images).",
-            complete=values("imagefolder", "webdataset", "croissant"),
+            "webdataset (tar files), croissant (metadata and a dataset card, without images) or boxes "
+            "(a table without images, for ffpp-extract --boxes).",
+            complete=values("imagefolder", "webdataset", "croissant", "boxes"),
             metavar="NAME",
         ),
     ],
@@ -30,7 +36,8 @@ def export(
         Path,
         option(
             panels.OUTPUT,
-            about="Folder to write to, new or empty; for croissant also the manifest's folder.",
+            about="Folder to write to, new or empty; for croissant also the manifest's folder, for "
+            "boxes also a file (.parquet).",
         ),
     ],
     copy: Annotated[
@@ -71,22 +78,25 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a manifest's crops and labels, or its description, in a format of other tools.
+    """Write a manifest's crops and labels, its description or its boxes for other tools.
 
-    Every crop is compared with its recorded hash. The images keep the terms of their datasets.
+    Every exported image is compared with its recorded hash, and keeps the terms of its dataset.
 
     Example: ffpp-export data_manifests/videos --format imagefolder --out exported
+
+    Example: ffpp-export dataset --format boxes --out boxes.parquet
     """
-    from ffpp_tools.exchange.export import FORMATS, NOTICE, export_manifest
+    from ffpp_tools.exchange import boxes
+    from ffpp_tools.exchange.export import FORMATS, NOTICE, check_options, export_manifest
     from ffpp_tools.splits.manifest import Manifest
 
-    options = {
-        "copy": copy or None,
-        "shard_size": shard_size,
-        "seed": seed,
-        "creator": creator,
-    }
-    made = export_manifest(Manifest.read(manifest), kind, out, options, progress)
+    options = {"copy": copy or None, "shard_size": shard_size, "seed": seed, "creator": creator}
+    given = {name: value for name, value in options.items() if value is not None}
+    check_options(kind, given)
+    if kind == boxes.NAME:
+        _told(boxes.export_boxes(manifest, out))
+        return
+    made = export_manifest(Manifest.read(manifest), kind, out, given, progress)
     log.keep(out)
     counts = ", ".join(f"{n} in {split}" for split, n in made.samples.items())
     linked = f" ({counted(made.linked, 'hard link')})" if made.linked else ""
@@ -99,3 +109,15 @@ def export(
             "yellow",
         )
     print_json({"folder": out, "format": kind, "samples": made.samples, "linked": made.linked})
+
+
+def _told(made: ExportedBoxes) -> None:
+    """Print what a table of boxes holds."""
+    print_line(
+        f"exported the boxes of {counted(made.crops, 'crop')} in {counted(made.frames, 'frame')} "
+        f"of {counted(made.clips, 'clip')}, without images: {made.path}"
+    )
+    if made.stills:
+        print_line(f"{counted(made.stills, 'still')} left out: boxes are those of videos", "yellow")
+    about = {"crops": made.crops, "frames": made.frames, "clips": made.clips}
+    print_json({"file": made.path, "format": "boxes", **about, "stills_left_out": made.stills})

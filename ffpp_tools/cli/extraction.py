@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -44,7 +45,7 @@ from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary
-    from ffpp_tools.extraction.settings import Faces
+    from ffpp_tools.extraction.settings import ClipSettings, Faces
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
@@ -52,8 +53,18 @@ if TYPE_CHECKING:
 
 
 def extract(
+    context: typer.Context,
     data: Data = None,
     out: Out = Path("dataset"),
+    boxes: Annotated[
+        Path | None,
+        option(
+            panels.EXTRACT,
+            about="Table of boxes (ffpp-export --format boxes): make the crops that it describes, "
+            "with its settings and without a detector.",
+            metavar="FILE",
+        ),
+    ] = None,
     every: Annotated[
         int | None,
         option(
@@ -161,8 +172,9 @@ def extract(
     if verify:
         _verify(out)
         return
-    from ffpp_tools.extraction.pipeline import extract_clips
+    from ffpp_tools.extraction.pipeline import extract_boxes, extract_clips
     from ffpp_tools.extraction.progress import tally_progress
+    from ffpp_tools.extraction.recorded_boxes import read_recorded_boxes
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
     from ffpp_tools.sources.faceforensics import default_ffpp_root, find_clips, remarks
@@ -181,10 +193,19 @@ def extract(
     )
     root = data or default_ffpp_root()
     root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
-    clips = find_clips(root, category or (), compression or (), limit)
     team = _team(workers, backend, scheduler, Limits(timeout, max_pixels))
-    log.keep(out)
     retry_failed = _retry(retry)
+    selection = (category or (), compression or (), limit)
+    if boxes:
+        recorded = read_recorded_boxes(boxes, root, *selection)
+        _check_agreement(context, recorded.table.path, recorded.settings)
+        log.keep(out)
+        progress = tally_progress("clips", len(recorded.clips))
+        made = extract_boxes(root, recorded, out, team, retry_failed, overwrite, progress)
+        _told(made, ())
+        return
+    clips = find_clips(root, *selection)
+    log.keep(out)
     progress = tally_progress("clips", len(clips))
     check_folder(out)
     said = remarks(root, clips)
@@ -299,18 +320,54 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
         remarks: sentences about the data that was read.
 
     Raises:
-        FfppError: not a single crop.
+        FfppError: not a single crop, or not all crops of a table of boxes.
     """
     from ffpp_tools.store.ledger import status_counts
 
     printing.extraction(summary)
     counts = status_counts(summary.frames).reset_index().to_dict("records")
-    crops = len(summary.faces)
-    print_json({"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks})
+    crops, compared = len(summary.faces), summary.comparison
+    about = {"folder": summary.dataset, "crops": crops, "frames": counts, "remarks": remarks}
+    if compared:
+        printing.comparison(compared)
+        about["boxes"] = dataclasses.asdict(compared)
+    print_json(about)
+    if compared and (compared.failed or compared.missing):
+        raise FfppError(
+            f"{summary.dataset}: {counted(compared.missing, 'crop')} of "
+            f"{counted(len(compared.failed), 'clip')} in the table of boxes could not be made, for "
+            f"the reasons above. After correcting the videos, run the same command with --retry "
+            f"failed"
+        )
     if summary.faces.empty:
         raise FfppError(
             f"not a single crop was made; {summary.dataset}/frames.parquet lists the reasons"
         )
+
+
+def _check_agreement(context: typer.Context, table: Path, settings: ClipSettings) -> None:
+    """Check that no setting was given that differs from those of a table of boxes.
+
+    Raises:
+        SettingsError: one does; the message names it.
+    """
+    recorded = {
+        **{"every": settings.plan.every, "frames_per_clip": settings.plan.per_clip},
+        **{field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)},
+        **dataclasses.asdict(settings.crop),
+        **dataclasses.asdict(settings.find),
+    }
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        name = (parameter.name or "").removesuffix("_")
+        if name in recorded and source and source.name != "DEFAULT":
+            given = context.params[parameter.name or ""]
+            if given != recorded[name]:
+                raise SettingsError(
+                    f"{name.replace('_', '-')} {given} contradicts {table}, which was made with "
+                    f"{name.replace('_', '-')} {recorded[name]}: omit the option, or detect the "
+                    f"faces again without --boxes"
+                )
 
 
 def _face_settings(

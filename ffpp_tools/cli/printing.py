@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ffpp_tools.doctor.machine import Finding
     from ffpp_tools.extraction.pipeline import Summary
+    from ffpp_tools.extraction.recorded_boxes import Comparison
     from ffpp_tools.grouping.dataset import Dataset
     from ffpp_tools.grouping.identity import Identities
     from ffpp_tools.splits.audit import Audit
@@ -292,3 +293,20 @@ def extraction(summary: Summary) -> None:
         f"{counted(len(summary.faces), 'crop')} in {summary.dataset}/faces; "
         f"{summary.dataset}/frames.parquet lists every planned frame and its outcome"
     )
+
+
+def comparison(compared: Comparison) -> None:
+    """How many crops are those of a table of boxes, and which clips could not be extracted."""
+    total = counted(compared.equal + compared.differing + compared.missing, "crop")
+    print_line(f"{compared.equal} of {total} in the table of boxes were made again, byte for byte")
+    if compared.differing:
+        print_line(
+            f"  {counted(compared.differing, 'crop')} of the same videos and boxes have other "
+            f"bytes: another version of OpenCV or FFmpeg decodes or encodes images differently",
+            "yellow",
+        )
+    for name, error in list(compared.failed.items())[:SHOWN]:
+        print_line(f"  {name}: {error}", "yellow")
+    if len(compared.failed) > SHOWN:
+        more = counted(len(compared.failed) - SHOWN, "more clip")
+        print_line(f"  and {more}: frames.parquet has the reasons", "yellow")

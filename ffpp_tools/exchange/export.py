@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
-from ffpp_tools.exchange import croissant, imagefolder, webdataset
+from ffpp_tools.exchange import boxes, croissant, imagefolder, webdataset
 from ffpp_tools.exchange.crops import Progress, crop_tables, no_progress
 from ffpp_tools.files import delete_temporary_files, sync_to_disk, write_atomically
 from ffpp_tools.splits.manifest import Manifest
@@ -45,6 +45,7 @@ FORMATS = {
         has_images=False,
     ),
 }
+NAMES = (*FORMATS, boxes.NAME)  # `boxes` has no crops, and is written by its own module
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,8 @@ def export_manifest(
     """
     options = {name: value for name, value in (options or {}).items() if value is not None}
     check_choice("format", format, tuple(FORMATS))
+    check_options(format, options)
     chosen = FORMATS[format]
-    for name in options:
-        if name not in chosen.options:
-            owners = [other for other, f in FORMATS.items() if name in f.options]
-            raise SettingsError(
-                f"--{name.replace('_', '-')} is an option of the format {', '.join(owners)}, not "
-                f"of {format}"
-            )
     own = not chosen.has_images and folder.resolve() == manifest.folder.resolve()
     if not own and has_foreign_files(folder, COMMAND):
         raise FfppError(f"{folder} is not empty: choose another --out")
@@ -117,6 +112,23 @@ def export_manifest(
             unmark(folder)
             raise
     return Exported(folder, format, samples, linked, categories, chosen.has_images)
+
+
+def check_options(format: str, options: Iterable[str]) -> None:
+    """Check that a format exists and has all options.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    check_choice("format", format, NAMES)
+    own = FORMATS[format].options if format in FORMATS else ()
+    for name in options:
+        if name not in own:
+            owners = [other for other, f in FORMATS.items() if name in f.options]
+            raise SettingsError(
+                f"--{name.replace('_', '-')} is an option of the format {', '.join(owners)}, not "
+                f"of {format}"
+            )
 
 
 def notice(categories: tuple[str, ...]) -> str:

@@ -54,7 +54,7 @@ def faces_in_video(
             the damage are yielded first.
     """
     clip = Clip("", NATIVE, path.stem, path)
-    video, frames = open_clip(clip, settings.plan, limits)
+    video, frames = open_clip(clip, settings.plan.wanted, limits)
     n_wanted, n_decoded = len(settings.plan.wanted(video.n_frames)), 0
     for frame_faces in faces_by_frame(clip, frames, settings, NO_RELATED_DATA):
         frame = frame_faces.frame

@@ -6,7 +6,7 @@ Unreadable data is recorded in the ledger, never raised.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,11 @@ def _extract(
 ) -> Part:
     """Extract one clip, and return its rows."""
     try:
-        video, frames = open_clip(clip, settings.plan, limits)
+        video, frames = open_clip(clip, settings.plan.wanted, limits)
     except DecodeError as error:
-        return Part((replace(_initial_row(clip, 0), status="unreadable", error=str(error)),), ())
+        return unreadable(clip, [0], str(error))
     wanted = settings.plan.wanted(video.n_frames)
-    content = video.sha256 or image_sequence.sha256(clip.path, wanted)
-    rows = {i: replace(_missing_row(clip, video, i), source_sha256=content) for i in wanted}
+    rows = planned_rows(clip, video, wanted, content_sha256(clip, video, settings.plan))
     crops: dict[int, list[CropResult]] = {}
     votes: Counter[int] = Counter()
     mask = select.MaskVideo(related.mask, wanted, limits) if related.mask else None
@@ -125,9 +124,7 @@ def _extract(
             votes.update([] if chosen is None else [chosen])
             crops[index] = _crops(frame_faces, settings, dataset, rows[index].frame_id)
     except DecodeError as error:
-        for index in rows.keys() - crops.keys():
-            if rows[index].status == "decode_error":
-                rows[index] = replace(rows[index], error=str(error))
+        add_decode_error(rows, rows.keys() - crops.keys(), error)
     majority = min(votes, key=lambda track: (-votes[track], track)) if votes else None
     bystanders = changes.bystanders() if changes else frozenset[int]()
     faces: list[FaceRow] = []
@@ -184,7 +181,7 @@ def _save_frames(clip: Clip, settings: ClipSettings, limits: Limits, related: Re
     """
     decoded = set()
     try:
-        video, frames = open_clip(clip, settings.plan, limits)
+        video, frames = open_clip(clip, settings.plan.wanted, limits)
         wanted = settings.plan.wanted(video.n_frames)
         mask = select.MaskVideo(related.mask, wanted, limits) if related.mask else None
         for frame_faces in faces_by_frame(clip, frames, settings, related, mask):
@@ -196,9 +193,14 @@ def _save_frames(clip: Clip, settings: ClipSettings, limits: Limits, related: Re
 
 
 def open_clip(
-    clip: Clip, plan: FramePlan, limits: Limits
+    clip: Clip, wanted_of: Callable[[int], Sequence[int]], limits: Limits
 ) -> tuple[demux.Video, Iterator[decode.Frame]]:
-    """Open a clip, and return its video and an iterator over its planned frames.
+    """Open a clip, and return its video and an iterator over its wanted frames.
+
+    Args:
+        clip: the clip.
+        wanted_of: number of frames → indices of the wanted ones, as `FramePlan.wanted`.
+        limits: time and size limits for decoding.
 
     Raises:
         DecodeError: the file is no readable video, or exceeds the limits.
@@ -209,7 +211,7 @@ def open_clip(
             video = image_sequence.read_sequence(clip.path)
         else:
             video = yield from demux.read_video_steps(clip.path, limits.pixels)
-        wanted = plan.wanted(video.n_frames)
+        wanted = wanted_of(video.n_frames)
         yield video
         reader = image_sequence if is_sequence else decode
         yield from reader.frames(video, wanted)
@@ -227,17 +229,13 @@ def _crops(
     """
     crops = []
     for face in frame_faces.faces:
-        if settings.faces == "largest":
-            if face.track != frame_faces.chosen_track:
-                continue
-            face_id, name = frame_id, frame_id
-        else:
-            face_id, name = f"{frame_id}/{face.track}", f"{frame_id}_{face.track}"
+        if settings.faces == "largest" and face.track != frame_faces.chosen_track:
+            continue
         change = frame_faces.changes.get(face.track)
         if change and change.unchanged_by and not settings.keep_unchanged:
             crops.append(CropResult("unchanged_fake", face.track, None, change.unchanged_by))
             continue
-        path = f"faces/{name}.{settings.crop.format}"
+        face_id, path = crop_names(frame_id, face.track, settings)
         picture = frame_faces.frame.picture
         result = crop_face(picture, face, settings, dataset, frame_id, face_id, path)
         if change and result.row:
@@ -246,6 +244,47 @@ def _crops(
             result = CropResult(status, face.track, row, change.unchanged_by, change.beside)
         crops.append(result)
     return crops
+
+
+def crop_names(frame_id: str, track: int, settings: ClipSettings) -> tuple[str, str]:
+    """Return the face_id of a crop, and its path in the dataset folder."""
+    if settings.faces == "largest":
+        return frame_id, f"faces/{frame_id}.{settings.crop.format}"
+    return f"{frame_id}/{track}", f"faces/{frame_id}_{track}.{settings.crop.format}"
+
+
+def content_sha256(clip: Clip, video: demux.Video, plan: FramePlan) -> str:
+    """Return the SHA-256 of a video's coded frames, or of the files of the planned frames."""
+    return video.sha256 or image_sequence.sha256(clip.path, plan.wanted(video.n_frames))
+
+
+def unreadable(clip: Clip, indices: Iterable[int], error: str) -> Part:
+    """Return the part of a clip that cannot be read."""
+    rows = (replace(_initial_row(clip, i), status="unreadable", error=error) for i in indices)
+    return Part(tuple(rows), ())
+
+
+def planned_rows(
+    clip: Clip, video: demux.Video, wanted: Iterable[int], content: str
+) -> dict[int, FrameRow]:
+    """Return the rows of the wanted frames for the case that none of them can be decoded.
+
+    Args:
+        clip: the clip.
+        video: its video.
+        wanted: indices of frames.
+        content: as `content_sha256` returns it.
+    """
+    return {i: replace(_missing_row(clip, video, i), source_sha256=content) for i in wanted}
+
+
+def add_decode_error(
+    rows: dict[int, FrameRow], indices: Collection[int], error: DecodeError
+) -> None:
+    """Record, in rows of frames that could not be decoded, why decoding ended."""
+    for index in indices:
+        if rows[index].status == "decode_error":
+            rows[index] = replace(rows[index], error=str(error))
 
 
 def _initial_row(clip: Clip, index: int) -> FrameRow:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffpp_tools.extraction.clips import delete_stale_crops, extract_family
+from ffpp_tools.extraction.recorded_boxes import (
+    Comparison,
+    RecordedBoxes,
+    compare,
+    extract_recorded,
+)
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_guard import Overwrite, check_folder, record_settings
 from ffpp_tools.extraction.stills import extract_stills
@@ -39,6 +45,7 @@ class Summary:
     dataset: Path
     frames: pd.DataFrame
     faces: pd.DataFrame
+    comparison: Comparison | None = None  # with the table of boxes, if crops are made from one
 
 
 def extract_clips(
@@ -57,11 +64,39 @@ def extract_clips(
     errors are those of `extract_dataset`.
     """
     grouped = families(root, clips)
+    _copy_lists(root, clips, dataset)
+    return extract_dataset(grouped, dataset, settings, workers, retry, overwrite, progress)
+
+
+def extract_boxes(
+    root: Path,
+    boxes: RecordedBoxes,
+    dataset: Path,
+    workers: Workers = Workers(),  # noqa: B008 (frozen)
+    retry: bool = False,
+    overwrite: bool = False,
+    progress: TallyProgress | None = None,
+) -> Summary:
+    """Extract the crops of a table of boxes, as `extract_clips`, and compare them with the table.
+
+    `boxes` are those that `read_recorded_boxes` found in `root`. The other arguments and the errors
+    are those of `extract_dataset`.
+    """
+    alone = [Family((clip,), (), ()) for clip in boxes.clips]
+    grouped = sorted(alone, key=lambda family: -family.size)
+    _copy_lists(root, list(boxes.clips), dataset)
+    made = extract_dataset(
+        grouped, dataset, boxes.settings, workers, retry, overwrite, progress, boxes
+    )
+    return replace(made, comparison=compare(boxes, made.frames, made.faces))
+
+
+def _copy_lists(root: Path, clips: Sequence[Clip], dataset: Path) -> None:
+    """Copy FF++'s official lists to the dataset folder if the clips are FF++'s."""
     check_folder(dataset)
     if clips[0].compression != NATIVE:
         with folder_lock(dataset, "ffpp-extract"):
             copy_lists(root, dataset, OF_FFPP)
-    return extract_dataset(grouped, dataset, settings, workers, retry, overwrite, progress)
 
 
 def extract_dataset(
@@ -72,6 +107,7 @@ def extract_dataset(
     retry: bool = False,
     overwrite: bool = False,
     progress: TallyProgress | None = None,
+    boxes: RecordedBoxes | None = None,
 ) -> Summary:
     """Extract the faces of many clips, and update the tables of `dataset`.
 
@@ -86,6 +122,7 @@ def extract_dataset(
             until they are replaced.
         overwrite: delete everything extracted from clips first; stills are kept.
         progress: shows the progress.
+        boxes: recorded boxes of all clips, to be used instead of a detector.
 
     Raises:
         SettingsError: the folder was created with different settings.
@@ -95,7 +132,8 @@ def extract_dataset(
     check_folder(dataset)
     with folder_lock(dataset, "ffpp-extract"):
         _finish_replacing(dataset)
-        record_settings(dataset, settings, Overwrite() if overwrite else None)
+        rules = boxes.rules if boxes else None
+        record_settings(dataset, settings, Overwrite() if overwrite else None, rules)
         tasks = []
         for family in families:
             parts = {clip: _part(dataset, clip) for clip in family.clips}
@@ -103,7 +141,8 @@ def extract_dataset(
             retried = [clip for clip in done if retry and _has_errors(Part.read(parts[clip]))]
             if n_todo := len(family.clips) - len(done) + len(retried):
                 tally = Tally(n_todo, size=family.size)
-                arguments = (family, settings, workers.limits, tuple(retried))
+                recorded = {clip: boxes.clips[clip] for clip in family.clips} if boxes else None
+                arguments = (family, settings, workers.limits, tuple(retried), recorded)
                 tasks.append(Task(_commit_family, tally, arguments))
         summary = _run(tasks, dataset, workers, progress)
         shutil.rmtree(dataset / RETRIED, ignore_errors=True)
@@ -175,15 +214,24 @@ def _commit_family(
     settings: ClipSettings,
     limits: Limits,
     retried: Sequence[Clip],
+    recorded: Mapping[Clip, pd.DataFrame] | None,
 ) -> Tally:
-    """Extract the clips of a family that are not committed yet, and `retried` again."""
+    """Extract the clips of a family that are not committed yet, and `retried` again.
+
+    With `recorded` boxes, no faces are detected.
+    """
     remaining = set(retried)
     folder = dataset / RETRIED if retried else dataset
 
     def done(clip: Clip) -> bool:
         return clip not in remaining and _part(dataset, clip).exists()
 
-    for clip, part in extract_family(family, settings, folder, done, limits):
+    parts = (
+        extract_family(family, settings, folder, done, limits)
+        if recorded is None
+        else extract_recorded(recorded, settings, folder, done, limits)
+    )
+    for clip, part in parts:
         sync_to_disk(dataset)  # so that a power failure cannot leave a committed part without crops
         part.write(_part(folder, clip))
         if retried:

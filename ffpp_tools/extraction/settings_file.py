@@ -15,6 +15,7 @@ from ffpp_tools.faces.detect import FindSettings
 from ffpp_tools.files import read_json
 from ffpp_tools.markdown import listed
 from ffpp_tools.store import format_versions
+from ffpp_tools.video.sampling import FramePlan
 
 SETTINGS = "settings.json"
 UNKNOWN = "not recorded"
@@ -68,7 +69,12 @@ def read_sections(path: Path) -> dict[str, Any]:
         FormatError: a newer release wrote the file.
         OSError, ValueError, TypeError: the file cannot be read or is damaged.
     """
-    values = format_versions.without_format(format_versions.SETTINGS, path, dict(read_json(path)))
+    return checked_sections(path, dict(read_json(path)))
+
+
+def checked_sections(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections of settings that a file at `path` contains; errors as `read_sections`."""
+    values = format_versions.without_format(format_versions.SETTINGS, path, content)
     sections = {
         name: format_versions.with_defaults(settings_type, dict(values[name]), ABSENT.get(name))
         for name, settings_type in SECTIONS.items()
@@ -90,6 +96,19 @@ def read_sections(path: Path) -> dict[str, Any]:
         )
     plain: dict[str, Any] = json.loads(json.dumps(sections))  # a default may be a tuple
     return plain
+
+
+def clip_settings(sections: dict[str, Any]) -> tuple[ClipSettings, int]:
+    """Return the settings of clips, and the version of the extraction rules.
+
+    Raises:
+        SettingsError, ValueError, KeyError, TypeError: a section is missing or damaged.
+    """
+    clips = dict(sections["clips"])
+    rules = clips.pop("version")
+    plan = FramePlan(**clips.pop("plan"))
+    crop, find = CropSettings(**sections["crop"]), FindSettings(**sections["find"])
+    return ClipSettings(plan, crop, find, **clips), rules
 
 
 def described(sections: Mapping[str, Any]) -> dict[str, str]:

@@ -37,7 +37,10 @@ class Overwrite:
 
 
 def record_settings(
-    dataset: Path, wanted: ClipSettings | StillSettings, overwrite: Overwrite | None
+    dataset: Path,
+    wanted: ClipSettings | StillSettings,
+    overwrite: Overwrite | None,
+    rules: int | None = None,
 ) -> None:
     """Record the settings of a dataset folder, or reject settings that differ from recorded ones.
 
@@ -47,6 +50,7 @@ def record_settings(
         dataset: the dataset folder.
         wanted: the settings of the run.
         overwrite: what to delete, provided that the settings match those of what is kept.
+        rules: version of the extraction rules of the clips; by default that of this release.
 
     Raises:
         SettingsError: the folder was created with different settings.
@@ -66,7 +70,7 @@ def record_settings(
             sections.pop("clips", None)
         elif not keeps_stills:
             sections.pop("stills", None)
-    for section, settings in _sections(wanted).items():
+    for section, settings in _sections(wanted, rules).items():
         if sections.setdefault(section, settings) != settings:
             remedy = ""
             if not overwrite and not (section in SHARED and _holds_the_other_kind(dataset, wanted)):
@@ -110,12 +114,12 @@ def check_folder(dataset: Path) -> None:
         )
 
 
-def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
+def _sections(settings: ClipSettings | StillSettings, rules: int | None) -> dict[str, Any]:
     """Return settings as sections: those shared by clips and stills, and those of one kind."""
     section = "clips" if isinstance(settings, ClipSettings) else "stills"
     values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     if section == "clips":
-        values["version"] = CLIPS_VERSION
+        values["version"] = CLIPS_VERSION if rules is None else rules
     shared = {name: values.pop(name) for name in SHARED}
     return {**shared, section: values}
 

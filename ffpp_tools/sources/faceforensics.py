@@ -272,6 +272,15 @@ def families(root: Path, clips: Iterable[Clip]) -> list[Family]:
     return sorted(unsorted, key=lambda family: -family.size)
 
 
+def official_path(category: str, compression: str, name: str) -> Path:
+    """Return the path of a video in FF++'s official layout; for other datasets, its file name."""
+    if category not in (*FFPP_ORIGINALS, *METHODS):
+        return Path(f"{name}.mp4")
+    roots = ORIGINAL_ROOTS if category in FFPP_ORIGINALS else MANIPULATED_ROOTS
+    folder = FFPP_ORIGINALS.get(category, category)
+    return Path(roots[0], folder, compression, "videos", f"{name}.mp4")
+
+
 def default_ffpp_root() -> Path:
     """Return the default folder of FF++: $FFPP_DATA, else ./data/FaceForensics++."""
     return Path(os.environ.get("FFPP_DATA") or "data/FaceForensics++")

@@ -31,6 +31,7 @@ REPORT = "report"
 GENERATED = "generated faces"
 UNFINISHED = "unfinished folder"
 MERGED = "record of merged parts"
+BOXES = "table of boxes"
 VERSIONS = {
     SETTINGS: 1,
     PART: 1,
@@ -45,6 +46,7 @@ VERSIONS = {
     GENERATED: 1,
     UNFINISHED: 1,
     MERGED: 1,  # also increased when the conversion of rows to tables changes
+    BOXES: 1,
 }
 
 

@@ -253,7 +253,7 @@ def read_columns(
         table = pa.concat_tables(selected or [empty]).unify_dictionaries().to_pandas()
         del selected
         pa.default_memory_pool().release_unused()
-        table = _with_later_columns(table, path, row_type, file_columns)[list(columns)]
+        table = with_later_columns(table, path, row_type, file_columns)[list(columns)]
     for column in repeated:
         values = table[column].astype("category")
         table[column] = values.cat.reorder_categories(values.cat.categories.sort_values())
@@ -441,7 +441,7 @@ def _read_parquet(path: Path, row_type: type) -> pd.DataFrame:
     with _as_table_error(path, row_type):
         table = pd.read_parquet(regular_file(path))
         format_versions.checked_format(format_versions.TABLE, path, table.attrs)
-        return _with_later_columns(table, path, row_type, list(table.columns))
+        return with_later_columns(table, path, row_type, list(table.columns))
 
 
 @contextmanager
@@ -464,8 +464,8 @@ def _as_table_error(path: Path, row_type: type) -> Iterator[None]:
         ) from error
 
 
-def _with_later_columns(
-    table: pd.DataFrame, path: Path, row_type: type, file_columns: Sequence[str]
+def with_later_columns(
+    table: pd.DataFrame, path: Path, row_type: type, file_columns: Sequence[str], remedy: str = ""
 ) -> pd.DataFrame:
     """Return the table with the default values of columns that its file, an older one, lacks.
 
@@ -474,38 +474,46 @@ def _with_later_columns(
         path: the file.
         row_type: the dataclass of its rows.
         file_columns: names of all columns in the file, of which `table` may have only some.
+        remedy: what the user can do if the table is damaged; needed for rows of other modules.
+
+    Raises:
+        TableError: a column is missing, or has values of another type.
     """
     absent = [f for f in fields(row_type) if f.name not in file_columns]
     later = later_columns(row_type)
     if missing := [f.name for f in absent if f.name not in later]:
-        raise TableError(f"{path}: column {', '.join(missing)} is missing; {_REMEDY[row_type]}")
+        remedy = remedy or _REMEDY[row_type]
+        raise TableError(f"{path}: column {', '.join(missing)} is missing; {remedy}")
     for field in absent:  # written by an earlier release
         values = pd.Series(later[field.name], table.index, _DTYPES[str(field.type)])
         table.insert(len(table.columns), field.name, values)
-    _check_values(path, table, row_type)
+    _check_values(path, table, row_type, remedy)
     return table
 
 
-def _check_values(path: Path, table: pd.DataFrame, row_type: type) -> None:
+def _check_values(path: Path, table: pd.DataFrame, row_type: type, remedy: str) -> None:
     """Check the values of a table: no empty cells, the right types, and unique ids.
 
     Raises:
         TableError: a check fails, so the table is damaged or was not written by this project.
     """
     types = pd.api.types
-    is_kind = {"str": types.is_string_dtype, "int": types.is_integer_dtype}
-    for field in (f for f in fields(row_type) if f.name in table):
-        column, kind = table[field.name], is_kind.get(str(field.type))
+    kinds = {
+        "str": (types.is_string_dtype, "text"),
+        "int": (types.is_integer_dtype, "integers"),
+        "float": (types.is_float_dtype, "numbers"),
+        "bool": (types.is_bool_dtype, "true or false"),
+    }
+    for field in (f for f in fields(row_type) if f.name in table and str(f.type) in kinds):
+        column, (is_kind, kind_name) = table[field.name], kinds[str(field.type)]
         if isinstance(column.dtype, pd.CategoricalDtype) and not column.isna().any():
             column = column.cat.categories.to_series()
-        if kind is not None and (column.isna().any() or not kind(column)):
-            empty = column.isna()
-            kind_name = "text" if field.type == "str" else "integers"
+        empty = column.isna() & (field.type != "float")
+        if empty.any() or not is_kind(column):
             problem = f"the values are not {kind_name}"
             problem = f"row {int(empty.argmax()) + 1} is empty" if empty.any() else problem
-            raise TableError(
-                f"{path}: column {field.name} is damaged ({problem}); {_REMEDY[row_type]}"
-            )
+            remedy = remedy or _REMEDY[row_type]
+            raise TableError(f"{path}: column {field.name} is damaged ({problem}); {remedy}")
     id_column = _ID_COLUMN.get(row_type)
     if id_column in table and not table[id_column].is_unique:
         repeated_id = table[id_column][table[id_column].duplicated()].iloc[0]

@@ -6,12 +6,12 @@ import pytest
 from typer.main import get_command
 
 from ffpp_tools.cli import export_app
-from ffpp_tools.exchange.export import FORMATS
+from ffpp_tools.exchange.export import NAMES
 
 
 def test_the_offered_formats_are_the_existing_ones():
     option = next(p for p in get_command(export_app.app).params if p.name == "kind")
-    assert [item.value for item in option.shell_complete(None, "")] == list(FORMATS)
+    assert [item.value for item in option.shell_complete(None, "")] == list(NAMES)
 
 
 def test_an_export_states_what_it_wrote_and_the_terms_of_the_images(
@@ -54,9 +54,23 @@ def test_options_of_a_format_are_passed_to_it(typed, videos_manifest, tmp_path):
     assert json.loads((out / "about.json").read_text())["options"] == {"shard_size": 30, "seed": 2}
 
 
+def test_boxes_of_a_dataset_are_written_to_a_file_or_a_folder(typed, dataset, tmp_path):
+    out = tmp_path / "shared.parquet"
+    status, printed, _ = typed("ffpp-export", dataset, "--format", "boxes", "--out", out, "--json")
+    output = json.loads(printed)
+    assert status == 0
+    assert (output["file"], output["format"]) == (str(out), "boxes")
+    assert 0 < output["crops"] <= output["frames"]
+    _, printed, _ = typed("ffpp-export", dataset, "--format", "boxes", "--out", tmp_path / "e")
+    assert f"of 40 clips, without images: {tmp_path}/e/boxes.parquet" in printed
+    assert f"{output['stills_left_out']} stills left out: boxes are those of videos" in printed
+    assert (tmp_path / "e/boxes.parquet").read_bytes() == out.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
+        (("--format", "boxes", "--seed", 1, "--out", "e"), 1, "--seed is an option of the format"),
         (("--format", "coco", "--out", "e"), 1, "imagefolder, webdataset"),
         (("--format", "webdataset", "--copy", "--out", "e"), 1, "option of the format imagefolder"),
         (("--format", "webdataset", "--shard-size", 0, "--out", "e"), 2, "shard-size"),

@@ -1,7 +1,9 @@
 """ffpp-extract and ffpp-stills on the command line."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+
+from ffpp_tools.exchange.boxes import export_boxes
+from ffpp_tools.store.boxes import BoxTable
+from tests.helpers.boxes import with_rows
 
 
 def test_an_extraction_without_a_single_crop_fails(command, tmp_path):
@@ -73,6 +79,65 @@ def test_progress_without_a_terminal_is_plain_lines(command, world):
     assert "\x1b" not in done.stdout
     done = command("ffpp-extract", world / "FaceForensics++", "--limit", 2)
     assert done.stdout.startswith("clips: 5 of 10 were extracted before\nclips: 0/5\n")
+
+
+@pytest.fixture
+def boxes(dataset, tmp_path):
+    """The boxes of a few fakes that are cropped at a margin of 1.3 in every 10th frame."""
+    whole = export_boxes(dataset, tmp_path / "whole.parquet")
+    table = BoxTable.read(whole.path)
+    rows = table.rows[table.rows["category"] == "FaceSwap"]
+    return with_rows(table, tmp_path / "boxes.parquet", rows[rows["clip"].isin(rows["clip"][:20])])
+
+
+def test_crops_are_made_from_a_table_of_boxes(typed, world, boxes, tmp_path):
+    words = (world / "FaceForensics++", "--boxes", boxes, "--out", tmp_path / "d", "--workers", 1)
+    status, printed, _ = typed("ffpp-extract", *words, "--margin", 1.3, "--every", 10)
+    crops = (BoxTable.read(boxes).rows["face_id"] != "").sum()
+    assert status == 0
+    assert f"{crops} of {crops} crops in the table of boxes were made again" in printed
+    _, printed, _ = typed("ffpp-extract", *words, "--json")
+    assert json.loads(printed)["boxes"] == {
+        "equal": crops, "differing": 0, "missing": 0, "failed": {}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--margin", 2), "margin 2.0 contradicts {boxes}, which was made with margin 1.3: omit"),
+        (("--every", 25), "every 25 contradicts {boxes}, which was made with every 10"),
+        (("--frames-per-clip", 4), "frames-per-clip 4 contradicts"),
+        (("--format", "jpg"), "format jpg contradicts {boxes}, which was made with format png"),
+        (("--no-twins",), "twins False contradicts"),
+        (("--config", "mine.toml"), "detector cnn contradicts"),
+        (("--category", "Youtube"), "no clips of category Youtube; it has FaceSwap"),
+    ],
+)
+def test_contradictions_to_a_table_of_boxes_are_refused(
+    typed, world, boxes, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('detector = "cnn"\n')
+    status, _, err = typed("ffpp-extract", world / "FaceForensics++", "--boxes", boxes, *words)
+    assert status == 1
+    assert message.format(boxes=boxes) in err
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_videos_that_a_table_of_boxes_lacks_are_listed_with_status_1(typed, world, boxes, tmp_path):
+    source = world / "FaceForensics++/manipulated_sequences/FaceSwap"
+    copy = tmp_path / "FaceForensics++/manipulated_sequences/FaceSwap"
+    shutil.copytree(source, copy)
+    first, *_ = sorted(BoxTable.read(boxes).rows["clip"].unique())
+    path = copy / f"c23/videos/{first}.mp4"
+    path.unlink()
+    words = ("--boxes", boxes, "--out", tmp_path / "d", "--workers", 1)
+    status, printed, err = typed("ffpp-extract", tmp_path / "FaceForensics++", *words)
+    assert status == 1
+    assert f"FaceSwap/c23/{first}: {path}: the video is missing" in printed
+    assert re.search(r"error: .* crops of 1 clip in the table of boxes could not be made", err)
+    assert list((tmp_path / "d/faces").rglob("*.png"))
 
 
 def test_after_ctrl_c_the_same_command_resumes_and_keeps_finished_clips(world, tmp_path):

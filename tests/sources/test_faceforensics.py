@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ffpp_tools.errors import DataNotFoundError, SettingsError
-from ffpp_tools.sources.faceforensics import families, find_clips, remarks
+from ffpp_tools.sources.faceforensics import families, find_clips, official_path, remarks
 from tests.helpers.worlds import PEOPLE
 
 
@@ -219,3 +219,8 @@ def test_files_that_are_not_clips_are_reported_except_masks_and_lists(tmp_path):
         f"skipped 1 (hidden): {RAW}/._000.mp4",
         f"skipped 1 (neither image nor video): {RAW}/001.mp4.part",
     ]
+
+
+def test_the_official_path_of_a_clip_is_the_one_in_a_download(ffpp):
+    for clip in find_clips(ffpp):
+        assert clip.path == ffpp / official_path(clip.category, clip.compression, clip.name)

@@ -20,8 +20,10 @@ import scipy.sparse  # noqa: F401
 
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import FfppError
+from ffpp_tools.exchange.boxes import export_boxes
 from ffpp_tools.exchange.export import export_manifest
-from ffpp_tools.extraction.pipeline import extract_dataset
+from ffpp_tools.extraction.pipeline import extract_boxes, extract_dataset
+from ffpp_tools.extraction.recorded_boxes import read_recorded_boxes
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.splits.build import SplitSettings, make_manifests
 from ffpp_tools.splits.manifest import Manifest
@@ -172,6 +174,19 @@ def retry(ffpp: Path, place: Path) -> tuple[Action, Action, Path]:
     return lambda root: run(root, True), check, start
 
 
+def from_boxes(ffpp: Path, place: Path) -> Action:
+    """`ffpp-extract --boxes` of four clips."""
+    clips = find_clips(ffpp, ["FaceSwap", "Youtube"], limit=2)
+
+    def export() -> None:
+        extract_dataset(families(ffpp, clips), place / "d", SETTINGS)
+        export_boxes(place / "d", place / "boxes.parquet")
+
+    assert forked(export) == 0
+    found = read_recorded_boxes(place / "boxes.parquet", ffpp)
+    return lambda root: extract_boxes(ffpp, found, root / "out")
+
+
 def predictions(manifest: Path, place: Path) -> Action:
     """`classify report --predictions`, without figures."""
     import pandas as pd
@@ -192,7 +207,8 @@ def main(case: str, data: Path, place: Path, max_kills: int) -> None:
     """Run one case.
 
     Args:
-        case: "split", "folds", "split again", "retry", "predictions", or "export" and a format.
+        case: "split", "folds", "split again", "retry", "boxes", "predictions", or "export" and a
+            format.
         data: the dataset, copy of FF++ or manifest that the case needs.
         place: an empty folder.
         max_kills: maximum number of kills.
@@ -209,6 +225,8 @@ def main(case: str, data: Path, place: Path, max_kills: int) -> None:
     elif case == "retry":
         action, check, start = retry(data, place)
         kill_everywhere(action, place, max_kills, check, start)
+    elif case == "boxes":
+        kill_everywhere(from_boxes(data, place), place, max_kills)
     elif case.startswith("export "):
         loaded, kind = Manifest.read(data), case.removeprefix("export ")
         kill_everywhere(lambda root: export_manifest(loaded, kind, root / "e"), place, max_kills)

@@ -50,6 +50,11 @@ def test_a_killed_retry_keeps_all_clips_and_can_be_repeated(max_kills, ffpp, tmp
     assert renames_after_kills("retry", ffpp, tmp_path / "place", max_kills) > 10
 
 
+@pytest.mark.parametrize("max_kills", [1, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_killed_extraction_from_boxes_can_be_repeated(max_kills, ffpp, tmp_path):
+    assert renames_after_kills("boxes", ffpp, tmp_path / "place", max_kills) > 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["imagefolder", "webdataset"])
 def test_a_killed_export_can_be_repeated(kind, videos_manifest, tmp_path):
