@@ -1,9 +1,10 @@
-"""Compare training settings on held-out people, by nested leave-one-pair-out.
+r"""Compare training settings on held-out people, by nested leave-one-pair-out.
 
     ffpp-extract FaceForensics++ --every 5 --out dataset
     ffpp-split dataset --mode videos --out all
-    python benchmarks/unseen_people.py run all --weights b0_notop.weights.h5 --out study pairs-224
-    python benchmarks/unseen_people.py table
+    python benchmarks/unseen_people.py run all --weights b0_notop.weights.h5 --out study \
+        --results mine.csv pairs-224-stride-16
+    python benchmarks/unseen_people.py table --results mine.csv
 
 A *condition* is a table of `unseen_people.toml`: settings of `classify train`, and which frames
 are trained on. `run` trains the named conditions and appends one row per tested pair of people to
@@ -94,12 +95,14 @@ def main() -> None:
     run.add_argument("--folds", choices=("inner", "outer", "random"), default="inner")
     run.add_argument("--at-most", type=int, help="number of folds; by default all")
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
-    commands.add_parser("table", help="print the results")
+    table = commands.add_parser("table", help="print the results")
+    for command in (run, table):
+        command.add_argument("--results", type=Path, default=RESULTS, help="CSV file")
     options = parser.parse_args()
     if options.command == "table":
-        print_table(pd.read_csv(RESULTS))
+        print_table(pd.read_csv(options.results))
         return
-    study = Study(Manifest.read(options.manifest), options.out, options.weights)
+    study = Study(Manifest.read(options.manifest), options.out, options.weights, options.results)
     for seed, name in itertools.product(options.seeds, options.conditions):
         for trained_on in study.folds(options.folds)[: options.at_most]:
             study.run(Condition.read(name), trained_on, seed)
@@ -108,7 +111,7 @@ def main() -> None:
 class Study:
     """Training runs on some pairs of people, tested on the others."""
 
-    def __init__(self, manifest: Manifest, folder: Path, weights: str) -> None:
+    def __init__(self, manifest: Manifest, folder: Path, weights: str, results: Path) -> None:
         parts = [manifest.samples(split) for split in SPLITS]
         rows = pd.concat(parts, ignore_index=True)
         hashes = pd.concat(list(map(manifest.crop_hashes, SPLITS, parts)))
@@ -117,6 +120,7 @@ class Study:
         self.info = manifest.info
         self.folder = folder
         self.weights = weights
+        self.results = results
         self.pairs = sorted(self.rows["group"].unique())
         if len(self.pairs) != PAIRS:
             raise SystemExit(f"{manifest.folder}: {len(self.pairs)} pairs of people, not {PAIRS}")
@@ -143,9 +147,10 @@ class Study:
         numbers = f"random-{seed}"
         if trained_on != RANDOM:
             numbers = "+".join(str(self.pairs.index(pair) + 1) for pair in trained_on)
-        found = _results()
+        found = self._finished()
         same = (found["condition"] == condition.name) & (found["seed"] == seed)
         if (same & (found["trained_on"] == "+".join(trained_on))).any():
+            print(f"{condition.name} {numbers} {seed}: already in {self.results}", flush=True)
             return
         folder = self.folder / f"{condition.name}-{numbers}-{seed}"
         shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
@@ -178,12 +183,15 @@ class Study:
             for pair in self.pairs
             if pair not in trained_on
         ]
-        table = pd.concat([_results(), pd.DataFrame(rows)], ignore_index=True)
+        table = pd.concat([self._finished(), pd.DataFrame(rows)], ignore_index=True)
         table = table.sort_values(KEY).round(4)
-        table.to_csv(RESULTS, index=False, lineterminator="\n")
+        table.to_csv(self.results, index=False, lineterminator="\n")
         means = pd.DataFrame(rows)[MEASURES[:4]].mean().round(3)
         print(condition.name, numbers, seed, dict(means), flush=True)
         shutil.rmtree(folder)
+
+    def _finished(self) -> pd.DataFrame:
+        return pd.read_csv(self.results) if self.results.exists() else pd.DataFrame(columns=KEY)
 
     def _manifest(
         self, condition: Condition, trained_on: tuple[str, ...], numbers: str, seed: int
@@ -207,10 +215,6 @@ class Study:
         splits = {"train": trained[~val], "val": trained[val], "test": tested}
         write_manifest(folder, splits.items(), info)
         return folder
-
-
-def _results() -> pd.DataFrame:
-    return pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=KEY)
 
 
 def judge(scores: Scores) -> dict[str, float]:

@@ -245,8 +245,8 @@ def split(
         dataset: the dataset folder.
         out: the manifest folder to write.
         mode: the label space: "multiclass" (7 classes, the default), "videos" (5) or "binary".
-        recipe: the rule of selection: "grouped", "holdout", "paper", "official",
-            "official-clean", "140k", "dcgan", or the path of a TOML file.
+        recipe: the rule of selection: "grouped", "holdout", "videos-binary", "paper",
+            "official", "official-clean", "140k", "dcgan", or the path of a TOML file.
         ratios: train, val and test, such as (80, 5, 15).
         per_class: the number of samples of each class over all splits.
         include: further categories, such as "FaceShifter".

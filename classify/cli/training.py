@@ -91,7 +91,8 @@ def train(
         option(
             panels.TRAINING,
             about="Settings by name, or a TOML file: paper, generalise or blended; `classify "
-            "recipes` lists what each sets. Options override it.",
+            "recipes` lists what each sets. Options override it; the defaults in this help are "
+            "those of paper.",
             default=training_recipes.DEFAULT,
             complete=values_of("classify.training.recipes:names"),
             metavar="NAME",

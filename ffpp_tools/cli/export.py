@@ -26,8 +26,8 @@ def export(
             panels.OUTPUT,
             "--format",
             about="imagefolder (a folder of images per class, for torchvision and Hugging Face), "
-            "webdataset (tar files), croissant (metadata and a dataset card, without images) or boxes "
-            "(a table without images, for ffpp-extract --boxes).",
+            "webdataset (tar files), croissant (metadata and a dataset card, without images), or "
+            "boxes (a table without images, for ffpp-extract --boxes).",
             complete=values("imagefolder", "webdataset", "croissant", "boxes"),
             metavar="NAME",
         ),

@@ -86,8 +86,8 @@ def split(
         str,
         option(
             panels.SPLITS,
-            about="How samples are selected and split: grouped, holdout, paper, official, "
-            "official-clean, 140k, dcgan, or a TOML file of your own.",
+            about="How samples are selected and split: grouped, holdout, videos-binary, "
+            "paper, official, official-clean, 140k, dcgan, or a TOML file of your own.",
             complete=RECIPES,
             metavar="NAME",
         ),

@@ -257,6 +257,8 @@ def _samples(tables: Dataset, recipe: Recipe) -> tuple[Mode, pd.DataFrame]:
     if missing := [c for c in categories if c not in available]:
         other_modes = _possible_modes(recipe, tables)
         alternative = f", or choose --mode {' or '.join(other_modes)}" if other_modes else ""
+        if mode.name == "binary" and "videos" in other_modes:
+            alternative += " or --recipe videos-binary"
         raise SplitError(
             f"mode {mode.name}: the dataset has no crops of {', '.join(missing)}. Extract them "
             f"first (ffpp-extract for videos, ffpp-stills for photographs){alternative}."

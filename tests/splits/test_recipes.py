@@ -13,6 +13,7 @@ from ffpp_tools.splits.recipes import Recipe
 from ffpp_tools.store.schema import SPLITS
 from ffpp_tools.store.tables import read_faces, read_frames
 from tests.helpers.files import hashes
+from tests.helpers.tables import VIDEOS, constructed
 
 BINARY = {"fake": 4, "real": 3}
 
@@ -191,6 +192,15 @@ def test_what_was_said_of_an_earlier_manifest_does_not_stay(dataset, tmp_path):
 def test_holdout_is_70_to_30_with_the_validation_split_out_of_the_70(dataset, tmp_path):
     manifest = make_manifest(dataset, tmp_path, SplitSettings("videos", "holdout"))
     assert manifest.info["settings"]["ratios"] == pytest.approx([0.63, 0.07, 0.3])
+
+
+def test_videos_binary_needs_no_photographs(tmp_path):
+    data = constructed(tmp_path / "d", lambda *_: 3, stills=0)
+    with pytest.raises(SplitError, match="or --recipe videos-binary"):
+        make_manifest(data, tmp_path / "m", SplitSettings("binary"))
+    made = make_manifest(data, tmp_path / "m", SplitSettings(recipe="videos-binary"))
+    assert made.classes == {"fake": "fake", "real": "real"}
+    assert set(made.samples("train")["category"]) == set(VIDEOS)
 
 
 def test_a_left_out_method_is_in_test_only_and_the_only_one_there(dataset, tmp_path):

@@ -52,7 +52,7 @@ def test_settings_of_backbones_are_ignored_for_a_network_without_one():
     ("name", "changes", "remedy"),
     [
         ("generalise", {"schedule": "constant"}, "generalise has warmup_epochs = 0.5"),
-        ("blended", {"epochs": 1}, "blended has warmup_epochs = 1"),
+        ("blended", {"schedule": "constant"}, "blended has warmup_epochs = 0.5"),
         ("blended", {"batch_size": 31}, "blended has blend = 1.0"),
     ],
 )
