@@ -19,7 +19,7 @@ from classify.data.cached_arrays import cached_array, for_each, write_array
 from classify.data.pack import ChosenCrops, ProgressFactory, Share, crops_of, read_crop
 from ffpp_tools.extraction.settings_file import required_settings
 from ffpp_tools.faces.crop import CropSettings
-from ffpp_tools.faces.detect import coarse_to_fine, landmark_model, load
+from ffpp_tools.faces.detect import FindSettings, coarse_to_fine, landmark_model, load
 from ffpp_tools.faces.select import largest_face
 from ffpp_tools.files import path_within
 from ffpp_tools.splits.manifest import Manifest
@@ -183,7 +183,7 @@ def _measure(crops: list[_Crop], points: Landmarks, progress: ProgressFactory | 
 def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...]:
     """Return the box of the largest face that dlib detects in a crop, or the middle of the crop."""
     height, width = image.shape[:2]
-    faces = coarse_to_fine(Picture(image), load("hog"))
+    faces = coarse_to_fine(Picture(image), load(FindSettings()))
     if not faces:
         return (*[(1 - CENTRED) / 2] * 2, *[(1 + CENTRED) / 2] * 2)
     box = largest_face(faces).box

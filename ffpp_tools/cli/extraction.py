@@ -21,6 +21,7 @@ from ffpp_tools.cli.options import (
     Align,
     Backend,
     Data,
+    DetectorModel,
     DetectorName,
     Format,
     Limit,
@@ -120,6 +121,7 @@ def extract(
         ),
     ] = 1,
     detector: DetectorName = "hog",
+    detector_model: DetectorModel = None,
     search: Search = "fast",
     twins: Annotated[
         bool,
@@ -173,7 +175,8 @@ def extract(
         every = 25
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
+        _crop_settings(margin, shape, min_face, align, size, format_),
+        _find_settings(detector, detector_model, search),
         cast("Faces", faces),
         twins,
         keep_unchanged,
@@ -243,6 +246,7 @@ def stills(
         ),
     ] = False,
     detector: DetectorName = "hog",
+    detector_model: DetectorModel = None,
     search: Search = "fast",
     workers: Processes = CPUS,
     backend: Backend = "local",
@@ -273,7 +277,8 @@ def stills(
     replaced = overwrite and not other_stills(out, {still.category for still in found})
     like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
+        _crop_settings(margin, shape, min_face, align, size, format_),
+        _find_settings(detector, detector_model, search),
         crop == "none",
         like,
     )
@@ -313,22 +318,21 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
         )
 
 
-def _face_settings(
-    margin: float,
-    shape: Any,
-    min_face: int,
-    align: bool,
-    size: str,
-    format_: Any,
-    detector: Any,
-    search: Any,
-) -> tuple[CropSettings, FindSettings]:
-    """The settings of crops and of detection; they refuse values that are not choices."""
+def _crop_settings(
+    margin: float, shape: Any, min_face: int, align: bool, size: str, format_: Any
+) -> CropSettings:
+    """The settings of crops; they refuse values that are not choices."""
     from ffpp_tools.faces.crop import CropSettings
+
+    return CropSettings(margin, shape, min_face, align, size, format_)
+
+
+def _find_settings(detector: Any, detector_model: Path | None, search: Any) -> FindSettings:
+    """The settings of detection; workers may run in other folders than this process."""
     from ffpp_tools.faces.detect import FindSettings
 
-    crop = CropSettings(margin, shape, min_face, align, size, format_)
-    return crop, FindSettings(detector, search)
+    model_file = detector_model.absolute() if detector_model else None
+    return FindSettings(detector, search, model_file=model_file)
 
 
 def _team(

@@ -118,9 +118,20 @@ DetectorName = Annotated[
     str,
     option(
         panels.FACES,
-        about="Face detector: hog, or cnn. cnn also finds turned faces and is slow without a GPU.",
+        about="Face detector: hog, cnn or yunet. cnn and yunet also find turned faces. cnn is slow "
+        "without a GPU, yunet is fast and needs --detector-model.",
         complete=values_of("ffpp_tools.faces.detect:DETECTORS"),
         metavar="NAME",
+    ),
+]
+DetectorModel = Annotated[
+    Path | None,
+    option(
+        panels.FACES,
+        about="Model file of the detector yunet, face_detection_yunet_2026may.onnx or "
+        "face_detection_yunet_2023mar.onnx from OpenCV Zoo (MIT licence).",
+        default=False,
+        metavar="FILE",
     ),
 ]
 Search = Annotated[

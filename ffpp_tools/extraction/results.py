@@ -38,7 +38,7 @@ def crop_face(
         return CropResult("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
     ids = (frame_id, face_id)
-    return write_crop(pixels, window, face, settings.find.detector, dataset, ids, path)
+    return write_crop(pixels, window, face, settings.find.detector_label, dataset, ids, path)
 
 
 def write_crop(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def read_sections(path: Path) -> dict[str, Any]:
         if name in values
     }
     for name, section in sections.items():
-        known = {field.name for field in fields(SECTIONS[name])} | {"version"}
+        known = set(format_versions.recorded_fields(SECTIONS[name])) | {"version"}
         if unknown := sorted(section.keys() - known):
             raise FormatError(
                 f"{path}: {name} has {', '.join(unknown)}, which this release does not know. A "

@@ -113,11 +113,16 @@ def check_folder(dataset: Path) -> None:
 def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
     """Return settings as sections: those shared by clips and stills, and those of one kind."""
     section = "clips" if isinstance(settings, ClipSettings) else "stills"
-    values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    values = asdict(settings)
+    shared = {
+        name: {key: values[name][key] for key in format_versions.recorded_fields(SECTIONS[name])}
+        for name in SHARED
+    }
+    own = {key: value for key, value in values.items() if key not in SHARED}
     if section == "clips":
-        values["version"] = CLIPS_VERSION
-    shared = {name: values.pop(name) for name in SHARED}
-    return {**shared, section: values}
+        own["version"] = CLIPS_VERSION
+    sections: dict[str, Any] = json.loads(json.dumps({**shared, section: own}))
+    return sections
 
 
 def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:

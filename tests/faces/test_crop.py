@@ -11,7 +11,7 @@ from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.faces import crop
 from ffpp_tools.faces.crop import CropSettings, Window, cut, save, window
-from ffpp_tools.faces.detect import Box, coarse_to_fine, load
+from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, load
 from ffpp_tools.video.image import Picture
 
 
@@ -79,10 +79,10 @@ def test_aligned_crops_have_the_eyes_at_fixed_positions(angle, size):
     drawn = portrait.render(Expression()).astype(np.uint8)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, 1)
     image = cv2.warpAffine(drawn, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
-    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    (face,) = coarse_to_fine(Picture(image), load(FindSettings()))
     pixels, where = cut(Picture(image), face.box, CropSettings(align=True))
     assert pixels.shape == (256, 256, 3)
-    (again,) = coarse_to_fine(Picture(pixels), load("hog"))
+    (again,) = coarse_to_fine(Picture(pixels), load(FindSettings()))
     for eye, target in zip(eye_centres(pixels, again.box), (LEFT_EYE, RIGHT_EYE), strict=True):
         assert abs(eye - complex(*target)) < 12  # the landmark models differ on synthetic faces
     assert 1.2 * face.box.side < where.width < 2.4 * face.box.side
@@ -120,7 +120,7 @@ def test_an_aligned_crop_repeats_edge_pixels_outside_the_frame_and_is_clamped():
     size = 300
     portrait = Portrait(Person.drawn(3), size)
     image = portrait.render(Expression()).astype(np.uint8)[: int(0.62 * size)]
-    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    (face,) = coarse_to_fine(Picture(image), load(FindSettings()))
     pixels, where = cut(Picture(image), face.box, CropSettings(margin=2.5, align=True))
     assert where.clamped
     assert np.abs(pixels[-1].astype(int) - pixels[-5]).mean() < 1

@@ -5,11 +5,11 @@ import numpy as np
 
 from classify.data.landmarks import landmarks_in
 from ffpp_tools.demo.face import Expression, Person, Portrait
-from ffpp_tools.faces.detect import coarse_to_fine, load
+from ffpp_tools.faces.detect import FindSettings, coarse_to_fine, load
 from ffpp_tools.grouping.similarity import unit_vectors
 from ffpp_tools.video.image import Picture
 
-HOG = load("hog")
+HOG = load(FindSettings())
 
 
 def found_in(image):
