@@ -24,6 +24,7 @@ from ffpp_tools.cli.options import (
     DetectorModel,
     DetectorName,
     Format,
+    Landmarks,
     Limit,
     Margin,
     MaxPixels,
@@ -111,6 +112,7 @@ def extract(
     align: Align = False,
     size: Size = "",
     format_: Format = "png",
+    landmarks: Landmarks = False,
     smooth: Annotated[
         int,
         option(
@@ -175,7 +177,7 @@ def extract(
         every = 25
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        _crop_settings(margin, shape, min_face, align, size, format_),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks),
         _find_settings(detector, detector_model, search),
         cast("Faces", faces),
         twins,
@@ -237,6 +239,7 @@ def stills(
     align: Align = False,
     size: Size = "",
     format_: Format = "png",
+    landmarks: Landmarks = False,
     harmonise: Annotated[
         bool,
         option(
@@ -277,7 +280,7 @@ def stills(
     replaced = overwrite and not other_stills(out, {still.category for still in found})
     like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        _crop_settings(margin, shape, min_face, align, size, format_),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks),
         _find_settings(detector, detector_model, search),
         crop == "none",
         like,
@@ -319,12 +322,18 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
 
 
 def _crop_settings(
-    margin: float, shape: Any, min_face: int, align: bool, size: str, format_: Any
+    margin: float,
+    shape: Any,
+    min_face: int,
+    align: bool,
+    size: str,
+    format_: Any,
+    landmarks: bool,
 ) -> CropSettings:
     """The settings of crops; they refuse values that are not choices."""
     from ffpp_tools.faces.crop import CropSettings
 
-    return CropSettings(margin, shape, min_face, align, size, format_)
+    return CropSettings(margin, shape, min_face, align, size, format_, landmarks)
 
 
 def _find_settings(detector: Any, detector_model: Path | None, search: Any) -> FindSettings:

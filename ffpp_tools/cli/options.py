@@ -104,6 +104,14 @@ Size = Annotated[
         metavar="WxH",
     ),
 ]
+Landmarks = Annotated[
+    bool,
+    option(
+        panels.FACES,
+        "--landmarks",
+        about="Measure 68 facial landmarks in every crop, and write them to landmarks.parquet.",
+    ),
+]
 Format = Annotated[
     str,
     option(

@@ -47,6 +47,7 @@ class CropSettings:
     align: bool = False  # rotate and scale squares so that the eyes are at fixed positions
     size: str = ""  # resize every crop to this, such as "480x320"; empty: keep its size
     format: Format = "png"  # "png", or "jpg" at quality 95
+    landmarks: bool = False  # measure 68 facial landmarks in every crop
 
     def __post_init__(self) -> None:
         """Validate the fields."""
