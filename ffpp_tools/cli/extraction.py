@@ -19,6 +19,7 @@ from ffpp_tools.cli.completion import (
 from ffpp_tools.cli.options import (
     CPUS,
     Align,
+    AlignmentName,
     Backend,
     Data,
     DetectorModel,
@@ -32,6 +33,7 @@ from ffpp_tools.cli.options import (
     Out,
     Overwrite,
     Processes,
+    ProfileName,
     Retry,
     Scheduler,
     Search,
@@ -43,17 +45,22 @@ from ffpp_tools.cli.options import (
 from ffpp_tools.console import counted, log, print_json, print_line
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
+from ffpp_tools.script import option_names
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary
+    from ffpp_tools.extraction.profiles import Profile
     from ffpp_tools.extraction.settings import Faces
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.video.decode_limits import Limits
 
+PLAN = {"every", "frames-per-clip"}  # options that exclude each other
+
 
 def extract(
+    context: typer.Context,
     data: Data = None,
     out: Out = Path("dataset"),
     every: Annotated[
@@ -106,10 +113,12 @@ def extract(
             metavar="WHICH",
         ),
     ] = "largest",
+    profile: ProfileName = None,
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    alignment: AlignmentName = "eyes",
     size: Size = "",
     format_: Format = "png",
     landmarks: Landmarks = False,
@@ -136,7 +145,7 @@ def extract(
         bool,
         option(
             panels.FACES,
-            "--keep-unchanged",
+            "--keep-unchanged/--no-keep-unchanged",
             about="Keep crops of fakes that show no manipulation; by default they are left out.",
         ),
     ] = False,
@@ -166,6 +175,7 @@ def extract(
         _verify(out)
         return
     from ffpp_tools.extraction.pipeline import extract_clips
+    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import ClipSettings
     from ffpp_tools.extraction.settings_guard import check_folder
@@ -173,16 +183,17 @@ def extract(
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
 
-    if every is None and frames_per_clip is None:
-        every = 25
+    chosen = read(profile) if profile else None
+    every, frames_per_clip = _plan(chosen, every, frames_per_clip)
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        _crop_settings(margin, shape, min_face, align, size, format_, landmarks),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment),
         _find_settings(detector, detector_model, search),
         cast("Faces", faces),
         twins,
         keep_unchanged,
         smooth,
+        _profile_label(chosen, context, every=every, frames_per_clip=frames_per_clip),
     )
     root = data or default_ffpp_root()
     root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
@@ -200,6 +211,7 @@ def extract(
 
 
 def stills(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(help="Folder of CelebA, CelebA-HQ, the 140k set, or any other images."),
@@ -233,10 +245,12 @@ def stills(
             metavar="HOW",
         ),
     ] = "face",
+    profile: ProfileName = None,
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    alignment: AlignmentName = "eyes",
     size: Size = "",
     format_: Format = "png",
     landmarks: Landmarks = False,
@@ -266,6 +280,7 @@ def stills(
     """
     from ffpp_tools.extraction.match_quality import other_stills, reference_faces
     from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
+    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
@@ -280,10 +295,11 @@ def stills(
     replaced = overwrite and not other_stills(out, {still.category for still in found})
     like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        _crop_settings(margin, shape, min_face, align, size, format_, landmarks),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment),
         _find_settings(detector, detector_model, search),
         crop == "none",
         like,
+        _profile_label(read(profile) if profile else None, context),
     )
     team = _team(workers, backend, scheduler)
     log.keep(out)
@@ -321,6 +337,37 @@ def _told(summary: Summary, remarks: Sequence[str]) -> None:
         )
 
 
+def _plan(
+    profile: Profile | None, every: int | None, frames_per_clip: int | None
+) -> tuple[int | None, int | None]:
+    """The frame plan: one of the two options replaces the other one if that is the profile's."""
+    if every is None and frames_per_clip is None:
+        return 25, None
+    options = profile.options("clips") if profile else {}
+    if every is not None and frames_per_clip is not None and len(options.keys() & PLAN) == 1:
+        if frames_per_clip == options.get("frames-per-clip"):
+            return every, None
+        if every == options.get("every"):
+            return None, frames_per_clip
+    return every, frames_per_clip
+
+
+def _profile_label(profile: Profile | None, context: typer.Context, **changed: object) -> str:
+    """What settings.json records of the profile: its name, and which options differ from it.
+
+    Args:
+        profile: the profile.
+        context: of the command, with the values of its options.
+        changed: parameters that the command has changed.
+    """
+    if profile is None:
+        return ""
+    parameters = option_names(context)
+    values = {**context.params, **changed}
+    options = profile.options("clips" if "every" in parameters else "stills")
+    return profile.label([k for k, value in options.items() if values[parameters[k]] != value])
+
+
 def _crop_settings(
     margin: float,
     shape: Any,
@@ -329,11 +376,12 @@ def _crop_settings(
     size: str,
     format_: Any,
     landmarks: bool,
+    alignment: Any,
 ) -> CropSettings:
     """The settings of crops; they refuse values that are not choices."""
     from ffpp_tools.faces.crop import CropSettings
 
-    return CropSettings(margin, shape, min_face, align, size, format_, landmarks)
+    return CropSettings(margin, shape, min_face, align, size, format_, landmarks, alignment)
 
 
 def _find_settings(detector: Any, detector_model: Path | None, search: Any) -> FindSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,14 @@ def record_settings(
         elif not keeps_stills:
             sections.pop("stills", None)
     for section, settings in _sections(wanted).items():
-        if sections.setdefault(section, settings) != settings:
+        kept = _compared(section, sections.setdefault(section, settings))
+        if kept != (requested := _compared(section, settings)):
             remedy = ""
             if not overwrite and not (section in SHARED and _holds_the_other_kind(dataset, wanted)):
                 remedy = ", or start over with --overwrite"
             raise SettingsError(
                 f"{dataset} was created with different settings ({section}): "
-                f"{_difference(sections[section], settings)}. All crops of a dataset, of clips and "
+                f"{_difference(kept, requested)}. All crops of a dataset, of clips and "
                 f"stills, must use the same settings: use another folder with --out{remedy}."
             )
     if overwrite and recorded:
@@ -123,6 +124,12 @@ def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
         own["version"] = CLIPS_VERSION
     sections: dict[str, Any] = json.loads(json.dumps({**shared, section: own}))
     return sections
+
+
+def _compared(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a section that decide what is extracted."""
+    informative = {field.name for field in fields(SECTIONS[section]) if not field.compare}
+    return {key: value for key, value in values.items() if key not in informative}
 
 
 def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:
