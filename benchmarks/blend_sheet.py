@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from classify.data.blend import blend
-from classify.data.landmarks import landmarks_in
 from ffpp_tools.demo.face import Expression, Person, Portrait
+from ffpp_tools.faces.landmarks import as_fractions, landmarks_in
 
 SIDE = 100  # of a crop, in pixels
 CANVAS = 320  # on which a person is drawn; dlib finds no smaller faces
@@ -45,7 +45,8 @@ def row(person: int, seed: int) -> np.ndarray:
     reach = slice(CANVAS // 6, -CANVAS // 6)  # as a crop with the default margin
     crop = np.ascontiguousarray(canvas[reach, reach].astype(np.uint8))
     image = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    points = landmarks_in(crop, None) * SIDE - 0.5
+    height, width = crop.shape[:2]
+    points = as_fractions(landmarks_in(crop, None), width, height) * SIDE - 0.5
     made = blend(image, points, np.random.default_rng((seed, person)))
     mask = np.rint(made.mask[..., None] * 255).astype(np.uint8).repeat(3, axis=-1)
     tiles = [made.background, made.source, mask, made.image]

@@ -152,7 +152,11 @@ def evaluate_predictions(
 
 
 def predict(
-    run: str | Path | Run, paths: str | Path | Sequence[str | Path], *, every: int | None = None
+    run: str | Path | Run,
+    paths: str | Path | Sequence[str | Path],
+    *,
+    every: int | None = None,
+    detector_model: str | Path | None = None,
 ) -> list[Verdict]:
     """Classify every face in images and videos (`classify predict`).
 
@@ -160,6 +164,7 @@ def predict(
         run: a run, or its folder, which may have been moved away from its data.
         paths: images, videos, or folders of them.
         every: take every Nth frame of a video; by default as in the training data.
+        detector_model: the model file of YuNet, if it found the faces of the training data.
 
     Returns:
         One verdict per file: its people, and a table with one row per face and frame.
@@ -176,7 +181,8 @@ def predict(
     """
     require_backend()
     each = [paths] if isinstance(paths, str | Path) else paths
-    classifier = classifier_of(_loaded(run), every)
+    model_file = Path(detector_model) if detector_model else None
+    classifier = classifier_of(_loaded(run), every, detector_model=model_file)
     return [classify_file(path, classifier) for path in find_media([Path(p) for p in each])]
 
 

@@ -93,7 +93,8 @@ def _be_quiet(given: bool) -> None:
 
 def _read_config(context: typer.Context, path: Path | None) -> None:
     if path is not None and not context.resilient_parsing:
-        context.default_map = read_options(path, _names(context))
+        options = read_options(path, option_names(context))
+        context.default_map = {**(context.default_map or {}), **options}  # over a profile's
 
 
 def _switch(name: str, what: Callable[..., None], about: str) -> Any:
@@ -235,7 +236,7 @@ def ffpp_script(function: Callable[..., None], interrupted: str) -> Script:
     return Script(app, (FfppError,), lambda words: interrupted)
 
 
-def _names(context: typer.Context) -> dict[str, str]:
+def option_names(context: typer.Context) -> dict[str, str]:
     """Long name of each option, and name of each argument → the parameter that it sets."""
     return {
         word.removeprefix("--"): str(parameter.name)

@@ -67,6 +67,15 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def yunet_file() -> Path:
+    """YuNet's model file: FFPP_TEST_YUNET if set."""
+    path = Path(os.environ.get("FFPP_TEST_YUNET", ""))
+    if not path.is_file():
+        pytest.skip("no model file of YuNet (set FFPP_TEST_YUNET)")
+    return path
+
+
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the figures of reports by empty images: drawing them takes most of the time."""

@@ -43,6 +43,13 @@ def test_an_unreadable_file_is_an_error_that_names_it(tmp_path, content, message
         FILES.read(str(path))
 
 
+def test_other_kinds_have_their_own_folder_and_word():
+    profiles = RecipeFiles("ffpp_tools", SettingsError, "default", kind="profile")
+    assert profiles.names() == ["default", "deepfakebench", "paper"]
+    with pytest.raises(SettingsError, match="unknown profile 'best'; choose from default, "):
+        profiles.read("best")
+
+
 def test_an_unknown_name_is_an_error_with_the_known_ones():
     with pytest.raises(SettingsError, match="unknown recipe 'best'; choose from 140k, dcgan, "):
         FILES.read("best")

@@ -14,7 +14,7 @@ from classify.cli.start_keras import start_keras
 from classify.errors import ClassifyError
 from ffpp_tools.cli import panels
 from ffpp_tools.cli.completion import values
-from ffpp_tools.cli.options import ShowFaces, option
+from ffpp_tools.cli.options import DetectorModel, ShowFaces, option
 from ffpp_tools.console import counted, log, print_json, print_line, progress
 from ffpp_tools.files import read_json
 from ffpp_tools.store.incomplete import has_foreign_files, writing_folder
@@ -128,6 +128,7 @@ def predict(
             min=1,
         ),
     ] = None,
+    detector_model: DetectorModel = None,
     faces: ShowFaces = True,
 ) -> None:
     """Predict for each person in images and videos whether the face is fake.
@@ -147,7 +148,7 @@ def predict(
     if has_foreign_files(folder, COMMAND):
         raise ClassifyError(f"{folder} is not empty: choose another --out")
     start_keras()
-    classifier = classifier_of(found, every, max_pixels)
+    classifier = classifier_of(found, every, max_pixels, detector_model)
     said = provenance.of_verdicts(found, classifier.operating, media)
     made = []
     with writing_folder(folder, COMMAND, WRITTEN):

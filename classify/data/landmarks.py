@@ -1,9 +1,7 @@
 """Facial landmarks of a split's real crops, measured once and kept beside the packed crops.
 
-dlib's model has 68 points, in this order: the jaw from ear to ear (17), the brows (5 each), the
-nose (9), the eyes (6 each), the outer (12) and the inner lips (8). It needs a face box: that of the
-dataset, converted to pixels of the crop. In crops whose box in the crop is not known, dlib's
-detector searches for the face.
+They are those of `ffpp_tools.faces.landmarks`: taken from the dataset if it was extracted with
+`--landmarks`, and measured in the crops otherwise.
 """
 
 from __future__ import annotations
@@ -13,21 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from classify.data.cached_arrays import cached_array, for_each, write_array
 from classify.data.pack import ChosenCrops, ProgressFactory, Share, crops_of
 from ffpp_tools.extraction.settings_file import required_settings
 from ffpp_tools.faces.crop import CropSettings
-from ffpp_tools.faces.detect import coarse_to_fine, landmark_model, load
-from ffpp_tools.faces.select import largest_face
+from ffpp_tools.faces.landmarks import Corners, as_fractions, corners_in_crop, landmarks_in
 from ffpp_tools.files import path_within
 from ffpp_tools.loading.crop_files import read_crop
 from ffpp_tools.splits.manifest import Manifest
-from ffpp_tools.store.tables import read_faces
-from ffpp_tools.video.image import Picture
+from ffpp_tools.store.schema import LANDMARKS
+from ffpp_tools.store.tables import read_faces, read_landmarks
 
-POINTS = 68
 EYES, MOUTH = slice(36, 48), slice(48, 68)
 METHOD = "dlib 68, box of the dataset or detected"  # part of the hash in an array's name
 # Landmarks are usable if at most this share of them is outside the crop, and if their bounding box
@@ -68,7 +63,7 @@ def landmarks(
     """
     chosen = crops_of(manifest, split, share)
     contents = f"{''.join(chosen.contents)} {METHOD} {MAX_OUTSIDE} {MIN_SPAN}"
-    shape = (len(chosen.samples), POINTS, 2)
+    shape = (len(chosen.samples), LANDMARKS, 2)
 
     def write(path: Path) -> None:
         crops = _real_crops(manifest.root, chosen)
@@ -95,99 +90,59 @@ def usable(points: Landmarks) -> npt.NDArray[np.bool_]:
     return fits & np.isfinite(points).all(axis=(1, 2))
 
 
-def landmarks_in(image: npt.NDArray[np.uint8], box: tuple[float, ...] | None) -> Landmarks:
-    """Return the landmarks of one crop, (68, 2) float32 as fractions of its sides.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        box: left, top, right and bottom of the face as fractions of the crop's sides; None to
-            search for the face. If dlib detects none, the landmarks are NaN.
-    """
-    import dlib
-
-    image = np.ascontiguousarray(image)
-    height, width = image.shape[:2]
-    box = box or _searched(image)
-    if box is None:
-        return np.full((POINTS, 2), np.nan, np.float32)
-    corners = np.array(box) * [width, height, width, height]
-    rectangle = dlib.rectangle(*(round(v) for v in corners.tolist()))
-    parts = landmark_model(POINTS)(image, rectangle).parts()
-    return np.array([((p.x + 0.5) / width, (p.y + 0.5) / height) for p in parts], np.float32)
-
-
-def face_boxes(dataset: Path, samples: pd.DataFrame) -> list[tuple[float, ...] | None]:
-    """Return the face box of each crop as fractions of the crop: left, top, right, bottom.
-
-    None stands for a box whose place in the crop is not known: that of a whole photograph, in which
-    no face was detected, and of aligned crops, which are rotated. A crop's own size does not
-    matter, because resizing (`--size`) keeps fractions.
-
-    Args:
-        dataset: the dataset folder.
-        samples: rows of a manifest.
-
-    Raises:
-        TableError: the dataset's settings or faces are missing or damaged.
-    """
-    crop = CropSettings(**required_settings(dataset)["crop"])
-    faces = read_faces(dataset).set_index("face_id")
-    faces = faces.loc[samples["face_id"].to_list()]
-    if crop.align:
-        return [None] * len(faces)
-    x, y = (faces[f"box_{v}"] - faces[f"crop_{v}"] for v in "xy")
-    if crop.shape == "square":
-        width = height = faces["crop_size"]
-    else:  # the table has only the longer side; a window cut off at the frame's edge is not known
-        width, height = (
-            (faces[f"box_{v}"] * crop.margin).where(~faces["clamped"]) for v in ("w", "h")
-        )
-    right, bottom = (x + faces["box_w"]) / width, (y + faces["box_h"]) / height
-    boxes = np.stack([x / width, y / height, right, bottom], axis=1).astype(float)
-    known = np.isfinite(boxes).all(axis=1) & (faces["box_from"] != "whole").to_numpy()
-    return [tuple(box) if k else None for box, k in zip(boxes.tolist(), known, strict=True)]
-
-
 @dataclass(frozen=True)
 class _Crop:
-    """A crop file and the face box in it, as in `landmarks_in`."""
+    """A crop file, and its landmarks or what is needed to measure them."""
 
     row: int  # in the array
     path: Path
     sha256: str
-    box: tuple[float, ...] | None
+    corners: Corners | None  # of the face box
+    kept: Landmarks | None  # (68, 2), from the dataset
 
 
 def _real_crops(dataset: Path, chosen: ChosenCrops) -> list[_Crop]:
-    """Return the real crops of a split."""
+    """Return the real crops of a split.
+
+    Raises:
+        TableError: the dataset's settings or tables are missing or damaged.
+    """
+    crop = CropSettings(**required_settings(dataset)["crop"])
     rows = np.flatnonzero(chosen.samples["label"] == "real")
     files = chosen.hashes.iloc[rows].items()
-    boxes = face_boxes(dataset, chosen.samples.iloc[rows])
+    face_ids = chosen.samples["face_id"].iloc[rows].to_list()
+    faces = read_faces(dataset).set_index("face_id").loc[face_ids]
+    table = read_landmarks(dataset)
+    table = table[table["face_id"].isin(face_ids)]
+    kept = {
+        row.face_id: as_fractions(row.points, row.width, row.height) for row in table.itertuples()
+    }
     return [
-        _Crop(row, path_within(dataset, name), sha256, box)
-        for row, (name, sha256), box in zip(rows.tolist(), files, boxes, strict=True)
+        _Crop(
+            row,
+            path_within(dataset, name),
+            sha256,
+            corners_in_crop(face, crop),
+            kept.get(face.Index),
+        )
+        for row, (name, sha256), face in zip(rows.tolist(), files, faces.itertuples(), strict=True)
     ]
 
 
 def _measure(crops: list[_Crop], points: Landmarks, progress: ProgressFactory | None) -> None:
     """Set the landmarks of crops in an array; all others, and those not usable, are NaN."""
     points[:] = np.nan
+    for crop in crops:
+        if crop.kept is not None:
+            points[crop.row] = crop.kept
+    missing = [crop for crop in crops if crop.kept is None]
 
     def measure(position: int) -> None:
-        crop = crops[position]
-        points[crop.row] = landmarks_in(read_crop(crop.path, crop.sha256), crop.box)
+        crop = missing[position]
+        image = read_crop(crop.path, crop.sha256)
+        height, width = image.shape[:2]
+        points[crop.row] = as_fractions(landmarks_in(image, crop.corners), width, height)
 
-    text = f"finding landmarks in {len(crops)} real crops"
-    for_each(measure, len(crops), progress(text) if progress else None)
+    text = f"finding landmarks in {len(missing)} real crops"
+    for_each(measure, len(missing), progress(text) if progress and missing else None)
     points[~usable(points)] = np.nan
-
-
-def _searched(image: npt.NDArray[np.uint8]) -> tuple[float, ...] | None:
-    """Return the box of the largest face that dlib detects in a crop; None if it detects none."""
-    height, width = image.shape[:2]
-    faces = coarse_to_fine(Picture(image), load("hog"))
-    if not faces:
-        return None
-    box = largest_face(faces).box
-    right, bottom = box.x + box.width, box.y + box.height
-    return (box.x / width, box.y / height, right / width, bottom / height)

@@ -21,6 +21,7 @@ from classify.training.runs import Run
 from ffpp_tools.errors import DecodeError
 from ffpp_tools.extraction.any_media import FrameCrops, faces_in_image, faces_in_video
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+from ffpp_tools.faces.detect import load
 from ffpp_tools.files import checked_paths, special_file_kind
 from ffpp_tools.loading.crop_files import scaled
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
@@ -242,19 +243,28 @@ def _person(number: int, rows: pd.DataFrame, classes: dict[str, str], threshold:
     )
 
 
-def classifier_of(run: Run, every: int | None = None, max_pixels: int | None = None) -> Classifier:
+def classifier_of(
+    run: Run,
+    every: int | None = None,
+    max_pixels: int | None = None,
+    detector_model: Path | None = None,
+) -> Classifier:
     """Return a run's network with its classes, threshold, and face detection and crop settings.
 
     Args:
         run: a run folder; its data is not needed.
         every: sample every n-th frame of a video instead of the frames sampled for training.
         max_pixels: refuse larger images and video frames, instead of the default limits.
+        detector_model: the model file of the detector that found the training faces, if it has one.
 
     Raises:
         RunError: no epoch has finished, or the folder is of an older version.
-        SettingsError: `every` is not at least 1.
+        SettingsError: `every` is not at least 1, or the model file is missing or another one.
     """
     clips, stills = run.face_settings
+    find = replace(clips.find, model_file=detector_model)
+    load(find)
+    clips, stills = replace(clips, find=find), replace(stills, find=find)
     if every is not None:
         clips = replace(clips, plan=FramePlan(every=every))
     operating = operating_point_or_default(run)

@@ -20,10 +20,13 @@ from ffpp_tools.cli.completion import (
 from ffpp_tools.cli.options import (
     CPUS,
     Align,
+    AlignmentName,
     Backend,
     Data,
+    DetectorModel,
     DetectorName,
     Format,
+    Landmarks,
     Limit,
     Margin,
     MaxPixels,
@@ -31,6 +34,7 @@ from ffpp_tools.cli.options import (
     Out,
     Overwrite,
     Processes,
+    ProfileName,
     Retry,
     Scheduler,
     Search,
@@ -42,14 +46,18 @@ from ffpp_tools.cli.options import (
 from ffpp_tools.console import counted, log, print_json, print_line
 from ffpp_tools.errors import FfppError, SettingsError, check_choice
 from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
+from ffpp_tools.script import option_names
 
 if TYPE_CHECKING:
     from ffpp_tools.extraction.pipeline import Summary
+    from ffpp_tools.extraction.profiles import Profile
     from ffpp_tools.extraction.settings import ClipSettings, Faces
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.faces.crop import CropSettings
     from ffpp_tools.faces.detect import FindSettings
     from ffpp_tools.video.decode_limits import Limits
+
+PLAN = {"every", "frames-per-clip"}  # options that exclude each other
 
 
 def extract(
@@ -115,12 +123,15 @@ def extract(
             metavar="WHICH",
         ),
     ] = "largest",
+    profile: ProfileName = None,
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    alignment: AlignmentName = "eyes",
     size: Size = "",
     format_: Format = "png",
+    landmarks: Landmarks = False,
     smooth: Annotated[
         int,
         option(
@@ -131,6 +142,7 @@ def extract(
         ),
     ] = 1,
     detector: DetectorName = "hog",
+    detector_model: DetectorModel = None,
     search: Search = "fast",
     twins: Annotated[
         bool,
@@ -143,7 +155,7 @@ def extract(
         bool,
         option(
             panels.FACES,
-            "--keep-unchanged",
+            "--keep-unchanged/--no-keep-unchanged",
             about="Keep crops of fakes that show no manipulation; by default they are left out.",
         ),
     ] = False,
@@ -173,6 +185,7 @@ def extract(
         _verify(out)
         return
     from ffpp_tools.extraction.pipeline import extract_boxes, extract_clips
+    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.recorded_boxes import read_recorded_boxes
     from ffpp_tools.extraction.settings import ClipSettings
@@ -181,15 +194,17 @@ def extract(
     from ffpp_tools.video.decode_limits import Limits
     from ffpp_tools.video.sampling import FramePlan
 
-    if every is None and frames_per_clip is None:
-        every = 25
+    chosen = read(profile) if profile else None
+    every, frames_per_clip = _plan(chosen, every, frames_per_clip)
     settings = ClipSettings(
         FramePlan(every, frames_per_clip),
-        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment),
+        _find_settings(detector, detector_model, search),
         cast("Faces", faces),
         twins,
         keep_unchanged,
         smooth,
+        _profile_label(chosen, context, every=every, frames_per_clip=frames_per_clip),
     )
     root = data or default_ffpp_root()
     root = root.absolute() if scheduler else root  # a cluster's workers run in other folders
@@ -216,6 +231,7 @@ def extract(
 
 
 def stills(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(help="Folder of CelebA, CelebA-HQ, the 140k set, or any other images."),
@@ -249,12 +265,15 @@ def stills(
             metavar="HOW",
         ),
     ] = "face",
+    profile: ProfileName = None,
     margin: Margin = 1.3,
     shape: Shape = "square",
     min_face: MinFace = 0,
     align: Align = False,
+    alignment: AlignmentName = "eyes",
     size: Size = "",
     format_: Format = "png",
+    landmarks: Landmarks = False,
     harmonise: Annotated[
         bool,
         option(
@@ -264,6 +283,7 @@ def stills(
         ),
     ] = False,
     detector: DetectorName = "hog",
+    detector_model: DetectorModel = None,
     search: Search = "fast",
     workers: Processes = CPUS,
     backend: Backend = "local",
@@ -280,6 +300,7 @@ def stills(
     """
     from ffpp_tools.extraction.match_quality import other_stills, reference_faces
     from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
+    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
@@ -294,9 +315,11 @@ def stills(
     replaced = overwrite and not other_stills(out, {still.category for still in found})
     like = reference_faces(out, {} if replaced else recorded_settings(out)) if harmonise else None
     settings = StillSettings(
-        *_face_settings(margin, shape, min_face, align, size, format_, detector, search),
+        _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment),
+        _find_settings(detector, detector_model, search),
         crop == "none",
         like,
+        _profile_label(read(profile) if profile else None, context),
     )
     team = _team(workers, backend, scheduler)
     log.keep(out)
@@ -370,22 +393,59 @@ def _check_agreement(context: typer.Context, table: Path, settings: ClipSettings
                 )
 
 
-def _face_settings(
+def _plan(
+    profile: Profile | None, every: int | None, frames_per_clip: int | None
+) -> tuple[int | None, int | None]:
+    """The frame plan: one of the two options replaces the other one if that is the profile's."""
+    if every is None and frames_per_clip is None:
+        return 25, None
+    options = profile.options("clips") if profile else {}
+    if every is not None and frames_per_clip is not None and len(options.keys() & PLAN) == 1:
+        if frames_per_clip == options.get("frames-per-clip"):
+            return every, None
+        if every == options.get("every"):
+            return None, frames_per_clip
+    return every, frames_per_clip
+
+
+def _profile_label(profile: Profile | None, context: typer.Context, **changed: object) -> str:
+    """What settings.json records of the profile: its name, and which options differ from it.
+
+    Args:
+        profile: the profile.
+        context: of the command, with the values of its options.
+        changed: parameters that the command has changed.
+    """
+    if profile is None:
+        return ""
+    parameters = option_names(context)
+    values = {**context.params, **changed}
+    options = profile.options("clips" if "every" in parameters else "stills")
+    return profile.label([k for k, value in options.items() if values[parameters[k]] != value])
+
+
+def _crop_settings(
     margin: float,
     shape: Any,
     min_face: int,
     align: bool,
     size: str,
     format_: Any,
-    detector: Any,
-    search: Any,
-) -> tuple[CropSettings, FindSettings]:
-    """The settings of crops and of detection; they refuse values that are not choices."""
+    landmarks: bool,
+    alignment: Any,
+) -> CropSettings:
+    """The settings of crops; they refuse values that are not choices."""
     from ffpp_tools.faces.crop import CropSettings
+
+    return CropSettings(margin, shape, min_face, align, size, format_, landmarks, alignment)
+
+
+def _find_settings(detector: Any, detector_model: Path | None, search: Any) -> FindSettings:
+    """The settings of detection; workers may run in other folders than this process."""
     from ffpp_tools.faces.detect import FindSettings
 
-    crop = CropSettings(margin, shape, min_face, align, size, format_)
-    return crop, FindSettings(detector, search)
+    model_file = detector_model.absolute() if detector_model else None
+    return FindSettings(detector, search, model_file=model_file)
 
 
 def _team(

@@ -10,6 +10,8 @@ import typer
 
 from ffpp_tools.cli import panels
 from ffpp_tools.cli.completion import Completer, values, values_of
+from ffpp_tools.errors import SettingsError
+from ffpp_tools.script import option_names
 
 CPUS = os.cpu_count() or 1
 
@@ -60,6 +62,36 @@ Processes = Annotated[
 Out = Annotated[
     Path, option(panels.OUTPUT, about="Dataset folder. Several sources can share one folder.")
 ]
+
+
+def _apply_profile(context: typer.Context, name: str | None) -> str | None:
+    """Make the options of a profile the defaults of this command."""
+    if name is None or context.resilient_parsing:
+        return name
+    from ffpp_tools.extraction.profiles import read
+
+    parameters = option_names(context)
+    options = read(name).options("clips" if "every" in parameters else "stills")
+    if unknown := [key for key in options if key not in parameters]:
+        raise SettingsError(f"profile {name}: unknown option {', '.join(unknown)}")
+    values = {parameters[key]: value for key, value in options.items()}
+    context.default_map = {**values, **(context.default_map or {})}
+    return name
+
+
+ProfileName = Annotated[
+    str | None,
+    option(
+        panels.FACES,
+        about="Options that belong together: default, paper (bare boxes, whole photographs) or "
+        "deepfakebench (32 aligned frames per clip), or a .toml file. Other options override it.",
+        complete=values_of("ffpp_tools.extraction.profiles:names"),
+        metavar="NAME",
+        default=False,
+        callback=_apply_profile,
+        is_eager=True,
+    ),
+]
 Margin = Annotated[
     float,
     option(
@@ -90,9 +122,18 @@ Align = Annotated[
     bool,
     option(
         panels.FACES,
-        "--align",
+        "--align/--no-align",
         about="Rotate and scale each face so that its eyes are at fixed positions in a crop of "
         "256 × 256 pixels.",
+    ),
+]
+AlignmentName = Annotated[
+    str,
+    option(
+        panels.FACES,
+        about="What --align maps: eyes, or deepfakebench (five landmarks, as DeepfakeBench does).",
+        complete=values_of("ffpp_tools.faces.crop:Alignment"),
+        metavar="NAME",
     ),
 ]
 Size = Annotated[
@@ -102,6 +143,14 @@ Size = Annotated[
         about="Resize every crop to WIDTHxHEIGHT pixels, such as 480x320.",
         default="original size",
         metavar="WxH",
+    ),
+]
+Landmarks = Annotated[
+    bool,
+    option(
+        panels.FACES,
+        "--landmarks",
+        about="Measure 68 facial landmarks in every crop, and write them to landmarks.parquet.",
     ),
 ]
 Format = Annotated[
@@ -118,9 +167,20 @@ DetectorName = Annotated[
     str,
     option(
         panels.FACES,
-        about="Face detector: hog, or cnn. cnn also finds turned faces and is slow without a GPU.",
+        about="Face detector: hog, cnn or yunet. cnn and yunet also find turned faces. cnn is slow "
+        "without a GPU, yunet is fast and needs --detector-model.",
         complete=values_of("ffpp_tools.faces.detect:DETECTORS"),
         metavar="NAME",
+    ),
+]
+DetectorModel = Annotated[
+    Path | None,
+    option(
+        panels.FACES,
+        about="Model file of the detector yunet, face_detection_yunet_2026may.onnx or "
+        "face_detection_yunet_2023mar.onnx from OpenCV Zoo (MIT licence).",
+        default=False,
+        metavar="FILE",
     ),
 ]
 Search = Annotated[

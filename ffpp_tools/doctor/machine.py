@@ -109,12 +109,12 @@ def detector() -> Finding:
     """Check that the detector finds a drawn face."""
     from ffpp_tools.demo.face import Expression, Person, Portrait
     from ffpp_tools.errors import FfppError
-    from ffpp_tools.faces.detect import full, load
+    from ffpp_tools.faces.detect import FindSettings, full, load
     from ffpp_tools.video.image import Picture
 
     drawn = Portrait(Person.drawn(1), 400).render(Expression())
     try:
-        faces = full(Picture(drawn), load("hog"))
+        faces = full(Picture(drawn), load(FindSettings()))
     except (FfppError, RuntimeError, ImportError) as error:
         return Finding("face detector", PROBLEM, str(error), REPAIR)
     if len(faces) == 1:

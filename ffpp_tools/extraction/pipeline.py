@@ -16,6 +16,7 @@ from ffpp_tools.extraction.recorded_boxes import (
     compare,
     extract_recorded,
 )
+from ffpp_tools.extraction.results import with_landmarks
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_guard import Overwrite, check_folder, record_settings
 from ffpp_tools.extraction.stills import extract_stills
@@ -232,6 +233,7 @@ def _commit_family(
         else extract_recorded(recorded, settings, folder, done, limits)
     )
     for clip, part in parts:
+        part = with_landmarks(part, folder, settings.crop)
         sync_to_disk(dataset)  # so that a power failure cannot leave a committed part without crops
         part.write(_part(folder, clip))
         if retried:
@@ -282,12 +284,16 @@ def _commit_stills(
     path = dataset / name
     committed = _read_part(path)
     todo = _todo(stills, committed, retry)  # again, because a cluster may run a task twice
-    new = extract_stills(todo, settings, dataset, max_pixels)
+    new = with_landmarks(
+        extract_stills(todo, settings, dataset, max_pixels), dataset, settings.crop
+    )
     frames = {row.clip: row for row in (*committed.frames, *new.frames)}
     faces = {face.frame_id: face for face in (*committed.faces, *new.faces)}
+    landmarks = {row.face_id: row for row in (*committed.landmarks, *new.landmarks)}
     if todo:
         sync_to_disk(dataset)
-        Part(tuple(frames.values()), tuple(faces.values())).write(path)
+        rows = tuple(frames.values()), tuple(faces.values()), tuple(landmarks.values())
+        Part(*rows).write(path)
     return tally.with_part(new)
 
 

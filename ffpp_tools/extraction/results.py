@@ -1,4 +1,4 @@
-"""Results of extraction: crops on disk, their rows, and the status of each frame."""
+"""Results of extraction: crops on disk, their rows and landmarks, and the status of each frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.faces import crop
 from ffpp_tools.faces.detect import Face
-from ffpp_tools.store.schema import FaceRow, FrameRow
+from ffpp_tools.faces.landmarks import landmark_row
+from ffpp_tools.store.schema import FaceRow, FrameRow, Part
 from ffpp_tools.video.image import Image, Picture
 
 
@@ -38,7 +39,7 @@ def crop_face(
         return CropResult("too_small", face.track, None)
     pixels, window = crop.cut(picture, face.box, settings.crop)
     ids = (frame_id, face_id)
-    return write_crop(pixels, window, face, settings.find.detector, dataset, ids, path)
+    return write_crop(pixels, window, face, settings.find.detector_label, dataset, ids, path)
 
 
 def write_crop(
@@ -109,3 +110,17 @@ def decoded_row(row: FrameRow, picture: Picture, faces: Sequence[Face]) -> Frame
     """Return the row of a frame that was decoded and on which detection was run."""
     n_faces = len(faces)
     return replace(row, width=picture.width, height=picture.height, faces_found=n_faces, error="")
+
+
+def with_landmarks(part: Part, dataset: Path, settings: crop.CropSettings) -> Part:
+    """Return a part with the landmarks of all its crops, if the settings ask for them.
+
+    They are measured in the files, after their status is final.
+
+    Raises:
+        CropError: a crop that was just written cannot be read.
+    """
+    if not settings.landmarks:
+        return part
+    rows = tuple(landmark_row(face, dataset, settings) for face in part.faces)
+    return replace(part, landmarks=rows)

@@ -23,6 +23,7 @@ class StillSettings:
     whole: bool = False  # use the whole photograph as the crop, without face detection
     # Scale and compress stills to match these faces of clips.
     harmonise: ReferenceFaces | None = None
+    profile: str = field(default="", compare=False)  # the name of the options that were used
 
     def __post_init__(self) -> None:
         """Check for contradictory settings."""
@@ -46,6 +47,7 @@ class ClipSettings:
     twins: bool = True  # compare with the original, and reuse its boxes in frames that match
     keep_unchanged: bool = False  # keep the crops of unchanged faces in fakes
     smooth: int = 1  # number of planned frames over which boxes are averaged
+    profile: str = field(default="", compare=False)  # the name of the options that were used
 
     def __post_init__(self) -> None:
         """Validate the fields."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def checked_sections(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         if name in values
     }
     for name, section in sections.items():
-        known = {field.name for field in fields(SECTIONS[name])} | {"version"}
+        known = set(format_versions.recorded_fields(SECTIONS[name])) | {"version"}
         if unknown := sorted(section.keys() - known):
             raise FormatError(
                 f"{path}: {name} has {', '.join(unknown)}, which this release does not know. A "

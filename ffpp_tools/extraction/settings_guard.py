@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,14 @@ def record_settings(
         elif not keeps_stills:
             sections.pop("stills", None)
     for section, settings in _sections(wanted, rules).items():
-        if sections.setdefault(section, settings) != settings:
+        kept = _compared(section, sections.setdefault(section, settings))
+        if kept != (requested := _compared(section, settings)):
             remedy = ""
             if not overwrite and not (section in SHARED and _holds_the_other_kind(dataset, wanted)):
                 remedy = ", or start over with --overwrite"
             raise SettingsError(
                 f"{dataset} was created with different settings ({section}): "
-                f"{_difference(sections[section], settings)}. All crops of a dataset, of clips and "
+                f"{_difference(kept, requested)}. All crops of a dataset, of clips and "
                 f"stills, must use the same settings: use another folder with --out{remedy}."
             )
     if overwrite and recorded:
@@ -117,11 +118,22 @@ def check_folder(dataset: Path) -> None:
 def _sections(settings: ClipSettings | StillSettings, rules: int | None) -> dict[str, Any]:
     """Return settings as sections: those shared by clips and stills, and those of one kind."""
     section = "clips" if isinstance(settings, ClipSettings) else "stills"
-    values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    values = asdict(settings)
+    shared = {
+        name: {key: values[name][key] for key in format_versions.recorded_fields(SECTIONS[name])}
+        for name in SHARED
+    }
+    own = {key: value for key, value in values.items() if key not in SHARED}
     if section == "clips":
-        values["version"] = CLIPS_VERSION if rules is None else rules
-    shared = {name: values.pop(name) for name in SHARED}
-    return {**shared, section: values}
+        own["version"] = CLIPS_VERSION if rules is None else rules
+    sections: dict[str, Any] = json.loads(json.dumps({**shared, section: own}))
+    return sections
+
+
+def _compared(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a section that decide what is extracted."""
+    informative = {field.name for field in fields(SECTIONS[section]) if not field.compare}
+    return {key: value for key, value in values.items() if key not in informative}
 
 
 def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:

@@ -2,7 +2,7 @@
 
 box        the detector's box, enlarged by the margin
 square     side of margin × the box's longer side, shifted inside the frame
-aligned    rotated and scaled so that the eyes are where DeepfakeBench places them
+aligned    rotated and scaled so that the eyes, or five landmarks, are at fixed positions
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -23,6 +24,7 @@ from ffpp_tools.video.image import Image, Picture, through_jpeg
 
 Shape = Literal["square", "box"]
 Format = Literal["png", "jpg"]
+Alignment = Literal["eyes", "deepfakebench"]
 JPEG_QUALITY = 95
 
 # Aligned crops: side in pixels, and the centres of the eyes at margin 1 as fractions of the side.
@@ -31,6 +33,18 @@ JPEG_QUALITY = 95
 ALIGNED_SIDE = 256
 LEFT_EYE = (38.2946 / 112, 51.6963 / 112)
 RIGHT_EYE = (73.5318 / 112, 51.5014 / 112)
+# The other three points of that template: the tip of the nose and the corners of the mouth.
+TEMPLATE = (
+    LEFT_EYE,
+    RIGHT_EYE,
+    (56.0252 / 112, 71.7366 / 112),
+    (41.5493 / 112, 92.3655 / 112),
+    (70.7299 / 112, 92.2041 / 112),
+)
+# The points among dlib's 68 that DeepfakeBench maps to the template (preprocessing/preprocess.py
+# of its repository): upper eyelids, tip of the nose, and upper lip beside the corners of the mouth
+# (49) and the right corner's lower neighbour (55).
+FIVE = (37, 44, 30, 49, 55)
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,8 @@ class CropSettings:
     align: bool = False  # rotate and scale squares so that the eyes are at fixed positions
     size: str = ""  # resize every crop to this, such as "480x320"; empty: keep its size
     format: Format = "png"  # "png", or "jpg" at quality 95
+    landmarks: bool = False  # measure 68 facial landmarks in every crop
+    alignment: Alignment = "eyes"  # what `align` maps: the eyes, or five points as DeepfakeBench
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -57,6 +73,9 @@ class CropSettings:
             raise SettingsError(f"min_face ({self.min_face}) must not be negative")
         if self.align and self.shape != "square":
             raise SettingsError("aligned crops are square: omit either `align` or `shape`")
+        check_choice("alignment", self.alignment, get_args(Alignment))
+        if self.alignment != "eyes" and not self.align:
+            raise SettingsError(f"alignment {self.alignment} applies to aligned crops: add `align`")
         if self.size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", self.size):
             raise SettingsError(f"size ({self.size!r}) must be width x height, such as 480x320")
         check_choice("format", self.format, get_args(Format))
@@ -80,7 +99,8 @@ class Window:
 def cut(picture: Picture, box: Box, settings: CropSettings) -> tuple[Image, Window]:
     """Return the crop of a face, (h, w, 3) uint8 RGB, and its window in the frame."""
     if settings.align:
-        pixels, w = _aligned(picture.image, box, settings.margin)
+        align = _aligned if settings.alignment == "eyes" else _aligned_as_deepfakebench
+        pixels, w = align(picture.image, box, settings.margin)
     else:
         w = window(box, settings, picture.width, picture.height)
         pixels = picture.part(w.x, w.y, w.width, w.height)
@@ -152,19 +172,12 @@ def _resized(image: Image, size: str) -> Image:
 def _aligned(image: Image, box: Box, margin: float) -> tuple[Image, Window]:
     """Return the square with the eyes at fixed positions; edge pixels repeat outside the frame."""
     eyes = _eyes(image, box)
-    targets = [
-        complex(*((v + (margin - 1) / 2) / margin * ALIGNED_SIDE for v in eye))
-        for eye in (LEFT_EYE, RIGHT_EYE)
-    ]
+    targets = _places(TEMPLATE[:2], margin)
     # The similarity z → turn · z + shift maps the eyes, as complex numbers, to their targets.
     turn = (targets[1] - targets[0]) / (eyes[1] - eyes[0])
     shift = targets[0] - turn * eyes[0]
-    corners = [(complex(x, y) * ALIGNED_SIDE - shift) / turn for x in (0, 1) for y in (0, 1)]
-    left, top = min(c.real for c in corners), min(c.imag for c in corners)
-    right, bottom = max(c.real for c in corners), max(c.imag for c in corners)
+    window = _window_of(turn, shift, image)
     height, width = image.shape[:2]
-    side = round(ALIGNED_SIDE / abs(turn))
-    clamped = left < 0 or top < 0 or right > width or bottom > height
     if abs(turn) < 1:  # shrink with area averaging first, since warping samples single pixels
         size = (max(round(width * abs(turn)), 1), max(round(height * abs(turn)), 1))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -179,9 +192,50 @@ def _aligned(image: Image, box: Box, margin: float) -> tuple[Image, Window]:
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(aligned, np.uint8), Window(
-        math.floor(left), math.floor(top), side, side, clamped
-    )
+    return np.asarray(aligned, np.uint8), window
+
+
+def _aligned_as_deepfakebench(image: Image, box: Box, margin: float) -> tuple[Image, Window]:
+    """Return the square with five landmarks as close as possible to their places in the template.
+
+    As in DeepfakeBench's preprocessing, pixels are sampled bilinearly without averaging, and are
+    black outside the frame. (It takes the same points from a landmark model with 81 points, whose
+    first 68 have the same meaning as dlib's.)
+    """
+    import dlib
+
+    rectangle = dlib.rectangle(box.x, box.y, box.x + box.width, box.y + box.height)
+    parts = landmark_model(68)(np.ascontiguousarray(image), rectangle).parts()
+    points = np.array([complex(parts[i].x, parts[i].y) for i in FIVE])
+    places = np.array(_places(TEMPLATE, margin))
+    # The least-squares similarity z → turn · z + shift from the points to their places.
+    centred = points - points.mean()
+    turn = complex(np.vdot(centred, places - places.mean()) / np.vdot(centred, centred))
+    shift = complex(places.mean() - turn * points.mean())
+    matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    aligned = cv2.warpAffine(image, matrix, (ALIGNED_SIDE, ALIGNED_SIDE), flags=cv2.INTER_LINEAR)
+    # Here, integer coordinates are those of pixel centres.
+    edge_shift = shift + complex(0.5, 0.5) - turn * complex(0.5, 0.5)
+    return np.asarray(aligned, np.uint8), _window_of(turn, edge_shift, image)
+
+
+def _places(template: Sequence[tuple[float, float]], margin: float) -> list[complex]:
+    """Return where points of the template are in an aligned crop, x + iy in pixels."""
+    return [
+        complex(*((v + (margin - 1) / 2) / margin * ALIGNED_SIDE for v in point))
+        for point in template
+    ]
+
+
+def _window_of(turn: complex, shift: complex, image: Image) -> Window:
+    """Return the window of the aligned square that the similarity z → turn · z + shift cuts out."""
+    corners = [(complex(x, y) * ALIGNED_SIDE - shift) / turn for x in (0, 1) for y in (0, 1)]
+    left, top = min(c.real for c in corners), min(c.imag for c in corners)
+    right, bottom = max(c.real for c in corners), max(c.imag for c in corners)
+    height, width = image.shape[:2]
+    side = round(ALIGNED_SIDE / abs(turn))
+    clamped = left < 0 or top < 0 or right > width or bottom > height
+    return Window(math.floor(left), math.floor(top), side, side, clamped)
 
 
 def _eyes(image: Image, box: Box) -> tuple[complex, complex]:

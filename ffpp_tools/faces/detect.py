@@ -1,28 +1,30 @@
-"""Detect faces with dlib's detectors, the ones that `face_recognition` uses."""
+"""Detect faces, with dlib's detectors, which `face_recognition` uses, or with YuNet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 import cv2
 import numpy as np
 
-from ffpp_tools.errors import check_choice
+from ffpp_tools.errors import SettingsError, check_choice
+from ffpp_tools.faces import yunet
 from ffpp_tools.video.image import Image, Picture
 
-# Scaled to this longer side, frames of FF++ show every usable face large enough to be detected.
-# Finer scans are limited to images in which nothing is found, which is ten times faster.
+# Scaled to this longer side, frames of FF++ show every usable face large enough for dlib's
+# detectors. Finer scans are limited to images in which nothing is found, which is ten times faster.
 COARSE_SIDE = 640
-# Near a known box, the image is scaled so that the face has about this side: the detector's window
-# has 80 pixels and is applied to a pyramid of smaller and smaller scales.
+# Near a known box, the image is scaled so that the face has about this side: the window of dlib's
+# detectors has 80 pixels and is applied to a pyramid of smaller and smaller scales.
 NEAR_SIDE = 100
 NEAR_REACH = 2.0  # side of the search region, in longer sides of the known box
 # A face with a lower score is uncertain: it is not followed, and confident faces are preferred to
-# it. One in a hundred faces on real c40 clips has a lower score.
+# it. One in a hundred faces that HOG detects on real c40 clips has a lower score; no face of YuNet
+# has one, as its minimum is `yunet.MIN_SCORE`.
 SURE_SCORE = 0.5
 
 
@@ -76,6 +78,8 @@ class Detector(Protocol):
     """Finds faces in an image."""
 
     name: str
+    coarse_sides: tuple[int, ...]  # longer sides to which images are scaled first, ascending
+    near_side: int  # side to which a face near a known box is scaled, in pixels
 
     def scan(self, image: Image, upsample: int) -> list[tuple[Any, float]]:
         """Return rectangles (left(), top() …) and scores of faces.
@@ -91,6 +95,8 @@ class HogDetector:
     """dlib's frontal face detector: histograms of oriented gradients."""
 
     name = "hog"
+    coarse_sides = (COARSE_SIDE,)
+    near_side = NEAR_SIDE
 
     def __init__(self) -> None:
         """Load the model, which is part of dlib."""
@@ -108,6 +114,8 @@ class CnnDetector:
     """dlib's convolutional face detector: also finds turned faces; slow without a GPU."""
 
     name = "cnn"
+    coarse_sides = (COARSE_SIDE,)
+    near_side = NEAR_SIDE
 
     def __init__(self) -> None:
         """Load the model, which is part of face_recognition."""
@@ -141,11 +149,14 @@ def landmark_model(points: Literal[5, 68] = 5) -> Any:
     return dlib.shape_predictor(str(model_path(f"shape_predictor_{points}_face_landmarks")))
 
 
-DETECTORS: dict[str, type[HogDetector] | type[CnnDetector]] = {
+DETECTORS: dict[str, type[HogDetector] | type[CnnDetector] | type[yunet.YunetDetector]] = {
     "hog": HogDetector,
     "cnn": CnnDetector,
+    "yunet": yunet.YunetDetector,
 }
+WITH_MODEL_FILE = ("yunet",)  # detectors whose model is a file that the user has to name
 Search = Literal["fast", "full"]
+NOT_RECORDED = {"recorded": False}  # metadata of fields that are not in settings.json
 
 
 @dataclass(frozen=True)
@@ -154,26 +165,102 @@ class FindSettings:
 
     `fast` searches coarse to fine, and in clips near the last box first; `full` returns exactly the
     boxes of `face_recognition.face_locations`, at about twenty times the cost.
+
+    YuNet's model is a file. Its SHA-256 is the setting, and `model_file` is only where it is on
+    this machine: without it, settings can be compared, but no faces detected.
     """
 
-    detector: Literal["hog", "cnn"] = "hog"
+    detector: Literal["hog", "cnn", "yunet"] = "hog"
     search: Search = "fast"
+    detector_model: str = ""  # of YuNet: a name in `yunet.KNOWN`, or "unknown"
+    detector_sha256: str = ""  # of YuNet's model file
+    model_file: Path | None = field(default=None, compare=False, metadata=NOT_RECORDED)
 
     def __post_init__(self) -> None:
-        """Validate the fields."""
+        """Validate the fields, and identify the model file."""
         check_choice("detector", self.detector, tuple(DETECTORS))
         check_choice("search", self.search, get_args(Search))
+        if self.detector not in WITH_MODEL_FILE:
+            if self.model_file or self.detector_model or self.detector_sha256:
+                raise SettingsError(
+                    f"detector {self.detector} has no model file: omit it, or choose detector "
+                    f"{WITH_MODEL_FILE[0]}"
+                )
+            return
+        if self.search == "full":
+            raise SettingsError(
+                f"search full gives the boxes of face_recognition, which does not have "
+                f"{self.detector}: use search fast"
+            )
+        if self.model_file:
+            self._identify(self.model_file)
+        elif not self.detector_sha256:
+            raise SettingsError(
+                f"detector {self.detector} needs a model file, with --detector-model FILE. "
+                f"{yunet.how_to_get()}"
+            )
+
+    @property
+    def detector_label(self) -> str:
+        """The detector's name in `faces.parquet`, with that of its model file if it has one."""
+        if not self.detector_sha256:
+            return self.detector
+        known = self.detector_model != yunet.UNKNOWN
+        digest = "" if known else f"-{self.detector_sha256[:12]}"
+        return f"{self.detector}-{self.detector_model}{digest}"
+
+    def _identify(self, model_file: Path) -> None:
+        """Set the name and the SHA-256 of the model file, or compare them with those given."""
+        name, digest = yunet.identify(model_file)
+        if self.detector_sha256 not in ("", digest):
+            raise SettingsError(
+                f"{model_file} is another model file than the one that these settings require: its "
+                f"SHA-256 is {digest}, not {self.detector_sha256} ({self.detector_model}). "
+                f"{yunet.how_to_get(self.detector_model)}"
+            )
+        object.__setattr__(self, "detector_model", name)
+        object.__setattr__(self, "detector_sha256", digest)
+
+
+def load(settings: FindSettings) -> Detector:
+    """Return the detector that the settings name, loaded once per process.
+
+    Raises:
+        SettingsError: its model file is not given, is missing or has changed.
+    """
+    if settings.detector not in WITH_MODEL_FILE:
+        return _loaded(settings.detector)
+    if not settings.model_file:
+        raise SettingsError(
+            f"detector {settings.detector} needs the model file {settings.detector_model} (SHA-256 "
+            f"{settings.detector_sha256}), with --detector-model FILE. "
+            f"{yunet.how_to_get(settings.detector_model)}"
+        )
+    return _loaded_from(settings.detector, settings.model_file, settings.detector_sha256)
 
 
 @cache
-def load(name: str) -> Detector:
-    """Return the detector with a name in `DETECTORS`, loaded once per process."""
-    return DETECTORS[name]()
+def _loaded(name: str) -> Detector:
+    detector: Any = DETECTORS[name]
+    return cast("Detector", detector())
+
+
+@cache
+def _loaded_from(name: str, model_file: Path, sha256: str) -> Detector:
+    """Load a detector from its file, unless the file has changed, as it may on another machine."""
+    if yunet.identify(model_file)[1] != sha256:
+        raise SettingsError(f"{model_file} has changed: its SHA-256 is no longer {sha256}")
+    detector: Any = DETECTORS[name]
+    return cast("Detector", detector(model_file))
 
 
 def find_faces(picture: Picture, settings: FindSettings, last: Box | None = None) -> list[Face]:
-    """Detect all faces in an image; `last` is a known box, as for `coarse_to_fine`."""
-    detector = load(settings.detector)
+    """Detect all faces in an image; `last` is a known box, as for `coarse_to_fine`.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    detector = load(settings)
     if settings.search == "full":
         return full(picture, detector)
     return coarse_to_fine(picture, detector, last)
@@ -185,15 +272,15 @@ def full(picture: Picture, detector: Detector) -> list[Face]:
 
 
 def coarse_to_fine(picture: Picture, detector: Detector, last: Box | None = None) -> list[Face]:
-    """Scan at `COARSE_SIDE`, then at native size, then at double size, until a face is found.
+    """Scan at the detector's coarse sides, at native and at double size, until a face is found.
 
-    If a box `last` is given, the region around it is searched before the scan at native size, since
-    a face too small for the coarse scan is likely to be there.
+    If a box `last` is given, the region around it is searched after the first scan, since a face
+    too small for it is likely to be there.
     """
-    scale = COARSE_SIDE / max(picture.height, picture.width)
-    if scale < 1:
-        faces = _scan(picture, detector, scale=scale)
-        if not faces and last:
+    longer = max(picture.height, picture.width)
+    for number, side in enumerate(side for side in detector.coarse_sides if side < longer):
+        faces = _scan(picture, detector, scale=side / longer)
+        if not faces and last and number == 0:
             faces = near(picture, last, detector)
         if faces:
             return faces
@@ -206,7 +293,7 @@ def near(picture: Picture, box: Box, detector: Detector) -> list[Face]:
     left, top = max(round(x - half), 0), max(round(y - half), 0)
     right, bottom = min(round(x + half), picture.width), min(round(y + half), picture.height)
     region = (left, top, right - left, bottom - top)
-    faces = _scan(picture, detector, region, NEAR_SIDE / box.side)
+    faces = _scan(picture, detector, region, detector.near_side / box.side)
     return [replace(face, box_from="followed") for face in faces]
 
 

@@ -81,7 +81,7 @@ class FaceFinder:
 
     def _follow(self, picture: Picture) -> list[Face]:
         """Return one face near each of the last ones; empty if any of them is not clearly found."""
-        detector = detect.load(self._settings.detector)
+        detector = detect.load(self._settings)
         faces: list[Face] = []
         for last in self._last:
             candidates = detect.near(picture, last.box, detector)

@@ -91,19 +91,31 @@ def without_format(kind: str, path: Path, values: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in values.items() if name != KEY}
 
 
+def recorded_fields(row_type: Any) -> list[str]:
+    """Return the names of a dataclass's fields, without those that are not written to files.
+
+    These have the metadata {"recorded": False}.
+    """
+    return [field.name for field in fields(row_type) if field.metadata.get("recorded", True)]
+
+
 def with_defaults(
     row_type: Any, values: Mapping[str, Any], absent: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the values of a dataclass in field order, adding fields that older files do not have.
 
     Args:
-        row_type: the dataclass; a field that is itself a dataclass is completed too.
+        row_type: the dataclass; a field that is itself a dataclass is completed too, and one
+            that is not recorded is left out.
         values: field → value, as read from the file.
         absent: field → the value that its absence stands for, if that is not the field's default.
     """
     given = {**(absent or {}), **values}
     completed: dict[str, Any] = {}
+    recorded = recorded_fields(row_type)
     for field in fields(row_type):
+        if field.name not in recorded:
+            continue
         if field.name in given:
             value = given.pop(field.name)
             nested = is_dataclass(field.default_factory) and isinstance(value, Mapping)

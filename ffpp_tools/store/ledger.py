@@ -14,7 +14,7 @@ import pandas as pd
 
 from ffpp_tools.files import path_within, sha256
 from ffpp_tools.store.schema import STATUSES, STILL, part_path
-from ffpp_tools.store.tables import as_text, collect_parts, read_faces, read_frames
+from ffpp_tools.store.tables import as_text, collect_parts, read_faces, read_frames, read_landmarks
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -205,9 +205,14 @@ def verify(dataset: Path) -> Iterator[str]:
     Raises:
         TableError: a table is missing or unreadable.
     """
-    recorded = {"frames.parquet": read_frames(dataset), "faces.parquet": read_faces(dataset)}
-    frames, faces = collected = collect_parts(dataset)
-    for (name, table), expected in zip(recorded.items(), collected, strict=True):
+    collected = collect_parts(dataset)
+    frames, faces = collected.frames, collected.faces
+    recorded = {
+        "frames.parquet": (read_frames(dataset), frames),
+        "faces.parquet": (read_faces(dataset), faces),
+        "landmarks.parquet": (read_landmarks(dataset), collected.landmarks),
+    }
+    for name, (table, expected) in recorded.items():
         if not table.equals(expected):
             yield f"{name} does not match parts/; run the same command without --verify"
     faces = faces.merge(frames[["frame_id", "category", "compression", "clip"]], on="frame_id")

@@ -18,7 +18,7 @@ from ffpp_tools.files import read_json, write_atomically
 from ffpp_tools.store import format_versions
 
 FILE = "merged.json"
-TABLES = ("frames.parquet", "faces.parquet")
+TABLES = ("frames.parquet", "faces.parquet", "landmarks.parquet")  # the last one is optional
 
 # Size, modification time, status change time (both in ns) and inode of a file. They differ for
 # every file that is written again.

@@ -27,6 +27,7 @@ WITH_CROP = ("ok", "unchanged_fake")  # unchanged fakes only with `keep_unchange
 STILL = "still"  # the `compression` of still images
 STILL_PARTS = 256  # parts per category of stills; the name of a still determines its part
 FAILURES = ("decode_error", "truncated", "unreadable")
+LANDMARKS = 68  # of a face
 FIRST_COLUMNS = ("photo", "partition")  # have defaults, but exist since the first release
 
 
@@ -91,11 +92,24 @@ class FaceRow:
 
 
 @dataclass(frozen=True)
+class LandmarkRow:
+    """The facial landmarks of a crop, if the settings ask for them."""
+
+    face_id: str
+    width: int  # of the crop, in pixels
+    height: int
+    # x and y of dlib's 68 points in pixels of the crop: x0, y0, x1, …; all -1 if the box in the crop
+    # was not known and no face was detected.
+    points: list[int]
+
+
+@dataclass(frozen=True)
 class Part:
     """The rows of one clip or one batch of stills, which are committed together."""
 
     frames: tuple[FrameRow, ...]
     faces: tuple[FaceRow, ...]
+    landmarks: tuple[LandmarkRow, ...] = ()
 
     @property
     def misses(self) -> int:
@@ -108,6 +122,8 @@ class Part:
             "frames": [asdict(r) for r in self.frames],
             "faces": [asdict(r) for r in self.faces],
         }
+        if self.landmarks:
+            rows["landmarks"] = [asdict(r) for r in self.landmarks]
         write_atomically(
             path, json.dumps(format_versions.with_format(format_versions.PART, rows)).encode()
         )
@@ -124,11 +140,14 @@ class Part:
         return cls(
             tuple(FrameRow(**r) for r in rows["frames"]),
             tuple(FaceRow(**r) for r in rows["faces"]),
+            tuple(LandmarkRow(**r) for r in rows["landmarks"]),
         )
 
 
 def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of a part: "frames" and "faces", each a list of rows with all fields.
+    """Return the rows of a part by kind, each a list of rows with all fields.
+
+    The kinds are "frames", "faces" and "landmarks".
 
     Raises:
         TableError: the file is damaged.
@@ -136,9 +155,13 @@ def read_rows(path: Path) -> dict[str, list[dict[str, Any]]]:
     """
     try:
         values = format_versions.without_format(format_versions.PART, path, dict(read_json(path)))
+        landmarks = _completed(values.get("landmarks", []), LandmarkRow)
+        if any(len(row["points"]) != 2 * LANDMARKS for row in landmarks):
+            raise ValueError(f"a face without {LANDMARKS} landmarks")
         return {
             "frames": _completed(values["frames"], FrameRow),
             "faces": _completed(values["faces"], FaceRow),
+            "landmarks": landmarks,
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TableError(f"{path}: damaged ({error}); delete the file and extract again") from error

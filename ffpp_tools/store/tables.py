@@ -1,7 +1,8 @@
 """The tables of a dataset folder: merge them from parts, write them, and read them.
 
 `frames.parquet` is the ledger: a row for every planned frame or still, including those without a
-crop. `faces.parquet` has a row for every crop.
+crop. `faces.parquet` has a row for every crop, and so has `landmarks.parquet`, which exists if the
+settings ask for landmarks.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from ffpp_tools.files import regular_file, write_atomically
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.merge_stamps import TABLES, MergeRecord, Stamp, part_stamps, stamps
 from ffpp_tools.store.schema import (
+    LANDMARKS,
     STATUSES,
     WITH_CROP,
     FaceRow,
     FrameRow,
+    LandmarkRow,
     later_columns,
     part_path,
     read_rows,
@@ -62,30 +65,41 @@ _DTYPES = {
     "float": "float64",
     "bool": "bool",
     "list[float]": "object",
+    "list[int]": "object",
 }
-_ID_COLUMN = {FrameRow: "frame_id", FaceRow: "face_id"}
+_ID_COLUMN = {FrameRow: "frame_id", FaceRow: "face_id", LandmarkRow: "face_id"}
 _REBUILD = "run `ffpp-extract` or `ffpp-stills` to rebuild it from parts/"
 _REMEDY: dict[type, str] = {
     FrameRow: _REBUILD,
     FaceRow: _REBUILD,
+    LandmarkRow: _REBUILD,
     DuplicateRow: "run `ffpp-clean` again",
     IdentityRow: "run `ffpp-identify` again",
 }
 
 
-def collect_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the frames and faces of all committed parts, sorted by id.
+@dataclass(frozen=True)
+class Tables:
+    """The rows of many parts, each table sorted by its id."""
+
+    frames: pd.DataFrame
+    faces: pd.DataFrame
+    landmarks: pd.DataFrame  # empty if the settings do not ask for landmarks
+
+
+def collect_parts(dataset: Path) -> Tables:
+    """Return the rows of all committed parts.
 
     Raises:
         TableError: the parts are inconsistent.
     """
-    frames, faces, _ = _read_parts(dataset, part_stamps(dataset))
-    _check_consistency(dataset, frames, faces)
-    return frames, faces
+    collected, _ = _read_parts(dataset, part_stamps(dataset))
+    _check_consistency(dataset, collected)
+    return collected
 
 
 def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Update frames.parquet and faces.parquet from the parts, and return the two tables.
+    """Update the tables from the parts, and return frames.parquet and faces.parquet.
 
     Only parts that are new or changed since the last merge are read. The files are byte-identical
     to those of a merge of all parts.
@@ -103,41 +117,55 @@ def merge_parts(dataset: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         return read_frames(dataset), read_faces(dataset)
     updated = _with_new_parts(dataset, record, parts) if record and record.own_rows else None
     if updated is None:
-        frames, faces, own_rows = _read_parts(dataset, parts)
-        _check_consistency(dataset, frames, faces)
+        merged, own_rows = _read_parts(dataset, parts)
+        _check_consistency(dataset, merged)
     else:
-        (frames, faces), own_rows = updated, True
-    write_table(dataset / "frames.parquet", frames)
-    write_table(dataset / "faces.parquet", faces)
+        merged, own_rows = updated, True
+    write_table(dataset / "frames.parquet", merged.frames)
+    write_table(dataset / "faces.parquet", merged.faces)
+    _write_landmarks(dataset / "landmarks.parquet", merged.landmarks)
     MergeRecord(columns, stamps(dataset, TABLES), parts, own_rows).write(dataset)
-    return frames, faces
+    return merged.frames, merged.faces
+
+
+def _write_landmarks(path: Path, landmarks: pd.DataFrame) -> None:
+    """Write the landmarks as lists of fixed size, or delete those of earlier settings."""
+    import pyarrow as pa
+
+    if landmarks.empty:
+        path.unlink(missing_ok=True)
+        return
+    schema = pa.Schema.from_pandas(landmarks, preserve_index=False)
+    points = pa.field("points", pa.list_(pa.int32(), 2 * LANDMARKS))
+    write_table(path, landmarks, schema=schema.set(schema.get_field_index("points"), points))
 
 
 def _with_new_parts(
     dataset: Path, record: MergeRecord, parts: Mapping[str, Stamp]
-) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+) -> Tables | None:
     """Return the tables with the rows of new and changed parts, and without stale rows.
 
     None if the new parts contain rows of other parts, or if the rows are inconsistent.
     """
     new = [path for path, stamp in parts.items() if record.parts.get(path) != stamp]
-    frames, faces, own_rows = _read_parts(dataset, new)
-    if not own_rows or _inconsistent_rows(frames, faces):
+    added, own_rows = _read_parts(dataset, new)
+    if not own_rows or _inconsistent_rows(added):
         return None
     old_frames, old_faces = read_frames(dataset), read_faces(dataset)
+    old_landmarks = read_landmarks(dataset)
     stale = {path for path in record.parts if path not in parts} | (set(new) & set(record.parts))
     if stale:
         is_stale = _parts_of(old_frames).isin(stale)
         current = positions(old_frames["frame_id"][is_stale], old_faces["frame_id"]) < 0
         old_faces = old_faces[current]
         old_frames = old_frames[~is_stale]
-    merged = (
-        _merge_sorted(old_frames, frames, "frame_id"),
-        _merge_sorted(old_faces, faces, "face_id"),
-    )
-    if merged[0]["frame_id"].duplicated().any() or merged[1]["face_id"].duplicated().any():
+        has_face = positions(old_faces["face_id"], old_landmarks["face_id"]) >= 0
+        old_landmarks = old_landmarks[has_face]
+    frames = _merge_sorted(old_frames, added.frames, "frame_id")
+    faces = _merge_sorted(old_faces, added.faces, "face_id")
+    if frames["frame_id"].duplicated().any() or faces["face_id"].duplicated().any():
         return None
-    return merged
+    return Tables(frames, faces, _merge_sorted(old_landmarks, added.landmarks, "face_id"))
 
 
 def _merge_sorted(old: pd.DataFrame, new: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -149,16 +177,23 @@ def _merge_sorted(old: pd.DataFrame, new: pd.DataFrame, by: str) -> pd.DataFrame
     return pd.concat([old, new], ignore_index=True).take(order).reset_index(drop=True)
 
 
-def _read_parts(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame, bool]:
+def _read_parts(dataset: Path, paths: Iterable[str]) -> tuple[Tables, bool]:
     """Return the rows of some parts, sorted by id, and whether each row is in its clip's part."""
-    frames, faces = [table_of(FrameRow, ())], [table_of(FaceRow, ())]
-    rows: dict[str, list[dict[str, Any]]] = {"frames": [], "faces": []}
+    row_types = {"frames": FrameRow, "faces": FaceRow, "landmarks": LandmarkRow}
+    batches = {name: [table_of(row_type, ())] for name, row_type in row_types.items()}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in row_types}
     own_rows = True
 
     def pack() -> None:
-        frames.append(_table(FrameRow, rows["frames"]))
-        faces.append(_table(FaceRow, rows["faces"]))
-        rows["frames"], rows["faces"] = [], []
+        for row in rows["landmarks"]:
+            row["points"] = np.array(row["points"], np.int32)  # takes less memory than a list
+        for name, row_type in row_types.items():
+            batches[name].append(_table(row_type, rows[name]))
+            rows[name] = []
+
+    def packed(name: str) -> pd.DataFrame:
+        by = _ID_COLUMN[row_types[name]]
+        return pd.concat(batches[name], ignore_index=True).sort_values(by, ignore_index=True)
 
     for path in paths:
         part = read_rows(dataset / path)
@@ -171,11 +206,7 @@ def _read_parts(dataset: Path, paths: Iterable[str]) -> tuple[pd.DataFrame, pd.D
         if len(rows["frames"]) >= AT_ONCE:
             pack()
     pack()
-    return (
-        pd.concat(frames, ignore_index=True).sort_values("frame_id", ignore_index=True),
-        pd.concat(faces, ignore_index=True).sort_values("face_id", ignore_index=True),
-        own_rows,
-    )
+    return Tables(packed("frames"), packed("faces"), packed("landmarks")), own_rows
 
 
 def _parts_of(frames: pd.DataFrame) -> pd.Series:
@@ -194,6 +225,12 @@ def read_frames(dataset: Path) -> pd.DataFrame:
 def read_faces(dataset: Path) -> pd.DataFrame:
     """Read the crop table of a dataset folder; columns as in `FaceRow`."""
     return _read_parquet(dataset / "faces.parquet", FaceRow)
+
+
+def read_landmarks(dataset: Path) -> pd.DataFrame:
+    """Read the landmarks of a dataset folder; columns as in `LandmarkRow`. Empty without any."""
+    landmarks = _read_optional(dataset / "landmarks.parquet", LandmarkRow)
+    return table_of(LandmarkRow, ()) if landmarks is None else landmarks
 
 
 def read_duplicates(dataset: Path) -> pd.DataFrame | None:
@@ -381,7 +418,9 @@ def _digest(hashes: npt.NDArray[np.uint64]) -> str:
     return hashlib.sha256(np.sort(hashes).tobytes()).hexdigest()
 
 
-def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = None) -> None:
+def write_table(
+    path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = None, schema: Any = None
+) -> None:
     """Write a Parquet file atomically.
 
     Args:
@@ -389,12 +428,13 @@ def write_table(path: Path, table: pd.DataFrame, faces: pd.DataFrame | None = No
         table: the table to write.
         faces: the crop table that `table` was computed from. Its hashes are stored in the file, so
             that later changes of the crops are detected.
+        schema: of the file, if it cannot be inferred from the table.
     """
     if faces is not None:
         table.attrs["faces"] = content_hash(faces)
         table.attrs["covered"] = coverage_by_category(faces)
     table.attrs[format_versions.KEY] = format_versions.VERSIONS[format_versions.TABLE]
-    write_atomically(path, table.to_parquet(index=False))
+    write_atomically(path, table.to_parquet(index=False, schema=schema))
 
 
 def table_of(row_type: type, rows: Iterable[Any]) -> pd.DataFrame:
@@ -407,30 +447,36 @@ def _table(row_type: type, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: [row[name] for row in rows] for name in dtypes}).astype(dtypes)
 
 
-def _check_consistency(dataset: Path, frames: pd.DataFrame, faces: pd.DataFrame) -> None:
-    """Check that the ledger and the crop table are consistent.
+def _check_consistency(dataset: Path, tables: Tables) -> None:
+    """Check that the ledger, the crop table and the landmarks are consistent.
 
     Every planned frame must have one row with a known status, every "ok" frame a crop, and every
-    crop a frame whose status allows one.
+    crop a frame whose status allows one. If there are landmarks, every crop must have some.
 
     Raises:
         TableError: they are inconsistent.
     """
-    if wrong := _inconsistent_rows(frames, faces):
+    if wrong := _inconsistent_rows(tables):
         raise TableError(
             f"{dataset}/parts: the rows of {', '.join(sorted(wrong)[:3])} are inconsistent; delete "
             f"the parts of that category and extract it again"
         )
 
 
-def _inconsistent_rows(frames: pd.DataFrame, faces: pd.DataFrame) -> set[str]:
-    """Return the frame ids and statuses that violate the rules of `_check_consistency`."""
+def _inconsistent_rows(tables: Tables) -> set[str]:
+    """Return the ids and statuses that violate the rules of `_check_consistency`."""
+    frames, faces, with_landmarks = tables.frames, tables.faces, tables.landmarks["face_id"]
     ids, status = frames["frame_id"], frames["status"]
     unknown = status[~status.isin(STATUSES)]
     cropped = faces["frame_id"]
     without_crop = ids[(status == "ok") & (positions(cropped, ids) < 0)]
     unexpected_crop = cropped[positions(ids[status.isin(WITH_CROP)], cropped) < 0]
-    return {*ids[ids.duplicated()], *unknown, *without_crop, *unexpected_crop}
+    crops = faces["face_id"]
+    without_landmarks = crops[positions(with_landmarks, crops) < 0] if len(with_landmarks) else ()
+    without_face = with_landmarks[positions(crops, with_landmarks) < 0]
+    repeated = (*ids[ids.duplicated()], *with_landmarks[with_landmarks.duplicated()])
+    crops_and_landmarks = (*unexpected_crop, *without_landmarks, *without_face)
+    return {*repeated, *unknown, *without_crop, *crops_and_landmarks}
 
 
 def _read_optional(path: Path, row_type: type) -> pd.DataFrame | None:

@@ -36,7 +36,7 @@ def test_an_extraction_without_a_single_crop_fails(command, tmp_path):
         (["--scheduler", "tcp://127.0.0.1:8786"], "--backend dask"),
         (["--backend", "spark"], "local, dask"),
         (["--retry", "everything"], "failed"),
-        (["--detector", "mtcnn"], "hog, cnn"),
+        (["--detector", "mtcnn"], "hog, cnn, yunet"),
         (["--search", "slow"], "fast, full"),
         (["--faces", "smallest"], "largest, tracked, all"),
         (["--smooth", "2"], "odd"),

@@ -92,7 +92,7 @@ def test_completion_is_installed_for_the_named_shell(command, tmp_path, name):
     [
         ("ffpp-extract --category Deep", ["Deepfakes", "DeepFakeDetection"]),
         ("ffpp-extract --compression ", ["raw", "c23", "c40"]),
-        ("ffpp-extract --detector ", ["hog", "cnn"]),
+        ("ffpp-extract --detector ", ["hog", "cnn", "yunet"]),
         (
             "ffpp-stills data --category Celeb",
             ["CelebA", "CelebA-HQ", "Celeb-real", "Celeb-synthesis"],

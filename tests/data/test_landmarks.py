@@ -1,18 +1,20 @@
-import cv2
+"""Landmarks of a split: kept, measured, cached."""
+
+import shutil
+
 import numpy as np
 import pytest
 
 from classify.data import landmarks as module
-from classify.data.landmarks import face_boxes, landmarks, landmarks_in, usable
+from classify.data.landmarks import landmarks, usable
 from classify.data.pack import Share, pack
-from ffpp_tools.demo.face import EYE_Y, MOUTH_Y, ORIGIN, UNIT, Expression, Person, Portrait
+from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.errors import CropError, TableError
-from ffpp_tools.extraction.pipeline import extract_still_dataset
-from ffpp_tools.extraction.settings import StillSettings
-from ffpp_tools.extraction.workers import Workers
 from ffpp_tools.faces.crop import CropSettings
-from ffpp_tools.sources.stills import find_stills
+from ffpp_tools.faces.landmarks import landmark_row
 from ffpp_tools.splits.build import SplitSettings, make_manifest
+from ffpp_tools.store import tables
+from ffpp_tools.store.schema import SPLITS, FaceRow, LandmarkRow
 from ffpp_tools.store.tables import read_faces
 from tests.helpers.faces import landmarks_of
 
@@ -24,22 +26,6 @@ def manifest(dataset, tmp_path):
 
 def arrays(manifest):
     return sorted((manifest.folder / "packed").glob("landmarks-*.npy"))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_landmarks_are_where_the_features_are_drawn(seed):
-    points = landmarks_of(Portrait(Person.drawn(seed), 320).render(Expression()))
-    assert usable(points[None]).all()
-    eyes, mouth = points[module.EYES].mean(axis=0), points[module.MOUTH].mean(axis=0)
-    np.testing.assert_allclose(eyes, (ORIGIN[0], ORIGIN[1] + EYE_Y * UNIT), atol=0.03)
-    np.testing.assert_allclose(mouth, (ORIGIN[0], ORIGIN[1] + MOUTH_Y * UNIT), atol=0.05)
-
-
-def test_without_a_box_the_face_is_searched():
-    image = Portrait(Person.drawn(1), 320).render(Expression())
-    np.testing.assert_allclose(landmarks_in(image, None), landmarks_of(image), atol=0.02)
-    grey = np.full((90, 60, 3), 128, np.uint8)
-    assert np.isnan(landmarks_in(grey, None)).all()
 
 
 def test_real_crops_have_landmarks_and_fakes_have_none(manifest):
@@ -124,37 +110,35 @@ def test_a_missing_crop_is_named(manifest, monkeypatch):
     assert arrays(manifest) == []
 
 
-def test_boxes_in_a_dataset_without_settings_are_refused_with_a_remedy(manifest, tmp_path):
+def test_a_dataset_without_settings_is_refused_with_a_remedy(manifest, dataset, tmp_path):
+    moved = shutil.copytree(dataset, tmp_path / "moved")
+    found = make_manifest(moved, tmp_path / "n", SplitSettings(mode="multiclass"))
+    (moved / "settings.json").unlink()
     with pytest.raises(TableError, match=r"settings\.json is missing; extract the dataset again"):
-        face_boxes(tmp_path, manifest.samples("val"))
+        landmarks(found, "val")
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        StillSettings(),
-        StillSettings(CropSettings(size="90x90")),
-        StillSettings(CropSettings(margin=1.1, shape="box")),
-        StillSettings(CropSettings(align=True)),
-        StillSettings(whole=True),
-    ],
-    ids=["square", "resized", "box", "aligned", "whole"],
-)
-def test_boxes_are_placed_in_crops_of_every_kind(world, tmp_path, settings):
-    stills = find_stills(world / "CelebA", "CelebA", limit=4)
-    extract_still_dataset(stills, tmp_path, settings, workers=Workers(1))
-    faces = read_faces(tmp_path)
-    boxes = face_boxes(tmp_path, faces)
-    assert len(boxes) == len(faces) > 1
-    known = not (settings.crop.align or settings.whole)
-    for path, box in zip(faces["path"], boxes, strict=True):
-        assert known == (box is not None)
-        image = cv2.imread(str(tmp_path / path))[..., ::-1]
-        points = landmarks_in(image, box)
-        assert usable(points[None]).all()
-        if box is not None:  # the searched face, within a tenth of the crop
-            searched = landmarks_in(image, None)
-            assert np.abs(points - searched).mean() < 0.1
+def test_landmarks_of_the_dataset_are_taken_and_are_those_that_would_be_measured(
+    manifest, dataset, tmp_path, monkeypatch
+):
+    measured = {split: np.array(landmarks(manifest, split)) for split in SPLITS}
+    kept = shutil.copytree(dataset, tmp_path / "kept")
+    faces = [FaceRow(**row) for row in read_faces(kept).to_dict("records")]
+    rows = [landmark_row(face, kept, CropSettings()) for face in faces]
+    tables._write_landmarks(kept / "landmarks.parquet", tables.table_of(LandmarkRow, rows))
+    again = make_manifest(kept, tmp_path / "n", SplitSettings(mode="multiclass"))
+    monkeypatch.setattr(module, "read_crop", None)  # no crop is opened
+    for split in SPLITS:
+        np.testing.assert_array_equal(landmarks(again, split, progress=None), measured[split])
+
+
+def test_landmarks_that_the_dataset_lacks_are_measured(manifest, dataset, tmp_path):
+    kept = shutil.copytree(dataset, tmp_path / "kept")
+    first = FaceRow(**read_faces(kept).iloc[0].to_dict())
+    rows = [landmark_row(first, kept, CropSettings())]
+    tables._write_landmarks(kept / "landmarks.parquet", tables.table_of(LandmarkRow, rows))
+    again = make_manifest(kept, tmp_path / "n", SplitSettings(mode="multiclass"))
+    np.testing.assert_array_equal(landmarks(again, "val"), landmarks(manifest, "val"))
 
 
 def test_implausible_landmarks_are_not_usable():

@@ -1,6 +1,7 @@
 """Crop windows, alignment and saved crops."""
 
 import hashlib
+from types import SimpleNamespace
 
 import cv2
 import face_recognition
@@ -11,7 +12,7 @@ from ffpp_tools.demo.face import Expression, Person, Portrait
 from ffpp_tools.errors import FfppError, SettingsError
 from ffpp_tools.faces import crop
 from ffpp_tools.faces.crop import CropSettings, Window, cut, save, window
-from ffpp_tools.faces.detect import Box, coarse_to_fine, load
+from ffpp_tools.faces.detect import Box, FindSettings, coarse_to_fine, load
 from ffpp_tools.video.image import Picture
 
 
@@ -79,10 +80,10 @@ def test_aligned_crops_have_the_eyes_at_fixed_positions(angle, size):
     drawn = portrait.render(Expression()).astype(np.uint8)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, 1)
     image = cv2.warpAffine(drawn, turn, (size, size), borderMode=cv2.BORDER_REPLICATE)
-    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    (face,) = coarse_to_fine(Picture(image), load(FindSettings()))
     pixels, where = cut(Picture(image), face.box, CropSettings(align=True))
     assert pixels.shape == (256, 256, 3)
-    (again,) = coarse_to_fine(Picture(pixels), load("hog"))
+    (again,) = coarse_to_fine(Picture(pixels), load(FindSettings()))
     for eye, target in zip(eye_centres(pixels, again.box), (LEFT_EYE, RIGHT_EYE), strict=True):
         assert abs(eye - complex(*target)) < 12  # the landmark models differ on synthetic faces
     assert 1.2 * face.box.side < where.width < 2.4 * face.box.side
@@ -120,7 +121,7 @@ def test_an_aligned_crop_repeats_edge_pixels_outside_the_frame_and_is_clamped():
     size = 300
     portrait = Portrait(Person.drawn(3), size)
     image = portrait.render(Expression()).astype(np.uint8)[: int(0.62 * size)]
-    (face,) = coarse_to_fine(Picture(image), load("hog"))
+    (face,) = coarse_to_fine(Picture(image), load(FindSettings()))
     pixels, where = cut(Picture(image), face.box, CropSettings(margin=2.5, align=True))
     assert where.clamped
     assert np.abs(pixels[-1].astype(int) - pixels[-5]).mean() < 1
@@ -180,3 +181,50 @@ def test_crops_are_resized_and_saved_as_jpeg_on_request(tmp_path):
 def test_invalid_sizes_and_formats_are_rejected(change):
     with pytest.raises(SettingsError, match=next(iter(change))):
         CropSettings(**change)
+
+
+# dlib's points 37, 44, 30, 49 and 55 in DeepfakeBench's crops of 256 pixels, scale 1.3: its
+# template of 112 pixels, with 8 added to x, moved by 0.15 × 256 and shrunk by 1.3.
+FIVE_PLACES = [
+    (96.870, 120.433),
+    (158.825, 120.090),
+    (128.044, 155.669),
+    (102.592, 191.939),
+    (153.899, 191.656),
+]
+
+
+@pytest.mark.parametrize("angle", [0, 25])
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_five_landmarks_are_mapped_as_deepfakebench_maps_them(monkeypatch, angle, scale):
+    """Points that are a similarity of the template end exactly at their places."""
+    turn = scale * np.exp(1j * np.radians(angle))
+    found = [turn * complex(*place) + complex(90, 20) for place in FIVE_PLACES]
+    parts = [SimpleNamespace(x=0, y=0)] * 68
+    for number, point in zip((37, 44, 30, 49, 55), found, strict=True):
+        parts[number] = SimpleNamespace(x=point.real, y=point.imag)
+    shape = SimpleNamespace(parts=lambda: parts)
+    monkeypatch.setattr(crop, "landmark_model", lambda points: lambda image, box: shape)
+    image = np.zeros((700, 700, 3), np.uint8)
+    nose = found[2]
+    cv2.circle(image, (round(nose.real), round(nose.imag)), 8, (255, 255, 255), -1)
+    settings = CropSettings(align=True, alignment="deepfakebench")
+    pixels, where = cut(Picture(image), Box(100, 100, 100, 100), settings)
+    assert pixels.shape == (256, 256, 3)
+    y, x = np.argwhere(pixels[..., 0] > 127).mean(axis=0)
+    assert (x, y) == pytest.approx(FIVE_PLACES[2], abs=0.6 / scale + 0.1)
+    assert where.width == round(256 * scale)
+
+
+def test_deepfakebenchs_crop_is_black_outside_the_frame(monkeypatch):
+    image = np.full((150, 120, 3), 200, np.uint8)
+    settings = CropSettings(margin=4.0, align=True, alignment="deepfakebench")
+    pixels, where = cut(Picture(image), Box(30, 40, 60, 60), settings)
+    assert where.clamped
+    assert (pixels == 0).all(axis=-1).any()
+    assert (pixels == 200).all(axis=-1).any()
+
+
+def test_an_alignment_applies_to_aligned_crops_only():
+    with pytest.raises(SettingsError, match="add `align`"):
+        CropSettings(alignment="deepfakebench")

@@ -57,7 +57,7 @@ def test_the_convolutional_detector_matches_face_recognition():
 
 
 def test_unknown_detectors_and_searches_are_rejected():
-    with pytest.raises(SettingsError, match="hog, cnn"):
+    with pytest.raises(SettingsError, match="hog, cnn, yunet"):
         FindSettings(detector="mtcnn")
     with pytest.raises(SettingsError, match="fast, full"):
         FindSettings(search="exact")

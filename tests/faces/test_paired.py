@@ -10,7 +10,7 @@ from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.video import decode, demux
 from ffpp_tools.video.image import Picture
 
-HOG = load("hog")
+HOG = load(FindSettings())
 
 
 def reduced(image, compression="c23"):

@@ -10,7 +10,7 @@ from ffpp_tools.faces.tracking import FaceFinder, Tracker, smoothed
 from ffpp_tools.video.image import Picture
 from tests.helpers.faces import scene
 
-HOG = load("hog")
+HOG = load(FindSettings())
 
 
 def pictures(*frames, height=360, width=640):

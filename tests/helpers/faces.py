@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
-from classify.data.landmarks import landmarks_in
 from ffpp_tools.demo.face import Expression, Person, Portrait
-from ffpp_tools.faces.detect import coarse_to_fine, load
+from ffpp_tools.faces.detect import FindSettings, coarse_to_fine, load
+from ffpp_tools.faces.landmarks import as_fractions, landmarks_in
 from ffpp_tools.grouping.similarity import unit_vectors
 from ffpp_tools.video.image import Picture
 
-HOG = load("hog")
+HOG = load(FindSettings())
 
 
 def found_in(image):
@@ -43,7 +43,8 @@ def landmarks_of(image):
     (face,) = found_in(image)
     height, width = image.shape[:2]
     x, y, w, h = face.box.x, face.box.y, face.box.width, face.box.height
-    return landmarks_in(image, (x / width, y / height, (x + w) / width, (y + h) / height))
+    corners = (x / width, y / height, (x + w) / width, (y + h) / height)
+    return as_fractions(landmarks_in(image, corners), width, height)
 
 
 def drawn_crop(seed, side):

@@ -29,7 +29,7 @@ from classify.reporting.report import make_report
 from classify.training.runs import Run, faces_of
 from classify.training.settings import TrainSettings
 from classify.training.train import train
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import SettingsError, TableError
 from ffpp_tools.extraction.any_media import (
     FaceCrop,
     FrameCrops,
@@ -104,6 +104,17 @@ def test_the_scores_of_a_video_with_flips_are_those_of_its_extracted_crops(
     own = table[(table["clip"] == name) & (table["compression"] == compression)]
     for row in own.itertuples():
         assert found.loc[row.frame, "p_Youtube"] == pytest.approx(row.p_Youtube, abs=1e-5)
+
+
+def test_a_detector_with_a_model_file_needs_the_same_file_again(run, tmp_path):
+    folder = shutil.copytree(run.folder, tmp_path / "r")
+    find = {"detector": "yunet", "detector_model": "2023mar", "detector_sha256": "5" * 64}
+    (folder / "faces.json").write_text(json.dumps({"crop": {}, "find": find}))
+    with pytest.raises(SettingsError, match=r"needs the model file 2023mar .*--detector-model"):
+        classifier_of(Run.read(folder))
+    (tmp_path / "other.onnx").write_bytes(b"")
+    with pytest.raises(SettingsError, match=r"other\.onnx is another model file"):
+        classifier_of(Run.read(folder), detector_model=tmp_path / "other.onnx")
 
 
 def test_a_verdict_is_the_mean_against_the_threshold_for_clips(clip, classifier):

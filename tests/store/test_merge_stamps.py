@@ -11,7 +11,7 @@ import pytest
 from ffpp_tools.errors import FfppError, TableError
 from ffpp_tools.store import tables
 from ffpp_tools.store.merge_stamps import FILE, TABLES, MergeRecord
-from ffpp_tools.store.schema import STILL, FaceRow, FrameRow, Part, part_path
+from ffpp_tools.store.schema import STILL, FaceRow, FrameRow, LandmarkRow, Part, part_path
 from ffpp_tools.store.tables import merge_parts
 
 
@@ -35,17 +35,22 @@ def unit(category, clip, frames=1, seed=0):
     return rows, faces
 
 
-def commit(dataset, *units):
+def commit(dataset, *units, landmarks=False):
     """Write the rows of several units to the part that they share."""
     rows = [row for frames, _ in units for row in frames]
     faces = [face for _, own in units for face in own]
     path = dataset / part_path(rows[0].category, rows[0].compression, rows[0].clip)
-    Part(tuple(rows), tuple(faces)).write(path)
+    points = [
+        LandmarkRow(face.face_id, 64, 48, [len(face.sha256) + n for n in range(136)])
+        for face in faces
+        if landmarks
+    ]
+    Part(tuple(rows), tuple(faces), tuple(points)).write(path)
     return path
 
 
 def bytes_of(dataset):
-    return [(dataset / name).read_bytes() for name in TABLES]
+    return [(dataset / name).read_bytes() for name in TABLES if (dataset / name).exists()]
 
 
 def merged_from_scratch(dataset, tmp_path):
@@ -71,7 +76,8 @@ CLIPS = ["183", "183_253", "183-a", "9", "é"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_sequence_of_updates_gives_the_bytes_of_a_full_merge(tmp_path, seed):
+@pytest.mark.parametrize("landmarks", [False, True], ids=["plain", "landmarks"])
+def test_any_sequence_of_updates_gives_the_bytes_of_a_full_merge(tmp_path, seed, landmarks):
     rng, dataset = random.Random(seed), tmp_path / "dataset"
     stills = {}
     (dataset / "parts").mkdir(parents=True)
@@ -81,13 +87,14 @@ def test_any_sequence_of_updates_gives_the_bytes_of_a_full_merge(tmp_path, seed)
             what = rng.choice(["clip", "clip", "still", "still", "delete", "touch"])
             if what == "clip":
                 category = rng.choice(["Youtube", "You", "Deepfakes"])
-                commit(dataset, unit(category, rng.choice(CLIPS), rng.randint(1, 4), rng.random()))
+                clip = unit(category, rng.choice(CLIPS), rng.randint(1, 4), rng.random())
+                commit(dataset, clip, landmarks=landmarks)
             elif what == "still":  # added to a part that may exist
                 names = rng.sample(STILLS, rng.randint(1, 3))
                 for name in names:
                     own = stills.setdefault(part_path("CelebA", STILL, name), {})
                     own[name] = unit("CelebA", name)
-                    commit(dataset, *own.values())
+                    commit(dataset, *own.values(), landmarks=landmarks)
             elif paths and what == "delete":
                 path = rng.choice(paths)
                 stills.pop(path.relative_to(dataset).as_posix(), None)
@@ -98,6 +105,7 @@ def test_any_sequence_of_updates_gives_the_bytes_of_a_full_merge(tmp_path, seed)
         assert bytes_of(dataset) == merged_from_scratch(dataset, tmp_path)
         assert frames.equals(tables.read_frames(dataset))
         assert faces.equals(tables.read_faces(dataset))
+        assert len(tables.read_landmarks(dataset)) == (len(faces) if landmarks else 0)
 
 
 @pytest.fixture
@@ -111,11 +119,12 @@ def dataset(tmp_path, read):
 
 
 def test_only_new_parts_are_read_and_nothing_is_written_without_new_parts(dataset, tmp_path, read):
-    written = [(dataset / name).stat().st_mtime_ns for name in (*TABLES, FILE)]
+    names = ("frames.parquet", "faces.parquet", FILE)
+    written = [(dataset / name).stat().st_mtime_ns for name in names]
     merge_parts(dataset)
     assert (read, written) == (
         [],
-        [(dataset / name).stat().st_mtime_ns for name in (*TABLES, FILE)],
+        [(dataset / name).stat().st_mtime_ns for name in names],
     )
     commit(dataset, unit("FaceSwap", "000_001"))
     merge_parts(dataset)

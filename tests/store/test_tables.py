@@ -15,7 +15,7 @@ from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.groups import nodes
 from ffpp_tools.store import tables
 from ffpp_tools.store.ledger import verify
-from ffpp_tools.store.schema import FaceRow, FrameRow, Part, later_columns
+from ffpp_tools.store.schema import FaceRow, FrameRow, LandmarkRow, Part, later_columns
 from ffpp_tools.store.tables import (
     DuplicateRow,
     as_text,
@@ -41,6 +41,7 @@ def test_inconsistent_rows_are_an_error(few, tmp_path):
     part = Part.read(path)
     for broken in (
         Part(part.frames, part.faces[1:]),
+        Part(part.frames, part.faces, (LandmarkRow(part.faces[0].face_id, 9, 9, [0] * 136),)),
         Part(part.frames[1:], part.faces),
         Part((*part.frames, part.frames[0]), part.faces),
         Part((replace(part.frames[0], status="lost"), *part.frames[1:]), part.faces[1:]),
