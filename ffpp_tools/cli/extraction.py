@@ -49,8 +49,8 @@ from ffpp_tools.pixel_limits import MAX_FRAME_PIXELS, MAX_PIXELS
 from ffpp_tools.script import option_names
 
 if TYPE_CHECKING:
+    from ffpp_tools.cli.profiles import Profile
     from ffpp_tools.extraction.pipeline import Summary
-    from ffpp_tools.extraction.profiles import Profile
     from ffpp_tools.extraction.settings import ClipSettings, Faces
     from ffpp_tools.extraction.workers import Workers
     from ffpp_tools.faces.crop import CropSettings
@@ -184,8 +184,8 @@ def extract(
     if verify:
         _verify(out)
         return
+    from ffpp_tools.cli.profiles import read
     from ffpp_tools.extraction.pipeline import extract_boxes, extract_clips
-    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.recorded_boxes import read_recorded_boxes
     from ffpp_tools.extraction.settings import ClipSettings
@@ -298,9 +298,9 @@ def stills(
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
+    from ffpp_tools.cli.profiles import read
     from ffpp_tools.extraction.match_quality import other_stills, reference_faces
     from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
-    from ffpp_tools.extraction.profiles import read
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings

@@ -68,7 +68,7 @@ def _apply_profile(context: typer.Context, name: str | None) -> str | None:
     """Make the options of a profile the defaults of this command."""
     if name is None or context.resilient_parsing:
         return name
-    from ffpp_tools.extraction.profiles import read
+    from ffpp_tools.cli.profiles import read
 
     parameters = option_names(context)
     options = read(name).options("clips" if "every" in parameters else "stills")
@@ -85,7 +85,7 @@ ProfileName = Annotated[
         panels.FACES,
         about="Options that belong together: default, paper (bare boxes, whole photographs) or "
         "deepfakebench (32 aligned frames per clip), or a .toml file. Other options override it.",
-        complete=values_of("ffpp_tools.extraction.profiles:names"),
+        complete=values_of("ffpp_tools.cli.profiles:names"),
         metavar="NAME",
         default=False,
         callback=_apply_profile,

@@ -98,8 +98,8 @@ class LandmarkRow:
     face_id: str
     width: int  # of the crop, in pixels
     height: int
-    # x and y of dlib's 68 points in pixels of the crop: x0, y0, x1, …; all -1 if the box in the crop
-    # was not known and no face was detected.
+    # x and y of dlib's 68 points in pixels of the crop: x0, y0, x1, …; all -1 if the place of the
+    # face in the crop was not known and none was detected.
     points: list[int]
 
 

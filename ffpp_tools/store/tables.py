@@ -192,7 +192,7 @@ def _read_parts(dataset: Path, paths: Iterable[str]) -> tuple[Tables, bool]:
             rows[name] = []
 
     def packed(name: str) -> pd.DataFrame:
-        by = _ID_COLUMN[row_types[name]]
+        by = "frame_id" if name == "frames" else "face_id"
         return pd.concat(batches[name], ignore_index=True).sort_values(by, ignore_index=True)
 
     for path in paths:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from ffpp_tools.cli import profiles
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction import profiles
 from ffpp_tools.extraction.pipeline import extract_dataset
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.extraction.settings_file import recorded_settings
