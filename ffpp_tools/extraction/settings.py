@@ -31,6 +31,19 @@ class StillSettings:
 
 
 @dataclass(frozen=True)
+class ReadyCropSettings:
+    """Settings of clips whose crops others made and that are taken as they are.
+
+    `crop` describes these crops, so that further images can be cropped alike: DeepfakeBench aligns
+    faces by their eyes, at margin 1.3. Nothing is detected; `find` is for further images.
+    """
+
+    crop: CropSettings = field(default_factory=lambda: CropSettings(margin=1.3, align=True))
+    find: FindSettings = field(default_factory=FindSettings)
+    made_by: Literal["deepfakebench"] = "deepfakebench"
+
+
+@dataclass(frozen=True)
 class ClipSettings:
     """All settings that determine what is extracted from a clip.
 

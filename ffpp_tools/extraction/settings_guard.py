@@ -11,7 +11,7 @@ from typing import Any
 
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+from ffpp_tools.extraction.settings import ClipSettings, ReadyCropSettings, StillSettings
 from ffpp_tools.extraction.settings_file import CLIPS_VERSION, SECTIONS, SETTINGS, recorded_settings
 from ffpp_tools.files import PRIVATE, delete_temporary_files, write_atomically
 from ffpp_tools.sources import official_lists
@@ -20,7 +20,10 @@ from ffpp_tools.store.schema import STILL
 
 # What a folder may contain before the first extraction.
 SHARED = ("crop", "find")  # sections that clips and stills of a folder have in common
+# Sections of clips, of which a folder has one.
+OF_CLIPS = {"clips": "clips extracted from videos", "ready_crops": "crops that others made"}
 BEFORE = (official_lists.FOLDER, LOG)
+Settings = ClipSettings | ReadyCropSettings | StillSettings
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Overwrite:
 
 
 def record_settings(
-    dataset: Path, wanted: ClipSettings | StillSettings, overwrite: Overwrite | None
+    dataset: Path, wanted: Settings, overwrite: Overwrite | None
 ) -> None:
     """Record the settings of a dataset folder, or reject settings that differ from recorded ones.
 
@@ -63,10 +66,17 @@ def record_settings(
         if not kept_folders:
             sections = {}
         elif not keeps_clips:
-            sections.pop("clips", None)
+            sections = {name: s for name, s in sections.items() if name not in OF_CLIPS}
         elif not keeps_stills:
             sections.pop("stills", None)
-    for section, settings in _sections(wanted).items():
+    wanted_sections = _sections(wanted)
+    for other in (OF_CLIPS.keys() & sections.keys()) - wanted_sections.keys():
+        if OF_CLIPS.keys() & wanted_sections.keys():
+            raise SettingsError(
+                f"{dataset} contains {OF_CLIPS[other]}, which were cropped differently: use "
+                f"another folder with --out, or start over with --overwrite"
+            )
+    for section, settings in wanted_sections.items():
         if sections.setdefault(section, settings) != settings:
             remedy = ""
             if not overwrite and not (section in SHARED and _holds_the_other_kind(dataset, wanted)):
@@ -110,9 +120,9 @@ def check_folder(dataset: Path) -> None:
         )
 
 
-def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
+def _sections(settings: Settings) -> dict[str, Any]:
     """Return settings as sections: those shared by clips and stills, and those of one kind."""
-    section = "clips" if isinstance(settings, ClipSettings) else "stills"
+    section = next(name for name, kind in SECTIONS.items() if isinstance(settings, kind))
     values: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     if section == "clips":
         values["version"] = CLIPS_VERSION
@@ -120,9 +130,9 @@ def _sections(settings: ClipSettings | StillSettings) -> dict[str, Any]:
     return {**shared, section: values}
 
 
-def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:
+def _holds_the_other_kind(dataset: Path, wanted: Settings) -> bool:
     """Return whether a folder has stills if clips are wanted, or clips if stills are."""
-    clips_wanted = isinstance(wanted, ClipSettings)
+    clips_wanted = not isinstance(wanted, StillSettings)
     return any((f.name == STILL) == clips_wanted for f in dataset.glob("parts/*/*"))
 
 
