@@ -80,9 +80,7 @@ def _decoded(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(
-    path: Path, from_pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
-) -> Any:
+def read_json(path: Path, from_pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Read a JSON file.
 
     Args:

@@ -39,9 +39,7 @@ class Overwrite:
         return folder.name == STILL and folder.parent.name in self.categories
 
 
-def record_settings(
-    dataset: Path, wanted: Settings, overwrite: Overwrite | None
-) -> None:
+def record_settings(dataset: Path, wanted: Settings, overwrite: Overwrite | None) -> None:
     """Record the settings of a dataset folder, or reject settings that differ from recorded ones.
 
     The caller must hold the folder's lock: temporary files of killed runs are deleted.

@@ -12,7 +12,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +23,9 @@ from ffpp_tools.sources.clip import NATIVE, Clip
 from ffpp_tools.sources.faceforensics import COMPRESSIONS
 from ffpp_tools.store.schema import SPLITS
 
-RGB = "datasets/rgb"  # in DeepfakeBench's folder; paths that do not begin with "." are relative to it
+# In DeepfakeBench's folder; paths that do not begin with "." are relative to it.
+RGB = "datasets/rgb"
+
 SUFFIXES = (".png", ".jpg", ".jpeg")
 CELEB_REAL = "CelebDFv2_real"  # the label of both Celeb-real and YouTube-real
 CATEGORIES = {
@@ -44,7 +45,7 @@ CATEGORIES = {
 # DFDCP, and of train in DFDC, and Celeb-DF's train includes its test videos.
 SPLIT_PRIORITY = ("test", "train", "val")
 PARENTS = 3  # folders above the JSON's that may contain `RGB`
-PROBED = 1000  # frames that are looked for to find the root
+PROBED = 1000  # frames, about, that are looked for to find the root
 FFPP_FAKE = re.compile(r"\d{3}(_\d{3})?")  # the target, or target and source, of a fake of FF++
 _SPELLINGS = {spelling: name for name, all_ in COMPRESSIONS.items() for spelling in all_}
 _OF_VIDEO = ("label", "frames", "masks")  # keys of a video's entry
@@ -72,6 +73,11 @@ class CropSet:
     path: Path
     clips: list[CropClip]
     remarks: list[str] = field(default_factory=list)
+
+
+def is_crop_set(path: Path) -> bool:
+    """Whether a path is that of a JSON file, existing or not, rather than of a folder."""
+    return path.is_file() or (path.suffix == ".json" and not path.is_dir())
 
 
 def parse_label_map(mappings: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -145,7 +151,13 @@ def read_crop_set(
             ids = _people(category, label, name)
             clips.append(
                 CropClip(
-                    category, label, compression, name, *ids, splits[key], folder,
+                    category,
+                    label,
+                    compression,
+                    name,
+                    *ids,
+                    splits[key],
+                    folder,
                     reader.videos[key],
                 )
             )
@@ -206,9 +218,7 @@ class _Reader:
     def remarks(self) -> Iterator[str]:
         """Describe what was skipped."""
         if self.nameless:
-            yield (
-                f"skipped {', '.join(self.nameless)}: frames without the name of their video"
-            )
+            yield (f"skipped {', '.join(self.nameless)}: frames without the name of their video")
 
     def _entries(self, content: Any) -> Iterator[tuple[str, str, str, str, str, dict[str, Any]]]:
         """Yield place, label, split, compression, name and entry of every video."""
@@ -344,9 +354,7 @@ def _root(path: Path, given: Path | None, frames: Sequence[str]) -> Path:
     """
     parents = path.absolute().parents[: PARENTS + 1]
     roots = [given.absolute()] if given else [*parents, Path.cwd()]
-    # One frame of each of several videos, then more: whole videos may be missing.
-    step = max(len(frames) // PROBED, 1)
-    probed = list(islice(frames, 0, None, step))
+    probed = frames[:: max(len(frames) // PROBED, 1)]  # of many videos, as some may be missing
     for root in dict.fromkeys(roots):
         for folder in (root / RGB, root):
             if any(exists(folder / frame) for frame in probed):
@@ -367,7 +375,8 @@ def _splits(listed: Mapping[Key, set[str]]) -> tuple[dict[Key, str], list[str]]:
     """
     several = Counter(key[0] for key, names in listed.items() if len(names) > 1)
     train = {key: names for key, names in listed.items() if "train" in names}
-    unsplit = {key[0] for key in train} - {k[0] for k, names in train.items() if "test" not in names}
+    own_train = {key[0] for key, names in train.items() if "test" not in names}
+    unsplit = {key[0] for key in train} - own_train
     splits = {
         key: "" if key[0] in unsplit else next(s for s in SPLIT_PRIORITY if s in names)
         for key, names in listed.items()
