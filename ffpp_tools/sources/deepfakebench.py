@@ -206,7 +206,7 @@ class _Reader:
                 )
             self.splits[key].add(split)
         if self.unknown:
-            found = ", ".join(f"{n} ({counted(c, 'entry')})" for n, c in self.unknown.items())
+            found = ", ".join(f"{n} ({counted(c, 'video')})" for n, c in self.unknown.items())
             first = next(iter(self.unknown))
             raise SettingsError(
                 f"{self.path}: unknown labels: {found}. Give the category and the label of each, "

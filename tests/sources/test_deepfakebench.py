@@ -111,7 +111,7 @@ def test_unknown_labels_are_listed_with_the_remedy(root):
     content = {"X": by_split("FF-new", train="ab") | by_split("FF-newer", test="c")}
     path = write_json(root / "x.json", content)
     with pytest.raises(
-        SettingsError, match=r"FF-new \(2 entries\), FF-newer \(1 entry\).*--map FF-new=MYSET"
+        SettingsError, match=r"FF-new \(2 videos\), FF-newer \(1 video\).*--map FF-new=MYSET"
     ):
         read_crop_set(path)
 
