@@ -122,8 +122,8 @@ def extract_stills(
 ) -> Summary:
     """Crop the faces of CelebA, CelebA-HQ, the 140k set or a folder of images (`ffpp-stills`).
 
-    If `data` is a JSON file in DeepfakeBench's format, the crops that it lists are taken as they
-    are, as clips; `category`, `label` and `settings` must be omitted.
+    If `data` is a JSON file in DeepfakeBench's format, the crops that it lists are taken unchanged,
+    as clips; `category`, `label` and `settings` must be omitted.
 
     Args:
         data: the folder of images, or the JSON file.

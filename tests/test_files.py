@@ -10,6 +10,7 @@ from ffpp_tools.errors import FfppError
 from ffpp_tools.files import (
     atomic_replacement,
     checked_paths,
+    link_or_write,
     read_json,
     read_text,
     read_toml,

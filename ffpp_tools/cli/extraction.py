@@ -295,7 +295,7 @@ def stills(
         if category or label or harmonise:
             raise SettingsError(
                 f"{data}: a JSON file has categories and labels of its own, and its crops are "
-                f"taken as they are; omit --category, --label and --harmonise"
+                f"taken unchanged; omit --category, --label and --harmonise"
             )
         faces = _face_settings(margin, shape, min_face, align, size, format_, detector, search)
         _check_no_face_settings(data, faces)
@@ -336,7 +336,7 @@ def _check_no_face_settings(data: Path, faces: tuple[CropSettings, FindSettings]
 
     if faces != (CropSettings(), FindSettings()):
         raise SettingsError(
-            f"{data}: the crops of a JSON file are taken as they are; omit the options for faces, "
+            f"{data}: the crops of a JSON file are taken unchanged; omit the options for faces, "
             f"such as --margin, --size and --detector"
         )
 

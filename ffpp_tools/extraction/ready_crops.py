@@ -1,4 +1,4 @@
-"""Crops that others made, taken into a dataset as they are.
+"""Crops that others made, taken into a dataset unchanged.
 
 Unreadable data is recorded in the ledger, never raised.
 """

@@ -32,7 +32,7 @@ class StillSettings:
 
 @dataclass(frozen=True)
 class ReadyCropSettings:
-    """Settings of clips whose crops others made and that are taken as they are.
+    """Settings of clips whose crops others made and that are taken unchanged.
 
     `crop` describes these crops, so that further images can be cropped alike: DeepfakeBench aligns
     faces by their eyes, at margin 1.3. Nothing is detected; `find` is for further images.

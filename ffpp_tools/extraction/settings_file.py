@@ -103,7 +103,7 @@ def described(sections: Mapping[str, Any]) -> dict[str, str]:
     if "ready_crops" in sections:
         return {
             "face detection": f"that of {sections['ready_crops']['made_by']}",
-            "face crops": f"taken as they are, from {sections['ready_crops']['made_by']}",
+            "face crops": f"taken unchanged, from {sections['ready_crops']['made_by']}",
             "frames per clip": "all that were listed",
             "stills": _stills(sections.get("stills")),
         }

@@ -1,4 +1,4 @@
-"""Crops of others, taken as they are: bytes, rows, resuming, and the way to a manifest."""
+"""Crops of others, taken unchanged: bytes, rows, resuming, and the way to a manifest."""
 
 import os
 from dataclasses import replace

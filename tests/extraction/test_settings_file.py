@@ -86,5 +86,5 @@ def test_settings_are_described_in_words(stills, text):
 def test_crops_of_others_are_described_by_who_made_them():
     text = described({"crop": {"align": True}, "ready_crops": {"made_by": "deepfakebench"}})
     assert text["face detection"] == "that of deepfakebench"
-    assert text["face crops"] == "taken as they are, from deepfakebench"
+    assert text["face crops"] == "taken unchanged, from deepfakebench"
     assert text["stills"] == "none"
