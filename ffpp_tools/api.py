@@ -15,6 +15,7 @@ from ffpp_tools.extraction.pipeline import (
     copy_identities,
     extract_boxes,
     extract_clips,
+    extract_ready_crops,
     extract_still_dataset,
 )
 from ffpp_tools.extraction.progress import tally_progress
@@ -25,6 +26,7 @@ from ffpp_tools.grouping.dataset import Dataset
 from ffpp_tools.grouping.dedupe import find_duplicates
 from ffpp_tools.grouping.identity import MAX_DISTANCE, Identities
 from ffpp_tools.grouping.identity import identify as match_identities
+from ffpp_tools.sources.deepfakebench import is_crop_set, read_crop_set
 from ffpp_tools.sources.faceforensics import find_clips
 from ffpp_tools.sources.stills import survey
 from ffpp_tools.splits.audit import Audit, audited
@@ -122,6 +124,8 @@ def extract_stills(
     *,
     category: str | None = None,
     label: Literal["real", "fake"] | None = None,
+    root: str | Path | None = None,
+    mappings: Sequence[str] = (),
     limit: int | None = None,
     settings: StillSettings | None = None,
     workers: int | Workers = 1,
@@ -131,12 +135,17 @@ def extract_stills(
 ) -> Summary:
     """Crop the faces of CelebA, CelebA-HQ, the 140k set or a folder of images (`ffpp-stills`).
 
+    If `data` is a JSON file in DeepfakeBench's format, the crops that it lists are taken unchanged,
+    as clips; `category`, `label` and `settings` must be omitted.
+
     Args:
-        data: the folder of images.
+        data: the folder of images, or the JSON file.
         out: the dataset folder, with or without clips in it.
         category: the category to record, such as "CelebA"; the 140k set has its own.
         label: required for a category that the project does not know.
-        limit: only the first N images.
+        root: for a JSON file, the folder that contains `datasets/rgb`; found near it by default.
+        mappings: for a JSON file, further labels, such as "UADFV_Fake=UADFV-fake:fake".
+        limit: only the first N images; of a JSON file, clips of each category and compression.
         settings: how faces are found and cropped.
         workers: the number of processes, or `Workers`.
         retry: retry images that could not be read.
@@ -157,6 +166,20 @@ def extract_stills(
         np.True_
     """
     folder = Path(out)
+    if is_crop_set(Path(data)):
+        if category or label or settings:
+            raise SettingsError(f"{data}: omit category, label and settings for a JSON file")
+        crops = read_crop_set(Path(data), Path(root) if root else None, mappings, limit)
+        return extract_ready_crops(
+            crops.clips,
+            folder,
+            workers=_workers(workers),
+            retry=retry,
+            overwrite=overwrite,
+            progress=tally_progress("clips", len(crops.clips)) if progress else None,
+        )
+    if root or mappings:
+        raise SettingsError(f"{data} is a folder; root and mappings are for a JSON file")
     surveyed = survey(Path(data), category, label, limit)
     copy_identities(surveyed, folder)
     return extract_still_dataset(

@@ -14,6 +14,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -79,14 +80,19 @@ def _decoded(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, from_pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        from_pairs: makes the value of an object from its keys and values; a dict by default.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: the file is not JSON, or is nested too deeply.
     """
-    return parse_json(regular_file(path).read_bytes())
+    parse = partial(json.loads, object_pairs_hook=from_pairs)
+    return _parsed(parse, regular_file(path).read_bytes())
 
 
 def parse_json(data: bytes) -> Any:
@@ -141,6 +147,28 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with atomic_replacement(path) as temporary:
         temporary.write_bytes(data)
+
+
+def link_or_write(source: Path, target: Path, data: bytes) -> bool:
+    """Create a hard link to a file or, where that is impossible, a copy.
+
+    Args:
+        source: the file.
+        target: path that does not exist; its folder does.
+        data: the content of `source`.
+
+    Returns:
+        Whether `target` is a hard link.
+
+    Raises:
+        FfppError: the file cannot be written.
+    """
+    with suppress(OSError):  # another file system, or one without hard links
+        os.link(os.path.realpath(source), target)
+        return True
+    with wrap_write_errors(target), target.open("xb") as file:
+        file.write(data)
+    return False
 
 
 @contextmanager

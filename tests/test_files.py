@@ -10,6 +10,7 @@ from ffpp_tools.errors import FfppError
 from ffpp_tools.files import (
     atomic_replacement,
     checked_paths,
+    link_or_write,
     read_json,
     read_text,
     read_toml,
@@ -79,3 +80,16 @@ def test_a_file_name_with_a_carriage_return_is_an_error():
     assert checked_paths([Path("a b.png")]) == [Path("a b.png")]
     with pytest.raises(FfppError, match=r"a\\rb\.png': the name contains a carriage return; rena"):
         checked_paths([Path("a\rb.png")])
+
+
+def test_a_file_is_linked_or_else_copied_but_never_replaced(tmp_path, monkeypatch):
+    source = tmp_path / "a"
+    source.write_bytes(b"x")
+    assert link_or_write(source, tmp_path / "b", b"x")
+    assert (tmp_path / "b").samefile(source)
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    assert not link_or_write(source, tmp_path / "c", b"x")
+    assert (tmp_path / "c").read_bytes() == b"x"
+    assert not (tmp_path / "c").samefile(source)
+    with pytest.raises(FfppError, match="b: cannot be written"):
+        link_or_write(source, tmp_path / "b", b"y")

@@ -234,7 +234,10 @@ def stills(
     context: typer.Context,
     data: Annotated[
         Path,
-        typer.Argument(help="Folder of CelebA, CelebA-HQ, the 140k set, or any other images."),
+        typer.Argument(
+            help="Folder of CelebA, CelebA-HQ, the 140k set, or any other images; or a JSON file "
+            "of face crops in DeepfakeBench's format."
+        ),
     ],
     category: Annotated[
         str | None,
@@ -253,6 +256,26 @@ def stills(
             about="Label of the images: real or fake. Needed only for a category of your own.",
             complete=values("real", "fake"),
             metavar="LABEL",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        option(
+            panels.EXTRACT,
+            about="For a JSON file: the folder that contains datasets/rgb.",
+            default="found near the JSON file",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    mappings: Annotated[
+        list[str] | None,
+        option(
+            panels.EXTRACT,
+            "--map",
+            about="For a JSON file: category and label of one of its labels, such as "
+            "UADFV_Fake=UADFV-fake:fake. Can be repeated.",
+            default="FF++, DFD, Celeb-DF v2 and DFDC are known",
+            metavar="LABEL=CATEGORY:WHAT",
         ),
     ] = None,
     limit: Limit = None,
@@ -292,23 +315,38 @@ def stills(
     retry: Retry = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Crop the faces in photographs, by the same rules as in videos.
+    """Crop the faces in photographs, by the same rules as in videos; or take ready face crops.
 
     After an interruption, run the same command again to resume.
 
     Example: ffpp-stills data/CelebA --category CelebA
     """
     from ffpp_tools.cli.profiles import read
-    from ffpp_tools.extraction.match_quality import other_stills, reference_faces
     from ffpp_tools.extraction.pipeline import copy_identities, extract_still_dataset
     from ffpp_tools.extraction.progress import tally_progress
     from ffpp_tools.extraction.settings import StillSettings
     from ffpp_tools.extraction.settings_file import recorded_settings
+    from ffpp_tools.faces.match_quality import other_stills, reference_faces
+    from ffpp_tools.sources.deepfakebench import is_crop_set
     from ffpp_tools.sources.official_lists import celeba_identities
     from ffpp_tools.sources.stills import survey
 
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
+    if is_crop_set(data):
+        if category or label or harmonise:
+            raise SettingsError(
+                f"{data}: a JSON file has categories and labels of its own, and its crops are "
+                f"taken unchanged; omit --category, --label and --harmonise"
+            )
+        crops = _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment)
+        _check_no_face_settings(data, crops, _find_settings(detector, detector_model, search))
+        team = _team(workers, backend, scheduler)
+        data = data.absolute() if scheduler else data
+        _ready_crops(data, root, mappings or (), limit, out, team, retry, overwrite, max_pixels)
+        return
+    if root or mappings:
+        raise SettingsError(f"{data} is a folder; --root and --map are for a JSON file")
     # A cluster's workers run in other folders.
     surveyed = survey(data.absolute() if scheduler else data, category, label, limit)
     found = surveyed.stills
@@ -333,6 +371,50 @@ def stills(
         found, out, settings, team, retry_failed, overwrite, progress, max_pixels
     )
     _told(summary, said)
+
+
+def _check_no_face_settings(data: Path, crop: CropSettings, find: FindSettings) -> None:
+    """Raise SettingsError if any option for faces was set: crops of a JSON file exist already."""
+    from ffpp_tools.faces.crop import CropSettings
+    from ffpp_tools.faces.detect import FindSettings
+
+    if (crop, find) != (CropSettings(), FindSettings()):
+        raise SettingsError(
+            f"{data}: the crops of a JSON file are taken unchanged; omit the options for faces, "
+            f"such as --margin, --size and --detector"
+        )
+
+
+def _ready_crops(
+    data: Path,
+    root: Path | None,
+    mappings: Sequence[str],
+    limit: int | None,
+    out: Path,
+    team: Workers,
+    retry: str | None,
+    overwrite: bool,
+    max_pixels: int,
+) -> None:
+    """Take the crops of a JSON file in DeepfakeBench's format."""
+    from ffpp_tools.extraction.pipeline import extract_ready_crops
+    from ffpp_tools.extraction.progress import tally_progress
+    from ffpp_tools.extraction.settings import ReadyCropSettings
+    from ffpp_tools.extraction.settings_guard import check_folder
+    from ffpp_tools.sources.deepfakebench import read_crop_set
+
+    retry_failed = _retry(retry)
+    crops = read_crop_set(data, root, mappings, limit)
+    check_folder(out)
+    log.keep(out)
+    for line in crops.remarks:
+        print_line(line)
+    progress = tally_progress("clips", len(crops.clips))
+    settings = ReadyCropSettings()
+    summary = extract_ready_crops(
+        crops.clips, out, settings, team, retry_failed, overwrite, progress, max_pixels
+    )
+    _told(summary, crops.remarks)
 
 
 def _told(summary: Summary, remarks: Sequence[str]) -> None:

@@ -11,15 +11,13 @@ that file exists, it ignores the folders' names.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ffpp_tools.console import jsonable
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.exchange.crops import Crop, CropTable
-from ffpp_tools.files import wrap_write_errors, write_atomically
+from ffpp_tools.files import link_or_write, wrap_write_errors, write_atomically
 
 METADATA = "metadata.jsonl"
 LAYOUT = f"<split>/<class>/<name>, and {METADATA} in each split's folder"
@@ -74,9 +72,7 @@ def _place(crop: Crop, target: Path, copy: bool) -> bool:
     """Link or copy a crop to a path that does not exist; return whether it is a hard link."""
     data = crop.read()  # checks its hash
     if not copy:
-        with suppress(OSError):  # another file system, or one without hard links
-            os.link(os.path.realpath(crop.path), target)
-            return True
+        return link_or_write(crop.path, target, data)
     with wrap_write_errors(target), target.open("xb") as file:
         file.write(data)
     return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ffpp_tools.extraction.clips import delete_stale_crops, extract_family
+from ffpp_tools.extraction.ready_crops import check_unchanged, take_crops
 from ffpp_tools.extraction.recorded_boxes import (
     Comparison,
     RecordedBoxes,
@@ -17,13 +18,14 @@ from ffpp_tools.extraction.recorded_boxes import (
     extract_recorded,
 )
 from ffpp_tools.extraction.results import with_landmarks
-from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+from ffpp_tools.extraction.settings import ClipSettings, ReadyCropSettings, StillSettings
 from ffpp_tools.extraction.settings_guard import Overwrite, check_folder, record_settings
 from ffpp_tools.extraction.stills import extract_stills
 from ffpp_tools.extraction.workers import Tally, TallyProgress, Task, Workers, run_tasks
 from ffpp_tools.files import path_within, sync_to_disk
 from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.sources.clip import NATIVE, Clip
+from ffpp_tools.sources.deepfakebench import CropClip
 from ffpp_tools.sources.faceforensics import Family, families
 from ffpp_tools.sources.official_lists import IDENTITIES, OF_FFPP, copy_list, copy_lists
 from ffpp_tools.sources.stills import Still, Survey
@@ -182,6 +184,42 @@ def extract_still_dataset(
         return _run(tasks, dataset, workers, progress)
 
 
+def extract_ready_crops(
+    clips: Sequence[CropClip],
+    dataset: Path,
+    settings: ReadyCropSettings = ReadyCropSettings(),  # noqa: B008 (frozen)
+    workers: Workers = Workers(),  # noqa: B008 (frozen)
+    retry: bool = False,
+    overwrite: bool = False,
+    progress: TallyProgress | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Summary:
+    """Link or copy the crops of many clips to `dataset`, and update its tables.
+
+    Arguments, result and errors are those of `extract_dataset`. Images with more than `max_pixels`
+    are not decoded.
+
+    Raises:
+        SettingsError: a clip was taken before, with other frames or in another split.
+    """
+    check_folder(dataset)
+    with folder_lock(dataset, "ffpp-stills"):
+        _finish_replacing(dataset)
+        parts = {clip: _part(dataset, clip) for clip in clips}
+        committed = {
+            clip: Part.read(path) for clip, path in parts.items() if path.exists() and not overwrite
+        }
+        for clip, part in committed.items():
+            check_unchanged(clip, part, dataset)
+        record_settings(dataset, settings, Overwrite() if overwrite else None)
+        tasks = [
+            Task(_commit_crops, Tally(1, size=len(clip.frames)), (clip, max_pixels))
+            for clip in clips
+            if clip not in committed or (retry and _has_errors(committed[clip]))
+        ]
+        return _run(tasks, dataset, workers, progress)
+
+
 def copy_identities(survey: Survey, dataset: Path) -> None:
     """Copy CelebA's identity list to the dataset folder, if it was found with the stills.
 
@@ -297,6 +335,14 @@ def _commit_stills(
     return tally.with_part(new)
 
 
+def _commit_crops(dataset: Path, tally: Tally, clip: CropClip, max_pixels: int) -> Tally:
+    """Take the crops of a clip, and commit its part."""
+    part = take_crops(clip, dataset, max_pixels)
+    sync_to_disk(dataset)
+    part.write(_part(dataset, clip))
+    return tally.with_part(part)
+
+
 def _read_part(path: Path) -> Part:
     """Read a part; without rows if it does not exist yet."""
     return Part.read(path) if path.exists() else Part((), ())
@@ -308,7 +354,7 @@ def _todo(stills: Sequence[Still], committed: Part, retry: bool) -> list[Still]:
     return [still for still in stills if still.name not in done]
 
 
-def _part(dataset: Path, clip: Clip) -> Path:
+def _part(dataset: Path, clip: Clip | CropClip) -> Path:
     """Return the path of a clip's part."""
     return dataset / part_path(clip.category, clip.compression, clip.name)
 

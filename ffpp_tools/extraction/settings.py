@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ffpp_tools.errors import SettingsError, check_choice
-from ffpp_tools.extraction.match_quality import ReferenceFaces
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
+from ffpp_tools.faces.match_quality import ReferenceFaces
 from ffpp_tools.video.sampling import FramePlan
 
 Faces = Literal["largest", "tracked", "all"]
@@ -29,6 +29,19 @@ class StillSettings:
         """Check for contradictory settings."""
         if self.whole and self.harmonise:
             raise SettingsError("whole stills cannot be harmonised: no face is detected in them")
+
+
+@dataclass(frozen=True)
+class ReadyCropSettings:
+    """Settings of clips whose crops others made and that are taken unchanged.
+
+    `crop` describes these crops, so that further images can be cropped alike: DeepfakeBench aligns
+    faces by their eyes, at margin 1.3. Nothing is detected; `find` is for further images.
+    """
+
+    crop: CropSettings = field(default_factory=lambda: CropSettings(margin=1.3, align=True))
+    find: FindSettings = field(default_factory=FindSettings)
+    made_by: Literal["deepfakebench"] = "deepfakebench"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ffpp_tools.errors import FormatError, TableError
-from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+from ffpp_tools.extraction.settings import ClipSettings, ReadyCropSettings, StillSettings
 from ffpp_tools.faces.crop import CropSettings
 from ffpp_tools.faces.detect import FindSettings
 from ffpp_tools.files import read_json
@@ -25,6 +25,7 @@ SECTIONS = {
     "crop": CropSettings,
     "find": FindSettings,
     "clips": ClipSettings,
+    "ready_crops": ReadyCropSettings,
     "stills": StillSettings,
 }
 # Section → setting → the value that its absence stands for in folders created before the setting
@@ -116,10 +117,18 @@ def described(sections: Mapping[str, Any]) -> dict[str, str]:
     >>> described({"crop": {"margin": 1.3}, "clips": {"plan": {"every": 25}}})["frames per clip"]
     'every 25'
     """
+    plan = listed(sections.get("clips", {}).get("plan", {}), UNKNOWN)
+    if "ready_crops" in sections:
+        return {
+            "face detection": f"that of {sections['ready_crops']['made_by']}",
+            "face crops": f"taken unchanged, from {sections['ready_crops']['made_by']}",
+            "frames per clip": "all that were listed",
+            "stills": _stills(sections.get("stills")),
+        }
     return {
         "face detection": listed(sections.get("find", {}), UNKNOWN),
         "face crops": listed(sections.get("crop", {}), UNKNOWN),
-        "frames per clip": listed(sections.get("clips", {}).get("plan", {}), UNKNOWN),
+        "frames per clip": plan,
         "stills": _stills(sections.get("stills")) if sections else UNKNOWN,
     }
 

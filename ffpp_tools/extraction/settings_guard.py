@@ -11,7 +11,7 @@ from typing import Any
 
 from ffpp_tools.console import LOG
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.settings import ClipSettings, StillSettings
+from ffpp_tools.extraction.settings import ClipSettings, ReadyCropSettings, StillSettings
 from ffpp_tools.extraction.settings_file import CLIPS_VERSION, SECTIONS, SETTINGS, recorded_settings
 from ffpp_tools.files import PRIVATE, delete_temporary_files, write_atomically
 from ffpp_tools.sources import official_lists
@@ -20,7 +20,10 @@ from ffpp_tools.store.schema import STILL
 
 # What a folder may contain before the first extraction.
 SHARED = ("crop", "find")  # sections that clips and stills of a folder have in common
+# Sections of clips, of which a folder has one.
+OF_CLIPS = {"clips": "clips extracted from videos", "ready_crops": "crops that others made"}
 BEFORE = (official_lists.FOLDER, LOG)
+Settings = ClipSettings | ReadyCropSettings | StillSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Overwrite:
 
 def record_settings(
     dataset: Path,
-    wanted: ClipSettings | StillSettings,
+    wanted: Settings,
     overwrite: Overwrite | None,
     rules: int | None = None,
 ) -> None:
@@ -67,10 +70,17 @@ def record_settings(
         if not kept_folders:
             sections = {}
         elif not keeps_clips:
-            sections.pop("clips", None)
+            sections = {name: s for name, s in sections.items() if name not in OF_CLIPS}
         elif not keeps_stills:
             sections.pop("stills", None)
-    for section, settings in _sections(wanted, rules).items():
+    wanted_sections = _sections(wanted, rules)
+    for other in (OF_CLIPS.keys() & sections.keys()) - wanted_sections.keys():
+        if OF_CLIPS.keys() & wanted_sections.keys():
+            raise SettingsError(
+                f"{dataset} contains {OF_CLIPS[other]}, which were cropped differently: use "
+                f"another folder with --out, or start over with --overwrite"
+            )
+    for section, settings in wanted_sections.items():
         kept = _compared(section, sections.setdefault(section, settings))
         if kept != (requested := _compared(section, settings)):
             remedy = ""
@@ -115,9 +125,9 @@ def check_folder(dataset: Path) -> None:
         )
 
 
-def _sections(settings: ClipSettings | StillSettings, rules: int | None) -> dict[str, Any]:
+def _sections(settings: Settings, rules: int | None) -> dict[str, Any]:
     """Return settings as sections: those shared by clips and stills, and those of one kind."""
-    section = "clips" if isinstance(settings, ClipSettings) else "stills"
+    section = next(name for name, kind in SECTIONS.items() if isinstance(settings, kind))
     values = asdict(settings)
     shared = {
         name: {key: values[name][key] for key in format_versions.recorded_fields(SECTIONS[name])}
@@ -136,9 +146,9 @@ def _compared(section: str, values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in informative}
 
 
-def _holds_the_other_kind(dataset: Path, wanted: ClipSettings | StillSettings) -> bool:
+def _holds_the_other_kind(dataset: Path, wanted: Settings) -> bool:
     """Return whether a folder has stills if clips are wanted, or clips if stills are."""
-    clips_wanted = isinstance(wanted, ClipSettings)
+    clips_wanted = not isinstance(wanted, StillSettings)
     return any((f.name == STILL) == clips_wanted for f in dataset.glob("parts/*/*"))
 
 

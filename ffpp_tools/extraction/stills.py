@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ffpp_tools.extraction.match_quality import harmonised
 from ffpp_tools.extraction.results import (
     CropResult,
     crop_face,
@@ -23,6 +22,7 @@ from ffpp_tools.extraction.results import (
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.faces import crop, detect, select
 from ffpp_tools.faces.detect import Box, Face
+from ffpp_tools.faces.match_quality import harmonised
 from ffpp_tools.files import regular_file, sha256
 from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.sources.stills import Still

@@ -95,7 +95,9 @@ def _listed(samples: pd.DataFrame, tables: Dataset) -> pd.Series:
     official = official_lists.official_splits(tables.folder) or {}
     samples = as_text(samples[["category", "target_id", "partition"]])
     listed = samples["target_id"].map(official).fillna("")
-    return samples["partition"].where(~samples["category"].isin(FFPP_YOUTUBE), listed).astype("str")
+    # FF++'s clips have a partition only where it came with the crops.
+    by_target = samples["category"].isin(FFPP_YOUTUBE) & (samples["partition"] == "")
+    return samples["partition"].where(~by_target, listed).astype("str")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ class FaceRow:
     crop_y: int
     crop_size: int  # the longer side
     clamped: bool  # whether the crop was moved or shrunk to stay within the frame
-    box_from: str  # "detected", "followed", "twin"; "whole" for an uncropped still
+    box_from: (
+        str  # "detected", "followed", "twin"; "whole" for an uncropped still or a crop of others
+    )
     detector: str
     score: float  # detection score
     path: str  # in the dataset folder

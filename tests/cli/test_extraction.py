@@ -16,6 +16,7 @@ import pytest
 from ffpp_tools.exchange.boxes import export_boxes
 from ffpp_tools.store.boxes import BoxTable
 from tests.helpers.boxes import with_rows
+from tests.helpers.crop_sets import ffpp_crops, write_json
 
 
 def test_an_extraction_without_a_single_crop_fails(command, tmp_path):
@@ -176,3 +177,18 @@ def test_stills_can_be_saved_uncropped_resized_and_as_jpeg(command, world, tmp_p
         )
         assert refused.returncode == 1
         assert value in refused.stderr
+
+
+def test_a_json_file_gives_clips_and_refuses_options_for_faces(command, tmp_path):
+    path = write_json(tmp_path / "mine.json", ffpp_crops(tmp_path, [7]))
+    for option, value in (("--category", "A"), ("--margin", 1.5), ("--detector", "cnn")):
+        refused = command("ffpp-stills", path, option, value)
+        assert refused.returncode == 1
+        assert f"omit {'the options' if value != 'A' else '--category'}" in refused.stderr
+    assert not (tmp_path / "dataset").exists()
+    done = command("ffpp-stills", path, "--root", tmp_path, "--map", "X=Y:fake", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["crops"] == 40
+    assert command("ffpp-extract", "--verify").returncode == 0
+    refused = command("ffpp-stills", tmp_path, "--map", "X=Y:fake")
+    assert "--root and --map are for a JSON file" in refused.stderr

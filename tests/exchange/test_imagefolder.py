@@ -52,7 +52,7 @@ def test_without_hard_links_the_crops_are_copied(videos_manifest, tmp_path, monk
     def refuse(*_):
         raise OSError("another file system")
 
-    monkeypatch.setattr("ffpp_tools.exchange.imagefolder.os.link", refuse)
+    monkeypatch.setattr("ffpp_tools.files.os.link", refuse)
     made = export_manifest(videos_manifest, "imagefolder", tmp_path / "e")
     assert made.linked == 0
     assert len(list((tmp_path / "e").glob("*/*/*.png"))) == sum(made.samples.values())

@@ -3,8 +3,8 @@
 import pytest
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.match_quality import ReferenceFaces
 from ffpp_tools.extraction.settings import StillSettings
+from ffpp_tools.faces.match_quality import ReferenceFaces
 
 
 def test_whole_stills_cannot_be_harmonised():

@@ -81,3 +81,10 @@ def test_settings_are_described_in_words(stills, text):
         "stills": text,
     }
     assert set(described({}).values()) == {"not recorded"}
+
+
+def test_crops_of_others_are_described_by_who_made_them():
+    text = described({"crop": {"align": True}, "ready_crops": {"made_by": "deepfakebench"}})
+    assert text["face detection"] == "that of deepfakebench"
+    assert text["face crops"] == "taken unchanged, from deepfakebench"
+    assert text["stills"] == "none"

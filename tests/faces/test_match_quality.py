@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 
 from ffpp_tools.errors import SettingsError
-from ffpp_tools.extraction.match_quality import ReferenceFaces, harmonised, reference_faces
 from ffpp_tools.extraction.pipeline import extract_dataset, extract_still_dataset
 from ffpp_tools.extraction.settings import StillSettings
 from ffpp_tools.extraction.settings_file import recorded_settings
 from ffpp_tools.faces.detect import Box
+from ffpp_tools.faces.match_quality import ReferenceFaces, harmonised, reference_faces
 from ffpp_tools.sources.faceforensics import families, find_clips
 from ffpp_tools.sources.stills import find_stills
 from tests.helpers.files import hashes
