@@ -35,11 +35,13 @@ class StillSettings:
 class ReadyCropSettings:
     """Settings of clips whose crops others made and that are taken unchanged.
 
-    `crop` describes these crops, so that further images can be cropped alike: DeepfakeBench aligns
-    faces by their eyes, at margin 1.3. Nothing is detected; `find` is for further images.
+    `crop` describes these crops, so that further images can be cropped alike: DeepfakeBench's
+    alignment at margin 1.3. Nothing is detected; `find` is for further images.
     """
 
-    crop: CropSettings = field(default_factory=lambda: CropSettings(margin=1.3, align=True))
+    crop: CropSettings = field(
+        default_factory=lambda: CropSettings(margin=1.3, align=True, alignment="deepfakebench")
+    )
     find: FindSettings = field(default_factory=FindSettings)
     made_by: Literal["deepfakebench"] = "deepfakebench"
 
