@@ -256,15 +256,17 @@ def by_kind(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def condition_table(folds: pd.DataFrame) -> str:
     """Return the results of one kind of folds as Markdown, in the order of `unseen_people.toml`.
 
-    Means over the tested pairs of people and over seeds. With several seeds, ± is the standard
-    deviation from seed to seed. Accuracy of real and fake is left out: four of five samples are
-    fake.
+    Means over the tested pairs of people and over seeds; a seed that lacks pairs which another seed
+    has is left out. With several seeds, ± is the standard deviation from seed to seed. Accuracy of
+    real and fake is left out: four of five samples are fake.
     """
     rows = []
     for name, table in tomllib.loads(CONDITIONS.read_text("utf-8")).items():
         of_name = folds[folds["condition"] == name]
         if of_name.empty:
             continue
+        tested = of_name.groupby("seed")["tested_on"].transform("nunique")
+        of_name = of_name[tested == tested.max()]
         by_seed = of_name.groupby("seed")[MEASURES].mean()
         is_binary = Condition.read(name).mode == "binary"
         shown = ["–" if is_binary and "accuracy" in m else _mean(by_seed[m]) for m in MEASURES[:4]]

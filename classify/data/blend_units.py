@@ -160,10 +160,10 @@ def _division(
     wanted = share * fakes * batch_size / (1 - share + 2 * share * fakes)
     units = round(wanted / step) * step
     if not units:
-        least = step / (step + fakes * (batch_size - 2 * step))
+        least = step / (step + 2 * fakes * (batch_size - step))  # of half of `step` units
         raise ClassifyError(
-            f"{share:g} blended faces among the fakes are less than half a blend per batch of "
-            f"{batch_size}: use a larger batch_size, a share of at least {least:.2g}, or no blend"
+            f"a share of {share:g} blended faces rounds to none in a batch of {batch_size}: use a "
+            f"larger batch_size, a share above {least:.2g}, or no blend"
         )
     if batch_size <= 2 * units:
         raise ClassifyError(

@@ -29,7 +29,7 @@ Jit = Literal["auto", "on", "off"]
 Monitor = Literal["val_log_loss", "val_loss"]
 Tta = Literal["none", "flip", "auto"]
 # Settings in which a run does not differ from its recipe: those of the data and of the machine.
-NOT_COMPARED = ("recipe", "weights", "fraction", "seed", "mixed_precision", "jit")
+NOT_COMPARED = ("recipe", "weights", "seed", "mixed_precision", "jit")
 # Setting → its value in a run's or a search's config.toml that is older than the setting. Any other
 # missing setting has its default.
 ABSENT = {"monitor": "val_loss"}
@@ -145,9 +145,7 @@ class TrainSettings:
                 f"({shortest})"
             )
         if self.fine_tuning_rate and not self.head_epochs:
-            raise ClassifyError(
-                "fine_tuning_rate requires head_epochs; without them, set learning_rate"
-            )
+            raise ClassifyError("fine_tuning_rate requires head_epochs")
         if self.class_weights and self.sampling != "all":
             raise ClassifyError(
                 f"class_weights and sampling {self.sampling} both balance the classes: use one"
@@ -195,12 +193,8 @@ class TrainSettings:
         of_arch = ARCHITECTURES.get(self.arch)
         defaults = {"size": of_arch.size, "head": of_arch.head} if of_arch else {}
         expected = {**asdict(TrainSettings()), **defaults, **recipe.for_arch(self.arch)}
-        return [
-            name
-            for name, value in expected.items()
-            if name not in NOT_COMPARED
-            and (getattr(self, name) or defaults.get(name)) != (value or defaults.get(name))
-        ]
+        actual = {k: defaults.get(k) if v is None else v for k, v in asdict(self).items()}
+        return [k for k, v in expected.items() if k not in NOT_COMPARED and actual[k] != v]
 
     def table(self) -> dict[str, Any]:
         """Return the settings as a TOML table, without those that are None."""

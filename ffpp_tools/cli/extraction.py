@@ -334,10 +334,10 @@ def stills(
     if crop not in ("face", "none"):
         raise SettingsError(f"crop ({crop!r}) must be face or none")
     if is_crop_set(data):
-        if category or label or harmonise:
+        if category or label or harmonise or profile or crop != "face":
             raise SettingsError(
                 f"{data}: a JSON file has categories and labels of its own, and its crops are "
-                f"taken unchanged; omit --category, --label and --harmonise"
+                f"taken unchanged; omit --category, --label, --harmonise, --profile and --crop"
             )
         crops = _crop_settings(margin, shape, min_face, align, size, format_, landmarks, alignment)
         _check_no_face_settings(data, crops, _find_settings(detector, detector_model, search))
@@ -462,6 +462,8 @@ def _check_agreement(context: typer.Context, table: Path, settings: ClipSettings
         **dataclasses.asdict(settings.crop),
         **dataclasses.asdict(settings.find),
     }
+    for name in ("detector_model", "profile"):  # a path and a name, which decide nothing here
+        recorded.pop(name, None)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         name = (parameter.name or "").removesuffix("_")

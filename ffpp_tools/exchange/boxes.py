@@ -61,6 +61,11 @@ def export_boxes(source: Path, out: Path) -> ExportedBoxes:
     faces = faces[faces["frame_id"].isin(frames["frame_id"])]
     if faces.empty:
         raise TableError(f"{source} has no crops of videos, and boxes are those of videos")
+    if "clips" not in settings:
+        raise TableError(
+            f"{source}: others made its crops, so that the boxes in the videos are not known; "
+            f"share the JSON file that lists the crops instead"
+        )
     rows = _rows(frames, faces)
     cropped = rows["face_id"] != ""
     unknown = rows[cropped & (rows["source_sha256"] == "")]

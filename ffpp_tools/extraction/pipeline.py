@@ -337,9 +337,10 @@ def _commit_stills(
 
 def _commit_crops(dataset: Path, tally: Tally, clip: CropClip, max_pixels: int) -> Tally:
     """Take the crops of a clip, and commit its part."""
-    part = take_crops(clip, dataset, max_pixels)
+    path = _part(dataset, clip)
+    part = take_crops(clip, dataset, max_pixels, Part.read(path) if path.exists() else None)
     sync_to_disk(dataset)
-    part.write(_part(dataset, clip))
+    part.write(path)
     return tally.with_part(part)
 
 

@@ -18,7 +18,9 @@ from ffpp_tools.sources.deepfakebench import CropClip
 from ffpp_tools.store.schema import FaceRow, FrameRow, Part
 
 
-def take_crops(clip: CropClip, dataset: Path, max_pixels: int = MAX_PIXELS) -> Part:
+def take_crops(
+    clip: CropClip, dataset: Path, max_pixels: int = MAX_PIXELS, committed: Part | None = None
+) -> Part:
     """Link or copy the crops of a clip to `dataset`, byte by byte.
 
     The face's box in the video is unknown, so that the rows have `box_from` "whole" and detector
@@ -28,6 +30,8 @@ def take_crops(clip: CropClip, dataset: Path, max_pixels: int = MAX_PIXELS) -> P
         clip: the clip.
         dataset: the dataset folder.
         max_pixels: images with more are not decoded.
+        committed: the clip's part of an earlier run. Its crops are kept where the file that they
+            were taken from cannot be read any more.
 
     Returns:
         One row per listed frame, and one per crop.
@@ -39,9 +43,16 @@ def take_crops(clip: CropClip, dataset: Path, max_pixels: int = MAX_PIXELS) -> P
         error = f"{clip.category}/{clip.name}: the list has no frames of this clip"
         return Part((replace(_row(clip, 0), error=error),), ())
     rows, faces, content = [], list[FaceRow](), hashlib.sha256()
+    kept = _intact(committed, dataset) if committed else {}
     for index, name in clip.frames:
         row, source = _row(clip, index), clip.root / name
         image, status, error = read_still(source, max_pixels)
+        if image is None and row.frame_id in kept:
+            row, face = kept[row.frame_id]
+            rows.append(row)
+            faces.append(face)
+            content.update(f"{index} {face.sha256}\n".encode())
+            continue
         if image is None:
             rows.append(replace(row, status=status, error=f"{source}: {error}"))
             continue
@@ -60,6 +71,17 @@ def take_crops(clip: CropClip, dataset: Path, max_pixels: int = MAX_PIXELS) -> P
     delete_stale_crops(dataset / "faces" / clip.category / clip.compression / clip.name, faces)
     of_clip = content.hexdigest() if faces else ""
     return Part(tuple(replace(row, source_sha256=of_clip) for row in rows), tuple(faces))
+
+
+def _intact(committed: Part, dataset: Path) -> dict[str, tuple[FrameRow, FaceRow]]:
+    """Return frame_id → the rows of the crops of a part whose files have their recorded hashes."""
+    rows = {row.frame_id: row for row in committed.frames}
+    return {
+        face.frame_id: (rows[face.frame_id], face)
+        for face in committed.faces
+        if (path := dataset / face.path).is_file()
+        and hashlib.sha256(path.read_bytes()).hexdigest() == face.sha256
+    }
 
 
 def check_unchanged(clip: CropClip, committed: Part, dataset: Path) -> None:

@@ -42,7 +42,7 @@ class ReadyCropSettings:
     crop: CropSettings = field(
         default_factory=lambda: CropSettings(margin=1.3, align=True, alignment="deepfakebench")
     )
-    find: FindSettings = field(default_factory=FindSettings)
+    find: FindSettings = field(default_factory=lambda: FindSettings(search="full"))
     made_by: Literal["deepfakebench"] = "deepfakebench"
 
 

@@ -172,7 +172,8 @@ class FindSettings:
 
     detector: Literal["hog", "cnn", "yunet"] = "hog"
     search: Search = "fast"
-    detector_model: str = ""  # of YuNet: a name in `yunet.KNOWN`, or "unknown"
+    # Of YuNet: a name in `yunet.KNOWN`, or "unknown". A later release may know the file.
+    detector_model: str = field(default="", compare=False)
     detector_sha256: str = ""  # of YuNet's model file
     model_file: Path | None = field(default=None, compare=False, metadata=NOT_RECORDED)
 

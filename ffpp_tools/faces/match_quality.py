@@ -60,6 +60,7 @@ def reference_faces(dataset: Path, recorded: dict[str, Any]) -> ReferenceFaces:
     frames = read_frames(dataset)
     clips = frames[(frames["compression"] != STILL) & (frames["label"] == "real")]
     faces = read_faces(dataset).merge(clips[["frame_id", "compression"]], on="frame_id")
+    faces = faces[faces["box_from"] != "whole"]  # crops of others, whose faces have no known size
     if faces.empty:
         raise SettingsError(
             f"{dataset} contains no faces of real clips to match stills to; extract Youtube first"

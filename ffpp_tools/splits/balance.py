@@ -14,6 +14,7 @@ from ffpp_tools.splits import pairs
 from ffpp_tools.splits.compressions import clip_compressions
 from ffpp_tools.store.schema import SPLITS, STILL
 
+FIRST = 10  # more than any `draw`
 _Cell = tuple[pd.DataFrame, int]  # rows of a category, number of them to draw
 
 
@@ -226,12 +227,11 @@ def _evenly(rows: pd.DataFrame, quota: int, preferred: pd.Index | None = None) -
 
     Rows in `preferred` come before all others.
     """
+    if preferred is not None:  # first of their clips
+        rows = rows.assign(draw=rows["draw"] - FIRST * rows.index.isin(preferred))
     rows = rows.sort_values("draw", kind="stable")
     turn = rows.groupby(["compression", "clip"]).cumcount()
-    if preferred is None:
-        keys = [rows["draw"], turn]
-    else:
-        keys = [rows["draw"], ~rows.index.isin(preferred), turn]
+    keys = [rows["draw"], turn]
     order = np.lexsort(keys)  # the first sample of each clip, then the second of each clip, …
     return rows.iloc[order[:quota]]
 

@@ -100,10 +100,10 @@ class BoxTable:
         except (ValueError, OSError) as error:
             raise TableError(f"{path}: not a readable Parquet file ({error}); {REMEDY}") from error
         attributes = dict(rows.attrs)
+        format_versions.checked_format(format_versions.BOXES, path, attributes)
         settings = attributes.get(SETTINGS)
         if not isinstance(settings, dict):
             raise TableError(f"{path}: not a table of boxes: it has no settings; {REMEDY}")
-        format_versions.checked_format(format_versions.BOXES, path, attributes)
         rows = with_later_columns(rows, path, BoxRow, list(rows.columns), REMEDY)
         check(path, rows, _problems(rows))
         return cls(path, sorted_rows(rows), settings)

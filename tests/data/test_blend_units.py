@@ -204,7 +204,7 @@ def test_devices_share_every_batch(face, devices):
 def test_a_batch_with_too_little_room_is_named(face):
     with pytest.raises(ClassifyError, match="batch_size"):
         batches(face, "videos", 0.5, 6, sampling="pairs")
-    with pytest.raises(ClassifyError, match=r"batch of 16: use .* a share of at least 0\.08"):
+    with pytest.raises(ClassifyError, match=r"batch of 16: use .* a share above 0\.04,"):
         batches(face, share=0.01, size=16)
     with pytest.raises(ClassifyError, match=r"batch_size \(2\) is too small"):
         batches(face, "binary", 0.9, 2)

@@ -70,7 +70,9 @@ def test_a_change_that_does_not_fit_the_recipe_names_its_setting(name, changes, 
         ("paper", {"head": "gap", "class_weights": True}, {"head", "class_weights"}),
         ("generalise", {"epochs": 9, "unpaired": 0.3}, {"epochs", "unpaired"}),
         ("generalise", {"arch": "sepconv"}, {"arch"}),
-        ("generalise", {"seed": 3, "fraction": 0.5, "jit": "off"}, set()),
+        ("paper", {"dropout": 0.0, "fraction": 0.5}, {"dropout", "fraction"}),
+        ("generalise", {"unpaired": 0.0}, {"unpaired"}),
+        ("generalise", {"seed": 3, "jit": "off"}, set()),
     ],
 )
 def test_a_record_names_all_settings_that_differ_from_the_recipe(recipe, changes, differing):
