@@ -32,8 +32,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import numpy as np
 import pandas as pd
 
@@ -99,6 +97,7 @@ def main() -> None:
     for command in (run, table):
         command.add_argument("--results", type=Path, default=RESULTS, help="CSV file")
     options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if options.command == "table":
         print_table(pd.read_csv(options.results))
         return

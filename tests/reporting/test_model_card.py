@@ -94,7 +94,8 @@ def test_it_contains_the_reports_remarks(report, card):
     assert all(remark in text for remark in report.remarks)
     assert all(what in text for what in report.manifest.info["audit"]["not_known"])
     assert f"{report.operating_point.frame_threshold:.3f} for a frame" in text
-    assert "ffpp-audit was not run" in text.replace("\n", " ")
+    without_audit = Rendered(model_card(dataclasses.replace(report, shortcuts=()))).text
+    assert "ffpp-audit was not run" in without_audit.replace("\n", " ")
     assert "the FaceForensics Terms of Use" in text
     assert "CelebA" not in text
 

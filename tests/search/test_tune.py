@@ -19,7 +19,7 @@ from classify.search.tune import Search, applicable_settings, resume, tune
 from classify.training.runs import Run
 from classify.training.settings import TrainSettings, read_config
 from classify.training.train import train, train_or_resume
-from ffpp_tools.errors import TableError
+from ffpp_tools.errors import CropError, TableError
 from tests.helpers.runs import TINY
 
 BASE = dataclasses.replace(TINY, epochs=2)
@@ -156,7 +156,7 @@ def test_an_error_in_the_data_ends_the_search(dataset, videos_manifest, tmp_path
     manifest = world / videos_manifest.folder.relative_to(dataset.parent)
     shutil.rmtree(manifest / "packed", ignore_errors=True)
     next((world / "dataset/faces/Youtube").rglob("*.png")).unlink()
-    with pytest.raises(ClassifyError, match=r"\.png: cannot be read"):
+    with pytest.raises(CropError, match=r"\.png: cannot be read"):
         tune(manifest, tmp_path / "t", BASE, THREE)
 
 
