@@ -74,6 +74,22 @@ def test_missing_and_damaged_frames_are_recorded_and_can_be_retried(crop_set, tm
     assert len(extract_ready_crops([clip], tmp_path / "out", retry=True).faces) == 1
 
 
+def test_a_retry_keeps_crops_whose_source_is_gone(crop_set, tmp_path):
+    (clip,) = read_crop_set(crop_set, limit=1).clips[:1]
+    broken, *others = (clip.root / name for _, name in clip.frames)
+    data = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    first = extract_ready_crops([clip], tmp_path / "out")
+    assert 0 < len(first.faces) == len(others)
+    for source in others:
+        source.unlink()
+    broken.write_bytes(data)
+    made = extract_ready_crops([clip], tmp_path / "out", retry=True)
+    assert set(made.frames["status"]) == {"ok"}
+    assert len(made.faces) == len(others) + 1
+    assert list(verify(tmp_path / "out")) == []
+
+
 def test_a_second_run_continues_and_gives_the_same_folder(crop_set, tmp_path):
     clips = read_crop_set(crop_set).clips
     extract_ready_crops(clips[:3], tmp_path / "out")
