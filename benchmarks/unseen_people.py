@@ -168,7 +168,6 @@ class Study:
         keras.utils.clear_session()
         run = train(manifest, folder, settings)
         scores = score_split(run, "test")
-        scores.table.to_csv(folder.with_suffix(".csv"), index=False)
         rows = [
             {
                 "condition": condition.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from classify.errors import ModelError
 from classify.models import heads, networks
 from classify.models.backbones import BACKBONES, feature_maps
-from classify.models.stride import STRIDES
+from classify.models.stride import check_stride
 
 if TYPE_CHECKING:
     import keras
@@ -203,8 +203,7 @@ def _check(
         raise ModelError(f"{arch.name} has its own head; omit --head and --dropout")
     if not arch.pretrained and stride is not None:
         raise ModelError(f"{arch.name} has no backbone that could end early; omit --stride")
-    if stride not in (None, *STRIDES):
-        raise ModelError(f"stride ({stride}) must be one of {', '.join(map(str, STRIDES))}")
+    check_stride(stride)
     if activation != "linear" and arch.name != "baseline":
         raise ModelError(f"--activation applies only to baseline; {arch.name} has its own")
     for option, value, known in (

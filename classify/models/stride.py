@@ -15,6 +15,12 @@ WHOLE = 32  # every backbone's own stride
 STRIDES = (4, 8, 16, WHOLE)
 
 
+def check_stride(stride: int | None) -> None:
+    """Raise a ModelError for a stride that is neither None nor one of `STRIDES`."""
+    if stride not in (None, *STRIDES):
+        raise ModelError(f"stride ({stride}) must be one of {', '.join(map(str, STRIDES))}")
+
+
 def up_to_stride(network: keras.Model, stride: int) -> keras.Model:
     """Return the part of a backbone that ends before its features get coarser than a stride.
 

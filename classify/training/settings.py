@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from classify.data.augment import PRESETS
 from classify.errors import ClassifyError
 from classify.models import ARCHITECTURES
-from classify.models.stride import STRIDES
+from classify.models.stride import check_stride
 from classify.training import recipes
 from ffpp_tools.files import read_toml
 from ffpp_tools.store import format_versions
@@ -99,10 +99,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ClassifyError(f"{name} ({value}) must be a number above 0")
-        if self.stride not in (None, *STRIDES):
-            raise ClassifyError(
-                f"stride ({self.stride}) must be one of {', '.join(map(str, STRIDES))}"
-            )
+        check_stride(self.stride)
         if not re.fullmatch(r"none|all|-?\d+", self.freeze):
             raise ClassifyError(f"freeze ({self.freeze}) must be all, none or a number of layers")
         if self.dropout is not None and not 0 <= self.dropout < 1:

@@ -458,12 +458,13 @@ def _check_agreement(context: typer.Context, table: Path, settings: ClipSettings
     """
     recorded = {
         **{"every": settings.plan.every, "frames_per_clip": settings.plan.per_clip},
-        **{field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)},
-        **dataclasses.asdict(settings.crop),
-        **dataclasses.asdict(settings.find),
+        **{
+            field.name: getattr(part, field.name)
+            for part in (settings, settings.crop, settings.find)
+            for field in dataclasses.fields(part)
+            if field.compare
+        },
     }
-    for name in ("detector_model", "profile"):  # a path and a name, which decide nothing here
-        recorded.pop(name, None)
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         name = (parameter.name or "").removesuffix("_")

@@ -18,7 +18,13 @@ from ffpp_tools.extraction.clip_faces import (
     RelatedData,
     faces_by_frame,
 )
-from ffpp_tools.extraction.results import CropResult, crop_face, decoded_row, finish_frame
+from ffpp_tools.extraction.results import (
+    CropResult,
+    crop_face,
+    decoded_row,
+    finish_frame,
+    initial_row,
+)
 from ffpp_tools.extraction.settings import ClipSettings
 from ffpp_tools.faces import paired, select
 from ffpp_tools.faces.unchanged_fakes import ChangeDetector
@@ -260,7 +266,7 @@ def content_sha256(clip: Clip, video: demux.Video, plan: FramePlan) -> str:
 
 def unreadable(clip: Clip, indices: Iterable[int], error: str) -> Part:
     """Return the part of a clip that cannot be read."""
-    rows = (replace(_initial_row(clip, i), status="unreadable", error=error) for i in indices)
+    rows = (initial_row(clip, i, "unreadable", error) for i in indices)
     return Part(tuple(rows), ())
 
 
@@ -287,31 +293,10 @@ def add_decode_error(
             rows[index] = replace(rows[index], error=str(error))
 
 
-def _initial_row(clip: Clip, index: int) -> FrameRow:
-    """Return the row of a frame before it is decoded."""
-    return FrameRow(
-        frame_id=f"{clip.category}/{clip.compression}/{clip.name}/{index:06d}",
-        category=clip.category,
-        label=clip.label,
-        compression=clip.compression,
-        clip=clip.name,
-        target_id=clip.target_id,
-        source_id=clip.source_id,
-        frame=index,
-        time_s=float("nan"),
-        width=0,
-        height=0,
-        status="decode_error",
-        faces_found=0,
-        error="",
-        partition=clip.partition,
-    )
-
-
 def _missing_row(clip: Clip, video: demux.Video, index: int) -> FrameRow:
     """Return the row of frame `index` for the case that the decoder does not return the frame."""
     present = len(video.packet_of_frame)
-    row = replace(_initial_row(clip, index), time_s=video.time_s(index))
+    row = replace(initial_row(clip, index, "decode_error"), time_s=video.time_s(index))
     if index >= present:
         error = f"{clip.path}: ends after {present} of {video.n_frames} frames"
         return replace(row, status="truncated", error=error)

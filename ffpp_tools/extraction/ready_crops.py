@@ -11,11 +11,12 @@ from pathlib import Path
 
 from ffpp_tools.errors import SettingsError
 from ffpp_tools.extraction.clips import delete_stale_crops
+from ffpp_tools.extraction.results import initial_row
 from ffpp_tools.extraction.stills import read_still
-from ffpp_tools.files import link_or_write, wrap_write_errors
+from ffpp_tools.files import link_or_write, sha256, wrap_write_errors
 from ffpp_tools.pixel_limits import MAX_PIXELS
 from ffpp_tools.sources.deepfakebench import CropClip
-from ffpp_tools.store.schema import FaceRow, FrameRow, Part
+from ffpp_tools.store.schema import FaceRow, Part
 
 
 def take_crops(
@@ -41,15 +42,15 @@ def take_crops(
     """
     if not clip.frames:
         error = f"{clip.category}/{clip.name}: the list has no frames of this clip"
-        return Part((replace(_row(clip, 0), error=error),), ())
+        return Part((initial_row(clip, 0, "unreadable", error),), ())
     rows, faces, content = [], list[FaceRow](), hashlib.sha256()
-    kept = _intact(committed, dataset) if committed else {}
+    earlier = {face.frame_id: face for face in committed.faces} if committed else {}
     for index, name in clip.frames:
-        row, source = _row(clip, index), clip.root / name
+        row, source = initial_row(clip, index, "unreadable"), clip.root / name
         image, status, error = read_still(source, max_pixels)
-        if image is None and row.frame_id in kept:
-            row, face = kept[row.frame_id]
-            rows.append(row)
+        face = earlier.get(row.frame_id)
+        if image is None and face and _is_intact(dataset / face.path, face.sha256):
+            rows.append(replace(row, status="ok", width=face.box_w, height=face.box_h))
             faces.append(face)
             content.update(f"{index} {face.sha256}\n".encode())
             continue
@@ -73,15 +74,9 @@ def take_crops(
     return Part(tuple(replace(row, source_sha256=of_clip) for row in rows), tuple(faces))
 
 
-def _intact(committed: Part, dataset: Path) -> dict[str, tuple[FrameRow, FaceRow]]:
-    """Return frame_id → the rows of the crops of a part whose files have their recorded hashes."""
-    rows = {row.frame_id: row for row in committed.frames}
-    return {
-        face.frame_id: (rows[face.frame_id], face)
-        for face in committed.faces
-        if (path := dataset / face.path).is_file()
-        and hashlib.sha256(path.read_bytes()).hexdigest() == face.sha256
-    }
+def _is_intact(path: Path, expected: str) -> bool:
+    """Return whether a crop's file exists and has its recorded hash."""
+    return path.is_file() and sha256(path) == expected
 
 
 def check_unchanged(clip: CropClip, committed: Part, dataset: Path) -> None:
@@ -101,28 +96,7 @@ def check_unchanged(clip: CropClip, committed: Part, dataset: Path) -> None:
         )
 
 
-def _row(clip: CropClip, index: int) -> FrameRow:
-    """Return the row of a frame before it is read."""
-    return FrameRow(
-        frame_id=f"{clip.category}/{clip.compression}/{clip.name}/{index:06d}",
-        category=clip.category,
-        label=clip.label,
-        compression=clip.compression,
-        clip=clip.name,
-        target_id=clip.target_id,
-        source_id=clip.source_id,
-        frame=index,
-        time_s=float("nan"),
-        width=0,
-        height=0,
-        status="unreadable",
-        faces_found=0,
-        error="",
-        partition=clip.partition,
-    )
-
-
-def _face(frame_id: str, width: int, height: int, path: str, sha256: str) -> FaceRow:
+def _face(frame_id: str, width: int, height: int, path: str, digest: str) -> FaceRow:
     """Return the row of a crop, whose frame is the crop itself."""
     return FaceRow(
         face_id=frame_id,
@@ -140,5 +114,5 @@ def _face(frame_id: str, width: int, height: int, path: str, sha256: str) -> Fac
         detector="none",
         score=0.0,
         path=path,
-        sha256=sha256,
+        sha256=digest,
     )

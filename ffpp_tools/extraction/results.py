@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ffpp_tools.extraction.settings import ClipSettings, StillSettings
 from ffpp_tools.faces import crop
@@ -12,6 +13,10 @@ from ffpp_tools.faces.detect import Face
 from ffpp_tools.faces.landmarks import landmark_row
 from ffpp_tools.store.schema import FaceRow, FrameRow, Part
 from ffpp_tools.video.image import Image, Picture
+
+if TYPE_CHECKING:
+    from ffpp_tools.sources.clip import Clip
+    from ffpp_tools.sources.deepfakebench import CropClip
 
 
 @dataclass(frozen=True)
@@ -124,3 +129,24 @@ def with_landmarks(part: Part, dataset: Path, settings: crop.CropSettings) -> Pa
         return part
     rows = tuple(landmark_row(face, dataset, settings) for face in part.faces)
     return replace(part, landmarks=rows)
+
+
+def initial_row(clip: Clip | CropClip, index: int, status: str, error: str = "") -> FrameRow:
+    """Return the row of a frame of a clip before the frame is read."""
+    return FrameRow(
+        frame_id=f"{clip.category}/{clip.compression}/{clip.name}/{index:06d}",
+        category=clip.category,
+        label=clip.label,
+        compression=clip.compression,
+        clip=clip.name,
+        target_id=clip.target_id,
+        source_id=clip.source_id,
+        frame=index,
+        time_s=float("nan"),
+        width=0,
+        height=0,
+        status=status,
+        faces_found=0,
+        error=error,
+        partition=clip.partition,
+    )

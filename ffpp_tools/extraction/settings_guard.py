@@ -18,10 +18,10 @@ from ffpp_tools.sources import official_lists
 from ffpp_tools.store import format_versions
 from ffpp_tools.store.schema import STILL
 
-# What a folder may contain before the first extraction.
 SHARED = ("crop", "find")  # sections that clips and stills of a folder have in common
 # Sections of clips, of which a folder has one.
 OF_CLIPS = {"clips": "clips extracted from videos", "ready_crops": "crops that others made"}
+# What a folder may contain before the first extraction.
 BEFORE = (official_lists.FOLDER, LOG)
 Settings = ClipSettings | ReadyCropSettings | StillSettings
 
